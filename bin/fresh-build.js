@@ -1,0 +1,174 @@
+import { spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+
+const SOURCE_FOLDERS = ['src', 'queues', 'tasks', 'config', 'demo', 'bench', 'test/fixtures'];
+/** Folders whose subfolders are found by looking into dist/, so a removed one must not stay there. */
+const DISCOVERED_FOLDERS = ['tasks', 'queues'];
+const LOCK_LIMIT_MS = 120_000;
+const UNWRITTEN_LIMIT_MS = 5_000;
+
+/**
+ * Lists why `dist/` does not match the TypeScript sources.
+ *
+ * @param {string} root the folder of the package
+ * @returns {string[]} one reason each; empty when it matches, or when there is nothing to compile
+ */
+export function staleFiles(root) {
+  if (!existsSync(join(root, 'tsconfig.json'))) return [];
+  const sources = SOURCE_FOLDERS.flatMap((folder) => sourcesIn(join(root, folder)));
+  if (sources.length === 0) return [];
+  const stale = sources.map((source) => reasonAgainst(root, source)).filter((reason) => reason !== undefined);
+  return [...stale, ...leftovers(root)];
+}
+
+/**
+ * Removes `dist/` and compiles again. Two builds at once wait for each other, and the second finds nothing to do.
+ *
+ * @param {string} root the folder of the package
+ * @throws {Error} with the compiler's output when it fails
+ */
+export function build(root) {
+  const waited = lock(root);
+  try {
+    if (!waited || staleFiles(root).length > 0) compile(root);
+  } finally {
+    rmSync(lockFile(root), { force: true });
+  }
+}
+
+/** @param {string} root */
+function compile(root) {
+  const compiler = join(root, 'node_modules/typescript/bin/tsc');
+  if (!existsSync(compiler)) throw new Error('The compiler is not installed. Run "npm ci" first.');
+  const project = existsSync(join(root, 'tsconfig.build.json')) ? 'tsconfig.build.json' : 'tsconfig.json';
+  rmSync(join(root, 'dist'), { recursive: true, force: true });
+  const done = spawnSync(process.execPath, [compiler, '-p', project], { cwd: root, encoding: 'utf8' });
+  if (done.status === 0) return;
+  throw new Error(`The build failed.\n${done.error?.message ?? `${done.stdout}${done.stderr}`}`.trimEnd());
+}
+
+/**
+ * @param {string} folder
+ * @returns {string[]} the files that the compiler makes an output of
+ */
+function sourcesIn(folder) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : sourcesIn(path);
+    return /(?<!\.test|\.d)\.ts$/.test(entry.name) ? [path] : [];
+  });
+}
+
+/**
+ * @param {string} root
+ * @param {string} source
+ * @returns {string | undefined}
+ */
+function reasonAgainst(root, source) {
+  const name = relative(root, source);
+  const output = statSync(join(root, 'dist', name.replace(/\.ts$/, '.js')), { throwIfNoEntry: false });
+  if (output === undefined) return `${name} is not compiled`;
+  return statSync(source).mtimeMs > output.mtimeMs ? `${name} is newer than its compiled file` : undefined;
+}
+
+/**
+ * @param {string} root
+ * @returns {string[]}
+ */
+function leftovers(root) {
+  return DISCOVERED_FOLDERS.flatMap((folder) => {
+    const outputs = join(root, 'dist', folder);
+    if (!existsSync(outputs)) return [];
+    return readdirSync(outputs, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && !existsSync(join(root, folder, entry.name)))
+      .map((entry) => `dist/${folder}/${entry.name} has no source folder any more`);
+  });
+}
+
+/** @param {string} root */
+function lockFile(root) {
+  return join(root, '.islet', 'build.lock');
+}
+
+/**
+ * @param {string} root
+ * @returns {boolean} whether another build was waited for
+ */
+function lock(root) {
+  const file = lockFile(root);
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  const deadline = Date.now() + LOCK_LIMIT_MS;
+  for (let waited = false; ; waited = true) {
+    if (createLock(file)) return waited;
+    if (isDead(file)) clearDeadLock(file);
+    if (Date.now() > deadline) throw new Error(`Another build still holds "${file}". If none runs, remove it.`);
+    pause(50);
+  }
+}
+
+/** @param {string} file */
+function createLock(file) {
+  try {
+    const handle = openSync(file, 'wx', 0o600);
+    writeFileSync(handle, String(process.pid));
+    closeSync(handle);
+    return true;
+  } catch (error) {
+    if (error.code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/**
+ * Removes a dead build's lock. A second lock guards this: of two that see the dead lock, the slower one would otherwise
+ * remove the lock that the faster one has just taken.
+ *
+ * @param {string} file
+ */
+function clearDeadLock(file) {
+  const guard = `${file}.takeover`;
+  if (createLock(guard)) {
+    if (isDead(file)) rmSync(file, { force: true });
+    rmSync(guard, { force: true });
+  } else if (isDead(guard)) {
+    rmSync(guard, { force: true });
+  }
+}
+
+/**
+ * Says whether the build that made the lock was killed before it could remove it.
+ *
+ * @param {string} file
+ */
+function isDead(file) {
+  try {
+    const holder = Number(readFileSync(file, 'utf8'));
+    // The holder writes its id right after making the file.
+    if (holder === 0) return Date.now() - statSync(file).mtimeMs > UNWRITTEN_LIMIT_MS;
+    process.kill(holder, 0);
+    return false;
+  } catch (error) {
+    return error.code === 'ESRCH';
+  }
+}
+
+/**
+ * Waits without giving up the thread: a build is synchronous, nothing else may run before it is done.
+ *
+ * @param {number} ms
+ */
+function pause(ms) {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}

@@ -1,0 +1,40 @@
+#!/usr/bin/env node
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { build, staleFiles } from './fresh-build.js';
+
+const root = process.cwd();
+
+if (prepare()) {
+  const { main } = await import('../dist/src/cli/main.js');
+  await main(process.argv.slice(2));
+}
+
+/** Makes sure that what runs is what the sources say; false when that cannot be. */
+function prepare() {
+  const stale = staleFiles(root);
+  if (stale.length === 0) return true;
+  if (!existsSync(join(root, 'node_modules'))) {
+    return refuse('The dependencies are not installed. Nothing was started. Run "npm ci" first.');
+  }
+  // In production a build would hide that the wrong code was shipped, and the compiler is usually not there.
+  if (process.env.NODE_ENV !== undefined && process.env.NODE_ENV !== 'development') {
+    const reasons = stale.slice(0, 3).join(', ');
+    const what = `The compiled code in dist/ is older than its sources: ${reasons}.`;
+    return refuse(`E_BUILD_STALE: ${what} Nothing was started. Run "npm run build" first.`);
+  }
+  console.error(`Rebuilding: ${stale[0]}`);
+  try {
+    build(root);
+    return true;
+  } catch (error) {
+    return refuse(`${error.message}\nNothing was started.`);
+  }
+}
+
+/** @param {string} message */
+function refuse(message) {
+  console.error(message);
+  process.exitCode = 1;
+  return false;
+}

@@ -1,0 +1,74 @@
+import { Command } from 'commander';
+import { openAppFolder } from '../app/folder-app.ts';
+import type { IsletConfig } from '../config.ts';
+import { createProducer, type Producer, type ResultHandle } from '../producer/producer.ts';
+import { openRedis } from './open-redis.ts';
+import { parseDuration, parseInteger } from './parse-flags.ts';
+import { UsageError } from './report-error.ts';
+
+interface EnqueueFlags {
+  delay?: number;
+  priority?: number;
+  id?: string;
+  wait?: boolean;
+  timeout: number;
+  devRedis?: boolean;
+}
+
+/** How long a result that is waited for is kept. */
+const keepResultMs = 300_000;
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const said = (cause as Error).message;
+    throw new UsageError(
+      `The payload is not JSON: ${said.slice(0, 200)}. Nothing was enqueued. Quote it for the shell: '{"url":"..."}'.`,
+    );
+  }
+}
+
+async function waitFor(producer: Producer, handle: ResultHandle<unknown>, timeoutMs: number): Promise<void> {
+  if ((await producer.workers(handle.queue)) === 0) {
+    process.stderr.write(`No worker of queue "${handle.queue}" runs yet: npm run worker -- --queue ${handle.queue}\n`);
+  }
+  const result = await handle.result({ timeoutMs });
+  process.stdout.write(`${JSON.stringify(result, null, 2) ?? 'null'}\n`);
+}
+
+async function enqueue(task: string, json: string, flags: EnqueueFlags): Promise<void> {
+  const payload = parseJson(json);
+  const app = openAppFolder(process.cwd());
+  const config = (await app.config()) as IsletConfig;
+  const manifest = (await app.manifests()).task(task);
+  const redis = await openRedis(config, flags.devRedis === true, process.env.PATH);
+  if (redis.notice) process.stderr.write(`${redis.notice}\n`);
+  const producer = createProducer({ redis: redis.url, prefix: config.redis.prefix });
+  const { delay: delayMs, priority, id } = flags;
+  const given = Object.entries({ delayMs, priority, id, keepResultMs: flags.wait ? keepResultMs : undefined });
+  const options = Object.fromEntries(given.filter(([, value]) => value !== undefined));
+  try {
+    const handle = await producer.enqueue(manifest, payload, options);
+    process.stderr.write(`Enqueued job ${handle.id} of task ${handle.task} in queue ${handle.queue}\n`);
+    if (flags.wait) await waitFor(producer, handle as ResultHandle<unknown>, flags.timeout);
+  } finally {
+    await producer.close();
+    await redis.close();
+  }
+}
+
+/** The command `islet enqueue`. */
+export function enqueueCommand(): Command {
+  return new Command('enqueue')
+    .description('enqueue one job')
+    .argument('<task>', 'the name of a task')
+    .argument('<json>', 'its payload as JSON')
+    .option('--delay <duration>', 'start it so much later (60s, 6h)', parseDuration('--delay'))
+    .option('--priority <n>', '1 is first', parseInteger('--priority', 1, 2_097_151))
+    .option('--id <id>', 'an id of your own')
+    .option('--wait', 'wait for the result and print it')
+    .option('--timeout <duration>', 'how long to wait', parseDuration('--timeout'), 60_000)
+    .option('--dev-redis', 'without REDIS_URL, use a private Redis of this project (development only)')
+    .action(enqueue);
+}

@@ -1,0 +1,21 @@
+import { UsageError } from './report-error.ts';
+
+/** Parses a whole number of a flag. Throws `E_USAGE`. */
+export function parseInteger(flag: string, min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+    throw new UsageError(`${flag}: expected a whole number from ${min} to ${max}, got "${text}".`);
+  };
+}
+
+const unitMs: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Parses a duration such as `500ms`, `60s` or `6h` into milliseconds. Throws `E_USAGE`. */
+export function parseDuration(flag: string): (text: string) => number {
+  return (text) => {
+    const [, amount, unit = ''] = /^(\d+)(ms|s|m|h|d)$/.exec(text) ?? [];
+    if (amount) return Number(amount) * (unitMs[unit] ?? 1);
+    throw new UsageError(`${flag}: expected a duration such as 500ms, 60s or 6h, got "${text}".`);
+  };
+}

@@ -1,0 +1,42 @@
+import type { Logger } from 'pino';
+import type { WorkerProcess } from '../worker/bootstrap.ts';
+import { failCurrentJob } from '../worker/worker.ts';
+
+/** A crash must not hang on a dead Redis: after this the locks give the jobs back. */
+const crashLimitMs = 5_000;
+
+/**
+ * Waits until a signal ends the worker. SIGTERM and SIGINT drain it. A rejection that escaped a task fails that job;
+ * an exception that escaped one fails that job, gives the others back and exits with 1.
+ */
+export function onSignals(worker: WorkerProcess, log: Logger): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let stopping = false;
+    const stop = (signal: string) => {
+      if (stopping) return;
+      stopping = true;
+      log.info({ signal }, 'Draining');
+      worker.drain().then(resolve, reject);
+    };
+    const crash = (error: unknown) => {
+      const known = failCurrentJob(error);
+      log.fatal({ err: error }, known ? 'An exception escaped a task' : 'An exception escaped');
+      process.exitCode = 1;
+      setTimeout(() => process.exit(1), crashLimitMs);
+      // The failed job settles first: it was failed before the others are given back.
+      setImmediate(() =>
+        worker.release().then(
+          () => process.exit(1),
+          () => process.exit(1),
+        ),
+      );
+    };
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+    process.on('uncaughtException', crash);
+    process.on('unhandledRejection', (error) => {
+      if (failCurrentJob(error)) log.error({ err: error }, 'A rejection escaped a task: its job fails');
+      else crash(error);
+    });
+  });
+}

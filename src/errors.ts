@@ -1,0 +1,80 @@
+/** An error of Islet's own: `code` is stable and stands in the README's table, the message says what to do. */
+export class IsletError extends Error {
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'IsletError';
+    this.code = code;
+  }
+}
+
+/** What became of the items of an `enqueueMany` that failed half-way. Repeating `uncertain` with their ids is safe. */
+export interface EnqueueProgress {
+  accepted: string[];
+  uncertain: string[];
+  notSent: string[];
+}
+
+/** An enqueue that Redis did not confirm, with the ids of the jobs it was about. */
+export class EnqueueError extends IsletError {
+  readonly jobs: EnqueueProgress;
+
+  constructor(code: string, message: string, jobs: EnqueueProgress, options?: { cause?: unknown }) {
+    super(code, message, options);
+    this.name = 'EnqueueError';
+    this.jobs = jobs;
+  }
+}
+
+/** What `handle.result()` throws when the job failed for good. */
+export class TaskFailedError extends IsletError {
+  readonly jobId: string;
+  readonly causeName: string;
+  readonly causeMessage: string;
+
+  constructor(jobId: string, failure: { code: string; causeName: string; causeMessage: string }) {
+    super(failure.code, `Job "${jobId}" failed: ${failure.causeName}: ${failure.causeMessage}`);
+    this.name = 'TaskFailedError';
+    this.jobId = jobId;
+    this.causeName = failure.causeName;
+    this.causeMessage = failure.causeMessage;
+  }
+}
+
+/** Thrown by a task: fail now, whatever attempts remain. */
+export class PermanentError extends IsletError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super('E_TASK_PERMANENT', message, options);
+    this.name = 'PermanentError';
+  }
+}
+
+/** Why a job's signal was aborted by its `timeoutMs`. */
+export class TimeoutError extends IsletError {
+  constructor(task: string, timeoutMs: number) {
+    super('E_TASK_TIMEOUT', `Task "${task}" did not finish within its timeoutMs of ${timeoutMs} ms.`);
+    this.name = 'TimeoutError';
+  }
+}
+
+/** Why a job's signal was aborted when another worker may have taken the job: its outcome is dropped. */
+export class LockLostError extends IsletError {
+  constructor(jobId: string) {
+    super('E_LOCK_LOST', `The lock of job "${jobId}" was lost: another worker may run it now. Its outcome is dropped.`);
+    this.name = 'LockLostError';
+  }
+}
+
+/** Why a job's signal was aborted when its worker stops before the job could end. */
+export class ReleasedError extends IsletError {
+  constructor(jobId: string) {
+    super('E_JOB_RELEASED', `Job "${jobId}" was given back because its worker stops. It will run again.`);
+    this.name = 'ReleasedError';
+  }
+}
+
+/** Text without the credentials of any URL in it. */
+export function hidePasswords(text: string): string {
+  return text.replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/@"']*(?:@|:[^\s"'@]*@)/gi, '$1***@');
+}

@@ -1,0 +1,13 @@
+export * from './errors.ts';
+export { defineQueue, type QueueManifest, type QueueOptions } from './manifest/define-queue.ts';
+export {
+  type AnyTask,
+  type Backoff,
+  defineTask,
+  type PayloadInput,
+  type PayloadOutput,
+  type ResultInput,
+  type ResultOutput,
+  type TaskManifest,
+  type TaskOptions,
+} from './manifest/define-task.ts';

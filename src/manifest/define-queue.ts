@@ -1,0 +1,51 @@
+import { checkOptions, checks } from './check-options.ts';
+import { queueDefaults } from './defaults.ts';
+
+export interface QueueOptions {
+  /** Unique in the app and equal to its folder's name: lower-case words with hyphens, at most 100 characters. */
+  name: string;
+  /**
+   * How many jobs one worker process runs at the same time. Further jobs wait in Redis, untouched.
+   * 1 to 10_000; `--concurrency` overrides it for one process. Default: 100.
+   */
+  concurrency?: number;
+  /**
+   * How long, in milliseconds, a worker's claim on a job lasts without renewal; renewed every quarter of it.
+   * A job whose worker died runs again after the lock has run out. 5_000 or more. Default: 60_000 (1 minute).
+   */
+  lockDurationMs?: number;
+  /**
+   * How long failed jobs are kept for a look and a retry: at most `failedForMs` (milliseconds) and `failedCount` of
+   * them. Completed jobs are not kept. Default: 604_800_000 (7 days) and 1_000.
+   */
+  retention?: { failedForMs?: number; failedCount?: number };
+}
+
+export interface QueueManifest {
+  readonly kind: 'queue';
+  readonly name: string;
+  readonly concurrency: number;
+  readonly lockDurationMs: number;
+  readonly retention: { readonly failedForMs: number; readonly failedCount: number };
+}
+
+/** Declares a queue. Throws `E_MANIFEST_INVALID` for an option that is missing, unknown or wrong. */
+export function defineQueue(options: QueueOptions): QueueManifest {
+  const owner = `Queue "${String(options?.name)}"`;
+  checkOptions(owner, options, ['name'], {
+    name: checks.name,
+    concurrency: checks.integer(1, 10_000),
+    lockDurationMs: checks.integer(5_000),
+    retention: (value) => (typeof value === 'object' && value !== null ? undefined : 'an object'),
+  });
+  checkOptions(`${owner}, retention`, options.retention ?? {}, [], {
+    failedForMs: checks.integer(1_000),
+    failedCount: checks.integer(0),
+  });
+  return Object.freeze({
+    ...queueDefaults,
+    ...options,
+    kind: 'queue' as const,
+    retention: { ...queueDefaults.retention, ...options.retention },
+  });
+}

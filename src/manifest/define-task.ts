@@ -1,0 +1,154 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { IsletError } from '../errors.ts';
+import { type Check, checkOptions, checks } from './check-options.ts';
+import { taskDefaults } from './defaults.ts';
+
+export interface Backoff {
+  /** `fixed`: always `delayMs`. `exponential`: doubled after each attempt. Default: "exponential". */
+  type?: 'fixed' | 'exponential';
+  /** Milliseconds before the second attempt. 0 or more. Default: 1_000. */
+  delayMs?: number;
+  /** No wait is longer than this, in milliseconds. Default: 3_600_000 (1 hour). */
+  maxDelayMs?: number;
+  /** How much of a wait is random, from 0 to 1: at 0.5 it lies between half and the whole. Default: 0.5. */
+  jitter?: number;
+}
+
+type Schema = StandardSchemaV1;
+type OptionalSchema = Schema | undefined;
+
+export interface TaskOptions<
+  Payload extends Schema,
+  Result extends OptionalSchema,
+  Keep extends number | undefined,
+  Priority extends number | undefined,
+> {
+  /** Unique in the app and equal to its folder's name: lower-case words with hyphens, at most 100 characters. */
+  name: string;
+  /** The queue whose workers run this task. `queues/<queue>/manifest.ts` must exist. */
+  queue: string;
+  /** Any Standard Schema. Its input is what is enqueued, as JSON; its output is what the task sees. */
+  payload: Payload;
+  /** Any Standard Schema of what the task returns, checked by the worker. Default: any JSON value, not checked. */
+  result?: Result;
+  /** Raise it when an older worker must not run newer payloads. An integer from 1. Default: 1. */
+  version?: number;
+  /** How often a job is tried in all, the first time included, before it fails for good. 1 to 1_000. Default: 3. */
+  attempts?: number;
+  /** The wait between two attempts. Default: exponential from 1_000 ms, capped at 1 hour, half of it random. */
+  backoff?: Backoff;
+  /**
+   * Milliseconds that one attempt may take. Then `signal` aborts with a `TimeoutError` and the attempt counts as
+   * failed. 1 or more. Default: 60_000 (1 minute).
+   */
+  timeoutMs?: number;
+  /**
+   * Milliseconds that code has, after its signal aborted, before the outcome is settled without it. A retry may then
+   * overlap with code that ignores its signal. Default: 5_000.
+   */
+  abandonAfterMs?: number;
+  /** The largest payload, in bytes of JSON. Larger ones are refused at enqueue. Default: 262_144 (256 KB). */
+  maxPayloadBytes?: number;
+  /** The largest result, in bytes of JSON. A larger one fails the job. Default: 262_144 (256 KB). */
+  maxResultBytes?: number;
+  /**
+   * When the worker imports the task: before its first job, so that a broken import stops the deploy, or when the
+   * first job of this task comes, for rare tasks with heavy libraries. Default: "on-start".
+   */
+  load?: 'on-start' | 'on-first-job';
+  /** Top-level payload fields whose values never appear in an error, a log line or a failed reason. Default: none. */
+  redact?: string[];
+  /** Names this task had before, while jobs under them may be in Redis. Default: none. */
+  formerNames?: string[];
+  /** Keep the result in Redis for so many milliseconds after the end, so that `handle.result()` exists. Default: not kept. */
+  keepResultMs?: Keep;
+  /**
+   * The priority of this task's jobs, 1 (first) to 2_097_151. All tasks of a queue have one or none has, because jobs
+   * without a priority would starve the others. Default: none, first in first out.
+   */
+  priority?: Priority;
+}
+
+export interface TaskManifest<
+  Payload extends Schema = Schema,
+  Result extends OptionalSchema = OptionalSchema,
+  Keep extends number | undefined = number | undefined,
+  Priority extends number | undefined = number | undefined,
+> {
+  readonly kind: 'task';
+  readonly name: string;
+  readonly queue: string;
+  readonly payload: Payload;
+  readonly result: Result;
+  readonly version: number;
+  readonly attempts: number;
+  readonly backoff: Required<Backoff>;
+  readonly timeoutMs: number;
+  readonly abandonAfterMs: number;
+  readonly maxPayloadBytes: number;
+  readonly maxResultBytes: number;
+  readonly load: 'on-start' | 'on-first-job';
+  readonly redact: readonly string[];
+  readonly formerNames: readonly string[];
+  readonly keepResultMs: Keep;
+  readonly priority: Priority;
+}
+
+export type AnyTask = TaskManifest;
+export type PayloadInput<M extends AnyTask> = StandardSchemaV1.InferInput<M['payload']>;
+export type PayloadOutput<M extends AnyTask> = StandardSchemaV1.InferOutput<M['payload']>;
+export type ResultInput<M extends AnyTask> = M['result'] extends Schema
+  ? StandardSchemaV1.InferInput<M['result']>
+  : unknown;
+export type ResultOutput<M extends AnyTask> = M['result'] extends Schema
+  ? StandardSchemaV1.InferOutput<M['result']>
+  : unknown;
+
+const isObject: Check = (value) => (typeof value === 'object' && value !== null ? undefined : 'an object');
+
+const taskChecks: Record<string, Check> = {
+  name: checks.name,
+  queue: checks.name,
+  payload: checks.schema,
+  result: checks.schema,
+  version: checks.integer(1),
+  attempts: checks.integer(1, 1_000),
+  backoff: isObject,
+  timeoutMs: checks.integer(1, 2_147_483_647),
+  abandonAfterMs: checks.integer(0, 2_147_483_647),
+  maxPayloadBytes: checks.integer(1, 67_108_864),
+  maxResultBytes: checks.integer(1, 67_108_864),
+  load: checks.oneOf('on-start', 'on-first-job'),
+  redact: checks.strings,
+  formerNames: checks.names,
+  keepResultMs: checks.integer(1),
+  priority: checks.integer(1, 2_097_151),
+};
+
+const backoffChecks: Record<string, Check> = {
+  type: checks.oneOf('fixed', 'exponential'),
+  delayMs: checks.integer(0),
+  maxDelayMs: checks.integer(0),
+  jitter: checks.fraction,
+};
+
+/** Declares a task. Throws `E_MANIFEST_INVALID` for an option that is missing, unknown or wrong. */
+export function defineTask<
+  const Payload extends Schema,
+  const Result extends OptionalSchema = undefined,
+  const Keep extends number | undefined = undefined,
+  const Priority extends number | undefined = undefined,
+>(options: TaskOptions<Payload, Result, Keep, Priority>): TaskManifest<Payload, Result, Keep, Priority> {
+  const owner = `Task "${String(options?.name)}"`;
+  checkOptions(owner, options, ['name', 'queue', 'payload'], taskChecks);
+  checkOptions(`${owner}, backoff`, options.backoff ?? {}, [], backoffChecks);
+  const backoff = { ...taskDefaults.backoff, ...options.backoff };
+  if (backoff.maxDelayMs < backoff.delayMs) {
+    const seen = `maxDelayMs ${backoff.maxDelayMs} is below delayMs ${backoff.delayMs}`;
+    throw new IsletError('E_MANIFEST_INVALID', `${owner}, backoff does not parse: ${seen}.`);
+  }
+  const { redact = [], formerNames = [] } = options;
+  const given = { ...options, backoff, redact, formerNames };
+  const whole = { ...taskDefaults, result: undefined, keepResultMs: undefined, priority: undefined, ...given };
+  return Object.freeze({ ...whole, kind: 'task' }) as unknown as TaskManifest<Payload, Result, Keep, Priority>;
+}

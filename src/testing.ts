@@ -1,0 +1,1 @@
+export { type RunTaskOptions, runTask, type TaskOutcome } from './testing/run-task.ts';

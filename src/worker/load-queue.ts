@@ -1,0 +1,105 @@
+import { type AwilixContainer, createContainer, Lifetime } from 'awilix';
+import type { QueueSource, TaskSource } from '../app/app-source.ts';
+import { IsletError } from '../errors.ts';
+import type { AnyTask } from '../manifest/define-task.ts';
+import type { QueueHost, Registrations, Task } from './task-context.ts';
+
+/** A queue's code in this process. */
+export interface LoadedQueue {
+  readonly container: AwilixContainer;
+  /** By name and by former name. */
+  readonly tasks: ReadonlyMap<string, LoadableTask>;
+  close(): Promise<void>;
+}
+
+export interface LoadableTask {
+  readonly manifest: AnyTask;
+  load(): Promise<Task>;
+}
+
+function loadFailed(source: TaskSource, what: string, cause?: unknown): IsletError {
+  const { name, queue } = source.manifest;
+  return new IsletError('E_TASK_LOAD_FAILED', `Task "${name}" (queue "${queue}"), ${source.file}: ${what}`, { cause });
+}
+
+async function importTask(source: TaskSource): Promise<Task> {
+  let task: unknown;
+  try {
+    task = await source.load();
+  } catch (cause) {
+    const said = cause instanceof Error ? cause.message : String(cause);
+    throw loadFailed(source, `it could not be imported: ${said}`, cause);
+  }
+  const { kind, manifest } = (task ?? {}) as Partial<Task>;
+  if (kind !== 'implementation') throw loadFailed(source, 'it must export by default what implement() returns.');
+  if (manifest?.name !== source.manifest.name) {
+    throw loadFailed(source, `it implements the manifest of "${manifest?.name}". Import its own manifest.`);
+  }
+  return task as Task;
+}
+
+function toLoadable(source: TaskSource): LoadableTask {
+  let loading: Promise<Task> | undefined;
+  const load = () => {
+    loading ??= importTask(source);
+    return loading;
+  };
+  return { manifest: source.manifest, load };
+}
+
+function fillContainer(queue: string, registrations: unknown): AwilixContainer {
+  const container = createContainer({ strict: true });
+  if (typeof registrations !== 'object' || registrations === null) {
+    const wanted = 'an object of awilix resolvers, such as { http: asValue(client) }';
+    throw new IsletError('E_DEPENDENCIES_FAILED', `queues/${queue}/dependencies.ts must return ${wanted}.`);
+  }
+  return container.register(registrations as Registrations);
+}
+
+/** Makes every singleton now: what cannot be opened stops the start, and what was opened is disposed of at the end. */
+async function openSingletons(container: AwilixContainer): Promise<void> {
+  for (const [name, resolver] of Object.entries(container.registrations)) {
+    if (resolver.lifetime === Lifetime.SINGLETON) await container.resolve(name);
+  }
+}
+
+async function openDependencies(queue: string, source: QueueSource, host: QueueHost): Promise<AwilixContainer> {
+  let container: AwilixContainer = createContainer({ strict: true });
+  if (!source.dependencies) return container;
+  try {
+    const create = await source.dependencies.load();
+    if (typeof create !== 'function') throw new Error('it must export a function by default');
+    container = fillContainer(queue, await create(host));
+    await openSingletons(container);
+    return container;
+  } catch (cause) {
+    await container.dispose().catch(() => {});
+    if (cause instanceof IsletError) throw cause;
+    const said = cause instanceof Error ? cause.message : String(cause);
+    const where = `The dependencies of queue "${queue}" (${source.dependencies.file})`;
+    throw new IsletError('E_DEPENDENCIES_FAILED', `${where} could not be opened: ${said}`, { cause });
+  }
+}
+
+/**
+ * Imports a queue's dependencies and tasks, before its first job. Tasks with `load: 'on-first-job'` are left for later.
+ * Throws `E_DEPENDENCIES_FAILED` or `E_TASK_LOAD_FAILED`.
+ */
+export async function loadQueue(queue: string, source: QueueSource, host: QueueHost): Promise<LoadedQueue> {
+  const tasks = new Map<string, LoadableTask>();
+  for (const taskSource of source.tasks) {
+    const loadable = toLoadable(taskSource);
+    if (taskSource.manifest.load === 'on-start') await loadable.load();
+    for (const name of [taskSource.manifest.name, ...taskSource.manifest.formerNames]) tasks.set(name, loadable);
+  }
+  const container = await openDependencies(queue, source, host);
+  let closing: Promise<void> | undefined;
+  return {
+    container,
+    tasks,
+    close() {
+      closing ??= container.dispose();
+      return closing;
+    },
+  };
+}

@@ -1,0 +1,109 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Delivery, Outcome } from '../broker/broker.ts';
+import { IsletError, TimeoutError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { didYouMean } from '../manifest/did-you-mean.ts';
+import { type ChildJobs, createEnqueue } from './enqueue-port.ts';
+import { executeTask } from './execute-task.ts';
+import type { LoadableTask, LoadedQueue } from './load-queue.ts';
+import { classify, completed } from './outcome.ts';
+import { createProgress } from './progress.ts';
+import type { TaskContext } from './task-context.ts';
+
+/** What jobs of one queue run in. */
+export interface RunScope {
+  queue: LoadedQueue;
+  log: Log;
+  children: ChildJobs;
+}
+
+/** A job that runs now, and how to end it from outside its promise. */
+export interface RunningJob {
+  readonly delivery: Delivery;
+  fail(error: unknown): void;
+}
+
+/** Names the job whose code is running, also in stray callbacks and rejections. */
+export const currentJob = new AsyncLocalStorage<RunningJob>();
+
+function findTask({ task, queue }: Delivery, loaded: LoadedQueue): LoadableTask {
+  const found = loaded.tasks.get(task);
+  if (found) return found;
+  const message = `Queue "${queue}" has no task "${task}".${didYouMean(task, loaded.tasks.keys())}`;
+  throw new IsletError('E_TASK_UNKNOWN', message);
+}
+
+function createContext(delivery: Delivery, scope: RunScope): Omit<TaskContext, 'deps'> & { flush(): Promise<void> } {
+  const { queue, task, jobId, attempt } = delivery;
+  const progress = createProgress((value) => delivery.reportProgress(value));
+  let log: Log | undefined;
+  return {
+    signal: delivery.abort.signal,
+    attempt,
+    jobId,
+    progress: progress.report,
+    enqueue: createEnqueue(jobId, scope.children),
+    flush: progress.flush,
+    get log() {
+      log ??= scope.log.child({ queue, task, jobId, attempt });
+      return log;
+    },
+  };
+}
+
+/** Settles when the work does, when it is failed from outside, or when its signal aborted and its grace is over. */
+async function untilSettled<T>(delivery: Delivery, abandonAfterMs: number, work: () => Promise<T>): Promise<T> {
+  const { signal } = delivery.abort;
+  let timer: NodeJS.Timeout | undefined;
+  let onAbort = () => {};
+  const settled = new Promise<T>((resolve, reject) => {
+    onAbort = () => {
+      timer = setTimeout(() => reject(signal.reason), abandonAfterMs);
+    };
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+    currentJob.run({ delivery, fail: reject }, () => work().then(resolve, reject));
+  });
+  try {
+    return await settled;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+async function attemptTask(delivery: Delivery, task: LoadableTask, scope: RunScope): Promise<unknown> {
+  const { timeoutMs, abandonAfterMs, name } = task.manifest;
+  const context = createContext(delivery, scope);
+  const timer = setTimeout(() => delivery.abort.abort(new TimeoutError(name, timeoutMs)), timeoutMs);
+  try {
+    const execution = { input: delivery.input, container: scope.queue.container, context };
+    return await untilSettled(delivery, abandonAfterMs, () => executeTask(task, execution));
+  } finally {
+    clearTimeout(timer);
+    await context.flush();
+  }
+}
+
+/** Runs one job to exactly one outcome. It knows no broker and never throws. */
+export async function runJob(delivery: Delivery, scope: RunScope): Promise<Outcome> {
+  const startedAt = performance.now();
+  let task: LoadableTask | undefined;
+  let outcome: Outcome;
+  try {
+    task = findTask(delivery, scope.queue);
+    outcome = completed(delivery, task.manifest, await attemptTask(delivery, task, scope));
+  } catch (error) {
+    outcome = classify(delivery, task?.manifest, error);
+  }
+  logOutcome(delivery, outcome, performance.now() - startedAt, scope.log);
+  return outcome;
+}
+
+function logOutcome(delivery: Delivery, outcome: Outcome, durationMs: number, log: Log): void {
+  const { queue, task, jobId, attempt } = delivery;
+  const fields = { queue, task, jobId, attempt, durationMs: Math.round(durationMs), outcome: outcome.kind };
+  if (!('failure' in outcome)) return log.info(fields, 'Job finished');
+  const { code, causeName, causeMessage } = outcome.failure;
+  log.info({ ...fields, code, error: `${causeName}: ${causeMessage}` }, 'Job finished');
+}

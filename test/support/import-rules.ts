@@ -1,0 +1,368 @@
+import { posix } from 'node:path';
+import { parseSync } from 'oxc-parser';
+
+/**
+ * Who may import whom. Patterns: a path from the root, where `*` is one segment and `**` is any number; `./**` is the
+ * file's own folder below queues/ or tasks/; `node:*`, `islet` and packages stand for themselves, `package:*` for any
+ * bare specifier. `type:` before a pattern allows an `import type` only.
+ */
+export interface ImportRule {
+  readonly from: string;
+  readonly may: readonly string[];
+  readonly never?: readonly string[];
+  readonly because: string;
+}
+
+export interface Violation {
+  readonly file: string;
+  /** What was imported or written. */
+  readonly found: string;
+  readonly because: string;
+  readonly sentence: string;
+}
+
+interface Import {
+  readonly specifier: string;
+  /** A path from the root for a relative specifier, the specifier itself otherwise. */
+  readonly target: string;
+  readonly typeOnly: boolean;
+  /** Runs with the module, so that it can be part of a cycle. */
+  readonly eager: boolean;
+}
+
+interface ParsedFile {
+  readonly path: string;
+  readonly lines: number;
+  readonly imports: readonly Import[];
+  readonly computedImports: number;
+  readonly readsEnvironment: boolean;
+  readonly exitsProcess: boolean;
+}
+
+const errors = 'src/errors.ts';
+const manifest = 'src/manifest/**';
+const schemaTypes = 'type:@standard-schema/spec';
+const brokerSeam = 'src/broker/broker.ts';
+
+/** The first rule whose `from` matches a file is the one that holds for it. */
+export const importRules: readonly ImportRule[] = [
+  { from: 'src/errors.ts', may: [], because: 'the errors are the ground floor' },
+  { from: 'src/config.ts', may: [errors], because: 'the settings are data on the ground floor' },
+  {
+    from: 'src/log.ts',
+    may: ['pino'],
+    because: 'the logger is used by worker, supervisor and cli, and knows none of them',
+  },
+  {
+    from: 'src/index.ts',
+    may: [errors, manifest, schemaTypes],
+    because: 'every manifest imports "islet", so it loads nothing else',
+  },
+  {
+    from: 'src/task.ts',
+    may: [errors, manifest, 'src/worker/**', schemaTypes],
+    because: 'a public entry imports only what it re-exports',
+  },
+  {
+    from: 'src/producer.ts',
+    may: [errors, manifest, 'src/broker/**', 'src/producer/**'],
+    because: 'a web process must not load what runs tasks',
+  },
+  {
+    from: 'src/testing.ts',
+    may: [errors, manifest, 'src/app/**', 'src/worker/**', 'src/testing/**'],
+    because: "users' tests need no Redis",
+  },
+  {
+    from: 'src/manifest/**',
+    may: [errors, manifest, schemaTypes],
+    because: 'every process loads the manifests, so they do no I/O and cost nothing',
+  },
+  {
+    from: 'src/app/**',
+    may: [errors, manifest, 'src/app/**', 'node:*'],
+    because: 'the app is found at run time, its code is never imported statically',
+  },
+  {
+    from: 'src/broker/**',
+    may: [errors, manifest, 'src/broker/**', 'bullmq', 'ioredis', 'node:*'],
+    because: 'the carrier does not know who sends or runs; it reports through broker.ts',
+  },
+  {
+    from: 'src/producer/**',
+    may: [errors, manifest, 'src/broker/**', 'src/producer/**', 'node:*', schemaTypes],
+    because: 'a web process must not load what runs tasks',
+  },
+  {
+    from: 'src/worker/**',
+    may: [errors, 'src/log.ts', manifest, 'src/app/**', 'src/worker/**', brokerSeam, 'awilix', 'node:*', schemaTypes],
+    because: 'a worker is handed its broker and knows neither BullMQ nor Redis',
+  },
+  {
+    from: 'src/supervisor/**',
+    may: [errors, 'src/log.ts', 'src/supervisor/**', 'node:*'],
+    because: 'the parent stays tiny: it loads no app code, no broker and no worker',
+  },
+  {
+    from: 'src/testing/**',
+    may: [
+      errors,
+      manifest,
+      'src/app/**',
+      'src/producer/**',
+      'src/worker/**',
+      brokerSeam,
+      'src/testing/**',
+      'node:*',
+      schemaTypes,
+    ],
+    because: "users' tests need no Redis",
+  },
+  {
+    from: 'src/scaffold/**',
+    may: [errors, manifest, 'src/app/**', 'src/scaffold/**', 'node:*'],
+    because: 'generating files needs no worker and no broker',
+  },
+  {
+    from: 'src/build/**',
+    may: [errors, manifest, 'src/app/**', 'src/build/**', 'node:*', 'esbuild'],
+    because: 'packing a worker does not run one',
+  },
+  {
+    from: 'src/dev-redis/**',
+    may: [errors, manifest, 'src/app/**', 'src/dev-redis/**', 'node:*', 'ioredis'],
+    because: 'the development Redis is lent to a process and knows nothing of what runs there',
+  },
+  {
+    from: 'src/cli/**',
+    may: ['src/**', 'commander', 'node:*'],
+    never: ['src/index.ts', 'src/task.ts', 'src/producer.ts', 'src/testing.ts'],
+    because: 'the composition root joins the parts of src, and meets queues and tasks only by import()',
+  },
+  { from: 'src/**', may: [], because: 'this folder has no rule yet: add it to the table first, then write the code' },
+  {
+    from: 'tasks/*/manifest.ts',
+    may: ['islet', 'valibot', 'zod', 'arktype', '@standard-schema/spec', './**'],
+    never: ['tasks/*/task.ts', '**/dependencies.ts'],
+    because: 'anyone may import a manifest, so it must cost next to nothing',
+  },
+  {
+    from: 'queues/*/manifest.ts',
+    may: ['islet', 'valibot', 'zod', 'arktype', '@standard-schema/spec', './**'],
+    never: ['tasks/*/task.ts', '**/dependencies.ts'],
+    because: 'anyone may import a manifest, so it must cost next to nothing',
+  },
+  {
+    from: 'tasks/**',
+    may: [
+      './**',
+      'tasks/*/manifest.ts',
+      'queues/*/manifest.ts',
+      'type:queues/*/dependencies.ts',
+      'node:*',
+      'package:*',
+    ],
+    never: ['bullmq', 'ioredis', 'convict'],
+    because: "each task is an island: another task's work is enqueued, not imported, and settings come with its deps",
+  },
+  {
+    from: 'queues/**',
+    may: ['./**', 'type:config/schema.ts', 'node:*', 'package:*'],
+    never: ['bullmq', 'convict'],
+    because: 'dependencies are handed { config, log } and know neither tasks nor other queues',
+  },
+  {
+    from: 'config/**',
+    may: ['config/**', 'convict', 'convict-*', 'islet/config'],
+    because: 'reading the settings must not load what uses them',
+  },
+];
+
+const forbiddenFolders = ['core', 'common', 'lib', 'utils', 'types', 'interfaces', 'helpers'];
+const maxLines = 300;
+
+/** Checks the files, given by their path from the root, against the table and the rules beside it. */
+export function checkImports(files: ReadonlyMap<string, string>): Violation[] {
+  const parsed = [...files].map(([path, source]) => parseFile(path, source));
+  return [...parsed.flatMap(checkFile), ...findCycles(parsed)];
+}
+
+function checkFile(file: ParsedFile): Violation[] {
+  const violations = [...checkTable(file), ...checkFolders(file)];
+  return file.path.startsWith('src/') ? [...violations, ...checkSource(file)] : violations;
+}
+
+function checkTable(file: ParsedFile): Violation[] {
+  const rule = importRules.find(({ from }) => matches(from, file.path));
+  if (!rule) return [];
+  return file.imports
+    .filter((imported) => !isAllowed(rule, file.path, imported))
+    .map((imported) => violation(file.path, `import "${imported.specifier}"`, rule.because));
+}
+
+function isAllowed(rule: ImportRule, path: string, imported: Import): boolean {
+  if (rule.never?.some((pattern) => names(pattern, path, imported.target))) return false;
+  return rule.may.some((pattern) => {
+    const typesOnly = pattern.startsWith('type:');
+    if (typesOnly && !imported.typeOnly) return false;
+    return names(typesOnly ? pattern.slice('type:'.length) : pattern, path, imported.target);
+  });
+}
+
+function names(pattern: string, path: string, target: string): boolean {
+  if (pattern === 'package:*') return isBare(target);
+  // A file outside the checked folders, such as ../package.json, is nobody's neighbour.
+  if (pattern === './**') return target.startsWith(`${path.split('/').slice(0, 2).join('/')}/`);
+  // "ioredis" also stands for "ioredis/built/x", but "islet" is only itself: each of its entries is a choice.
+  const deep = isBare(pattern) && !pattern.startsWith('islet') && target.startsWith(`${pattern}/`);
+  return deep || matches(pattern, target);
+}
+
+function isBare(target: string): boolean {
+  return !/^(src|queues|tasks|config|test|demo|bench|bin|node_modules|\.\.)\/|^(node:|\.|\/|\*)/.test(target);
+}
+
+function matches(pattern: string, path: string): boolean {
+  const source = pattern
+    .replaceAll('.', '\\.')
+    .replaceAll('**', '\0')
+    .replaceAll('*', pattern.startsWith('node:') ? '.*' : '[^/]*')
+    .replaceAll('\0', '.*');
+  return new RegExp(`^${source}$`).test(path);
+}
+
+function checkFolders({ path }: ParsedFile): Violation[] {
+  const folder = posix
+    .dirname(path)
+    .split('/')
+    .find((name) => forbiddenFolders.includes(name));
+  if (!folder) return [];
+  return [violation(path, `folder "${folder}"`, 'a folder is named after what it does, not after what is left over')];
+}
+
+function checkSource(file: ParsedFile): Violation[] {
+  const { path } = file;
+  const mayExit = path.startsWith('src/cli/') || path === 'src/dev-redis/keeper.ts';
+  const found: [boolean, string, string][] = [
+    [file.readsEnvironment, 'process.env', 'the environment is read in config/, and handed on'],
+    [file.exitsProcess && !mayExit, 'process.exit()', 'only the composition root ends the process'],
+    [
+      file.computedImports > 0 && !path.startsWith('src/app/'),
+      'computed import()',
+      'only src/app/ finds code at run time, so that a bundler can see all other imports',
+    ],
+    [/^src\/.+\/index\.ts$/.test(path), 'index.ts', 'an import names the file that it means, and loads no other'],
+    [file.lines > maxLines, `${file.lines} lines`, `a file of src has at most ${maxLines} lines`],
+  ];
+  return found.filter(([is]) => is).map(([, what, because]) => violation(path, what, because));
+}
+
+/** Reports each cycle of eager imports in src once, whatever file it was found from. */
+function findCycles(files: readonly ParsedFile[]): Violation[] {
+  const inSource = files.filter(({ path }) => path.startsWith('src/'));
+  const edges = new Map(
+    inSource.map(({ path, imports }) => [path, imports.filter(({ eager }) => eager).map(({ target }) => target)]),
+  );
+  const done = new Set<string>();
+  const violations: Violation[] = [];
+  const visit = (path: string, trail: readonly string[]): void => {
+    if (trail.includes(path)) {
+      const cycle = [...trail.slice(trail.indexOf(path)), path].join(' → ');
+      violations.push(violation(path, `import cycle ${cycle}`, 'what runs first then depends on who asked first'));
+      return;
+    }
+    if (done.has(path)) return;
+    for (const target of edges.get(path) ?? []) visit(target, [...trail, path]);
+    done.add(path);
+  };
+  for (const { path } of inSource) visit(path, []);
+  return violations;
+}
+
+function violation(file: string, found: string, because: string): Violation {
+  return { file, found, because, sentence: `${file} must not have ${found}: ${because}.` };
+}
+
+type Node = { readonly type: string } & Readonly<Record<string, unknown>>;
+
+function parseFile(path: string, source: string): ParsedFile {
+  const { program, errors: mistakes } = parseSync(path, source);
+  const mistake = mistakes[0];
+  // An unread file would pass every rule.
+  if (mistake) throw new Error(`${path} does not parse: ${mistake.message}`);
+  const nodes = [...allNodes(program)];
+  const dynamic = nodes.filter(({ type }) => type === 'ImportExpression');
+  return {
+    path,
+    lines: source.replace(/\n$/, '').split('\n').length,
+    imports: nodes.flatMap((node) => importOf(path, node) ?? []),
+    computedImports: dynamic.filter((node) => literal(node.source) === undefined).length,
+    readsEnvironment: nodes.some((node) => usesOfProcess(node, 'env')),
+    exitsProcess: nodes.some((node) => usesOfProcess(node, 'exit')),
+  };
+}
+
+// The tree instead of the parser's module record: that one has no `import('./x.ts').Type` and cannot tell
+// `import type { T }`, which is erased, from `import { type T }`, which still loads the module.
+function* allNodes(value: unknown): Generator<Node> {
+  if (Array.isArray(value)) {
+    for (const item of value) yield* allNodes(item);
+  } else if (isNode(value)) {
+    yield value;
+    for (const child of Object.values(value)) yield* allNodes(child);
+  }
+}
+
+function isNode(value: unknown): value is Node {
+  return typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string';
+}
+
+function importOf(path: string, node: Node): Import | undefined {
+  const specifier = specifierOf(node);
+  if (specifier === undefined) return undefined;
+  const typeOnly = node.type === 'TSImportType' || node.importKind === 'type' || node.exportKind === 'type';
+  const target = specifier.startsWith('.') ? posix.join(posix.dirname(path), specifier) : specifier;
+  return { specifier, target, typeOnly, eager: !typeOnly && node.type !== 'ImportExpression' };
+}
+
+function specifierOf(node: Node): string | undefined {
+  switch (node.type) {
+    case 'ImportDeclaration':
+    case 'ExportNamedDeclaration':
+    case 'ExportAllDeclaration':
+    case 'ImportExpression':
+    case 'TSImportType':
+      return literal(node.source);
+    default:
+      return undefined;
+  }
+}
+
+/** Whether the node is `process.<name>`, `process['<name>']`, `{ <name> } = process` or an import of that name. */
+function usesOfProcess(node: Node, name: string): boolean {
+  if (node.type === 'MemberExpression') return isProcess(node.object) && nameOf(node.property) === name;
+  if (node.type === 'VariableDeclarator') return isProcess(node.init) && hasKey(node.id, 'properties', 'key', name);
+  if (node.type !== 'ImportDeclaration' || !/^(node:)?process$/.test(literal(node.source) ?? '')) return false;
+  return hasKey(node, 'specifiers', 'imported', name);
+}
+
+function hasKey(node: unknown, list: string, key: string, name: string): boolean {
+  const items = isNode(node) ? node[list] : undefined;
+  return Array.isArray(items) && items.some((item) => isNode(item) && nameOf(item[key]) === name);
+}
+
+function isProcess(node: unknown): boolean {
+  if (!isNode(node)) return false;
+  if (node.type === 'MemberExpression')
+    return nameOf(node.object) === 'globalThis' && nameOf(node.property) === 'process';
+  return nameOf(node) === 'process';
+}
+
+function nameOf(node: unknown): string | undefined {
+  if (!isNode(node)) return undefined;
+  return node.type === 'Identifier' && typeof node.name === 'string' ? node.name : literal(node);
+}
+
+function literal(node: unknown): string | undefined {
+  return isNode(node) && node.type === 'Literal' && typeof node.value === 'string' ? node.value : undefined;
+}

@@ -1,0 +1,130 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+
+const moduleUrl = pathToFileURL(resolve('bin/fresh-build.js')).href;
+const { build, staleFiles } = (await import(moduleUrl)) as {
+  build(root: string): void;
+  staleFiles(root: string): string[];
+};
+
+/** Stands in for the compiler: counts its runs, and makes the one output there is. */
+const COMPILER = `
+const fs = require('node:fs');
+fs.appendFileSync('runs', 'x');
+if (fs.existsSync('broken')) { console.log('src/a.ts(1,1): error TS1005'); process.exit(2); }
+fs.mkdirSync('dist/src', { recursive: true });
+fs.writeFileSync('dist/src/a.js', process.argv.slice(2).join(' '));
+`;
+
+let root: string;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'islet-build-'));
+  put('tsconfig.json', 10);
+  put('src/a.ts', 10);
+});
+
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+describe('staleFiles', () => {
+  test('finds nothing when every output is newer than its source', () => {
+    put('dist/src/a.js', 20);
+    expect(staleFiles(root)).toEqual([]);
+  });
+
+  test('names a source without an output', () => {
+    expect(staleFiles(root)).toEqual(['src/a.ts is not compiled']);
+  });
+
+  test('names a source newer than its output', () => {
+    put('dist/src/a.js', 5);
+    expect(staleFiles(root)).toEqual(['src/a.ts is newer than its compiled file']);
+  });
+
+  test('names an output folder whose task or queue was removed', () => {
+    put('dist/src/a.js', 20);
+    put('dist/tasks/gone/task.js', 20);
+    put('dist/queues/old/queue.js', 20);
+    expect(staleFiles(root)).toEqual([
+      'dist/tasks/gone has no source folder any more',
+      'dist/queues/old has no source folder any more',
+    ]);
+  });
+
+  test('passes over tests and declarations', () => {
+    put('dist/src/a.js', 20);
+    put('src/a.test.ts', 30);
+    put('src/a.d.ts', 30);
+    expect(staleFiles(root)).toEqual([]);
+  });
+
+  test('finds nothing without a tsconfig.json, and nothing without sources', () => {
+    rmSync(join(root, 'src'), { recursive: true });
+    expect(staleFiles(root)).toEqual([]);
+    put('src/a.ts', 10);
+    rmSync(join(root, 'tsconfig.json'));
+    expect(staleFiles(root)).toEqual([]);
+  });
+});
+
+describe('build', () => {
+  beforeEach(() => put('node_modules/typescript/bin/tsc', 10, COMPILER));
+
+  test('removes the old output, compiles and gives the lock back', () => {
+    put('dist/tasks/gone/task.js', 20);
+    build(root);
+    expect(existsSync(join(root, 'dist/tasks'))).toBe(false);
+    expect(readFileSync(join(root, 'dist/src/a.js'), 'utf8')).toBe('-p tsconfig.json');
+    expect(existsSync(join(root, '.islet/build.lock'))).toBe(false);
+  });
+
+  test('prefers tsconfig.build.json', () => {
+    put('tsconfig.build.json', 10);
+    build(root);
+    expect(readFileSync(join(root, 'dist/src/a.js'), 'utf8')).toBe('-p tsconfig.build.json');
+  });
+
+  test("throws the compiler's output when it fails, and can be tried again", () => {
+    put('broken', 10);
+    expect(() => build(root)).toThrow('The build failed.\nsrc/a.ts(1,1): error TS1005');
+    rmSync(join(root, 'broken'));
+    expect(() => build(root)).not.toThrow();
+  });
+
+  test('says what to run when the compiler is not installed', () => {
+    rmSync(join(root, 'node_modules'), { recursive: true });
+    expect(() => build(root)).toThrow('The compiler is not installed. Run "npm ci" first.');
+  });
+
+  test('takes over the lock of a build that was killed', async () => {
+    const dead = spawn(process.execPath, ['-e', '']);
+    await once(dead, 'exit');
+    put('.islet/build.lock', 10, String(dead.pid));
+    build(root);
+    expect(staleFiles(root)).toEqual([]);
+  });
+
+  test('compiles once when a second build waits for the first', async () => {
+    const holder = spawn(process.execPath, ['-e', 'process.stdin.resume()'], { stdio: ['pipe', 'ignore', 'ignore'] });
+    put('.islet/build.lock', 10, String(holder.pid));
+    const code = `import { build } from ${JSON.stringify(moduleUrl)}; console.log('here'); build(${JSON.stringify(root)})`;
+    const builds = [1, 2].map(() => spawn(process.execPath, ['--input-type=module', '-e', code]));
+    const ends = builds.map((child) => once(child, 'exit'));
+    await Promise.all(builds.map((child) => once(child.stdout, 'data')));
+    holder.kill('SIGKILL');
+    expect((await Promise.all(ends)).map(([status]) => status)).toEqual([0, 0]);
+    expect(readFileSync(join(root, 'runs'), 'utf8')).toBe('x');
+  });
+});
+
+function put(name: string, seconds: number, text = ''): void {
+  const file = join(root, name);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, text);
+  utimesSync(file, seconds, seconds);
+}
