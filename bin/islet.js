@@ -7,7 +7,7 @@ const root = process.cwd();
 
 if (prepare()) {
   const { main } = await import('../dist/src/cli/main.js');
-  await main(process.argv.slice(2));
+  await main(process.argv.slice(2), { path: process.env.PATH });
 }
 
 /** Makes sure that what runs is what the sources say; false when that cannot be. */

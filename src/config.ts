@@ -86,6 +86,16 @@ function explain(said: string, schema: object, env: Record<string, string | unde
   return `\`${key}\`: ${shown} (from ${originOf(schema, key, env, file)})`;
 }
 
+/** An environment without a file of its own has the defaults. */
+function loadIfThere(config: Pick<ConvictConfig<unknown>, 'loadFile'>, file: string): void {
+  try {
+    config.loadFile(file);
+  } catch (error) {
+    if ((error as { code?: string }).code === 'ENOENT') return;
+    throw new Error(`${file} cannot be read: ${(error as Error).message}`);
+  }
+}
+
 /**
  * Reads config/<env>.json over the defaults, and the environment over both. Throws `E_CONFIG_INVALID`, which names
  * each bad or unknown key, its value without passwords, and where it came from.
@@ -93,16 +103,15 @@ function explain(said: string, schema: object, env: Record<string, string | unde
 export function readConfig<T>(
   config: ConvictConfig<T>,
   schema: object,
-  source: { env: Record<string, string | undefined>; file: string | undefined },
+  source: { env: Record<string, string | undefined>; file: string },
 ): T {
-  const file = source.file ?? 'the defaults';
   try {
-    if (source.file) config.loadFile(source.file);
+    loadIfThere(config, source.file);
     config.validate({ allowed: 'strict' });
     return config.getProperties();
   } catch (error) {
     const lines = (error as Error).message.split('\n').filter((line) => line.trim() !== '');
-    const problems = lines.map((line) => explain(line.trim(), schema, source.env, file));
+    const problems = lines.map((line) => explain(line.trim(), schema, source.env, source.file));
     throw new IsletError('E_CONFIG_INVALID', `The configuration does not hold: ${hidePasswords(problems.join('; '))}.`);
   }
 }

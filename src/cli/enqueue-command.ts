@@ -37,12 +37,12 @@ async function waitFor(producer: Producer, handle: ResultHandle<unknown>, timeou
   process.stdout.write(`${JSON.stringify(result, null, 2) ?? 'null'}\n`);
 }
 
-async function enqueue(task: string, json: string, flags: EnqueueFlags): Promise<void> {
+async function enqueue(task: string, json: string, flags: EnqueueFlags, path: string | undefined): Promise<void> {
   const payload = parseJson(json);
   const app = openAppFolder(process.cwd());
   const config = (await app.config()) as IsletConfig;
   const manifest = (await app.manifests()).task(task);
-  const redis = await openRedis(config, flags.devRedis === true, process.env.PATH);
+  const redis = await openRedis(config, flags.devRedis === true, path);
   if (redis.notice) process.stderr.write(`${redis.notice}\n`);
   const producer = createProducer({ redis: redis.url, prefix: config.redis.prefix });
   const { delay: delayMs, priority, id } = flags;
@@ -59,7 +59,7 @@ async function enqueue(task: string, json: string, flags: EnqueueFlags): Promise
 }
 
 /** The command `islet enqueue`. */
-export function enqueueCommand(): Command {
+export function enqueueCommand({ path }: { path: string | undefined }): Command {
   return new Command('enqueue')
     .description('enqueue one job')
     .argument('<task>', 'the name of a task')
@@ -70,5 +70,5 @@ export function enqueueCommand(): Command {
     .option('--wait', 'wait for the result and print it')
     .option('--timeout <duration>', 'how long to wait', parseDuration('--timeout'), 60_000)
     .option('--dev-redis', 'without REDIS_URL, use a private Redis of this project (development only)')
-    .action(enqueue);
+    .action((task: string, json: string, flags: EnqueueFlags) => enqueue(task, json, flags, path));
 }

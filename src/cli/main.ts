@@ -3,25 +3,31 @@ import { enqueueCommand } from './enqueue-command.ts';
 import { reportError, UsageError } from './report-error.ts';
 import { workerCommand } from './worker-command.ts';
 
-function createProgram(): Command {
+/** What the launcher reads of its surroundings for the command line. */
+export interface Surroundings {
+  /** Where programs are looked for: the variable PATH. */
+  path: string | undefined;
+}
+
+function createProgram(surroundings: Surroundings): Command {
   const program = new Command('islet')
     .description('Run background jobs: one lean process per queue.')
     .option('--verbose', 'show stack traces')
     .exitOverride()
     .configureOutput({ writeErr: () => {} });
-  for (const command of [workerCommand(), enqueueCommand()]) {
+  for (const command of [workerCommand(surroundings), enqueueCommand(surroundings)]) {
     program.addCommand(command.exitOverride().configureOutput({ writeErr: () => {} }));
   }
   return program;
 }
 
 /** Runs the command line and ends the process: 0 done, 1 failed, 2 wrong usage. */
-export async function main(argv: string[]): Promise<void> {
+export async function main(argv: string[], surroundings: Surroundings): Promise<void> {
   const verbose = argv.includes('--verbose');
   const args = argv.filter((argument) => argument !== '--verbose');
   try {
     if (args.length === 0) throw new UsageError('Name a command: worker or enqueue. "islet --help" explains them.');
-    await createProgram().parseAsync(args, { from: 'user' });
+    await createProgram(surroundings).parseAsync(args, { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return;
     const shown = error instanceof CommanderError ? new UsageError(error.message.replace(/^error: /, '')) : error;

@@ -1,4 +1,4 @@
-import type { Logger } from 'pino';
+import type { Log } from '../log.ts';
 import type { WorkerProcess } from '../worker/bootstrap.ts';
 import { failCurrentJob } from '../worker/worker.ts';
 
@@ -9,7 +9,7 @@ const crashLimitMs = 5_000;
  * Waits until a signal ends the worker. SIGTERM and SIGINT drain it. A rejection that escaped a task fails that job;
  * an exception that escaped one fails that job, gives the others back and exits with 1.
  */
-export function onSignals(worker: WorkerProcess, log: Logger): Promise<void> {
+export function onSignals(worker: WorkerProcess, log: Log): Promise<void> {
   return new Promise((resolve, reject) => {
     let stopping = false;
     const stop = (signal: string) => {

@@ -1,9 +1,8 @@
 import { Command } from 'commander';
-import type { Logger } from 'pino';
 import { openAppFolder } from '../app/folder-app.ts';
 import { connectBroker } from '../broker/bullmq-broker.ts';
 import type { IsletConfig } from '../config.ts';
-import { createLog } from '../log.ts';
+import { createLog, type Log } from '../log.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob } from '../producer/prepare-job.ts';
 import { bootstrap, type WorkerProcess } from '../worker/bootstrap.ts';
@@ -21,7 +20,7 @@ interface WorkerFlags {
 const dayMs = 86_400_000;
 const toMb = (bytes: number) => Math.round(bytes / 1_048_576);
 
-function announce(worker: WorkerProcess, log: Logger): void {
+function announce(worker: WorkerProcess, log: Log): void {
   const rssMb = toMb(process.memoryUsage.rss());
   log.info({ queues: worker.queues, redis: worker.redis, rssMb, pid: process.pid }, 'Worker ready');
   if (!process.stdout.isTTY) return;
@@ -31,14 +30,14 @@ function announce(worker: WorkerProcess, log: Logger): void {
   process.stderr.write(`islet worker on ${worker.redis}, ${rssMb} MB\n${lines.join('\n')}\n`);
 }
 
-async function runWorker(flags: WorkerFlags): Promise<void> {
+async function runWorker(flags: WorkerFlags, path: string | undefined): Promise<void> {
   if (flags.queue.length === 0) throw new UsageError('Name a queue: islet worker --queue <name>.');
   const app = openAppFolder(process.cwd());
   const config = (await app.config()) as IsletConfig;
   const catalog = await app.manifests();
   for (const name of flags.queue) catalog.queue(name);
   const log = createLog(config.log.level);
-  const redis = await openRedis(config, flags.devRedis === true, process.env.PATH);
+  const redis = await openRedis(config, flags.devRedis === true, path);
   if (redis.notice) process.stderr.write(`${redis.notice}\n`);
   try {
     const worker = await bootstrap({
@@ -63,7 +62,7 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
 }
 
 /** The command `islet worker`. */
-export function workerCommand(): Command {
+export function workerCommand({ path }: { path: string | undefined }): Command {
   return new Command('worker')
     .description("run one queue's jobs in this process (or several queues')")
     .option(
@@ -74,5 +73,5 @@ export function workerCommand(): Command {
     )
     .option('--concurrency <n>', 'jobs in flight at most', parseInteger('--concurrency', 1, 10_000))
     .option('--dev-redis', 'without REDIS_URL, use a private Redis of this project (development only)')
-    .action(runWorker);
+    .action((flags: WorkerFlags) => runWorker(flags, path));
 }

@@ -1,12 +1,11 @@
-import type { Redis } from 'ioredis';
 import type { NewJob } from '../broker/broker.ts';
-import { createClient, explainRedisError } from '../broker/connection.ts';
+import { explainRedisError } from '../broker/connection.ts';
 import { defaultPrefix } from '../broker/keys.ts';
-import { createSender, type Sender } from '../broker/send.ts';
+import { openProducerConnection, type ProducerConnection } from '../broker/producer-connection.ts';
 import { EnqueueError, type EnqueueProgress, IsletError } from '../errors.ts';
 import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-task.ts';
 import { type EnqueueOptions, prepareJob } from './prepare-job.ts';
-import { createResultReader, type ResultReader } from './result.ts';
+import { readResult } from './result.ts';
 
 export interface JobHandle {
   readonly id: string;
@@ -82,41 +81,6 @@ export interface QueueCounts {
 const chunkSize = 500;
 const defaultTimeoutMs = 900;
 
-/** Rejects after `limitMs`; the work goes on, so a late failure of it is not an unhandled rejection. */
-async function within<T>(work: Promise<T>, limitMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${limitMs} ms`)), limitMs);
-  });
-  work.catch(() => {});
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
-}
-
-/** Waits for a usable connection; its first error is what the caller is told. */
-async function ready(client: Redis, url: string, limitMs: number): Promise<void> {
-  if (client.status === 'ready') return;
-  if (client.status === 'wait' || client.status === 'end') client.connect().catch(() => {});
-  let last: unknown;
-  const remember = (error: unknown) => {
-    last = error;
-  };
-  let resolveReady = () => {};
-  const isReady = new Promise<void>((resolve) => {
-    resolveReady = resolve;
-  });
-  client.on('error', remember);
-  client.once('ready', resolveReady);
-  try {
-    await within(isReady, limitMs);
-    if (last) throw last;
-  } catch (error) {
-    throw explainRedisError(url, last ?? error);
-  } finally {
-    client.off('error', remember);
-    client.off('ready', resolveReady);
-  }
-}
-
 function uncertain(url: string, error: unknown, progress: EnqueueProgress): IsletError {
   const known = error instanceof IsletError ? error : explainRedisError(url, error);
   const { accepted, uncertain: maybe, notSent } = progress;
@@ -160,48 +124,29 @@ async function sendChunks(
   }
 }
 
-function toHandle(job: NewJob, manifest: AnyTask, reader: ResultReader): JobHandle {
+function toHandle(job: NewJob, manifest: AnyTask, connection: ProducerConnection): JobHandle {
   const handle = { id: job.id, task: job.task, queue: job.queue };
   if (!job.keepResultMs) return handle;
-  const result = (options: { timeoutMs?: number } = {}) => reader.read(handle, manifest, options.timeoutMs ?? 30_000);
+  const result = (options: { timeoutMs?: number } = {}) =>
+    readResult(connection, handle, manifest, options.timeoutMs ?? 30_000);
   return { ...handle, result } as ResultHandle<unknown>;
 }
 
 /** Creates what enqueues jobs. It connects at the first use and fails fast while Redis is away. */
 export function createProducer(options: ProducerOptions): Producer {
   const { redis: url, prefix = defaultPrefix, timeoutMs = defaultTimeoutMs } = options;
-  // A command whose reply was lost must not be sent again behind the caller's back.
-  const client = createClient(url, {
-    maxRetriesPerRequest: null,
-    autoResendUnfulfilledCommands: false,
-    enableOfflineQueue: false,
-    retryStrategy: (times) => Math.min(times * 50, 1_000),
-  });
-  client.on('error', () => {});
-  const reader = createResultReader(() => client.duplicate({ enableOfflineQueue: true }), prefix);
-  let sender: Sender | undefined;
-  const connected = async () => {
-    await ready(client, url, timeoutMs);
-    sender ??= createSender(client, prefix);
-    return sender;
-  };
+  const connection = openProducerConnection({ url, prefix, timeoutMs });
+  const connected = () => connection.sender();
   const sendAll = async (jobs: NewJob[]) => {
     const deadline = Date.now() + timeoutMs;
     const perChunk = () => (jobs.length <= chunkSize ? Math.max(1, deadline - Date.now()) : 5 * timeoutMs);
-    const send = async (chunk: NewJob[]) => within((await connected()).send(chunk), perChunk());
+    const send = async (chunk: NewJob[]) => connection.within((await connected()).send(chunk), perChunk());
     await sendChunks(jobs, url, send, async () => void (await connected()));
   };
   const many = async (manifest: AnyTask, items: readonly ({ payload: unknown } & EnqueueOptions)[]) => {
     const jobs = await Promise.all(items.map(({ payload, ...rest }) => prepareJob(manifest, payload, rest)));
     await sendAll(jobs);
-    return jobs.map((job) => toHandle(job, manifest, reader));
-  };
-  let closing: Promise<void> | undefined;
-  const close = async () => {
-    await reader.close();
-    // BullMQ's close waits for a connection that may never come.
-    if (client.status === 'ready') await sender?.close();
-    client.disconnect();
+    return jobs.map((job) => toHandle(job, manifest, connection));
   };
   return {
     enqueue: async (manifest, payload, enqueueOptions) => {
@@ -215,9 +160,6 @@ export function createProducer(options: ProducerOptions): Producer {
       return { waiting, active, delayed, prioritized, failed, completed };
     },
     workers: async (queue) => (await connected()).workers(queue),
-    close() {
-      closing ??= close();
-      return closing;
-    },
+    close: () => connection.close(),
   };
 }

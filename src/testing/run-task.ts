@@ -1,6 +1,4 @@
-import { asValue, createContainer } from 'awilix';
 import type { Delivery } from '../broker/broker.ts';
-import type { Log } from '../log.ts';
 import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-task.ts';
 import { executeTask } from '../worker/execute-task.ts';
 import { classify, completed } from '../worker/outcome.ts';
@@ -29,7 +27,7 @@ const silentLog = {
   warn: silent,
   error: silent,
   fatal: silent,
-} as unknown as Log;
+} as unknown as TaskContext['log'];
 
 function createContext(attempt: number, signal: AbortSignal): Omit<TaskContext, 'deps'> {
   const enqueue = async () => ({ id: 'enqueued-by-a-test' });
@@ -44,8 +42,7 @@ export async function runTask<M extends AnyTask, Dependencies extends object>(
 ): Promise<TaskOutcome<ResultOutput<M>>> {
   const { deps = {}, attempt = 1, signal = new AbortController().signal } = options;
   const { manifest } = task;
-  const container = createContainer();
-  for (const [name, value] of Object.entries(deps)) container.register(name, asValue(value));
+  const openScope = () => ({ cradle: deps, dispose: async () => {} });
   const delivery = {
     task: manifest.name,
     queue: manifest.queue,
@@ -57,7 +54,7 @@ export async function runTask<M extends AnyTask, Dependencies extends object>(
   try {
     const loadable = { manifest, load: async () => task as unknown as Task };
     const context = createContext(attempt, signal);
-    const result = await executeTask(loadable, { input: payload, container, context });
+    const result = await executeTask(loadable, { input: payload, openScope, context });
     completed(whole, manifest, result);
     return { kind: 'completed', result: result as ResultOutput<M> };
   } catch (thrown) {

@@ -1,23 +1,28 @@
-import type { AwilixContainer } from 'awilix';
 import { parsePayload, parseResult } from '../manifest/parse-payload.ts';
 import type { LoadableTask } from './load-queue.ts';
 import type { TaskContext } from './task-context.ts';
 
-/** What a task runs in: the queue's container, and all of its context but the dependencies. */
+/** The dependencies of one job; an awilix scope is one. */
+export interface Scope {
+  readonly cradle: object;
+  dispose(): Promise<void>;
+}
+
+/** What a task runs in: how to open its scope, and all of its context but the dependencies. */
 export interface Execution {
   input: unknown;
-  container: AwilixContainer;
+  openScope(): Scope;
   context: Omit<TaskContext, 'deps'>;
 }
 
 /** Adds `deps` that cost nothing until they are touched: a scope takes 15 µs, a whole job about 100. */
-function withScope({ container, context }: Execution) {
-  let scope: AwilixContainer | undefined;
+function withScope({ openScope, context }: Execution) {
+  let scope: Scope | undefined;
   const whole = Object.defineProperties({}, Object.getOwnPropertyDescriptors(context)) as TaskContext;
   Object.defineProperty(whole, 'deps', {
     enumerable: true,
     get() {
-      scope ??= container.createScope();
+      scope ??= openScope();
       return scope.cradle;
     },
   });

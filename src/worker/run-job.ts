@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Delivery, Outcome } from '../broker/broker.ts';
+import type { Delivery, Failure, Outcome } from '../broker/broker.ts';
 import { IsletError, TimeoutError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { didYouMean } from '../manifest/did-you-mean.ts';
@@ -77,7 +77,7 @@ async function attemptTask(delivery: Delivery, task: LoadableTask, scope: RunSco
   const context = createContext(delivery, scope);
   const timer = setTimeout(() => delivery.abort.abort(new TimeoutError(name, timeoutMs)), timeoutMs);
   try {
-    const execution = { input: delivery.input, container: scope.queue.container, context };
+    const execution = { input: delivery.input, openScope: () => scope.queue.container.createScope(), context };
     return await untilSettled(delivery, abandonAfterMs, () => executeTask(task, execution));
   } finally {
     clearTimeout(timer);
@@ -103,7 +103,9 @@ export async function runJob(delivery: Delivery, scope: RunScope): Promise<Outco
 function logOutcome(delivery: Delivery, outcome: Outcome, durationMs: number, log: Log): void {
   const { queue, task, jobId, attempt } = delivery;
   const fields = { queue, task, jobId, attempt, durationMs: Math.round(durationMs), outcome: outcome.kind };
-  if (!('failure' in outcome)) return log.info(fields, 'Job finished');
-  const { code, causeName, causeMessage } = outcome.failure;
-  log.info({ ...fields, code, error: `${causeName}: ${causeMessage}` }, 'Job finished');
+  log.info('failure' in outcome ? { ...fields, ...describeFailure(outcome.failure) } : fields, 'Job finished');
+}
+
+function describeFailure({ code, causeName, causeMessage }: Failure): { code: string; error: string } {
+  return { code, error: `${causeName}: ${causeMessage}` };
 }

@@ -1,6 +1,6 @@
 import type { Resolver } from 'awilix';
 import type { Log } from '../log.ts';
-import type { AnyTask, PayloadInput, PayloadOutput, ResultInput } from '../manifest/define-task.ts';
+import type { AnyTask, PayloadOutput, ResultInput } from '../manifest/define-task.ts';
 import type { EnqueuePort } from './enqueue-port.ts';
 
 /** What a running task is given beside its payload. */

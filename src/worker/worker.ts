@@ -1,6 +1,5 @@
 import type { Broker, Consumer, Delivery, Outcome } from '../broker/broker.ts';
 import { ReleasedError } from '../errors.ts';
-import type { Log } from '../log.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
 import { currentJob, type RunScope, runJob } from './run-job.ts';
 

@@ -1,0 +1,89 @@
+import type { Redis } from 'ioredis';
+import { createClient, explainRedisError } from './connection.ts';
+import { createResultFeed } from './result-feed.ts';
+import { createSender, type Sender } from './send.ts';
+
+export interface ProducerConnection {
+  /** Waits for the connection, then gives what sends. Throws `E_REDIS_UNREACHABLE`: nothing was sent. */
+  sender(): Promise<Sender>;
+  /** Rejects after `limitMs` milliseconds, also while the work goes on. */
+  within<T>(work: Promise<T>, limitMs: number): Promise<T>;
+  /** Waits for what is stored under a job's result key, at most `timeoutMs` milliseconds. */
+  awaitResult(queue: string, jobId: string, timeoutMs: number): Promise<string | undefined>;
+  /** May be called twice. */
+  close(): Promise<void>;
+}
+
+/** Rejects after `limitMs`; the work goes on, so a late failure of it is not an unhandled rejection. */
+export async function within<T>(work: Promise<T>, limitMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${limitMs} ms`)), limitMs);
+  });
+  work.catch(() => {});
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
+/** Waits for a usable connection; its first error is what the caller is told. */
+async function untilReady(client: Redis, url: string, limitMs: number): Promise<void> {
+  if (client.status === 'ready') return;
+  if (client.status === 'wait' || client.status === 'end') client.connect().catch(() => {});
+  let last: unknown;
+  const remember = (error: unknown) => {
+    last = error;
+  };
+  let resolveReady = () => {};
+  const isReady = new Promise<void>((resolve) => {
+    resolveReady = resolve;
+  });
+  client.on('error', remember);
+  client.once('ready', resolveReady);
+  try {
+    await within(isReady, limitMs);
+    if (last) throw last;
+  } catch (error) {
+    throw explainRedisError(url, last ?? error);
+  } finally {
+    client.off('error', remember);
+    client.off('ready', resolveReady);
+  }
+}
+
+/** Opens a connection that fails fast, for processes that must answer while Redis is away. */
+export function openProducerConnection(options: {
+  url: string;
+  prefix: string;
+  timeoutMs: number;
+}): ProducerConnection {
+  const { url, prefix, timeoutMs } = options;
+  // A command whose reply was lost must not be sent again behind the caller's back.
+  const client = createClient(url, {
+    maxRetriesPerRequest: null,
+    autoResendUnfulfilledCommands: false,
+    enableOfflineQueue: false,
+    retryStrategy: (times) => Math.min(times * 50, 1_000),
+  });
+  client.on('error', () => {});
+  const feed = createResultFeed(() => client.duplicate({ enableOfflineQueue: true }), prefix);
+  let sender: Sender | undefined;
+  let closing: Promise<void> | undefined;
+  const close = async () => {
+    feed.close();
+    // BullMQ's close waits for a connection that may never come.
+    if (client.status === 'ready') await sender?.close();
+    client.disconnect();
+  };
+  return {
+    async sender() {
+      await untilReady(client, url, timeoutMs);
+      sender ??= createSender(client, prefix);
+      return sender;
+    },
+    within,
+    awaitResult: (queue, jobId, limitMs) => feed.wait(queue, jobId, limitMs),
+    close() {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
