@@ -1,0 +1,63 @@
+import * as v from 'valibot';
+import { describe, expect, test } from 'vitest';
+import { createCatalog } from '../../../src/manifest/catalog.ts';
+import { defineQueue } from '../../../src/manifest/define-queue.ts';
+import { defineTask } from '../../../src/manifest/define-task.ts';
+
+const payload = v.object({});
+const found = (folder: string, value: unknown) => ({ folder, file: `tasks/${folder}/manifest.js`, value });
+const queue = found('mail', defineQueue({ name: 'mail' }));
+const task = (name: string, options: object = {}) =>
+  found(name, defineTask({ name, queue: 'mail', payload, ...options }));
+const create = (...tasks: ReturnType<typeof found>[]) => createCatalog({ tasks, queues: [queue] });
+
+describe('createCatalog', () => {
+  test('finds tasks by queue', () => {
+    expect(
+      create(task('a'), task('b'))
+        .tasksOf('mail')
+        .map(({ name }) => name),
+    ).toEqual(['a', 'b']);
+  });
+
+  test.each([
+    [
+      'two of one name',
+      [task('a'), { ...task('a'), file: 'elsewhere' }],
+      'There are two tasks "a"; one of them is elsewhere.',
+    ],
+    [
+      'a queue that is not there',
+      [task('a', { queue: 'mial' })],
+      'names a queue "mial" that is not there. Did you mean "mail"?',
+    ],
+    [
+      'a folder of another name',
+      [{ ...task('a'), folder: 'b' }],
+      'names its task "a", its folder is "b". Make them equal.',
+    ],
+    ['an export that is no manifest', [found('a', {})], 'must export by default what defineTask() returns'],
+    ['a queue as a task', [found('mail', queue.value)], 'must export by default what defineTask() returns'],
+    [
+      'a former name that is taken',
+      [task('a'), task('b', { formerNames: ['a'] })],
+      'the former name "a", which is claimed by task "a"',
+    ],
+    [
+      'a mix of priorities',
+      [task('a', { priority: 5 }), task('b')],
+      'Queue "mail" mixes tasks with and without a priority ("a", "b")',
+    ],
+  ])('refuses %s', (_, tasks, message) => {
+    expect(() => create(...tasks)).toThrow(expect.objectContaining({ code: 'E_CATALOG_INVALID' }));
+    expect(() => create(...tasks)).toThrow(message);
+  });
+
+  test.each(['../a', '__proto__', 'constructor', 'toString', 'aa'])('knows no task "%s"', (name) => {
+    expect(() => create(task('a')).task(name)).toThrow(`There is no task "${name}" in this app.`);
+  });
+
+  test('suggests a close name', () => {
+    expect(() => create(task('send-email')).task('send-emial')).toThrow('Did you mean "send-email"?');
+  });
+});

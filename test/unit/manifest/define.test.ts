@@ -1,0 +1,79 @@
+import { readFileSync } from 'node:fs';
+import * as v from 'valibot';
+import { describe, expect, test } from 'vitest';
+import { queueDefaults, taskDefaults } from '../../../src/manifest/defaults.ts';
+import { defineQueue, type QueueOptions } from '../../../src/manifest/define-queue.ts';
+import { defineTask } from '../../../src/manifest/define-task.ts';
+
+const payload = v.object({ to: v.string() });
+const minimal = { name: 'send-email', queue: 'mail', payload };
+const define = (options: object) => () => defineTask({ ...minimal, ...options });
+
+describe('defineTask', () => {
+  test('fills in every default', () => {
+    expect(defineTask(minimal)).toMatchObject(taskDefaults);
+  });
+
+  test.each([
+    [{ attemps: 5 }, 'Task "send-email" does not parse: it has no option `attemps`. Did you mean "attempts"?'],
+    [{ attempts: 0 }, 'Task "send-email" does not parse: `attempts`: expected an integer from 1 to 1000, got 0.'],
+    [{ timeoutMs: '5s' }, '`timeoutMs`: expected an integer from 1 to 2147483647, got "5s".'],
+    [{ payload: {} }, '`payload`: expected a Standard Schema (valibot, zod, arktype, ...), got a object.'],
+    [{ load: 'later' }, '`load`: expected one of "on-start", "on-first-job", got "later".'],
+    [{ backoff: { kind: 'fixed' } }, 'Task "send-email", backoff does not parse: it has no option `kind`.'],
+    [{ backoff: { delayMs: 10, maxDelayMs: 5 } }, 'maxDelayMs 5 is below delayMs 10'],
+    [{ constructor: 1 }, 'it has no option `constructor`'],
+  ])('refuses %j', (options, message) => {
+    expect(define(options)).toThrow(expect.objectContaining({ code: 'E_MANIFEST_INVALID' }));
+    expect(define(options)).toThrow(message);
+  });
+
+  test.each(['Send', 'a_b', '../x', 'a.b', '-a', 'a--b', '', 'x'.repeat(101)])('refuses the name "%s"', (name) => {
+    expect(define({ name })).toThrow('expected lower-case words with hyphens, at most 100 characters');
+  });
+
+  test('names what is missing', () => {
+    expect(() => defineTask({ name: 'x', queue: 'y' } as never)).toThrow(
+      '`payload` is missing. Add it to the manifest.',
+    );
+  });
+});
+
+describe('defineQueue', () => {
+  test('fills in every default', () => {
+    expect(defineQueue({ name: 'mail' })).toMatchObject(queueDefaults);
+  });
+
+  test.each([
+    [{ concurrency: Number.NaN }, '`concurrency`: expected an integer from 1 to 10000, got NaN.'],
+    [{ lockDurationMs: 10 }, '`lockDurationMs`: expected an integer from 5000, got 10.'],
+    [{ retention: { failedForMs: 0 } }, 'Queue "mail", retention does not parse: `failedForMs`'],
+  ])('refuses %j', (options, message) => {
+    expect(() => defineQueue({ name: 'mail', ...options } as QueueOptions)).toThrow(message);
+  });
+});
+
+/** Reads `Default: 60_000` out of the docstring above each option. */
+function documentedDefaults(file: string): Map<string, string> {
+  const source = readFileSync(new URL(`../../../src/manifest/${file}.ts`, import.meta.url), 'utf8');
+  const pattern = /\/\*\*((?:(?!\*\/)[\s\S])*?)\*\/\s+(\w+)\?:/g;
+  return new Map(
+    [...source.matchAll(pattern)].map(([, text = '', key = '']) => [key, /Default: ([^\s(]+)/.exec(text)?.[1] ?? '']),
+  );
+}
+
+test.each([
+  ['define-task', { ...taskDefaults, ...taskDefaults.backoff }],
+  ['define-queue', { ...queueDefaults, ...queueDefaults.retention }],
+])('the defaults documented in %s are those in force', (file, defaults) => {
+  const documented = documentedDefaults(file);
+  expect(documented.size).toBeGreaterThan(1);
+  const numbers = Object.entries(defaults).filter(
+    ([key]) => documented.has(key) && key !== 'backoff' && key !== 'retention',
+  );
+  expect(numbers.length).toBeGreaterThan(1);
+  for (const [key, value] of numbers) {
+    const text = (documented.get(key) ?? '').replaceAll(/[_"]|\.$/g, '');
+    expect(`${key}: ${text}`).toBe(`${key}: ${value}`);
+  }
+});
