@@ -1,10 +1,9 @@
 import { createServer } from 'node:net';
-import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import * as v from 'valibot';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { defineTask } from '../../src/manifest/define-task.ts';
-import { bullmqQueue, createProducer, type Producer } from '../../src/producer.ts';
+import { createProducer, type Producer } from '../../src/producer.ts';
 
 const url = process.env.TEST_REDIS_URL ?? '';
 const sendEmail = defineTask({
@@ -117,17 +116,6 @@ describe('enqueue', () => {
     await producer.enqueue(sendEmail, { to: 'a' }, { id: 'welcome-1' });
     await producer.enqueue(sendEmail, { to: 'a' }, { id: 'welcome-1' });
     expect(await producer.counts('mail')).toMatchObject({ waiting: 1 });
-  });
-
-  test('makes no second job of an id whose job is done and gone', async () => {
-    await producer.enqueue(sendEmail, { to: 'a' }, { id: 'welcome-1' });
-    const { name } = bullmqQueue('mail');
-    const queue = new Queue(name, { connection: redis, prefix, skipMetasUpdate: true });
-    await queue.drain();
-    expect(await redis.exists(jobKey('mail', 'welcome-1'))).toBe(0);
-    await producer.enqueue(sendEmail, { to: 'a' }, { id: 'welcome-1' });
-    await queue.close();
-    expect(await producer.counts('mail')).toMatchObject({ waiting: 0 });
   });
 
   test('delays a job', async () => {
