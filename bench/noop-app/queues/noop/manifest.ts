@@ -1,0 +1,3 @@
+import { defineQueue } from 'islet';
+
+export default defineQueue({ name: 'noop', concurrency: 100 });
