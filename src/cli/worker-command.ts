@@ -22,7 +22,7 @@ const toMb = (bytes: number) => Math.round(bytes / 1_048_576);
 
 function announce(worker: WorkerProcess, log: Log): void {
   const rssMb = toMb(process.memoryUsage.rss());
-  log.info({ queues: worker.queues, redis: worker.redis, rssMb, pid: process.pid }, 'Worker ready');
+  log.info({ queues: worker.queues, redis: worker.redis, rssMb }, 'Worker ready');
   if (!process.stdout.isTTY) return;
   const lines = worker.queues.map(
     ({ queue, tasks, concurrency }) => `  ${queue}: ${tasks.join(', ') || 'no tasks'}; ${concurrency} at a time`,
