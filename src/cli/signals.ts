@@ -1,9 +1,19 @@
+import { hidePasswords } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { WorkerProcess } from '../worker/bootstrap.ts';
 import { failCurrentJob } from '../worker/worker.ts';
 
 /** A crash must not hang on a dead Redis: after this the locks give the jobs back. */
 const crashLimitMs = 5_000;
+
+/** The job's own outcome line tells the error, without redacted values. */
+function nameJob({ queue, task, jobId, attempt }: ReturnType<typeof failCurrentJob> & object) {
+  return { queue, task, jobId, attempt };
+}
+
+function describeStray(error: unknown): string {
+  return hidePasswords(error instanceof Error ? (error.stack ?? error.message) : String(error));
+}
 
 /**
  * Waits until a signal ends the worker. SIGTERM and SIGINT drain it. A rejection that escaped a task fails that job;
@@ -19,8 +29,9 @@ export function onSignals(worker: WorkerProcess, log: Log): Promise<void> {
       worker.drain().then(resolve, reject);
     };
     const crash = (error: unknown) => {
-      const known = failCurrentJob(error);
-      log.fatal({ err: error }, known ? 'An exception escaped a task' : 'An exception escaped');
+      const culprit = failCurrentJob(error);
+      if (culprit) log.fatal(nameJob(culprit), 'An exception escaped a task: its job fails and the worker stops');
+      else log.fatal({ error: describeStray(error) }, 'An exception escaped: the worker stops');
       process.exitCode = 1;
       setTimeout(() => process.exit(1), crashLimitMs);
       // The failed job settles first: it was failed before the others are given back.
@@ -35,7 +46,8 @@ export function onSignals(worker: WorkerProcess, log: Log): Promise<void> {
     process.on('SIGINT', stop);
     process.on('uncaughtException', crash);
     process.on('unhandledRejection', (error) => {
-      if (failCurrentJob(error)) log.error({ err: error }, 'A rejection escaped a task: its job fails');
+      const culprit = failCurrentJob(error);
+      if (culprit) log.error(nameJob(culprit), 'A rejection escaped a task: its job fails');
       else crash(error);
     });
   });

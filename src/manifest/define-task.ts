@@ -56,7 +56,10 @@ export interface TaskOptions<
    * first job of this task comes, for rare tasks with heavy libraries. Default: "on-start".
    */
   load?: 'on-start' | 'on-first-job';
-  /** Top-level payload fields whose values never appear in an error, a log line or a failed reason. Default: none. */
+  /**
+   * Top-level payload fields whose values never appear in Islet's errors, log lines and failed reasons. Fields of
+   * these names are hidden in lines that the task logs, too; text that it writes itself is its own. Default: none.
+   */
   redact?: string[];
   /** Names this task had before, while jobs under them may be in Redis. Default: none. */
   formerNames?: string[];

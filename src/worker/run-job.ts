@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Delivery, Failure, Outcome } from '../broker/broker.ts';
 import { IsletError, TimeoutError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { AnyTask } from '../manifest/define-task.ts';
 import { didYouMean } from '../manifest/did-you-mean.ts';
 import { type ChildJobs, createEnqueue } from './enqueue-port.ts';
 import { executeTask } from './execute-task.ts';
@@ -33,8 +34,18 @@ function findTask({ task, queue }: Delivery, loaded: LoadedQueue): LoadableTask 
   throw new IsletError('E_TASK_UNKNOWN', message);
 }
 
-function createContext(delivery: Delivery, scope: RunScope): Omit<TaskContext, 'deps'> & { flush(): Promise<void> } {
-  const { queue, task, jobId, attempt } = delivery;
+/** Fields that a manifest redacts are hidden in the task's own log lines too, at the top and one level down. */
+function createJobLog({ queue, task, jobId, attempt }: Delivery, { redact }: AnyTask, log: Log): Log {
+  const paths = redact.flatMap((field) => [`["${field}"]`, `*["${field}"]`]);
+  return log.child({ queue, task, jobId, attempt }, paths.length > 0 ? { redact: paths } : {});
+}
+
+function createContext(
+  delivery: Delivery,
+  manifest: AnyTask,
+  scope: RunScope,
+): Omit<TaskContext, 'deps'> & { flush(): Promise<void> } {
+  const { jobId, attempt } = delivery;
   const progress = createProgress((value) => delivery.reportProgress(value));
   let log: Log | undefined;
   return {
@@ -45,7 +56,7 @@ function createContext(delivery: Delivery, scope: RunScope): Omit<TaskContext, '
     enqueue: createEnqueue(jobId, scope.children),
     flush: progress.flush,
     get log() {
-      log ??= scope.log.child({ queue, task, jobId, attempt });
+      log ??= createJobLog(delivery, manifest, scope.log);
       return log;
     },
   };
@@ -62,7 +73,12 @@ async function untilSettled<T>(delivery: Delivery, abandonAfterMs: number, work:
     };
     if (signal.aborted) onAbort();
     else signal.addEventListener('abort', onAbort, { once: true });
-    currentJob.run({ delivery, fail: reject }, () => work().then(resolve, reject));
+    const fail = (error: unknown) => {
+      reject(error);
+      // Its code may still run, in a callback that nobody awaits: tell it to stop.
+      delivery.abort.abort(error);
+    };
+    currentJob.run({ delivery, fail }, () => work().then(resolve, reject));
   });
   try {
     return await settled;
@@ -74,7 +90,7 @@ async function untilSettled<T>(delivery: Delivery, abandonAfterMs: number, work:
 
 async function attemptTask(delivery: Delivery, task: LoadableTask, scope: RunScope): Promise<unknown> {
   const { timeoutMs, abandonAfterMs, name } = task.manifest;
-  const context = createContext(delivery, scope);
+  const context = createContext(delivery, task.manifest, scope);
   const timer = setTimeout(() => delivery.abort.abort(new TimeoutError(name, timeoutMs)), timeoutMs);
   try {
     const execution = { input: delivery.input, openScope: () => scope.queue.container.createScope(), context };

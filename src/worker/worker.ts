@@ -52,9 +52,9 @@ export async function startWorker(
   };
 }
 
-/** Fails the job whose code let this error escape. Returns whether one was found. */
-export function failCurrentJob(error: unknown): boolean {
+/** Fails the job whose code let this error escape, and returns it; its outcome line tells the error. */
+export function failCurrentJob(error: unknown): Delivery | undefined {
   const job = currentJob.getStore();
   job?.fail(error);
-  return job !== undefined;
+  return job?.delivery;
 }
