@@ -46,7 +46,7 @@ function openWorker(client: Redis, prefix: string, options: ConsumeOptions, runn
     lockDuration: queue.lockDurationMs,
     maxStalledCount,
     drainDelay: 10,
-    skipVersionCheck: true,
+    // No skipVersionCheck: without the version BullMQ rounds each wait for a delayed job up to whole seconds.
     removeOnComplete: { count: 0 },
     removeOnFail: { age: Math.ceil(queue.retention.failedForMs / 1_000), count: queue.retention.failedCount },
     autorun: false,
