@@ -74,7 +74,10 @@ export class ReleasedError extends IsletError {
   }
 }
 
-/** Text without the credentials of any URL in it. */
+/** Text without the credentials of any URL in it; those of Redis may hold a bare '/', '@' or '"'. */
 export function hidePasswords(text: string): string {
-  return text.replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/@"']*(?:@|:[^\s"'@]*@)/gi, '$1***@');
+  return text
+    .replace(/(rediss?:\/\/)\S*@/gi, '$1***@')
+    .replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/]+@/gi, '$1***@')
+    .replace(/([?&]password=)[^&\s]*/gi, '$1***');
 }

@@ -23,6 +23,8 @@ export interface Delivery {
   readonly task: string;
   readonly jobId: string;
   readonly input: unknown;
+  /** When the job was made, in milliseconds since 1970; the same in every delivery. */
+  readonly enqueuedAt: number;
   /** Numbered from 1. */
   readonly attempt: number;
   /** Set by a producer that asked to keep this job's result. */

@@ -6,7 +6,7 @@ import { connectOnce, createClient, describeRedis } from './connection.ts';
 import { readStamp } from './job-options.ts';
 import { bullmqQueue } from './keys.ts';
 import { createSender } from './send.ts';
-import { settle } from './settle.ts';
+import { expectRetries, settle } from './settle.ts';
 
 /** How long the start waits for Redis before it gives up. */
 const connectLimitMs = 5_000;
@@ -20,6 +20,7 @@ function toDelivery(queue: string, job: Job): Delivery {
     task: job.name,
     jobId: job.id ?? '',
     input: job.data,
+    enqueuedAt: job.timestamp,
     attempt: job.attemptsMade + 1,
     keepResultMs: readStamp(job.opts).keepResultMs,
     abort: new AbortController(),
@@ -31,12 +32,14 @@ function openWorker(client: Redis, prefix: string, options: ConsumeOptions, runn
   const { queue } = options;
   const place = { prefix, queue: queue.name };
   const process = async (job: Job, token = '') => {
+    expectRetries(job);
     const delivery = toDelivery(queue.name, job);
     running.set(delivery.jobId, delivery);
     try {
       return await settle(job, token, await options.run(delivery), client, place);
     } finally {
-      running.delete(delivery.jobId);
+      // The lock may have been lost and the same job be running here again.
+      if (running.get(delivery.jobId) === delivery) running.delete(delivery.jobId);
     }
   };
   return new Worker(bullmqQueue(queue.name).name, process, {

@@ -15,7 +15,21 @@ function toError(failure: Failure, make: (message: string) => Error): Error {
 }
 
 async function keep(client: Redis, key: string, keepMs: number, stored: string): Promise<void> {
-  await client.pipeline().set(key, stored, 'PX', keepMs).publish(key, stored).exec();
+  // A refused SET (a full Redis) must not complete the job: it is delivered again.
+  await client.set(key, stored, 'PX', keepMs);
+  await client.publish(key, stored);
+}
+
+/** The wait after a delivery that could not even be settled. */
+const unsettledDelayMs = 1_000;
+
+/**
+ * Overrules what a producer stored, in memory only: the policy in force is the worker's manifest. BullMQ itself would
+ * fail a job for good on the first error that comes between the task and its outcome.
+ */
+export function expectRetries(job: Job): void {
+  job.opts.attempts = Number.MAX_SAFE_INTEGER;
+  job.opts.backoff = { type: 'fixed', delay: unsettledDelayMs };
 }
 
 /** Ends a delivery in BullMQ's terms: returns for completed, throws BullMQ's markers for the rest. */
@@ -40,8 +54,6 @@ export async function settle(
       }
       return null;
     case 'retry':
-      // The policy in force is the worker's manifest: what a producer stored is overruled, in memory only.
-      job.opts.attempts = Number.MAX_SAFE_INTEGER;
       job.opts.backoff = { type: 'fixed', delay: outcome.delayMs };
       throw toError(outcome.failure, (message) => new Error(message));
     case 'failed': {

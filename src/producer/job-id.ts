@@ -23,7 +23,7 @@ export function createJobId(nowMs = Date.now()): string {
 }
 
 /** Derives the id of the n-th job that a job enqueues: the same in a rerun, so that a rerun does not fan out twice. */
-export function deriveJobId(parentId: string, index: number): string {
-  const hash = createHash('sha256').update(`${parentId}\n${index}`).digest('hex');
+export function deriveJobId(parent: string, index: number): string {
+  const hash = createHash('sha256').update(`${parent}\n${index}`).digest('hex');
   return format(`${hash.slice(0, 12)}8${hash.slice(13, 16)}8${hash.slice(17, 32)}`);
 }

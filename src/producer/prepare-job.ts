@@ -13,13 +13,15 @@ export interface EnqueueOptions {
   priority?: number;
   /** An id of your own, without ':' and not an integer. A second job of that id is not made. Default: a new UUIDv7. */
   id?: string;
-  /** The id stands for this job so many milliseconds, also after it is done. Default: 86_400_000 with `id`, else off. */
+  /** The id stands for this job so many milliseconds, also after it is done. Default: 86_400_000 (1 day) with `id`, else 300_000 (5 minutes), so that an uncertain enqueue may be repeated. */
   idempotencyMs?: number;
   /** Keep the result so many milliseconds after the end, for `handle.result()`. Default: the manifest's. */
   keepResultMs?: number;
 }
 
 const dayMs = 86_400_000;
+/** Long enough to repeat an enqueue whose answer was lost; one small key per job for so long. */
+const repeatWindowMs = 300_000;
 
 const isId = (value: unknown) =>
   typeof value === 'string' && /^[^:\s]{1,200}$/.test(value) && !/^-?\d+$/.test(value)
@@ -67,6 +69,6 @@ export async function prepareJob(manifest: AnyTask, payload: unknown, options: E
     delayMs: options.delayMs,
     priority: options.priority ?? manifest.priority,
     keepResultMs: options.keepResultMs ?? manifest.keepResultMs,
-    idempotencyMs: options.idempotencyMs ?? (options.id === undefined ? undefined : dayMs),
+    idempotencyMs: options.idempotencyMs ?? (options.id === undefined ? repeatWindowMs : dayMs),
   };
 }

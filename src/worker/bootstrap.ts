@@ -71,9 +71,12 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
     workers.push(await startWorker(broker, catalog.queue(name), concurrencyOf(name), scope));
   }
   const stop = async (how: (worker: Worker) => Promise<void>) => {
-    await Promise.all(workers.map(how));
-    await closeCode();
-    await broker.close();
+    try {
+      await Promise.all(workers.map(how));
+      await closeCode();
+    } finally {
+      await broker.close();
+    }
   };
   let stopping: Promise<void> | undefined;
   const drain = () => {

@@ -16,14 +16,14 @@ export interface EnqueuePort {
 export interface ChildJobs {
   prepare(manifest: AnyTask, payload: unknown, options: ChildOptions & { id: string }): Promise<NewJob>;
   send(jobs: NewJob[]): Promise<void>;
-  deriveId(parentId: string, index: number): string;
+  deriveId(parent: string, index: number): string;
 }
 
 /** Creates one job's enqueue: the n-th call always gets the same id. */
-export function createEnqueue(parentId: string, jobs: ChildJobs): EnqueuePort['enqueue'] {
+export function createEnqueue(parent: string, jobs: ChildJobs): EnqueuePort['enqueue'] {
   let index = 0;
   return async (manifest, payload, options = {}) => {
-    const id = jobs.deriveId(parentId, index++);
+    const id = jobs.deriveId(parent, index++);
     await jobs.send([await jobs.prepare(manifest, payload, { ...options, id })]);
     return { id };
   };

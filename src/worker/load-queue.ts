@@ -41,7 +41,11 @@ async function importTask(source: TaskSource): Promise<Task> {
 function toLoadable(source: TaskSource): LoadableTask {
   let loading: Promise<Task> | undefined;
   const load = () => {
-    loading ??= importTask(source);
+    loading ??= importTask(source).catch((error) => {
+      // The next job tries again: a full disk or a deploy may have been in the way.
+      loading = undefined;
+      throw error;
+    });
     return loading;
   };
   return { manifest: source.manifest, load };

@@ -4,7 +4,12 @@ import type { AnyTask } from '../manifest/define-task.ts';
 import { toJson } from '../manifest/to-json.ts';
 
 /** Trying again cannot mend these. */
-const permanentCodes = new Set(['E_PAYLOAD_INVALID', 'E_RESULT_INVALID', 'E_TASK_UNKNOWN', 'E_TASK_LOAD_FAILED']);
+const permanentCodes = new Set(['E_PAYLOAD_INVALID', 'E_RESULT_INVALID', 'E_TASK_UNKNOWN']);
+
+/** A value as it may stand in a message: bare, inside JSON, inside a URL. */
+function spellings(text: string): string[] {
+  return [text, JSON.stringify(text).slice(1, -1), encodeURIComponent(text)];
+}
 
 /** Collects every text and number below the redacted fields, longest first, so that none stays half. */
 function redactedValues(manifest: AnyTask | undefined, input: unknown): string[] {
@@ -12,10 +17,19 @@ function redactedValues(manifest: AnyTask | undefined, input: unknown): string[]
   const collect = (value: unknown) => {
     if (typeof value === 'object' && value !== null) for (const item of Object.values(value)) collect(item);
     else if (value !== null && value !== undefined && typeof value !== 'boolean' && value !== '')
-      values.push(String(value));
+      values.push(...spellings(String(value)));
   };
   for (const field of manifest?.redact ?? []) collect((input as Record<string, unknown> | null)?.[field]);
   return values.sort((a, b) => b.length - a.length);
+}
+
+/** Anything can be thrown, also what has no text. */
+function asText(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return `a thrown ${typeof value}`;
+  }
 }
 
 /** What a thrown value says of itself, without redacted values and passwords. */
@@ -23,12 +37,12 @@ export function toFailure(error: unknown, manifest: AnyTask | undefined, input: 
   const secrets = redactedValues(manifest, input);
   const clean = (text: string) =>
     secrets.reduce((kept, secret) => kept.replaceAll(secret, '[redacted]'), hidePasswords(text));
-  const thrown = error instanceof Error ? error : new Error(String(error));
+  const thrown = error instanceof Error ? error : new Error(asText(error));
   return {
     code: error instanceof IsletError ? error.code : 'E_TASK_FAILED',
-    causeName: thrown.name,
-    causeMessage: clean(thrown.message).slice(0, 4_000),
-    stack: clean(thrown.stack ?? '').slice(0, 8_000),
+    causeName: asText(thrown.name),
+    causeMessage: clean(asText(thrown.message)).slice(0, 4_000),
+    stack: clean(asText(thrown.stack ?? '')).slice(0, 8_000),
   };
 }
 

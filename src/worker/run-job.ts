@@ -53,7 +53,8 @@ function createContext(
     attempt,
     jobId,
     progress: progress.report,
-    enqueue: createEnqueue(jobId, scope.children),
+    // Ids are unique in a queue only, and BullMQ's own start at 1 again when a queue was emptied.
+    enqueue: createEnqueue(`${delivery.queue}\n${jobId}\n${delivery.enqueuedAt}`, scope.children),
     flush: progress.flush,
     get log() {
       log ??= createJobLog(delivery, manifest, scope.log);

@@ -20,6 +20,7 @@ const deliver = (attempt = 1): Delivery => ({
   jobId: 'j',
   input,
   attempt,
+  enqueuedAt: 0,
   keepResultMs: undefined,
   abort: new AbortController(),
   reportProgress: async () => {},
