@@ -3,6 +3,8 @@ import type { Log } from '../log.ts';
 import type { WorkerProcess } from '../worker/bootstrap.ts';
 import { failCurrentJob } from '../worker/worker.ts';
 
+const sameSignalMs = 1_000;
+
 /** A crash must not hang on a dead Redis: after this the locks give the jobs back. */
 const crashLimitMs = 5_000;
 
@@ -21,10 +23,12 @@ function describeStray(error: unknown): string {
  */
 export function onSignals(worker: WorkerProcess, log: Log): Promise<void> {
   return new Promise((resolve, reject) => {
-    let stopping = false;
+    let stoppingSince: number | undefined;
     const stop = (signal: string) => {
-      if (stopping) return;
-      stopping = true;
+      // Terminals and npm deliver one Ctrl-C twice; a later second signal means now, also with Redis away.
+      if (stoppingSince !== undefined && performance.now() - stoppingSince > sameSignalMs) return process.exit(1);
+      if (stoppingSince !== undefined) return;
+      stoppingSince = performance.now();
       log.info({ signal }, 'Draining');
       worker.drain().then(resolve, reject);
     };

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Delivery, Failure, Outcome } from '../broker/broker.ts';
-import { IsletError, TimeoutError } from '../errors.ts';
+import { IsletError, ReleasedError, TimeoutError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import { didYouMean } from '../manifest/did-you-mean.ts';
@@ -21,8 +21,12 @@ export interface RunScope {
 /** A job that runs now, and how to end it from outside its promise. */
 export interface RunningJob {
   readonly delivery: Delivery;
-  fail(error: unknown): void;
+  /** Returns false when the job had ended already. */
+  fail(error: unknown): boolean;
 }
+
+/** What running code has to stop by itself when its job is given back, in milliseconds. */
+const releaseGraceMs = 1_000;
 
 /** Names the job whose code is running, also in stray callbacks and rejections. */
 export const currentJob = new AsyncLocalStorage<RunningJob>();
@@ -68,22 +72,28 @@ async function untilSettled<T>(delivery: Delivery, abandonAfterMs: number, work:
   const { signal } = delivery.abort;
   let timer: NodeJS.Timeout | undefined;
   let onAbort = () => {};
+  let over = false;
   const settled = new Promise<T>((resolve, reject) => {
     onAbort = () => {
-      timer = setTimeout(() => reject(signal.reason), abandonAfterMs);
+      // A worker that stops ends its process: nothing of this job's code outlives its release for long.
+      const graceMs = signal.reason instanceof ReleasedError ? releaseGraceMs : abandonAfterMs;
+      timer = setTimeout(() => reject(signal.reason), Math.min(graceMs, abandonAfterMs));
     };
     if (signal.aborted) onAbort();
     else signal.addEventListener('abort', onAbort, { once: true });
     const fail = (error: unknown) => {
+      if (over) return false;
       reject(error);
       // Its code may still run, in a callback that nobody awaits: tell it to stop.
       delivery.abort.abort(error);
+      return true;
     };
     currentJob.run({ delivery, fail }, () => work().then(resolve, reject));
   });
   try {
     return await settled;
   } finally {
+    over = true;
     clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);
   }

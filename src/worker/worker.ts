@@ -52,9 +52,8 @@ export async function startWorker(
   };
 }
 
-/** Fails the job whose code let this error escape, and returns it; its outcome line tells the error. */
+/** Fails the job whose code let this error escape, and returns it; nothing when it has none, or had ended already. */
 export function failCurrentJob(error: unknown): Delivery | undefined {
   const job = currentJob.getStore();
-  job?.fail(error);
-  return job?.delivery;
+  return job?.fail(error) ? job.delivery : undefined;
 }
