@@ -1,4 +1,5 @@
 import { hidePasswords, IsletError } from './errors.ts';
+import { workerDefaults } from './manifest/defaults.ts';
 
 /** A Redis URL, or nothing; its message never shows the value, which may hold a password. */
 function redisUrl(value: unknown): void {
@@ -6,6 +7,33 @@ function redisUrl(value: unknown): void {
   if (typeof value !== 'string' || !/^rediss?:\/\/\S+$/.test(value) || !URL.canParse(value)) {
     throw new Error('expected a redis:// or rediss:// URL');
   }
+}
+
+const unitMs: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+/** Timers take no more. */
+const maxDurationMs = 24 * 86_400_000;
+
+// Each returns what the setting means, or throws what was expected: a variable of the environment is always text.
+
+function duration(minMs: number) {
+  return (value: unknown): number => {
+    const [, amount, unit = 'ms'] = /^(\d+)(ms|s|m|h|d)?$/.exec(String(value)) ?? [];
+    const ms = Number(amount) * (unitMs[unit] ?? 1);
+    if (ms >= minMs && ms <= maxDurationMs) return ms;
+    throw new Error(`expected milliseconds or a duration such as 25s or 10m, from ${minMs}ms to 24d`);
+  };
+}
+
+function count(min: number) {
+  return (value: unknown): number => {
+    if (/^\d{1,9}$/.test(String(value)) && Number(value) >= min) return Number(value);
+    throw new Error(`expected a whole number from ${min}`);
+  };
+}
+
+function onOrOff(value: unknown): boolean {
+  if (/^(true|false)$/.test(String(value))) return String(value) === 'true';
+  throw new Error('expected true or false');
 }
 
 /** The framework's settings, as data for convict; an app spreads them into its own schema, so upgrades bring new ones. */
@@ -43,6 +71,56 @@ export const isletSettings = {
       env: 'LOG_LEVEL',
     },
   },
+  worker: {
+    gracefulTimeout: {
+      doc: "What running jobs get at the worker's stop, before they are aborted and given back. Default: 25s.",
+      format: duration(0),
+      default: workerDefaults.gracefulTimeoutMs as number | string,
+      env: 'WORKER_GRACEFUL_TIMEOUT',
+    },
+    unknownTaskDeadline: {
+      doc: 'How long a job waits for a worker that knows its task and version, before it fails. Default: 10m.',
+      format: duration(0),
+      default: workerDefaults.unknownTaskDeadlineMs as number | string,
+      env: 'WORKER_UNKNOWN_TASK_DEADLINE',
+    },
+    maxReleases: {
+      doc: 'How often, within the window, stopping workers give a running job back, before it fails. Default: 20.',
+      format: count(0),
+      default: workerDefaults.maxReleases as number | string,
+      env: 'WORKER_MAX_RELEASES',
+    },
+    maxCrashes: {
+      doc: 'At how many crashes, within the window, a job fails as E_POISONED. Default: 3.',
+      format: count(1),
+      default: workerDefaults.maxCrashes as number | string,
+      env: 'WORKER_MAX_CRASHES',
+    },
+    window: {
+      doc: 'How long a release and a crash count. Default: 24h.',
+      format: duration(1_000),
+      default: workerDefaults.windowMs as number | string,
+      env: 'WORKER_WINDOW',
+    },
+    maxAbandoned: {
+      doc: 'How many jobs may run on although they were timed out, before the worker stops. Default: 10.',
+      format: count(0),
+      default: workerDefaults.maxAbandoned as number | string,
+      env: 'WORKER_MAX_ABANDONED',
+    },
+    guard: {
+      doc: 'Whether a thread keeps the locks while the event loop is blocked. Default: true.',
+      format: onOrOff,
+      default: workerDefaults.guard as boolean | string,
+      env: 'WORKER_GUARD',
+    },
+    maxBlock: {
+      doc: 'How long the event loop may be blocked, before the guard ends the process. Default: 2m.',
+      format: duration(1_000),
+      default: workerDefaults.maxBlockMs as number | string,
+      env: 'WORKER_MAX_BLOCK',
+    },
+  },
 };
 
 /** What the framework reads of an app's parsed config. */
@@ -50,6 +128,26 @@ export interface IsletConfig {
   env: string;
   redis: { url: string | null; prefix: string };
   log: { level: string };
+  /** As written in the file or the environment; `readWorkerSettings` says what it means. */
+  worker?: Partial<Record<keyof typeof isletSettings.worker, number | string | boolean>>;
+}
+
+export type WorkerSettings = Readonly<typeof workerDefaults>;
+
+/** Reads what holds for a worker, in milliseconds where it is a time. What is not set has its default. */
+export function readWorkerSettings({ worker = {} }: Pick<IsletConfig, 'worker'>): WorkerSettings {
+  const { guard, ...numbers } = isletSettings.worker;
+  const read = (key: keyof typeof numbers) => numbers[key].format(worker[key] ?? numbers[key].default);
+  return {
+    gracefulTimeoutMs: read('gracefulTimeout'),
+    unknownTaskDeadlineMs: read('unknownTaskDeadline'),
+    maxReleases: read('maxReleases'),
+    maxCrashes: read('maxCrashes'),
+    windowMs: read('window'),
+    maxAbandoned: read('maxAbandoned'),
+    guard: guard.format(worker.guard ?? guard.default),
+    maxBlockMs: read('maxBlock'),
+  };
 }
 
 /** The part of a convict config that `readConfig` uses; the app brings convict, so that this module loads nothing. */

@@ -74,6 +74,36 @@ export class ReleasedError extends IsletError {
   }
 }
 
+/** Why a job's signal was aborted when somebody cancelled the job. It ends as cancelled, with no further attempt. */
+export class CancelledError extends IsletError {
+  constructor(jobId: string, reason: string) {
+    super('E_JOB_CANCELLED', `Job "${jobId}" was cancelled: ${reason}`);
+    this.name = 'CancelledError';
+  }
+}
+
+/** Thrown by a task, made by its context's `snooze`: run the job again later, no attempt used. */
+export class SnoozeError extends IsletError {
+  readonly delayMs: number;
+
+  constructor(delayMs: number) {
+    super('E_TASK_SNOOZED', `The task asked to run this job again in ${delayMs} ms.`);
+    this.name = 'SnoozeError';
+    this.delayMs = delayMs;
+  }
+}
+
+/** Thrown by a task, made by its context's `rateLimited`: its queue gives no job for a while, no attempt used. */
+export class RateLimitedError extends IsletError {
+  readonly delayMs: number;
+
+  constructor(delayMs: number) {
+    super('E_TASK_RATE_LIMITED', `The task asked its queue to give no job for ${delayMs} ms.`);
+    this.name = 'RateLimitedError';
+    this.delayMs = delayMs;
+  }
+}
+
 /** Text without the credentials of any URL in it; those of Redis may hold a bare '/', '@' or '"'. */
 export function hidePasswords(text: string): string {
   return text

@@ -3,6 +3,7 @@ export { defineQueue, type QueueManifest, type QueueOptions } from './manifest/d
 export {
   type AnyTask,
   type Backoff,
+  type DeliveryGuarantee,
   defineTask,
   type PayloadInput,
   type PayloadOutput,

@@ -5,4 +5,6 @@ export {
   type QueueHost,
   type Task,
   type TaskContext,
+  type VerdictOptions,
+  type Verdicts,
 } from './worker/task-context.ts';

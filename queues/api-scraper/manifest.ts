@@ -1,3 +1,3 @@
 import { defineQueue } from 'islet';
 
-export default defineQueue({ name: 'api-scraper', concurrency: 100, lockDurationMs: 60_000 });
+export default defineQueue({ name: 'api-scraper', concurrency: 100 });

@@ -1,3 +1,4 @@
+import type { IsletError } from '../errors.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
 
 /** What a task's failure becomes on its way through Redis. */
@@ -14,8 +15,36 @@ export type Outcome =
   | { kind: 'completed'; resultJson: string | undefined; keepResultMs?: number }
   | { kind: 'retry'; failure: Failure; delayMs: number }
   | { kind: 'failed'; failure: Failure; keepResultMs?: number }
-  | { kind: 'released' }
+  | { kind: 'cancelled'; failure: Failure; keepResultMs?: number }
+  | { kind: 'snoozed'; delayMs: number }
+  | { kind: 'rateLimited'; delayMs: number }
+  | { kind: 'postponed'; delayMs: number; unknownSince: number }
+  /** `counted` is false when the task's code had not started. */
+  | { kind: 'released'; counted: boolean }
   | { kind: 'lost' };
+
+/** A delivery that ended without an outcome because its worker died. */
+export interface Crash {
+  /** When it was found, in milliseconds since 1970. */
+  readonly at: number;
+  readonly worker: string;
+  /** `culprit`: this job is known to have ended its worker. `suspect`: it was one of those that ran. */
+  readonly blame: 'culprit' | 'suspect';
+}
+
+/** What Islet remembers of a job between its deliveries, in fields of the job's hash; it arrives with the job. */
+export interface JobMemory {
+  /** The delivery that wrote the at-most-once fence. */
+  readonly started: string | undefined;
+  /** When it was given back by a worker that stopped, in milliseconds since 1970, oldest first. */
+  readonly releases: readonly number[];
+  /** Proven crashes, oldest first; a worker that only froze, or was cut off from Redis, did not crash. */
+  readonly crashes: readonly Crash[];
+  /** Why it was cancelled. */
+  readonly cancel: string | undefined;
+  /** When a worker first did not know its task or version, in milliseconds since 1970. */
+  readonly unknownSince: number | undefined;
+}
 
 /** One hand-over of a job to this worker. */
 export interface Delivery {
@@ -23,19 +52,29 @@ export interface Delivery {
   readonly task: string;
   readonly jobId: string;
   readonly input: unknown;
+  /** The manifest version of the producer; undefined for jobs of a plain BullMQ producer. */
+  readonly version: number | undefined;
+  readonly memory: JobMemory;
   /** When the job was made, in milliseconds since 1970; the same in every delivery. */
   readonly enqueuedAt: number;
   /** Numbered from 1. */
   readonly attempt: number;
   /** Set by a producer that asked to keep this job's result. */
   readonly keepResultMs: number | undefined;
-  /** Aborted by the broker when the lock is lost, by the worker on time-out and at its stop. */
+  /** Aborted by the broker with a LockLostError or CancelledError, by the worker on time-out and at its stop. */
   readonly abort: AbortController;
   reportProgress(value: number | object): Promise<void>;
+  /** Writes the at-most-once fence. Returns false when this delivery must not run: another one may have started. */
+  markStarted(): Promise<boolean>;
 }
 
 export interface Consumer {
-  /** Takes no new job; resolves when the running ones have been settled. May be called twice. */
+  /** Takes no further job until `resume`; what a fetch in flight still brings is delivered. */
+  pause(): void;
+  resume(): void;
+  /** Takes no further job for good, at once; what a fetch in flight still brings goes back. */
+  stop(): void;
+  /** Stops, and resolves when all deliveries have been settled. May be called twice. */
   close(): Promise<void>;
 }
 
@@ -44,8 +83,12 @@ export interface ConsumeOptions {
   concurrency: number;
   /** Never throws: whatever happens to a delivery is an outcome. */
   run(delivery: Delivery): Promise<Outcome>;
-  /** Trouble that concerns no single job, such as a lost connection. */
+  /** Trouble that concerns no single job, such as a lost connection; once per incident. */
   onTrouble(error: Error): void;
+  /** Jobs went back into the queue because their worker is dead, frozen or cut off. */
+  onRecovered(jobIds: string[]): void;
+  /** The worker can fetch no more and cannot mend it: it has to be replaced. */
+  onDead(error: IsletError): void;
 }
 
 /** One job as it goes into Redis: parsed, sized and named already. */
@@ -67,5 +110,7 @@ export interface Broker {
   readonly description: string;
   consume(options: ConsumeOptions): Promise<Consumer>;
   send(jobs: NewJob[]): Promise<void>;
+  /** The process has to be gone by then, in milliseconds since 1970, also if its event loop is blocked. */
+  exitBy(epochMs: number): void;
   close(): Promise<void>;
 }

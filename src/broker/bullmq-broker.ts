@@ -1,93 +1,98 @@
-import { type Job, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { LockLostError } from '../errors.ts';
-import type { Broker, ConsumeOptions, Consumer, Delivery } from './broker.ts';
+import type { Broker } from './broker.ts';
 import { connectOnce, createClient, describeRedis } from './connection.ts';
-import { readStamp } from './job-options.ts';
-import { bullmqQueue } from './keys.ts';
+import { QueueConsumer } from './consumer.ts';
+import { type Guard, startGuard } from './guard.ts';
+import { cancelChannel } from './keys.ts';
+import { checkRedisSettings } from './redis-settings.ts';
 import { createSender } from './send.ts';
-import { expectRetries, settle } from './settle.ts';
+
+export interface BrokerOptions {
+  redis: string;
+  prefix: string;
+  /** A name that no two living workers share, promised by the operator: its last holder is dead. Default: none. */
+  slot?: string;
+  /** Keeps the locks of a blocked event loop, and ends the process after `maxBlockMs`. Default: off. */
+  guard?: { maxBlockMs: number; logs: boolean; describeCurrentJob(): string | undefined };
+  /** Start also on a Redis that may drop jobs when it is full. Default: false. */
+  allowEviction?: boolean;
+  /** What the operator has to know of this Redis, once at the start. */
+  onNotice?(notice: string): void;
+  /** The connection is lost, or back after so many milliseconds; once per outage. */
+  onConnection?(event: { lost: true } | { lost: false; downMs: number }): void;
+}
 
 /** How long the start waits for Redis before it gives up. */
 const connectLimitMs = 5_000;
 
-/** Only for a crash loop: deploys release their jobs, so a job stalls when its process died or froze. */
-const maxStalledCount = 3;
-
-function toDelivery(queue: string, job: Job): Delivery {
-  return {
-    queue,
-    task: job.name,
-    jobId: job.id ?? '',
-    input: job.data,
-    enqueuedAt: job.timestamp,
-    attempt: job.attemptsMade + 1,
-    keepResultMs: readStamp(job.opts).keepResultMs,
-    abort: new AbortController(),
-    reportProgress: (value) => job.updateProgress(value),
-  };
-}
-
-function openWorker(client: Redis, prefix: string, options: ConsumeOptions, running: Map<string, Delivery>): Worker {
-  const { queue } = options;
-  const place = { prefix, queue: queue.name };
-  const process = async (job: Job, token = '') => {
-    expectRetries(job);
-    const delivery = toDelivery(queue.name, job);
-    running.set(delivery.jobId, delivery);
-    try {
-      return await settle(job, token, await options.run(delivery), client, place);
-    } finally {
-      // The lock may have been lost and the same job be running here again.
-      if (running.get(delivery.jobId) === delivery) running.delete(delivery.jobId);
-    }
-  };
-  return new Worker(bullmqQueue(queue.name).name, process, {
-    connection: client,
-    prefix,
-    concurrency: options.concurrency,
-    lockDuration: queue.lockDurationMs,
-    maxStalledCount,
-    drainDelay: 10,
-    // No skipVersionCheck: without the version BullMQ rounds each wait for a delayed job up to whole seconds.
-    removeOnComplete: { count: 0 },
-    removeOnFail: { age: Math.ceil(queue.retention.failedForMs / 1_000), count: queue.retention.failedCount },
-    autorun: false,
+/** Tells when the connection is lost and when it is back; until then commands wait, and are sent then. */
+function watchConnection(client: Redis, report: BrokerOptions['onConnection'], onBack: () => void): void {
+  let lostAt: number | undefined;
+  client.on('close', () => {
+    if (lostAt !== undefined) return;
+    lostAt = performance.now();
+    report?.({ lost: true });
+  });
+  client.on('ready', () => {
+    if (lostAt === undefined) return;
+    report?.({ lost: false, downMs: Math.round(performance.now() - lostAt) });
+    lostAt = undefined;
+    onBack();
   });
 }
 
-async function consume(client: Redis, prefix: string, options: ConsumeOptions): Promise<Consumer> {
-  const running = new Map<string, Delivery>();
-  const worker = openWorker(client, prefix, options, running);
-  worker.on('error', options.onTrouble);
-  worker.on('lockRenewalFailed', (ids) => {
-    for (const id of ids) running.get(id)?.abort.abort(new LockLostError(id));
+/** Connects to Redis as a worker does. Throws `E_REDIS_UNREACHABLE`, `E_REDIS_REFUSED` or `E_REDIS_EVICTS`. */
+export async function connectBroker(options: BrokerOptions): Promise<Broker> {
+  const { redis: url, prefix, slot, onConnection } = options;
+  const client = createClient(url, {
+    maxRetriesPerRequest: null,
+    retryStrategy: (times) => Math.min(times * 100, 1_000),
+    // After a failover the old master says so: the new one is found by connecting again, and the command is repeated.
+    reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
   });
-  await worker.waitUntilReady();
-  worker.run().catch(options.onTrouble);
-  let closing: Promise<void> | undefined;
-  return {
-    close() {
-      closing ??= worker.close();
-      return closing;
-    },
-  };
-}
-
-/** Connects to Redis as a worker does. Throws `E_REDIS_UNREACHABLE` or `E_REDIS_REFUSED`. */
-export async function connectBroker(options: { redis: string; prefix: string }): Promise<Broker> {
-  const client = createClient(options.redis, { maxRetriesPerRequest: null });
-  await connectOnce(client, options.redis, connectLimitMs);
-  // Without a listener ioredis prints each lost connection; BullMQ reports them through onTrouble.
+  await connectOnce(client, url, connectLimitMs);
   client.on('error', () => {});
-  const sender = createSender(client, options.prefix);
+  try {
+    for (const notice of await checkRedisSettings(client, url, options.allowEviction === true))
+      options.onNotice?.(notice);
+  } catch (error) {
+    client.disconnect();
+    throw error;
+  }
+  const consumers = new Map<string, QueueConsumer>();
+  const onBack = () => {
+    for (const consumer of consumers.values()) consumer.onReconnect();
+  };
+  watchConnection(client, onConnection, onBack);
+  const subscriber = client.duplicate();
+  subscriber.on('error', () => {});
+  watchConnection(subscriber, undefined, onBack);
+  subscriber.on('message', (channel: string, jobId: string) => {
+    // A lost answer is asked again at the next reconnect.
+    consumers
+      .get(channel)
+      ?.onCancel(jobId)
+      .catch(() => {});
+  });
+  const guard: Guard | undefined = options.guard && startGuard({ redis: url, ...options.guard });
+  const sender = createSender(client, prefix);
   return {
-    description: describeRedis(options.redis),
-    consume: (consumeOptions) => consume(client, options.prefix, consumeOptions),
+    description: describeRedis(url),
+    async consume(consumeOptions) {
+      const consumer = await QueueConsumer.start({ client, prefix, guard, slot }, consumeOptions);
+      const channel = cancelChannel(prefix, consumeOptions.queue.name);
+      consumers.set(channel, consumer);
+      await subscriber.subscribe(channel);
+      return consumer;
+    },
     send: (jobs) => sender.send(jobs),
+    exitBy: (epochMs) => guard?.exitBy(epochMs),
     async close() {
-      await sender.close();
+      if (client.status === 'ready') await sender.close();
+      client.removeAllListeners('close');
       client.disconnect();
+      subscriber.disconnect();
+      await guard?.close();
     },
   };
 }

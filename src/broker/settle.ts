@@ -1,72 +1,169 @@
-import { type Job, UnrecoverableError, WaitingError } from 'bullmq';
+import { setTimeout } from 'node:timers/promises';
+import type { MinimalJob } from 'bullmq';
 import type { Redis } from 'ioredis';
+import { LockLostError } from '../errors.ts';
 import type { Failure, Outcome } from './broker.ts';
-import { resultKey } from './keys.ts';
+import type { Fetched, FetchedJob, JobBackend } from './job-backend.ts';
+import { queueKey, resultKey } from './keys.ts';
+import type { Hold, Locks } from './locks.ts';
+import { runScript } from './lua.ts';
+import { memoryFields } from './memory.ts';
+import { limitQueue, putBack } from './scripts.ts';
 
 /** What a waiter finds under a job's result key. */
 export type StoredResult =
   | { ok: true; result?: unknown }
   | { ok: false; code: string; causeName: string; causeMessage: string };
 
-function toError(failure: Failure, make: (message: string) => Error): Error {
-  const error = make(`${failure.code}: ${failure.causeName}: ${failure.causeMessage}`);
-  error.stack = failure.stack;
-  return error;
+/** What settling needs beside the delivery. */
+export interface SettleScope {
+  client: Redis;
+  backend: JobBackend;
+  locks: Locks;
+  place: { prefix: string; queue: string };
+  /** Failed jobs: kept so long, in seconds, and so many. */
+  keepFailed: { age: number; count: number };
+  /** Whether another job may be fetched with the same command. */
+  mayFetch(): boolean;
+  /** Redis refuses to write, or does not answer: the outcome is held and tried again. */
+  onTrouble(error: Error): void;
 }
 
-async function keep(client: Redis, key: string, keepMs: number, stored: string): Promise<void> {
-  // A refused SET (a full Redis) must not complete the job: it is delivered again.
+interface Settling {
+  job: FetchedJob;
+  hold: Hold;
+  outcome: Outcome;
+}
+
+/** What came with the settling: perhaps the next job, locked for `token` some time after `sentAt`. */
+interface SettleReply {
+  fetched: Fetched;
+  token: string;
+  sentAt: number;
+}
+
+/** The wait before an outcome that Redis refused is written again, in milliseconds. */
+const writeAgainMs = 1_000;
+
+/** BullMQ's scripts answer with these: the job is gone; its lock is missing, or another's; it is not active. */
+const gone = -1;
+const notOurs = [-2, -3, -6];
+
+const codeOf = (error: unknown) => (error as { code?: unknown }).code;
+
+/** What BullMQ's scripts read of a job; one without `attempts` makes them fail. */
+function toBullmq({ id, opts }: FetchedJob): MinimalJob {
+  return { id, opts: { ...opts, attempts: opts.attempts ?? 0 } } as MinimalJob;
+}
+
+/** Before the job is ended: a crash in between runs it again, the other order would lose its result. */
+async function keepResult({ client, place }: SettleScope, jobId: string, keepMs: number | undefined, stored: string) {
+  if (!keepMs) return;
+  const key = resultKey(place.prefix, place.queue, jobId);
   await client.set(key, stored, 'PX', keepMs);
   await client.publish(key, stored);
 }
 
-/** The wait after a delivery that could not even be settled. */
-const unsettledDelayMs = 1_000;
-
-/**
- * Overrules what a producer stored, in memory only: the policy in force is the worker's manifest. BullMQ itself would
- * fail a job for good on the first error that comes between the task and its outcome.
- */
-export function expectRetries(job: Job): void {
-  job.opts.attempts = Number.MAX_SAFE_INTEGER;
-  job.opts.backoff = { type: 'fixed', delay: unsettledDelayMs };
+async function complete(scope: SettleScope, { job, hold, outcome }: Settling): Promise<unknown> {
+  if (outcome.kind !== 'completed') return undefined;
+  const result = outcome.resultJson ? `,"result":${outcome.resultJson}` : '';
+  await keepResult(scope, job.id, outcome.keepResultMs, `{"ok":true${result}}`);
+  const { result: next } = await scope.backend.moveToCompleted(
+    toBullmq(job),
+    null,
+    job.opts.removeOnComplete ?? { count: 0 },
+    hold.token,
+    scope.mayFetch(),
+  );
+  return next;
 }
 
-/** Ends a delivery in BullMQ's terms: returns for completed, throws BullMQ's markers for the rest. */
-export async function settle(
-  job: Job,
-  token: string,
-  outcome: Outcome,
-  client: Redis,
-  place: { prefix: string; queue: string },
-) {
-  const key = resultKey(place.prefix, place.queue, job.id ?? '');
-  switch (outcome.kind) {
-    case 'completed':
-      // Before the job is completed: a crash in between runs it again, the other order would lose its result.
-      if (outcome.keepResultMs) {
-        await keep(
-          client,
-          key,
-          outcome.keepResultMs,
-          `{"ok":true${outcome.resultJson ? `,"result":${outcome.resultJson}` : ''}}`,
-        );
+async function fail(scope: SettleScope, { job, hold, outcome }: Settling): Promise<unknown> {
+  if (outcome.kind !== 'failed' && outcome.kind !== 'cancelled') return undefined;
+  const { code, causeName, causeMessage, stack }: Failure = outcome.failure;
+  await keepResult(scope, job.id, outcome.keepResultMs, JSON.stringify({ ok: false, code, causeName, causeMessage }));
+  const failedReason = `${code}: ${causeName}: ${causeMessage}`;
+  const fields = { failedReason, stacktrace: JSON.stringify([stack]), [memoryFields.settled]: hold.starts };
+  const { result: next } = await scope.backend.moveToFailed(
+    toBullmq(job),
+    failedReason,
+    job.opts.removeOnFail ?? scope.keepFailed,
+    hold.token,
+    scope.mayFetch(),
+    fields,
+  );
+  return next;
+}
+
+/** Later: a retry uses an attempt, a snooze and a postponement do not. */
+async function delay(scope: SettleScope, { job, hold, outcome }: Settling): Promise<unknown> {
+  if (outcome.kind !== 'retry' && outcome.kind !== 'snoozed' && outcome.kind !== 'postponed') return undefined;
+  const { settled, unknownSince } = memoryFields;
+  const fields: Record<string, string | number> = { [settled]: hold.starts };
+  if (outcome.kind === 'retry') fields.failedReason = `${outcome.failure.code}: ${outcome.failure.causeMessage}`;
+  fields[unknownSince] = outcome.kind === 'postponed' ? outcome.unknownSince : '';
+  return scope.backend.moveToDelayed(job.id, Date.now(), outcome.delayMs, hold.token, {
+    skipAttempt: outcome.kind !== 'retry',
+    fieldsToUpdate: fields,
+    fetchNext: scope.mayFetch(),
+  });
+}
+
+/** To the head of the queue, for whoever comes next. */
+async function giveBack({ client, place }: SettleScope, { job, hold, outcome }: Settling): Promise<undefined> {
+  const key = (name: string) => queueKey(place.prefix, place.queue, name);
+  if (outcome.kind === 'rateLimited') {
+    await runScript(client, limitQueue, [key('meta'), key('limiter')], [outcome.delayMs]);
+  }
+  const counted = outcome.kind === 'released' && outcome.counted;
+  const releases = [...job.memory.releases, Date.now()].join(' ');
+  const fields = counted ? [memoryFields.releases, releases] : [];
+  const keys = [job.id, 'active', 'wait', 'prioritized', 'marker', 'events'].map(key);
+  const given = await runScript(client, putBack, keys, [job.id, hold.token, hold.starts, ...fields]);
+  // The answer may have been lost and the command sent again: then it is settled already, which is not asked here.
+  if (given !== 1) throw Object.assign(new Error('not ours'), { code: notOurs[0] });
+}
+
+const ways: Record<Outcome['kind'], (scope: SettleScope, settling: Settling) => Promise<unknown>> = {
+  completed: complete,
+  failed: fail,
+  cancelled: fail,
+  retry: delay,
+  snoozed: delay,
+  postponed: delay,
+  rateLimited: giveBack,
+  released: giveBack,
+  lost: async () => undefined,
+};
+
+/** Says whether a command that BullMQ refused is to be sent again: our lock ran out, and was taken back. */
+async function mayWriteAgain({ locks }: SettleScope, hold: Hold): Promise<boolean> {
+  const state = await locks.takeBack(hold);
+  if (state === 'lost') throw new LockLostError(hold.jobId);
+  // Settled: the answer to an earlier try got lost.
+  return state === 'held';
+}
+
+/**
+ * Writes how a delivery ended, and brings the next job if one was fetched with it. It does not give up: an outcome
+ * that Redis does not take is held. Throws `E_LOCK_LOST` when another worker has the job: then nothing was written.
+ */
+export async function settle(scope: SettleScope, settling: Settling): Promise<SettleReply> {
+  const { backend, client, onTrouble } = scope;
+  for (;;) {
+    // The job that is fetched with it is locked with the same token.
+    const sent = { token: settling.hold.token, sentAt: performance.now() };
+    try {
+      return { fetched: backend.toFetched(await ways[settling.outcome.kind](scope, settling)), ...sent };
+    } catch (error) {
+      const code = codeOf(error);
+      if (client.status === 'end') throw error;
+      if (code === gone || (notOurs.includes(code as number) && !(await mayWriteAgain(scope, settling.hold)))) {
+        return { fetched: backend.toFetched(undefined), ...sent };
       }
-      return null;
-    case 'retry':
-      job.opts.backoff = { type: 'fixed', delay: outcome.delayMs };
-      throw toError(outcome.failure, (message) => new Error(message));
-    case 'failed': {
-      const { code, causeName, causeMessage } = outcome.failure;
-      if (outcome.keepResultMs) {
-        await keep(client, key, outcome.keepResultMs, JSON.stringify({ ok: false, code, causeName, causeMessage }));
-      }
-      throw toError(outcome.failure, (message) => new UnrecoverableError(message));
+      if (notOurs.includes(code as number)) continue;
+      onTrouble(error as Error);
+      await setTimeout(writeAgainMs);
     }
-    case 'released':
-      await job.moveToWait(token);
-      throw new WaitingError();
-    case 'lost':
-      throw new UnrecoverableError('the lock was lost');
   }
 }

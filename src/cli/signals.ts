@@ -1,12 +1,10 @@
 import { hidePasswords } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { WorkerProcess } from '../worker/bootstrap.ts';
+import { exitLimitMs, type WorkerProcess } from '../worker/bootstrap.ts';
 import { failCurrentJob } from '../worker/worker.ts';
 
+/** Terminals and npm deliver one Ctrl-C twice. */
 const sameSignalMs = 1_000;
-
-/** A crash must not hang on a dead Redis: after this the locks give the jobs back. */
-const crashLimitMs = 5_000;
 
 /** The job's own outcome line tells the error, without redacted values. */
 function nameJob({ queue, task, jobId, attempt }: ReturnType<typeof failCurrentJob> & object) {
@@ -17,42 +15,79 @@ function describeStray(error: unknown): string {
   return hidePasswords(error instanceof Error ? (error.stack ?? error.message) : String(error));
 }
 
+/** What ends a worker process, from its first moment on. */
+export interface Ending {
+  /** Stops the worker as if a signal had come; the process then exits with 1. */
+  fail(): void;
+  /** Waits until the worker has been stopped, and returns the exit code. */
+  of(worker: WorkerProcess): Promise<number>;
+}
+
 /**
- * Waits until a signal ends the worker. SIGTERM and SIGINT drain it. A rejection that escaped a task fails that job;
- * an exception that escaped one fails that job, gives the others back and exits with 1.
+ * Listens for what ends a worker. SIGTERM and SIGINT let running jobs finish for `graceMs` milliseconds; a second
+ * signal, over a second later, aborts at once. An exception that escaped a task fails that job, gives the others back
+ * and ends with 1; a rejection that escaped one fails that job only. The process is gone 2 s after the grace, also if
+ * Redis does not answer.
  */
-export function onSignals(worker: WorkerProcess, log: Log): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let stoppingSince: number | undefined;
-    const stop = (signal: string) => {
-      // Terminals and npm deliver one Ctrl-C twice; a later second signal means now, also with Redis away.
-      if (stoppingSince !== undefined && performance.now() - stoppingSince > sameSignalMs) return process.exit(1);
-      if (stoppingSince !== undefined) return;
-      stoppingSince = performance.now();
-      log.info({ signal }, 'Draining');
-      worker.drain().then(resolve, reject);
-    };
-    const crash = (error: unknown) => {
-      const culprit = failCurrentJob(error);
-      if (culprit) log.fatal(nameJob(culprit), 'An exception escaped a task: its job fails and the worker stops');
-      else log.fatal({ error: describeStray(error) }, 'An exception escaped: the worker stops');
-      process.exitCode = 1;
-      setTimeout(() => process.exit(1), crashLimitMs);
-      // The failed job settles first: it was failed before the others are given back.
-      setImmediate(() =>
-        worker.release().then(
-          () => process.exit(1),
-          () => process.exit(1),
-        ),
-      );
-    };
-    process.on('SIGTERM', stop);
-    process.on('SIGINT', stop);
-    process.on('uncaughtException', crash);
-    process.on('unhandledRejection', (error) => {
-      const culprit = failCurrentJob(error);
-      if (culprit) log.error(nameJob(culprit), 'A rejection escaped a task: its job fails');
-      else crash(error);
-    });
+export function listenForEnd(log: Log, graceMs: number): Ending {
+  let worker: WorkerProcess | undefined;
+  let asked: { at: number; graceMs: number; code: number } | undefined;
+  let resolveEnd: (code: number) => void = () => {};
+  const end = new Promise<number>((resolve) => {
+    resolveEnd = resolve;
   });
+
+  const stopNow = () => {
+    if (!worker || !asked) return;
+    const { code } = asked;
+    worker.stop(asked.graceMs).then(
+      () => resolveEnd(code),
+      (error) => {
+        log.error({ error: describeStray(error) }, 'The stop failed');
+        resolveEnd(1);
+      },
+    );
+  };
+  const ask = (graceNowMs: number, code: number) => {
+    asked = { at: performance.now(), graceMs: graceNowMs, code: Math.max(code, asked?.code ?? 0) };
+    const exit = () => {
+      log.warn({}, 'The stop took too long: the process ends, its locks run out by themselves');
+      process.exit(asked?.code);
+    };
+    setTimeout(exit, graceNowMs + exitLimitMs).unref();
+    stopNow();
+  };
+
+  const onSignal = (signal: string) => {
+    if (!asked) {
+      log.info({ signal, graceMs }, 'Draining');
+      ask(graceMs, 0);
+    } else if (performance.now() - asked.at > sameSignalMs && asked.graceMs > 0) {
+      log.info({ signal }, 'Aborting');
+      ask(0, 0);
+    }
+  };
+  const crash = (error: unknown) => {
+    const culprit = failCurrentJob(error);
+    if (culprit) log.fatal(nameJob(culprit), 'An exception escaped a task: its job fails and the worker stops');
+    else log.fatal({ error: describeStray(error) }, 'An exception escaped: the worker stops');
+    // The failed job settles first: it was failed before the others are given back.
+    setImmediate(() => ask(0, 1));
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  process.on('uncaughtException', crash);
+  process.on('unhandledRejection', (error) => {
+    const culprit = failCurrentJob(error);
+    if (culprit) log.error(nameJob(culprit), 'A rejection escaped a task: its job fails');
+    else crash(error);
+  });
+  return {
+    fail: () => ask(graceMs, 1),
+    of(started) {
+      worker = started;
+      if (asked) stopNow();
+      return end;
+    },
+  };
 }

@@ -1,19 +1,24 @@
 import { Command } from 'commander';
 import { openAppFolder } from '../app/folder-app.ts';
-import { connectBroker } from '../broker/bullmq-broker.ts';
-import type { IsletConfig } from '../config.ts';
+import { type BrokerOptions, connectBroker } from '../broker/bullmq-broker.ts';
+import { type IsletConfig, readWorkerSettings } from '../config.ts';
 import { createLog, type Log } from '../log.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob } from '../producer/prepare-job.ts';
 import { bootstrap, type WorkerProcess } from '../worker/bootstrap.ts';
+import { describeCurrentJob } from '../worker/run-job.ts';
 import { openRedis } from './open-redis.ts';
-import { parseInteger } from './parse-flags.ts';
+import { parseDuration, parseInteger } from './parse-flags.ts';
 import { UsageError } from './report-error.ts';
-import { onSignals } from './signals.ts';
+import { listenForEnd } from './signals.ts';
 
 interface WorkerFlags {
   queue: string[];
   concurrency?: number;
+  gracefulTimeout?: number;
+  slot?: string;
+  guard: boolean;
+  allowEviction?: boolean;
   devRedis?: boolean;
 }
 
@@ -30,35 +35,66 @@ function announce(worker: WorkerProcess, log: Log): void {
   process.stderr.write(`islet worker on ${worker.redis}, ${rssMb} MB\n${lines.join('\n')}\n`);
 }
 
+/** What a worker tells of its connection, in its log. */
+function reportRedis(log: Log): Pick<BrokerOptions, 'onNotice' | 'onConnection'> {
+  return {
+    onNotice: (notice) => log.warn({ notice }, 'Redis settings'),
+    onConnection(event) {
+      if (event.lost) log.warn({}, 'Redis is away: running jobs go on, their outcomes are held');
+      else log.info({ downMs: event.downMs }, 'Redis is back');
+    },
+  };
+}
+
 async function runWorker(flags: WorkerFlags, path: string | undefined): Promise<void> {
   if (flags.queue.length === 0) throw new UsageError('Name a queue: islet worker --queue <name>.');
   const app = openAppFolder(process.cwd());
   const config = (await app.config()) as IsletConfig;
   const catalog = await app.manifests();
   for (const name of flags.queue) catalog.queue(name);
+  const settings = readWorkerSettings(config);
+  const limits = { ...settings, gracefulTimeoutMs: flags.gracefulTimeout ?? settings.gracefulTimeoutMs };
   const log = createLog(config.log.level);
+  const ending = listenForEnd(log, limits.gracefulTimeoutMs);
   const redis = await openRedis(config, flags.devRedis === true, path);
   if (redis.notice) process.stderr.write(`${redis.notice}\n`);
+  const guard = { maxBlockMs: settings.maxBlockMs, logs: config.log.level !== 'silent', describeCurrentJob };
+  let code = 1;
   try {
     const worker = await bootstrap({
       app,
       queues: [...new Set(flags.queue)],
       concurrency: flags.concurrency,
       config,
+      limits,
       log,
-      connect: () => connectBroker({ redis: redis.url, prefix: config.redis.prefix }),
+      connect: () =>
+        connectBroker({
+          redis: redis.url,
+          prefix: config.redis.prefix,
+          slot: flags.slot,
+          guard: flags.guard && settings.guard ? guard : undefined,
+          allowEviction: flags.allowEviction,
+          ...reportRedis(log),
+        }),
       children: (broker) => ({
         deriveId: deriveJobId,
         send: (jobs) => broker.send(jobs),
         prepare: (manifest, payload, options) => prepareJob(manifest, payload, { idempotencyMs: dayMs, ...options }),
       }),
+      onUnhealthy(error) {
+        log.error({ code: error.code, error: error.message }, 'The worker has to be replaced');
+        ending.fail();
+      },
     });
     announce(worker, log);
-    await onSignals(worker, log);
+    code = await ending.of(worker);
     log.info({ maxRssMb: Math.round(process.resourceUsage().maxRSS / 1_024) }, 'Worker stopped');
   } finally {
     await redis.close();
   }
+  // Code that ignored its signal may still run, and its job is another worker's now.
+  process.exit(code);
 }
 
 /** The command `islet worker`. */
@@ -72,6 +108,14 @@ export function workerCommand({ path }: { path: string | undefined }): Command {
       [],
     )
     .option('--concurrency <n>', 'jobs in flight at most', parseInteger('--concurrency', 1, 10_000))
+    .option(
+      '--graceful-timeout <duration>',
+      'what running jobs get at the stop (25s)',
+      parseDuration('--graceful-timeout'),
+    )
+    .option('--slot <name>', 'a name that no two living workers share: its last holder is dead')
+    .option('--no-guard', 'without the thread that keeps the locks of a blocked event loop')
+    .option('--allow-eviction', 'start also on a Redis that drops keys when it is full')
     .option('--dev-redis', 'without REDIS_URL, use a private Redis of this project (development only)')
     .action((flags: WorkerFlags) => runWorker(flags, path));
 }

@@ -119,9 +119,20 @@ function askKeeper(state: KeeperState): Promise<{ lease: Lease; socket: Socket }
       answer += data.toString();
       if (!answer.endsWith('\n')) return;
       socket.setTimeout(0);
-      resolve({ lease: JSON.parse(answer) as Lease, socket });
+      const lease = parseLease(answer);
+      if (lease) resolve({ lease, socket });
+      else socket.destroy();
     });
   });
+}
+
+/** Undefined when another program has taken the keeper's port. */
+function parseLease(answer: string): Lease | undefined {
+  try {
+    return JSON.parse(answer) as Lease;
+  } catch {
+    return undefined;
+  }
 }
 
 function closeSocket(socket: Socket): Promise<void> {

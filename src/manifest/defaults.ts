@@ -1,4 +1,4 @@
-/** Every default of a manifest, once. */
+/** Every default of a manifest and of a worker, once. */
 export const taskDefaults = {
   version: 1,
   attempts: 3,
@@ -8,10 +8,24 @@ export const taskDefaults = {
   maxPayloadBytes: 262_144,
   maxResultBytes: 262_144,
   load: 'on-start',
+  delivery: 'at-least-once',
 } as const;
 
 export const queueDefaults = {
   concurrency: 100,
-  lockDurationMs: 60_000,
+  lockDurationMs: 30_000,
+  stalledCheckMs: 15_000,
   retention: { failedForMs: 604_800_000, failedCount: 1_000 },
 } as const;
+
+/** What `config/` may set of a worker, in milliseconds where it is a time. */
+export const workerDefaults = {
+  gracefulTimeoutMs: 25_000,
+  unknownTaskDeadlineMs: 600_000,
+  maxReleases: 20,
+  maxCrashes: 3,
+  windowMs: 86_400_000,
+  maxAbandoned: 10,
+  guard: true,
+  maxBlockMs: 120_000,
+};

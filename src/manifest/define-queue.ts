@@ -11,9 +11,14 @@ export interface QueueOptions {
   concurrency?: number;
   /**
    * How long, in milliseconds, a worker's claim on a job lasts without renewal; renewed every quarter of it.
-   * A job whose worker died runs again after the lock has run out. 5_000 or more. Default: 60_000 (1 minute).
+   * A job whose worker died runs again after the lock has run out. 5_000 or more. Default: 30_000 (30 seconds).
    */
   lockDurationMs?: number;
+  /**
+   * How often, in milliseconds, a queue's workers look for jobs whose lock ran out. Jobs of a host that died run again
+   * within `lockDurationMs` and this. 1_000 or more. Default: 15_000 (15 seconds).
+   */
+  stalledCheckMs?: number;
   /**
    * How long failed jobs are kept for a look and a retry: at most `failedForMs` (milliseconds) and `failedCount` of
    * them. Completed jobs are not kept. Default: 604_800_000 (7 days) and 1_000.
@@ -26,6 +31,7 @@ export interface QueueManifest {
   readonly name: string;
   readonly concurrency: number;
   readonly lockDurationMs: number;
+  readonly stalledCheckMs: number;
   readonly retention: { readonly failedForMs: number; readonly failedCount: number };
 }
 
@@ -36,6 +42,7 @@ export function defineQueue(options: QueueOptions): QueueManifest {
     name: checks.name,
     concurrency: checks.integer(1, 10_000),
     lockDurationMs: checks.integer(5_000),
+    stalledCheckMs: checks.integer(1_000),
     retention: (value) => (typeof value === 'object' && value !== null ? undefined : 'an object'),
   });
   checkOptions(`${owner}, retention`, options.retention ?? {}, [], {

@@ -14,6 +14,9 @@ export interface Backoff {
   jitter?: number;
 }
 
+/** What is promised of a job whose worker dies: it runs again, or it never does. */
+export type DeliveryGuarantee = 'at-least-once' | 'at-most-once';
+
 type Schema = StandardSchemaV1;
 type OptionalSchema = Schema | undefined;
 
@@ -22,6 +25,7 @@ export interface TaskOptions<
   Result extends OptionalSchema,
   Keep extends number | undefined,
   Priority extends number | undefined,
+  Guarantee extends DeliveryGuarantee,
 > {
   /** Unique in the app and equal to its folder's name: lower-case words with hyphens, at most 100 characters. */
   name: string;
@@ -33,8 +37,17 @@ export interface TaskOptions<
   result?: Result;
   /** Raise it when an older worker must not run newer payloads. An integer from 1. Default: 1. */
   version?: number;
-  /** How often a job is tried in all, the first time included, before it fails for good. 1 to 1_000. Default: 3. */
-  attempts?: number;
+  /**
+   * "at-least-once": a job whose worker dies runs again, so it may run twice. "at-most-once": its code starts once or
+   * never; a job that was interrupted fails with `E_JOB_INTERRUPTED`, and nothing runs it again but a person. Each job
+   * then costs one more command, has one attempt, and no `snooze` or `rateLimited`. Default: "at-least-once".
+   */
+  delivery?: Guarantee;
+  /**
+   * How often a job is tried in all, the first time included, before it fails for good. 1 to 1_000; of an at-most-once
+   * task 1, and no more. Default: 3 (at-most-once: 1).
+   */
+  attempts?: Guarantee extends 'at-most-once' ? 1 | 'an at-most-once task has one attempt' : number;
   /** The wait between two attempts. Default: exponential from 1_000 ms, capped at 1 hour, half of it random. */
   backoff?: Backoff;
   /**
@@ -77,6 +90,7 @@ export interface TaskManifest<
   Result extends OptionalSchema = OptionalSchema,
   Keep extends number | undefined = number | undefined,
   Priority extends number | undefined = number | undefined,
+  Guarantee extends DeliveryGuarantee = DeliveryGuarantee,
 > {
   readonly kind: 'task';
   readonly name: string;
@@ -84,6 +98,7 @@ export interface TaskManifest<
   readonly payload: Payload;
   readonly result: Result;
   readonly version: number;
+  readonly delivery: Guarantee;
   readonly attempts: number;
   readonly backoff: Required<Backoff>;
   readonly timeoutMs: number;
@@ -115,6 +130,7 @@ const taskChecks: Record<string, Check> = {
   payload: checks.schema,
   result: checks.schema,
   version: checks.integer(1),
+  delivery: checks.oneOf('at-least-once', 'at-most-once'),
   attempts: checks.integer(1, 1_000),
   backoff: isObject,
   timeoutMs: checks.integer(1, 2_147_483_647),
@@ -135,23 +151,44 @@ const backoffChecks: Record<string, Check> = {
   jitter: checks.fraction,
 };
 
+function checkAttempts(owner: string, delivery: DeliveryGuarantee | undefined, attempts: unknown): void {
+  if (delivery !== 'at-most-once' || attempts === undefined || attempts === 1) return;
+  const seen = `\`attempts\` is ${attempts}, and \`delivery\` is "at-most-once"`;
+  const advice = 'A second attempt would be a second start. Remove `attempts`, or `delivery`.';
+  throw new IsletError('E_MANIFEST_INVALID', `${owner} does not parse: ${seen}. ${advice}`);
+}
+
 /** Declares a task. Throws `E_MANIFEST_INVALID` for an option that is missing, unknown or wrong. */
 export function defineTask<
   const Payload extends Schema,
   const Result extends OptionalSchema = undefined,
   const Keep extends number | undefined = undefined,
   const Priority extends number | undefined = undefined,
->(options: TaskOptions<Payload, Result, Keep, Priority>): TaskManifest<Payload, Result, Keep, Priority> {
+  const Guarantee extends DeliveryGuarantee = 'at-least-once',
+>(
+  options: TaskOptions<Payload, Result, Keep, Priority, Guarantee>,
+): TaskManifest<Payload, Result, Keep, Priority, Guarantee> {
   const owner = `Task "${String(options?.name)}"`;
   checkOptions(owner, options, ['name', 'queue', 'payload'], taskChecks);
+  checkAttempts(owner, options.delivery, options.attempts);
   checkOptions(`${owner}, backoff`, options.backoff ?? {}, [], backoffChecks);
   const backoff = { ...taskDefaults.backoff, ...options.backoff };
   if (backoff.maxDelayMs < backoff.delayMs) {
     const seen = `maxDelayMs ${backoff.maxDelayMs} is below delayMs ${backoff.delayMs}`;
     throw new IsletError('E_MANIFEST_INVALID', `${owner}, backoff does not parse: ${seen}.`);
   }
-  const { redact = [], formerNames = [] } = options;
-  const given = { ...options, backoff, redact, formerNames };
+  const {
+    redact = [],
+    formerNames = [],
+    attempts = options.delivery === 'at-most-once' ? 1 : taskDefaults.attempts,
+  } = options;
+  const given = { ...options, backoff, redact, formerNames, attempts };
   const whole = { ...taskDefaults, result: undefined, keepResultMs: undefined, priority: undefined, ...given };
-  return Object.freeze({ ...whole, kind: 'task' }) as unknown as TaskManifest<Payload, Result, Keep, Priority>;
+  return Object.freeze({ ...whole, kind: 'task' }) as unknown as TaskManifest<
+    Payload,
+    Result,
+    Keep,
+    Priority,
+    Guarantee
+  >;
 }

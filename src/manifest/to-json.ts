@@ -4,9 +4,12 @@ import { IsletError } from '../errors.ts';
 function findLoss(value: unknown, path: string, parents: unknown[]): string | undefined {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return undefined;
   if (typeof value === 'number') return Number.isFinite(value) ? undefined : `${path} is ${value}`;
-  if (typeof value !== 'object') return `${path} is a ${typeof value}`;
+  if (typeof value !== 'object') return `${path} is ${value === undefined ? 'undefined' : `a ${typeof value}`}`;
   if (parents.includes(value)) return `${path} refers back to a value that holds it`;
-  if ('toJSON' in value && typeof value.toJSON === 'function') return undefined;
+  if ('toJSON' in value && typeof value.toJSON === 'function') {
+    const written: unknown = value.toJSON();
+    return typeof written === 'object' ? undefined : findLoss(written, `${path}.toJSON()`, parents);
+  }
   if (value instanceof Map || value instanceof Set) return `${path} is a ${value.constructor.name}`;
   const inside = [...parents, value];
   for (const [key, item] of Object.entries(value)) {

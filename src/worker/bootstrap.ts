@@ -1,7 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { AppSource } from '../app/app-source.ts';
 import type { Broker } from '../broker/broker.ts';
+import type { IsletError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { createBlockedTime } from './blocked-time.ts';
 import type { ChildJobs } from './enqueue-port.ts';
+import type { WorkerLimits } from './limits.ts';
 import { type LoadedQueue, loadQueue } from './load-queue.ts';
 import { startWorker, type Worker } from './worker.ts';
 
@@ -11,10 +15,13 @@ export interface BootstrapOptions {
   /** Overrides the manifests' concurrency. */
   concurrency?: number;
   config: unknown;
+  limits: WorkerLimits;
   log: Log;
   /** Opened after the code was loaded: a broken import must not take a job. */
   connect(): Promise<Broker>;
   children(broker: Broker): ChildJobs;
+  /** The worker has to be replaced. */
+  onUnhealthy(error: IsletError): void;
 }
 
 export interface StartedQueue {
@@ -26,13 +33,20 @@ export interface StartedQueue {
 export interface WorkerProcess {
   readonly queues: StartedQueue[];
   readonly redis: string;
-  /** Takes no new job, lets the running ones finish, disposes of the dependencies. May be called twice. */
-  drain(): Promise<void>;
-  /** Like drain, but gives the running jobs back. */
-  release(): Promise<void>;
+  /**
+   * Takes no further job, lets the running ones finish for `graceMs` milliseconds, then aborts them and gives them
+   * back. When it resolves the process has to end: code that ignored its signal may still run. Called again, it
+   * shortens the grace.
+   */
+  stop(graceMs: number): Promise<void>;
 }
 
 type Loaded = { name: string; code: LoadedQueue };
+
+/** How long dependencies have to close when jobs wait to be given back, in milliseconds. */
+const disposeLimitMs = 400;
+/** After the grace: a second for code to stop, then the rest to give the jobs back. */
+export const exitLimitMs = 1_900;
 
 async function loadAll({ app, queues, config, log }: BootstrapOptions): Promise<Loaded[]> {
   const loaded: Loaded[] = [];
@@ -53,43 +67,64 @@ function nameTasks(code: LoadedQueue): string[] {
   return [...manifests].map(({ name, load }) => (load === 'on-first-job' ? `${name} (on first job)` : name));
 }
 
+/** Stops workers in the order that loses nothing and runs nothing twice. */
+async function stopWorkers(workers: Worker[], closeCode: () => Promise<unknown>, graceOver: Promise<unknown>) {
+  for (const worker of workers) worker.drain();
+  const idle = () => Promise.all(workers.map((worker) => worker.idle()));
+  await Promise.race([idle(), graceOver]);
+  const late = workers.some((worker) => worker.running > 0);
+  for (const worker of workers) worker.abort();
+  await idle();
+  await Promise.race(late ? [closeCode(), sleep(disposeLimitMs)] : [closeCode()]);
+  await Promise.all(workers.map((worker) => worker.close()));
+}
+
 /** Loads the queues' code, connects, and starts one worker for each queue. */
 export async function bootstrap(options: BootstrapOptions): Promise<WorkerProcess> {
+  const { log, limits, onUnhealthy } = options;
   const catalog = await options.app.manifests();
-  const manifests = new Map(options.queues.map((name) => [name, catalog.queue(name)]));
-  const loaded = await loadAll({ ...options, queues: [...manifests.keys()] });
-  const closeCode = () => Promise.all(loaded.map(({ code }) => code.close()));
+  const queues = options.queues.map((name) => catalog.queue(name));
+  const loaded = await loadAll(options);
+  const closeCode = () => Promise.allSettled(loaded.map(({ code }) => code.close()));
   const broker = await options.connect().catch(async (error) => {
     await closeCode();
     throw error;
   });
   const children = options.children(broker);
+  const blocked = createBlockedTime();
   const concurrencyOf = (name: string) => options.concurrency ?? catalog.queue(name).concurrency;
   const workers: Worker[] = [];
-  for (const { name, code } of loaded) {
-    const scope = { queue: code, log: options.log, children };
-    workers.push(await startWorker(broker, catalog.queue(name), concurrencyOf(name), scope));
-  }
-  const stop = async (how: (worker: Worker) => Promise<void>) => {
+  const hurry = new AbortController();
+
+  const stop = async () => {
     try {
-      await Promise.all(workers.map(how));
-      await closeCode();
+      await stopWorkers(workers, closeCode, new Promise((resolve) => hurry.signal.addEventListener('abort', resolve)));
     } finally {
+      blocked.close();
       await broker.close();
     }
   };
   let stopping: Promise<void> | undefined;
-  const drain = () => {
-    stopping ??= stop((worker) => worker.drain());
-    return stopping;
-  };
-  return {
+  const process: WorkerProcess = {
     queues: loaded.map(({ name, code }) => ({ queue: name, tasks: nameTasks(code), concurrency: concurrencyOf(name) })),
     redis: broker.description,
-    drain,
-    async release() {
-      await Promise.all(workers.map((worker) => worker.release()));
-      await drain();
+    stop(graceMs) {
+      broker.exitBy(Date.now() + graceMs + exitLimitMs);
+      const timer = setTimeout(() => hurry.abort(), graceMs);
+      stopping ??= stop();
+      return stopping.finally(() => clearTimeout(timer));
     },
   };
+  try {
+    for (const [index, { code }] of loaded.entries()) {
+      const queue = queues[index];
+      if (!queue) continue;
+      const scope = { queue: code, log, children, limits, blocked };
+      workers.push(await startWorker(broker, { queue, concurrency: concurrencyOf(queue.name), scope, onUnhealthy }));
+    }
+    return process;
+  } catch (error) {
+    await process.stop(0).catch(() => {});
+    throw error;
+  }
 }

@@ -1,10 +1,21 @@
 import type { Delivery, Failure, Outcome } from '../broker/broker.ts';
-import { hidePasswords, IsletError, LockLostError, PermanentError, ReleasedError } from '../errors.ts';
+import {
+  CancelledError,
+  hidePasswords,
+  IsletError,
+  LockLostError,
+  PermanentError,
+  RateLimitedError,
+  ReleasedError,
+  SnoozeError,
+  TimeoutError,
+} from '../errors.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import { toJson } from '../manifest/to-json.ts';
+import type { WorkerLimits } from './limits.ts';
 
 /** Trying again cannot mend these. */
-const permanentCodes = new Set(['E_PAYLOAD_INVALID', 'E_RESULT_INVALID', 'E_TASK_UNKNOWN']);
+const permanentCodes = new Set(['E_PAYLOAD_INVALID', 'E_RESULT_INVALID']);
 
 /** A value as it may stand in a message: bare, inside JSON, inside a URL. */
 function spellings(text: string): string[] {
@@ -53,8 +64,39 @@ export function backoffMs({ backoff }: Pick<AnyTask, 'backoff'>, attempt: number
   return Math.round(whole * (1 - jitter * random));
 }
 
-/** The outcome of a delivery whose task returned. */
+/** A job's name in a message. */
+export function describeJob({ queue, task, jobId }: Delivery): string {
+  return `Job "${jobId}" of task "${task}" (queue "${queue}")`;
+}
+
+type Ending = [delivery: Delivery, manifest: AnyTask | undefined, error: unknown];
+
+function toEnd(...[delivery, manifest, error]: Ending) {
+  const keepResultMs = delivery.keepResultMs ?? manifest?.keepResultMs;
+  return { failure: toFailure(error, manifest, delivery.input), keepResultMs };
+}
+
+export const failed = (...ending: Ending): Outcome => ({ kind: 'failed', ...toEnd(...ending) });
+export const cancelled = (...ending: Ending): Outcome => ({ kind: 'cancelled', ...toEnd(...ending) });
+
+/** How an at-most-once job ends whose code had started in a worker that stopped or died. */
+export function interrupted(delivery: Delivery, manifest: AnyTask): Outcome {
+  const seen = `${describeJob(delivery)} was interrupted: its code had started when its worker stopped or died.`;
+  const advice = 'It is at-most-once, so it is not run again. Check what it has done before you retry it.';
+  return failed(delivery, manifest, new IsletError('E_JOB_INTERRUPTED', `${seen} ${advice}`));
+}
+
+/** What holds whatever the job's code did: somebody else has the job, or does not want it. */
+function overrule(delivery: Delivery, manifest: AnyTask): Outcome | undefined {
+  const { reason } = delivery.abort.signal;
+  if (reason instanceof LockLostError) return { kind: 'lost' };
+  return reason instanceof CancelledError ? cancelled(delivery, manifest, reason) : undefined;
+}
+
+/** The outcome of a delivery whose task returned; also if that was after a time-out, or at the worker's stop. */
 export function completed(delivery: Delivery, manifest: AnyTask, result: unknown): Outcome {
+  const overruled = overrule(delivery, manifest);
+  if (overruled) return overruled;
   const keepResultMs = delivery.keepResultMs ?? manifest.keepResultMs;
   if (result === undefined) return { kind: 'completed', resultJson: undefined, keepResultMs };
   const owner = `The result of task "${manifest.name}"`;
@@ -65,16 +107,52 @@ export function completed(delivery: Delivery, manifest: AnyTask, result: unknown
   };
 }
 
+/** What else decides how a failed attempt ends. */
+export interface AttemptState {
+  /** Whether the task's code was reached. */
+  started: boolean;
+  limits: Pick<WorkerLimits, 'maxReleases' | 'windowMs'>;
+}
+
+function release(delivery: Delivery, manifest: AnyTask, { started, limits }: AttemptState): Outcome {
+  if (!started) return { kind: 'released', counted: false };
+  if (manifest.delivery === 'at-most-once') return interrupted(delivery, manifest);
+  const { maxReleases, windowMs } = limits;
+  const releases = delivery.memory.releases.filter((at) => Date.now() - at <= windowMs).length + 1;
+  if (releases <= maxReleases) return { kind: 'released', counted: true };
+  const seen = `${describeJob(delivery)} did not end before its worker stopped, ${releases} times within ${windowMs} ms`;
+  const advice = 'Let the task end sooner, or raise `worker.gracefulTimeout` or `worker.maxReleases`.';
+  const text = `${seen}, and the limit is ${maxReleases}. ${advice}`;
+  return failed(delivery, manifest, new IsletError('E_RELEASE_LIMIT', text));
+}
+
+function obey(delivery: Delivery, manifest: AnyTask, asked: SnoozeError | RateLimitedError): Outcome {
+  const kind = asked instanceof SnoozeError ? 'snoozed' : 'rateLimited';
+  if (manifest.delivery === 'at-least-once') return { kind, delayMs: asked.delayMs };
+  const verdict = kind === 'snoozed' ? 'snooze' : kind;
+  const seen = `${describeJob(delivery)} threw \`${verdict}\`, but its task is at-most-once.`;
+  const advice = 'It is not run again. Enqueue a new job instead, or make the task at-least-once.';
+  return failed(delivery, manifest, new IsletError('E_VERDICT_REFUSED', `${seen} ${advice}`));
+}
+
+/** What says most: libraries throw an error of their own when their signal aborts. */
+function causeOf(error: unknown, { reason }: AbortSignal): unknown {
+  const isAbort = error instanceof Error && error.name === 'AbortError';
+  return isAbort && reason instanceof TimeoutError ? reason : error;
+}
+
 /** The outcome of a delivery whose task threw, or could not be run. */
-export function classify(delivery: Delivery, manifest: AnyTask | undefined, error: unknown): Outcome {
-  const reason = delivery.abort.signal.reason;
-  if (reason instanceof LockLostError) return { kind: 'lost' };
-  if (reason instanceof ReleasedError) return { kind: 'released' };
-  const failure = toFailure(error, manifest, delivery.input);
-  const permanent =
-    !manifest || error instanceof PermanentError || (error instanceof IsletError && permanentCodes.has(error.code));
-  if (permanent || delivery.attempt >= manifest.attempts) {
-    return { kind: 'failed', failure, keepResultMs: delivery.keepResultMs ?? manifest?.keepResultMs };
+export function classify(delivery: Delivery, manifest: AnyTask, error: unknown, state: AttemptState): Outcome {
+  const overruled = overrule(delivery, manifest);
+  if (overruled) return overruled;
+  const { signal } = delivery.abort;
+  if (signal.reason instanceof ReleasedError) return release(delivery, manifest, state);
+  if (error instanceof SnoozeError || error instanceof RateLimitedError) {
+    return obey(delivery, manifest, error);
   }
+  const cause = causeOf(error, signal);
+  const permanent = cause instanceof PermanentError || (cause instanceof IsletError && permanentCodes.has(cause.code));
+  if (permanent || delivery.attempt >= manifest.attempts) return failed(delivery, manifest, cause);
+  const failure = toFailure(cause, manifest, delivery.input);
   return { kind: 'retry', failure, delayMs: backoffMs(manifest, delivery.attempt) };
 }

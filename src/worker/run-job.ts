@@ -1,21 +1,34 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Delivery, Failure, Outcome } from '../broker/broker.ts';
-import { IsletError, ReleasedError, TimeoutError } from '../errors.ts';
+import { LockLostError, ReleasedError, TimeoutError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { AnyTask } from '../manifest/define-task.ts';
-import { didYouMean } from '../manifest/did-you-mean.ts';
-import { type ChildJobs, createEnqueue } from './enqueue-port.ts';
+import { type BlockedTime, startUnblockedTimer } from './blocked-time.ts';
+import { createContext, identify } from './create-context.ts';
+import { type Decision, decide } from './decide.ts';
+import type { ChildJobs } from './enqueue-port.ts';
 import { executeTask } from './execute-task.ts';
+import type { WorkerLimits } from './limits.ts';
 import type { LoadableTask, LoadedQueue } from './load-queue.ts';
-import { classify, completed } from './outcome.ts';
-import { createProgress } from './progress.ts';
-import type { TaskContext } from './task-context.ts';
+import { type AttemptState, classify, completed } from './outcome.ts';
+
+/** Lets jobs run with no other one beside them. */
+export interface Gate {
+  /** Resolves with true when the job runs alone in this process, with false when another one already does. */
+  enter(delivery: Delivery): Promise<boolean>;
+  /** Called once after each `enter` that resolved with true. */
+  leave(delivery: Delivery): void;
+}
 
 /** What jobs of one queue run in. */
 export interface RunScope {
   queue: LoadedQueue;
   log: Log;
   children: ChildJobs;
+  limits: WorkerLimits;
+  gate: Gate;
+  blocked: BlockedTime;
+  /** A job was settled without its code, which ignored its signal; the promise resolves when that ends at last. */
+  onAbandoned(stillRuns: Promise<void>): void;
 }
 
 /** A job that runs now, and how to end it from outside its promise. */
@@ -31,56 +44,93 @@ const releaseGraceMs = 1_000;
 /** Names the job whose code is running, also in stray callbacks and rejections. */
 export const currentJob = new AsyncLocalStorage<RunningJob>();
 
-function findTask({ task, queue }: Delivery, loaded: LoadedQueue): LoadableTask {
-  const found = loaded.tasks.get(task);
-  if (found) return found;
-  const message = `Queue "${queue}" has no task "${task}".${didYouMean(task, loaded.tasks.keys())}`;
-  throw new IsletError('E_TASK_UNKNOWN', message);
+/** Returns `{"queue","task","jobId","attempt"}` of the job whose code is running, as JSON. */
+export function describeCurrentJob(): string | undefined {
+  const job = currentJob.getStore();
+  return job && JSON.stringify(identify(job.delivery));
 }
 
-/** Fields that a manifest redacts are hidden in the task's own log lines too, at the top and one level down. */
-function createJobLog({ queue, task, jobId, attempt }: Delivery, { redact }: AnyTask, log: Log): Log {
-  const paths = redact.flatMap((field) => [`["${field}"]`, `*["${field}"]`]);
-  return log.child({ queue, task, jobId, attempt }, paths.length > 0 ? { redact: paths } : {});
+/** Runs one job to exactly one outcome. It knows no broker and never throws. */
+export async function runJob(delivery: Delivery, scope: RunScope): Promise<Outcome> {
+  const startedAt = performance.now();
+  const decision = decide(delivery, scope.queue.tasks, scope.limits, Date.now());
+  const outcome = decision.kind === 'end' ? decision.outcome : await runTaken(delivery, decision, scope);
+  logOutcome(delivery, outcome, performance.now() - startedAt, scope.log);
+  return outcome;
 }
 
-function createContext(
+async function runTaken(
   delivery: Delivery,
-  manifest: AnyTask,
+  { task, alone }: Extract<Decision, { kind: 'run' }>,
   scope: RunScope,
-): Omit<TaskContext, 'deps'> & { flush(): Promise<void> } {
-  const { jobId, attempt } = delivery;
-  const progress = createProgress((value) => delivery.reportProgress(value));
-  let log: Log | undefined;
-  return {
-    signal: delivery.abort.signal,
-    attempt,
-    jobId,
-    progress: progress.report,
-    // Ids are unique in a queue only, and BullMQ's own start at 1 again when a queue was emptied.
-    enqueue: createEnqueue(`${delivery.queue}\n${jobId}\n${delivery.enqueuedAt}`, scope.children),
-    flush: progress.flush,
-    get log() {
-      log ??= createJobLog(delivery, manifest, scope.log);
-      return log;
-    },
+): Promise<Outcome> {
+  if (alone && !(await scope.gate.enter(delivery))) return { kind: 'released', counted: false };
+  const state: AttemptState = { started: false, limits: scope.limits };
+  try {
+    return completed(delivery, task.manifest, await attemptTask(delivery, task, scope, state));
+  } catch (error) {
+    return classify(delivery, task.manifest, error, state);
+  } finally {
+    if (alone) scope.gate.leave(delivery);
+  }
+}
+
+async function attemptTask(delivery: Delivery, task: LoadableTask, scope: RunScope, state: AttemptState) {
+  const { abort, input } = delivery;
+  const { manifest } = task;
+  const { name, timeoutMs, abandonAfterMs } = manifest;
+  const context = createContext(delivery, manifest, scope);
+  const startTimer = () =>
+    startUnblockedTimer(scope.blocked, timeoutMs, () => abort.abort(new TimeoutError(name, timeoutMs)));
+  let stopTimer = startTimer();
+  const beforeRun = async () => {
+    if (manifest.delivery === 'at-most-once') {
+      // Redis may be away: a job that has not started must not fail for good by that.
+      stopTimer();
+      state.started = await passFence(delivery);
+      abort.signal.throwIfAborted();
+      stopTimer = startTimer();
+    }
+    // It was settled meanwhile: its code would run beside the next delivery's.
+    abort.signal.throwIfAborted();
+    state.started = true;
   };
+  try {
+    const openScope = () => scope.queue.container.createScope();
+    const execute = () => executeTask(task, { input, openScope, context, beforeRun });
+    return await untilSettled(delivery, abandonAfterMs, scope, execute);
+  } finally {
+    stopTimer();
+    await context.flush();
+  }
+}
+
+/** Returns whether an at-most-once job may start; if not, its signal has been aborted with the reason. */
+async function passFence(delivery: Delivery): Promise<boolean> {
+  const { abort, jobId } = delivery;
+  abort.signal.throwIfAborted();
+  try {
+    if (await delivery.markStarted()) return true;
+    abort.abort(new LockLostError(jobId));
+  } catch {
+    // Redis refused the write, and the job has not run: it goes back as it came.
+    abort.abort(new ReleasedError(jobId));
+  }
+  return false;
 }
 
 /** Settles when the work does, when it is failed from outside, or when its signal aborted and its grace is over. */
-async function untilSettled<T>(delivery: Delivery, abandonAfterMs: number, work: () => Promise<T>): Promise<T> {
+async function untilSettled<T>(
+  delivery: Delivery,
+  abandonAfterMs: number,
+  scope: RunScope,
+  start: () => Promise<T>,
+): Promise<T> {
   const { signal } = delivery.abort;
   let timer: NodeJS.Timeout | undefined;
   let onAbort = () => {};
   let over = false;
   const settled = new Promise<T>((resolve, reject) => {
-    onAbort = () => {
-      // A worker that stops ends its process: nothing of this job's code outlives its release for long.
-      const graceMs = signal.reason instanceof ReleasedError ? releaseGraceMs : abandonAfterMs;
-      timer = setTimeout(() => reject(signal.reason), Math.min(graceMs, abandonAfterMs));
-    };
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
     const fail = (error: unknown) => {
       if (over) return false;
       reject(error);
@@ -88,7 +138,19 @@ async function untilSettled<T>(delivery: Delivery, abandonAfterMs: number, work:
       delivery.abort.abort(error);
       return true;
     };
-    currentJob.run({ delivery, fail }, () => work().then(resolve, reject));
+    const work = currentJob.run({ delivery, fail }, start);
+    work.then(resolve, reject);
+    onAbort = () => {
+      // A worker that stops ends its process: nothing of this job's code outlives its release for long.
+      const graceMs =
+        signal.reason instanceof ReleasedError ? Math.min(releaseGraceMs, abandonAfterMs) : abandonAfterMs;
+      timer = setTimeout(() => {
+        leaveBehind(delivery, work, scope);
+        reject(signal.reason);
+      }, graceMs);
+    };
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
   });
   try {
     return await settled;
@@ -99,37 +161,18 @@ async function untilSettled<T>(delivery: Delivery, abandonAfterMs: number, work:
   }
 }
 
-async function attemptTask(delivery: Delivery, task: LoadableTask, scope: RunScope): Promise<unknown> {
-  const { timeoutMs, abandonAfterMs, name } = task.manifest;
-  const context = createContext(delivery, task.manifest, scope);
-  const timer = setTimeout(() => delivery.abort.abort(new TimeoutError(name, timeoutMs)), timeoutMs);
-  try {
-    const execution = { input: delivery.input, openScope: () => scope.queue.container.createScope(), context };
-    return await untilSettled(delivery, abandonAfterMs, () => executeTask(task, execution));
-  } finally {
-    clearTimeout(timer);
-    await context.flush();
-  }
-}
-
-/** Runs one job to exactly one outcome. It knows no broker and never throws. */
-export async function runJob(delivery: Delivery, scope: RunScope): Promise<Outcome> {
-  const startedAt = performance.now();
-  let task: LoadableTask | undefined;
-  let outcome: Outcome;
-  try {
-    task = findTask(delivery, scope.queue);
-    outcome = completed(delivery, task.manifest, await attemptTask(delivery, task, scope));
-  } catch (error) {
-    outcome = classify(delivery, task?.manifest, error);
-  }
-  logOutcome(delivery, outcome, performance.now() - startedAt, scope.log);
-  return outcome;
+/** Counts code that ignored its signal, and says when it ends at last: its result is dropped. */
+function leaveBehind(delivery: Delivery, work: Promise<unknown>, { log, onAbandoned }: RunScope): void {
+  const leftAt = performance.now();
+  const logLate = () =>
+    log.info({ ...identify(delivery), lateMs: Math.round(performance.now() - leftAt) }, 'Late result dropped');
+  const stillRuns = work.then(logLate, logLate);
+  // A worker that stops need not be replaced.
+  if (!(delivery.abort.signal.reason instanceof ReleasedError)) onAbandoned(stillRuns);
 }
 
 function logOutcome(delivery: Delivery, outcome: Outcome, durationMs: number, log: Log): void {
-  const { queue, task, jobId, attempt } = delivery;
-  const fields = { queue, task, jobId, attempt, durationMs: Math.round(durationMs), outcome: outcome.kind };
+  const fields = { ...identify(delivery), durationMs: Math.round(durationMs), outcome: outcome.kind };
   log.info('failure' in outcome ? { ...fields, ...describeFailure(outcome.failure) } : fields, 'Job finished');
 }
 

@@ -1,10 +1,42 @@
 import type { Resolver } from 'awilix';
+import { IsletError, RateLimitedError, SnoozeError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { AnyTask, PayloadOutput, ResultInput } from '../manifest/define-task.ts';
+import { checks, describe } from '../manifest/check-options.ts';
+import type { AnyTask, DeliveryGuarantee, PayloadOutput, ResultInput } from '../manifest/define-task.ts';
 import type { EnqueuePort } from './enqueue-port.ts';
 
-/** What a running task is given beside its payload. */
-export interface TaskContext<Dependencies extends object = object> {
+export interface VerdictOptions {
+  /** Milliseconds, an integer from 1. */
+  delayMs: number;
+}
+
+/**
+ * What a task may throw to run later, with no attempt used; anything else that it throws uses one. An at-most-once task
+ * has none of them: its code would start again.
+ */
+export interface Verdicts {
+  /** `throw snooze({ delayMs })`: this job runs again, from its beginning, after `delayMs`. */
+  snooze(options: VerdictOptions): SnoozeError;
+  /** `throw rateLimited({ delayMs })`: the queue gives no job for `delayMs`, and then this one first. */
+  rateLimited(options: VerdictOptions): RateLimitedError;
+}
+
+const isDelay = checks.integer(1);
+
+function checkDelay(verdict: string, options: VerdictOptions): number {
+  const expected = isDelay(options?.delayMs);
+  if (!expected) return options.delayMs;
+  const seen = `expected ${expected}, got ${describe(options?.delayMs)}`;
+  const advice = 'Give it the milliseconds to wait, as a whole number.';
+  throw new IsletError('E_VERDICT_INVALID', `\`${verdict}\` was called with a wrong \`delayMs\`: ${seen}. ${advice}`);
+}
+
+export const verdicts: Verdicts = {
+  snooze: (options) => new SnoozeError(checkDelay('snooze', options)),
+  rateLimited: (options) => new RateLimitedError(checkDelay('rateLimited', options)),
+};
+
+interface BaseContext<Dependencies extends object> {
   /** The queue's dependencies; a scope of this job's own is made when one is touched. */
   readonly deps: Dependencies;
   /** Aborts on time-out, at the worker's stop, and when the job's lock was lost. Hand it to whatever takes one. */
@@ -20,9 +52,15 @@ export interface TaskContext<Dependencies extends object = object> {
   readonly enqueue: EnqueuePort['enqueue'];
 }
 
+/** What a running task is given beside its payload; `TaskContext<Dependencies, 'at-most-once'>` has no verdicts. */
+export type TaskContext<
+  Dependencies extends object = object,
+  Guarantee extends DeliveryGuarantee = 'at-least-once',
+> = BaseContext<Dependencies> & (Guarantee extends 'at-least-once' ? Verdicts : object);
+
 export type TaskFunction<M extends AnyTask, Dependencies extends object> = (
   payload: PayloadOutput<M>,
-  context: TaskContext<Dependencies>,
+  context: TaskContext<Dependencies, M['delivery']>,
 ) => ResultInput<M> | Promise<ResultInput<M>>;
 
 /** A task: its manifest, and the code that runs it. */

@@ -1,39 +1,106 @@
-import type { Broker, Consumer, Delivery, Outcome } from '../broker/broker.ts';
-import { ReleasedError } from '../errors.ts';
+import type { Broker, Delivery, Outcome } from '../broker/broker.ts';
+import { IsletError, ReleasedError } from '../errors.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
-import { currentJob, type RunScope, runJob } from './run-job.ts';
+import { currentJob, type Gate, type RunScope, runJob } from './run-job.ts';
 
 export interface Worker {
   readonly running: number;
-  /** Takes no new job and lets the running ones finish. May be called twice. */
-  drain(): Promise<void>;
-  /** Gives every running job back, for another worker to run. */
-  release(): Promise<void>;
+  /** Takes no further job, at once. */
+  drain(): void;
+  /** Resolves when no job's code is waited for. */
+  idle(): Promise<void>;
+  /** Tells all running jobs to stop; `idle` follows within about a second, also for code that does not listen. */
+  abort(): void;
+  /** Gives the stopped jobs back and waits until Redis knows. The process has to end now: their code may still run. */
+  close(): Promise<void>;
+}
+
+export interface WorkerOptions {
+  queue: QueueManifest;
+  concurrency: number;
+  scope: Omit<RunScope, 'gate' | 'onAbandoned'>;
+  /** The worker has to be replaced. */
+  onUnhealthy(error: IsletError): void;
+}
+
+/** Resolves each time that a set shrinks to a size. */
+function createEmptyWatch(size: () => number) {
+  const waiting = new Set<{ most: number; resolve: () => void }>();
+  return {
+    check() {
+      for (const waiter of waiting) if (size() <= waiter.most && waiting.delete(waiter)) waiter.resolve();
+    },
+    until: (most: number) =>
+      new Promise<void>((resolve) => {
+        if (size() <= most) resolve();
+        else waiting.add({ most, resolve });
+      }),
+  };
 }
 
 /** Starts to run the jobs of one queue. */
-export async function startWorker(
-  broker: Broker,
-  queue: QueueManifest,
-  concurrency: number,
-  scope: RunScope,
-): Promise<Worker> {
+export async function startWorker(broker: Broker, options: WorkerOptions): Promise<Worker> {
+  const { queue, concurrency, onUnhealthy } = options;
+  const { log, limits } = options.scope;
   const running = new Set<Delivery>();
+  const watch = createEmptyWatch(() => running.size);
   let draining = false;
-  const giveBack = (delivery: Delivery) => delivery.abort.abort(new ReleasedError(delivery.jobId));
+  let alone: Delivery | undefined;
+  let abandoned = 0;
+  let letGo = () => {};
+  const lastAct = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+
+  // A job suspected of ending its worker runs with no other one beside it, so that a crash convicts or clears it.
+  const gate: Gate = {
+    async enter(delivery) {
+      if (alone) return false;
+      alone = delivery;
+      consumer.pause();
+      await watch.until(1);
+      if (!draining) return true;
+      gate.leave(delivery);
+      return false;
+    },
+    leave() {
+      alone = undefined;
+      consumer.resume();
+    },
+  };
+
+  const onAbandoned = (stillRuns: Promise<void>) => {
+    abandoned += 1;
+    stillRuns.finally(() => {
+      abandoned -= 1;
+    });
+    if (abandoned <= limits.maxAbandoned) return;
+    const seen = `${abandoned} jobs of queue "${queue.name}" ignored their signal and still run`;
+    onUnhealthy(new IsletError('E_ABANDONED_LIMIT', `${seen}; the limit is ${limits.maxAbandoned}. The worker stops.`));
+  };
+  const scope: RunScope = { ...options.scope, gate, onAbandoned };
 
   const run = async (delivery: Delivery): Promise<Outcome> => {
-    // The blocking fetch may still bring one job after the stop began.
-    if (draining) return { kind: 'released' };
+    // What a fetch in flight brought after the stop, or beside a job that has to run alone.
+    if (draining || alone) return { kind: 'released', counted: false };
     running.add(delivery);
-    try {
-      return await runJob(delivery, scope);
-    } finally {
-      running.delete(delivery);
-    }
+    const outcome = await runJob(delivery, scope);
+    running.delete(delivery);
+    watch.check();
+    // Its code may not have listened: it goes back as the last act of this process, so that no two copies run.
+    if (outcome.kind === 'released' && outcome.counted) await lastAct;
+    return outcome;
   };
-  const onTrouble = (error: Error) => scope.log.warn({ queue: queue.name, error: error.message }, 'Broker trouble');
-  const consumer: Consumer = await broker.consume({ queue, concurrency, run, onTrouble });
+
+  const consumer = await broker.consume({
+    queue,
+    concurrency,
+    run,
+    onTrouble: (error) => log.warn({ queue: queue.name, error: error.message }, 'Broker trouble'),
+    onRecovered: (jobIds) =>
+      log.warn({ queue: queue.name, jobs: jobIds.length, jobIds: jobIds.slice(0, 10) }, 'Jobs recovered'),
+    onDead: (error) => onUnhealthy(error),
+  });
 
   return {
     get running() {
@@ -41,13 +108,15 @@ export async function startWorker(
     },
     drain() {
       draining = true;
-      return consumer.close();
+      consumer.stop();
     },
-    async release() {
-      draining = true;
-      const closed = consumer.close();
-      for (const delivery of running) giveBack(delivery);
-      await closed;
+    idle: () => watch.until(0),
+    abort() {
+      for (const delivery of running) delivery.abort.abort(new ReleasedError(delivery.jobId));
+    },
+    close() {
+      letGo();
+      return consumer.close();
     },
   };
 }

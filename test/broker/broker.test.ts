@@ -2,8 +2,9 @@ import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import * as v from 'valibot';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { Broker, Delivery, Outcome } from '../../src/broker/broker.ts';
+import type { Broker, ConsumeOptions, Delivery, Outcome } from '../../src/broker/broker.ts';
 import { connectBroker } from '../../src/broker/bullmq-broker.ts';
+import { identifyProcess } from '../../src/broker/process-identity.ts';
 import { defineQueue } from '../../src/manifest/define-queue.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
 import { bullmqQueue, createProducer, type Producer } from '../../src/producer.ts';
@@ -34,15 +35,32 @@ afterEach(async () => {
   redis.disconnect();
 });
 
-/** Serves the queue with outcomes given one after the other, and tells what was delivered. */
-async function serve(...outcomes: Outcome[]) {
+const completed: Outcome = { kind: 'completed', resultJson: undefined };
+const jobKey = (id: string) => `${prefix}:{mail}:${id}`;
+
+/** Consumes with `run`, and tells what was delivered and reported. */
+async function consume(run: (delivery: Delivery) => Promise<Outcome>, options: Partial<ConsumeOptions> = {}) {
   const delivered: Delivery[] = [];
-  const run = async (delivery: Delivery): Promise<Outcome> => {
-    delivered.push(delivery);
-    return outcomes[delivered.length - 1] ?? { kind: 'completed', resultJson: undefined };
-  };
-  const consumer = await broker.consume({ queue, concurrency: 5, run, onTrouble: () => {} });
-  return { delivered, close: () => consumer.close() };
+  const troubles: string[] = [];
+  const recovered: string[] = [];
+  const consumer = await broker.consume({
+    queue,
+    concurrency: 5,
+    run(delivery) {
+      delivered.push(delivery);
+      return run(delivery);
+    },
+    onTrouble: (error) => troubles.push(error.message),
+    onRecovered: (ids) => recovered.push(...ids),
+    onDead: (error) => troubles.push(error.message),
+    ...options,
+  });
+  return { delivered, troubles, recovered, consumer, close: () => consumer.close() };
+}
+
+/** Serves the queue with outcomes given one after the other. */
+function serve(...outcomes: Outcome[]) {
+  return consume(async () => outcomes.shift() ?? completed);
 }
 
 const until = (check: () => unknown) => vi.waitFor(check, { timeout: 5_000, interval: 10 });
@@ -80,8 +98,346 @@ describe('a delivery', () => {
 
   test('released comes again with no attempt used', async () => {
     await producer.enqueue(sendEmail, { to: 'a' });
-    const { delivered, close } = await serve({ kind: 'released' });
+    const { delivered, close } = await serve({ kind: 'released', counted: true });
     await until(() => expect(delivered.map(({ attempt }) => attempt)).toEqual([1, 1]));
+    expect(delivered.map(({ memory }) => memory.releases.length)).toEqual([0, 1]);
+    await close();
+  });
+
+  test('released comes before the jobs that wait', async () => {
+    const { id } = await producer.enqueue(sendEmail, { to: 'first' });
+    for (const to of ['second', 'third']) await producer.enqueue(sendEmail, { to });
+    const { delivered, close } = await consume(
+      async ({ memory, jobId }) =>
+        jobId === id && memory.releases.length === 0 ? { kind: 'released', counted: true } : completed,
+      { concurrency: 1 },
+    );
+    await until(() => expect(delivered).toHaveLength(4));
+    expect(delivered.map(({ input }) => (input as { to: string }).to)).toEqual(['first', 'first', 'second', 'third']);
+    await close();
+  });
+
+  test('given back unstarted is not counted as a release', async () => {
+    await producer.enqueue(sendEmail, { to: 'a' });
+    const { delivered, close } = await serve({ kind: 'released', counted: false });
+    await until(() => expect(delivered).toHaveLength(2));
+    expect(delivered[1]?.memory.releases).toEqual([]);
+    await close();
+  });
+
+  test('snoozed comes again later with no attempt used', async () => {
+    await producer.enqueue(sendEmail, { to: 'a' });
+    const startedAt = performance.now();
+    const { delivered, close } = await serve({ kind: 'snoozed', delayMs: 200 });
+    await until(() => expect(delivered.map(({ attempt }) => attempt)).toEqual([1, 1]));
+    expect(performance.now() - startedAt).toBeGreaterThan(190);
+    await close();
+  });
+
+  test('rate-limited stops the whole queue for so long, with no attempt used', async () => {
+    await producer.enqueueMany(sendEmail, [{ payload: { to: 'a' } }, { payload: { to: 'b' } }]);
+    const startedAt = performance.now();
+    const outcomes: Outcome[] = [{ kind: 'rateLimited', delayMs: 500 }];
+    const { delivered, close } = await consume(async () => outcomes.shift() ?? completed, { concurrency: 1 });
+    await until(() => expect(delivered.map(({ attempt }) => attempt)).toEqual([1, 1, 1]));
+    expect(performance.now() - startedAt).toBeGreaterThan(490);
+    await close();
+  });
+
+  test('postponed comes again with no attempt used, and remembers since when', async () => {
+    await producer.enqueue(sendEmail, { to: 'a' });
+    const { delivered, close } = await serve({ kind: 'postponed', delayMs: 50, unknownSince: 1234 });
+    await until(() => expect(delivered).toHaveLength(2));
+    expect(delivered[1]).toMatchObject({ attempt: 1, version: 1, memory: { unknownSince: 1234 } });
+    await close();
+  });
+
+  test('whose stored payload is not JSON fails and is kept', async () => {
+    const { id } = await producer.enqueue(sendEmail, { to: 'a' });
+    await redis.hset(jobKey(id), 'data', '{broken');
+    const { delivered, close } = await serve();
+    await until(async () => expect(await redis.hget(jobKey(id), 'failedReason')).toMatch(/^E_PAYLOAD_INVALID/));
+    expect(delivered).toEqual([]);
+    await close();
+  });
+});
+
+describe('a lock', () => {
+  /** Delivers one job, lets the test meddle with it while it runs, then completes it. */
+  async function whileRunning(meddle: (id: string, delivery: Delivery) => Promise<void>, options = {}) {
+    const { id } = await producer.enqueue(sendEmail, { to: 'a' });
+    let finish = (_: Outcome) => {};
+    const outcome = new Promise<Outcome>((resolve) => {
+      finish = resolve;
+    });
+    const served = await consume(() => outcome, options);
+    await until(() => expect(served.delivered).toHaveLength(1));
+    await meddle(id, served.delivered[0] as Delivery);
+    finish(completed);
+    return { ...served, id };
+  }
+
+  test('that ran out is taken back at the end of the job, if nobody else took it', async () => {
+    const { delivered, close, id } = await whileRunning(
+      async (jobId) => void (await redis.del(`${jobKey(jobId)}:lock`)),
+    );
+    await until(async () => expect(await redis.exists(jobKey(id))).toBe(0));
+    await close();
+    expect(delivered).toHaveLength(1);
+    expect(await producer.counts('mail')).toMatchObject({ active: 0, waiting: 0, failed: 0 });
+  });
+
+  test('that ran out is taken back also from the waiting jobs', async () => {
+    const { delivered, close, id } = await whileRunning(
+      async (jobId) => {
+        await redis.del(`${jobKey(jobId)}:lock`);
+        await redis.lrem(jobKey('active'), 1, jobId);
+        await redis.rpush(jobKey('wait'), jobId);
+      },
+      { concurrency: 1 },
+    );
+    await until(async () => expect(await redis.exists(jobKey(id))).toBe(0));
+    await close();
+    expect(delivered).toHaveLength(1);
+  });
+
+  test('that another worker holds drops the outcome', async () => {
+    const { troubles, close, id } = await whileRunning(async (jobId) => {
+      await redis.set(`${jobKey(jobId)}:lock`, 'another:1');
+      await redis.hincrby(jobKey(jobId), 'ats', 1);
+    });
+    await until(() =>
+      expect(troubles).toEqual([
+        `The lock of job "${id}" was lost: another worker may run it now. Its outcome is dropped.`,
+      ]),
+    );
+    expect(await redis.lrange(jobKey('active'), 0, -1)).toEqual([id]);
+    await close();
+  });
+
+  test('that another worker holds aborts the job at the next renewal', async () => {
+    const short = defineQueue({ name: 'mail', lockDurationMs: 5_000 });
+    const { close } = await whileRunning(
+      async (jobId, { abort }) => {
+        await redis.set(`${jobKey(jobId)}:lock`, 'another:1');
+        await redis.hincrby(jobKey(jobId), 'ats', 1);
+        await until(() => expect(abort.signal.reason).toMatchObject({ code: 'E_LOCK_LOST' }));
+      },
+      { queue: short },
+    );
+    await close();
+  });
+
+  test('is renewed while the job runs', async () => {
+    const short = defineQueue({ name: 'mail', lockDurationMs: 5_000 });
+    const { close } = await whileRunning(
+      async (jobId) => {
+        await redis.pexpire(`${jobKey(jobId)}:lock`, 1_900);
+        await until(async () => expect(await redis.pttl(`${jobKey(jobId)}:lock`)).toBeGreaterThan(4_000));
+      },
+      { queue: short },
+    );
+    await close();
+  });
+
+  test('of a job that came back while it still runs here is adopted: the job runs once', async () => {
+    const { delivered, close, id } = await whileRunning(async (jobId) => {
+      const startsBefore = await redis.hget(jobKey(jobId), 'ats');
+      await redis
+        .multi()
+        .del(`${jobKey(jobId)}:lock`)
+        .lrem(jobKey('active'), 1, jobId)
+        .rpush(jobKey('wait'), jobId)
+        .zadd(jobKey('marker'), 0, '0')
+        .exec();
+      await until(async () => expect(Number(await redis.hget(jobKey(jobId), 'ats'))).toBe(Number(startsBefore) + 1));
+    });
+    await until(async () => expect(await redis.exists(jobKey(id))).toBe(0));
+    await close();
+    expect(delivered).toHaveLength(1);
+  });
+});
+
+describe('the at-most-once fence', () => {
+  test('is written once, under the lock only', async () => {
+    const { id } = await producer.enqueue(sendEmail, { to: 'a' });
+    const answers: boolean[] = [];
+    const { close } = await consume(async (delivery) => {
+      answers.push(await delivery.markStarted());
+      await redis.set(`${jobKey(id)}:lock`, 'another:1');
+      answers.push(await delivery.markStarted());
+      await redis.del(`${jobKey(id)}:lock`);
+      return completed;
+    });
+    await until(async () => expect(await redis.exists(jobKey(id))).toBe(0));
+    await close();
+    expect(answers).toEqual([true, false]);
+  });
+
+  test('arrives with the next delivery', async () => {
+    await producer.enqueue(sendEmail, { to: 'a' });
+    const { delivered, close } = await consume(async (delivery) => {
+      if (delivery.memory.started) return completed;
+      await delivery.markStarted();
+      return { kind: 'released', counted: false };
+    });
+    await until(() => expect(delivered).toHaveLength(2));
+    expect(delivered[1]?.memory.started).toMatch(/:1$/);
+    await close();
+  });
+});
+
+describe('a cancelled job', () => {
+  test('is aborted while it runs', async () => {
+    const { id } = await producer.enqueue(sendEmail, { to: 'a' });
+    let outcome: Promise<Outcome> = Promise.resolve(completed);
+    const { delivered, close } = await consume(({ abort }) => {
+      outcome = new Promise((resolve) =>
+        abort.signal.addEventListener('abort', () =>
+          resolve({ kind: 'cancelled', failure: { ...failure, code: 'E_JOB_CANCELLED' } }),
+        ),
+      );
+      return outcome;
+    });
+    await until(() => expect(delivered).toHaveLength(1));
+    await redis.hset(jobKey(id), 'i:cancel', 'no longer wanted');
+    await redis.publish(jobKey('islet:cancel'), id);
+    await until(async () => expect(await redis.hget(jobKey(id), 'failedReason')).toMatch(/^E_JOB_CANCELLED/));
+    expect(delivered[0]?.abort.signal.reason.message).toBe(`Job "${id}" was cancelled: no longer wanted`);
+    await close();
+  });
+
+  test('arrives aborted, with its reason', async () => {
+    const { id } = await producer.enqueue(sendEmail, { to: 'a' });
+    await redis.hset(jobKey(id), 'i:cancel', 'no longer wanted');
+    const { delivered, close } = await serve();
+    await until(() => expect(delivered).toHaveLength(1));
+    expect(delivered[0]?.memory.cancel).toBe('no longer wanted');
+    expect(delivered[0]?.abort.signal.aborted).toBe(true);
+    await close();
+  });
+});
+
+describe('jobs of a dead worker', () => {
+  const dead = { pid: 2 ** 22 + 1, startedAt: '1', host: 'here' };
+
+  /** Leaves a job active, locked by a worker that is not there. */
+  async function leaveBehind(record: object, holder = 'dead-worker') {
+    const { id } = await producer.enqueue(sendEmail, { to: 'a' });
+    await redis
+      .multi()
+      .lrem(jobKey('wait'), 1, id)
+      .lpush(jobKey('active'), id)
+      .set(`${jobKey(id)}:lock`, `${holder}:0`)
+      .hset(jobKey(id), 'ats', 1, 'pb', holder)
+      .hset(jobKey('islet:workers'), holder, JSON.stringify(record), `${holder}:seen`, Date.now())
+      .exec();
+    return id;
+  }
+
+  test('are run again at once when it is provably dead, and remember the crash', async () => {
+    const { boot, pidNamespace } = identifyProcess();
+    const id = await leaveBehind({ ...dead, boot, pidNamespace });
+    const { delivered, recovered, close } = await serve();
+    await until(() => expect(delivered).toHaveLength(1));
+    expect(recovered).toEqual([id]);
+    expect(delivered[0]?.memory.crashes).toEqual([{ at: expect.any(Number), worker: 'dead-worker', blame: 'suspect' }]);
+    expect(await redis.hexists(jobKey('islet:workers'), 'dead-worker')).toBe(0);
+    await close();
+  });
+
+  test.each([
+    ['lives on another kernel', { boot: 'another' }],
+    ['lives in another pid namespace', { pidNamespace: 'pid:[1]' }],
+    ['lives', { pid: process.pid, startedAt: identifyProcess().startedAt }],
+  ])('wait for their locks when it %s', async (_, difference) => {
+    const { boot, pidNamespace } = identifyProcess();
+    const id = await leaveBehind({ ...dead, boot, pidNamespace, ...difference });
+    const { recovered, close } = await serve();
+    expect(recovered).toEqual([]);
+    expect(await redis.get(`${jobKey(id)}:lock`)).toBe('dead-worker:0');
+    await close();
+  });
+
+  test('charge the culprit alone when it is known', async () => {
+    const { boot, pidNamespace } = identifyProcess();
+    const innocent = await leaveBehind({ ...dead, boot, pidNamespace });
+    const culprit = await leaveBehind({ ...dead, boot, pidNamespace });
+    await redis.hset(jobKey('islet:workers'), 'dead-worker:culprit', culprit);
+    const { delivered, close } = await serve();
+    await until(() => expect(delivered).toHaveLength(2));
+    const blames = Object.fromEntries(
+      delivered.map(({ jobId, memory }) => [jobId, memory.crashes.map(({ blame }) => blame)]),
+    );
+    expect(blames).toEqual({ [innocent]: [], [culprit]: ['culprit'] });
+    await close();
+  });
+
+  test('remember no crash when it was stopping', async () => {
+    const { boot, pidNamespace } = identifyProcess();
+    await leaveBehind({ ...dead, boot, pidNamespace });
+    await redis.hset(jobKey('islet:workers'), 'dead-worker:stopping', Date.now());
+    const { delivered, close } = await serve();
+    await until(() => expect(delivered).toHaveLength(1));
+    expect(delivered[0]?.memory.crashes).toEqual([]);
+    await close();
+  });
+
+  test('run again when their lock ran out; the crash counts only if the worker is gone', async () => {
+    const quick = defineQueue({ name: 'mail', lockDurationMs: 5_000, stalledCheckMs: 1_000 });
+    const ids = [
+      await leaveBehind({ ...dead, boot: 'another' }, 'alive'),
+      await leaveBehind({ ...dead, boot: 'another' }, 'gone'),
+    ];
+    for (const id of ids) await redis.del(`${jobKey(id)}:lock`);
+    await redis.hset(jobKey('islet:workers'), 'gone:seen', Date.now() - 60_000, 'alive:seen', Date.now() + 60_000);
+    const { delivered, recovered, close } = await consume(async () => completed, { queue: quick });
+    await until(() => expect(delivered).toHaveLength(2));
+    expect(recovered.sort()).toEqual(ids.sort());
+    const crashes = Object.fromEntries(delivered.map(({ jobId, memory }) => [jobId, memory.crashes.length]));
+    expect(crashes).toEqual({ [ids[0] as string]: 0, [ids[1] as string]: 1 });
+    await close();
+  });
+});
+
+describe('a consumer', () => {
+  test('that is paused takes no job until it is resumed', async () => {
+    const { delivered, consumer, close } = await serve();
+    consumer.pause();
+    await producer.enqueue(sendEmail, { to: 'a' });
+    // The wait in flight may still bring one; a second one proves the pause.
+    await producer.enqueue(sendEmail, { to: 'b' });
+    await until(async () => expect(await producer.counts('mail')).toMatchObject({ active: 0 }));
+    expect(delivered.length).toBeLessThanOrEqual(1);
+    consumer.resume();
+    await until(() => expect(delivered).toHaveLength(2));
+    await close();
+  });
+
+  test('that stops gives back what a fetch in flight brings', async () => {
+    const { delivered, consumer, close } = await serve();
+    const sent = producer.enqueueMany(
+      sendEmail,
+      Array.from({ length: 50 }, () => ({ payload: { to: 'a' } })),
+    );
+    consumer.stop();
+    await sent;
+    await close();
+    const { waiting, active } = await producer.counts('mail');
+    expect({ active, all: waiting + delivered.length }).toEqual({ active: 0, all: 50 });
+  });
+
+  test('gives back jobs whose fetch was answered to nobody', async () => {
+    const quick = defineQueue({ name: 'mail', stalledCheckMs: 1_000 });
+    const { delivered, close } = await consume(async () => completed, { queue: quick });
+    const worker = (await redis.hkeys(jobKey('islet:workers'))).find((field) => !field.includes(':'));
+    await redis
+      .multi()
+      .hset(jobKey('lost-reply'), 'name', 'send-email', 'data', '{"to":"a"}', 'opts', '{}', 'timestamp', 1, 'ats', 1)
+      .lpush(jobKey('active'), 'lost-reply')
+      .set(`${jobKey('lost-reply')}:lock`, `${worker}:99`)
+      .exec();
+    await until(() => expect(delivered.map(({ jobId }) => jobId)).toEqual(['lost-reply']));
     await close();
   });
 });

@@ -1,0 +1,113 @@
+/** The job whose code runs in the main thread. */
+export interface RunningJob {
+  readonly queue: string;
+  readonly task: string;
+  readonly jobId: string;
+  readonly attempt: number;
+}
+
+/** What the main thread was doing when it was asked. */
+export interface BlockReport {
+  readonly job: RunningJob | undefined;
+  /** `function (file:line)`, innermost first. */
+  readonly stack: readonly string[];
+}
+
+const question = 'islet.blockReport';
+const maxFrames = 10;
+const nothingKnown: BlockReport = { job: undefined, stack: [] };
+
+/** Lets the guard thread ask this thread what it does. Returns how to forget the question. */
+export function answerBlockReports(describeCurrentJob: () => string | undefined): () => void {
+  const answer = () => {
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = maxFrames + 5;
+    const holder: { stack?: unknown } = {};
+    Error.captureStackTrace(holder, answer);
+    const stack = String(holder.stack);
+    Error.stackTraceLimit = limit;
+    return JSON.stringify({ job: describeCurrentJob(), stack });
+  };
+  const symbol = Symbol.for(question);
+  Reflect.set(globalThis, symbol, answer);
+  return () => {
+    if (Reflect.get(globalThis, symbol) === answer) Reflect.deleteProperty(globalThis, symbol);
+  };
+}
+
+/** Turns V8's `at name (file:///path:1:2)` into `name (/path:1)`; leaves out what waits for the blocking code. */
+export function parseStack(stack: string): string[] {
+  const frames = stack.split('\n').filter((line) => /^\s+at (?!async )/.test(line));
+  // The outermost of ours is the question itself.
+  return frames.slice(1, maxFrames + 1).map((line) => {
+    const [, name = '<anonymous>', file = '', row = ''] =
+      /^\s+at (?:(.*) \()?(?:file:\/\/)?(.*):(\d+):\d+\)?$/.exec(line) ?? [];
+    return file ? `${name} (${file}:${row})` : line.trim().slice('at '.length);
+  });
+}
+
+function parseReport(json: string): BlockReport {
+  const { job, stack } = JSON.parse(json) as { job?: string; stack: string };
+  return { job: job === undefined ? undefined : (JSON.parse(job) as RunningJob), stack: parseStack(stack) };
+}
+
+/** A question under way. */
+export interface Inquiry {
+  /** Never settles when the main thread does not come back from native code. */
+  readonly answered: Promise<BlockReport>;
+  close(): void;
+}
+
+/**
+ * Asks the main thread, from another one, what it does. V8 answers in the midst of a busy loop; native code that ignores
+ * interrupts is answered for right after it returned. Nothing is paused, so nothing can stay paused.
+ */
+export async function inquire(): Promise<Inquiry> {
+  const { Session } = await import('node:inspector');
+  const session = new Session();
+  session.connectToMainThread();
+  const expression = `globalThis[Symbol.for('${question}')]?.()`;
+  const answered = new Promise<BlockReport>((resolve) => {
+    session.post('Runtime.evaluate', { expression }, (error, answer) => {
+      const value: unknown = error ? undefined : answer.result.value;
+      resolve(typeof value === 'string' ? parseReport(value) : nothingKnown);
+    });
+  });
+  return { answered, close: () => session.disconnect() };
+}
+
+/** Finds out what blocks, and tells it once: as soon as it is known, or at the end of the block. */
+export interface BlockNamer {
+  name(blockedMs: number): void;
+  close(): void;
+}
+
+export function createNamer(tell: (report: BlockReport, blockedMs: number) => void): BlockNamer {
+  let inquiry: Promise<Inquiry> | undefined;
+  let report: BlockReport | undefined;
+  let told = false;
+  let lastMs = 0;
+  const ask = async () => {
+    const asked = await inquire();
+    asked.answered.then((answer) => {
+      report = answer;
+    });
+    return asked;
+  };
+  const tellOnce = (known: BlockReport) => {
+    if (!told) tell(known, lastMs);
+    told = true;
+  };
+  return {
+    name(blockedMs) {
+      lastMs = blockedMs;
+      inquiry ??= ask();
+      if (report) tellOnce(report);
+    },
+    close() {
+      if (!inquiry) return;
+      tellOnce(report ?? nothingKnown);
+      inquiry.then((asked) => asked.close());
+    },
+  };
+}

@@ -1,0 +1,255 @@
+import { randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { CancelledError, IsletError, LockLostError } from '../errors.ts';
+import type { ConsumeOptions, Consumer, Delivery, Outcome } from './broker.ts';
+import { createFetchLoop, type FetchLoop } from './fetch-loop.ts';
+import type { Guard } from './guard.ts';
+import { type FetchedJob, type JobBackend, openJobBackend } from './job-backend.ts';
+import { readStamp } from './job-options.ts';
+import { maxEvents, queueKey, queuesKey } from './keys.ts';
+import { createLocks, type Hold, type Locks } from './locks.ts';
+import { runScript } from './lua.ts';
+import { memoryFields } from './memory.ts';
+import { createRegistry, type Registry } from './registry.ts';
+import { writeFence } from './scripts.ts';
+import { type SettleScope, settle } from './settle.ts';
+import { createStalledCheck } from './stalled-check.ts';
+import { createTroubleReport } from './trouble.ts';
+
+export interface ConsumerScope {
+  client: Redis;
+  prefix: string;
+  guard: Guard | undefined;
+  slot: string | undefined;
+}
+
+/** A fetch loop with room that has not moved for so long has stopped: one of its waits lasts 12 seconds at most. */
+const stuckMs = 30_000;
+
+/** What an unreadable payload ends as: no later delivery can read it either. */
+function unreadable(job: FetchedJob, error: unknown): Outcome {
+  const causeMessage = `The stored payload of job "${job.id}" is not JSON: ${(error as Error).message}`;
+  return { kind: 'failed', failure: { code: 'E_PAYLOAD_INVALID', causeName: 'Error', causeMessage, stack: '' } };
+}
+
+/** Fetches one queue's jobs, hands them out, keeps their locks, and writes how they ended. */
+export class QueueConsumer implements Consumer {
+  readonly #client: Redis;
+  readonly #prefix: string;
+  readonly #options: ConsumeOptions;
+  readonly #workerId = randomUUID();
+  readonly #report: (error: unknown) => void;
+  readonly #locks: Locks;
+  readonly #registry: Registry;
+  readonly #backend: JobBackend;
+  readonly #loop: FetchLoop;
+  readonly #check: ReturnType<typeof createStalledCheck>;
+  readonly #settling: SettleScope;
+  readonly #deliveries = new Set<Promise<void>>();
+  #movedAt = performance.now();
+  #kicked = false;
+  #closing: Promise<void> | undefined;
+
+  static async start(scope: ConsumerScope, options: ConsumeOptions): Promise<QueueConsumer> {
+    const { client, prefix } = scope;
+    const { name, lockDurationMs } = options.queue;
+    const backend = await openJobBackend(client, { prefix, queue: name }, { lockDurationMs });
+    // The name by which BullMQ's tools count a queue's workers.
+    const connectionName = `${backend.clientName()}:w:${process.pid}`;
+    const blocking = client.duplicate({ connectionName, autoResendUnfulfilledCommands: false });
+    blocking.on('error', () => {});
+    await blocking.connect();
+    const consumer = new QueueConsumer(scope, options, backend, blocking);
+    await consumer.#enter();
+    return consumer;
+  }
+
+  private constructor(scope: ConsumerScope, options: ConsumeOptions, backend: JobBackend, blocking: Redis) {
+    const { client, prefix, guard, slot } = scope;
+    const { queue, concurrency } = options;
+    const place = { prefix, queue: queue.name };
+    const workerId = this.#workerId;
+    this.#client = client;
+    this.#prefix = prefix;
+    this.#options = options;
+    this.#backend = backend;
+    this.#report = createTroubleReport(options.onTrouble);
+    this.#locks = createLocks({
+      client,
+      guard,
+      place,
+      workerId,
+      durationMs: queue.lockDurationMs,
+      onTrouble: this.#report,
+    });
+    this.#registry = createRegistry({ client, ...place, workerId, slot, silentMs: 3 * queue.stalledCheckMs });
+    this.#loop = createFetchLoop({
+      backend,
+      blocking,
+      markerKey: this.#key('marker'),
+      workerId,
+      room: () => concurrency - this.#locks.holds.size,
+      take: (job, token, sentAt) => this.#take(job, token, sentAt),
+      onTrouble: this.#report,
+      onProgress: () => this.#moved(),
+    });
+    this.#check = createStalledCheck({
+      client,
+      place,
+      workerId,
+      intervalMs: queue.stalledCheckMs,
+      locks: this.#locks,
+      onLook: () => this.#watchLoop(),
+      onStalled: options.onRecovered,
+      onTrouble: this.#report,
+    });
+    this.#settling = {
+      client,
+      backend,
+      locks: this.#locks,
+      place,
+      keepFailed: { age: Math.ceil(queue.retention.failedForMs / 1_000), count: queue.retention.failedCount },
+      // The job that is being settled still counts: the next one takes its place.
+      mayFetch: () => this.#loop.open && this.#locks.holds.size <= concurrency,
+      onTrouble: this.#report,
+    };
+  }
+
+  #key(name: string): string {
+    return queueKey(this.#prefix, this.#options.queue.name, name);
+  }
+
+  async #enter(): Promise<void> {
+    await this.#client.sadd(queuesKey(this.#prefix), this.#options.queue.name);
+    await this.#client.hset(this.#key('meta'), 'opts.maxLenEvents', maxEvents);
+    const recovered = await this.#registry.enter();
+    if (recovered.length > 0) this.#options.onRecovered(recovered);
+    this.#loop.start();
+  }
+
+  #moved(): void {
+    this.#movedAt = performance.now();
+    this.#kicked = false;
+  }
+
+  /** Redis has just answered, so a loop that does not move has stopped by itself: it is woken up, then given up. */
+  #watchLoop(): void {
+    if (!this.#loop.mayFetch || performance.now() - this.#movedAt < stuckMs) return;
+    if (this.#kicked) {
+      const seen = `Queue "${this.#options.queue.name}" has fetched nothing for ${stuckMs / 1_000} s although Redis answers.`;
+      this.#options.onDead(new IsletError('E_FETCH_STOPPED', `${seen} The worker has to be replaced.`));
+    }
+    this.#kicked = true;
+    this.#loop.kick();
+  }
+
+  #take(job: FetchedJob, token: string, sentAt: number): void {
+    const known = this.#locks.holds.get(job.id);
+    // It came back while its code still runs here: that run goes on under the new lock.
+    if (known && !(known.abort.signal.reason instanceof LockLostError)) {
+      this.#locks.adopt(known, job, token);
+      return;
+    }
+    const delivered = this.#deliver(job, this.#locks.hold(job, token), sentAt).finally(() =>
+      this.#deliveries.delete(delivered),
+    );
+    this.#deliveries.add(delivered);
+  }
+
+  async #deliver(job: FetchedJob, hold: Hold, sentAt: number): Promise<void> {
+    try {
+      // The answer lay unread while the process was blocked or frozen, and nobody renewed its lock.
+      const late = performance.now() - sentAt > this.#options.queue.lockDurationMs / 2;
+      if (late && (await this.#locks.takeBack(hold)) !== 'held') return;
+      const outcome = await this.#run(job, hold);
+      const next = await settle(this.#settling, { job, hold, outcome });
+      this.#locks.drop(hold);
+      this.#moved();
+      if (next.fetched.job) this.#take(next.fetched.job, next.token, next.sentAt);
+    } catch (error) {
+      this.#report(error);
+    } finally {
+      this.#locks.drop(hold);
+      this.#loop.wake();
+    }
+  }
+
+  async #run(job: FetchedJob, hold: Hold): Promise<Outcome> {
+    // What a fetch in flight brought after the stop.
+    if (!this.#loop.running) return { kind: 'released', counted: false };
+    let input: unknown;
+    try {
+      input = JSON.parse(job.data);
+    } catch (error) {
+      return unreadable(job, error);
+    }
+    return this.#options.run(await this.#toDelivery(job, hold, input));
+  }
+
+  async #toDelivery(job: FetchedJob, hold: Hold, input: unknown): Promise<Delivery> {
+    const { memory, id, name, timestamp, attemptsMade } = job;
+    const { version, keepResultMs } = readStamp(job.opts);
+    if (memory.cancel !== undefined) hold.abort.abort(new CancelledError(id, memory.cancel));
+    return {
+      queue: this.#options.queue.name,
+      task: name,
+      jobId: id,
+      input,
+      version,
+      keepResultMs,
+      memory: { ...memory, crashes: await this.#registry.proveCrashes(memory.crashes) },
+      enqueuedAt: timestamp,
+      attempt: attemptsMade + 1,
+      abort: hold.abort,
+      reportProgress: (value) => this.#backend.updateProgress(id, value),
+      markStarted: () => this.#writeFence(hold),
+    };
+  }
+
+  async #writeFence(hold: Hold): Promise<boolean> {
+    const delivery = `${this.#workerId}:${hold.starts}`;
+    return (await runScript(this.#client, writeFence, [this.#key(hold.jobId)], [hold.token, delivery])) === 1;
+  }
+
+  /** Somebody cancelled a job: aborts it if it runs here. */
+  async onCancel(jobId: string): Promise<void> {
+    // The answer comes after that of a fetch in flight, so the job is known by then.
+    const reason = await this.#client.hget(this.#key(jobId), memoryFields.cancel);
+    if (reason === null) return;
+    setImmediate(() => this.#locks.holds.get(jobId)?.abort.abort(new CancelledError(jobId, reason)));
+  }
+
+  /** After an outage: what was told meanwhile is asked for. */
+  onReconnect(): void {
+    this.#check.soon();
+    for (const jobId of this.#locks.holds.keys()) this.onCancel(jobId).catch(this.#report);
+  }
+
+  pause(): void {
+    this.#loop.pause();
+  }
+
+  resume(): void {
+    this.#loop.resume();
+  }
+
+  stop(): void {
+    if (!this.#loop.running) return;
+    this.#loop.stop();
+    this.#registry.sayStopping().catch(this.#report);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.stop();
+    await this.#loop.done;
+    await Promise.all(this.#deliveries);
+    this.#check.close();
+    this.#locks.close();
+    await this.#registry.leave();
+  }
+}

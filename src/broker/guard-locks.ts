@@ -1,0 +1,54 @@
+import { connectOnce, createClient, explainRedisError } from './connection.ts';
+import type { HeldLock } from './guard-table.ts';
+import { defineScript, runScript } from './lua.ts';
+
+const limitMs = 5_000;
+
+// PEXPIRE and not SET: a full Redis refuses SET, and a lock that is gone must not come back.
+const extend = defineScript(`
+  for i, key in ipairs(KEYS) do
+    if redis.call('GET', key) == ARGV[2 * i - 1] then
+      redis.call('PEXPIRE', key, ARGV[2 * i])
+    end
+  end
+`);
+
+/** What the guard says to Redis while the event loop is blocked. */
+export interface GuardLocks {
+  /** Extends those of the locks that are still ours. Throws what Redis said, as an error of Islet's. */
+  extend(locks: readonly HeldLock[]): Promise<void>;
+  /** Writes down that this job ends its worker, for whoever recovers the worker's jobs. */
+  blame(lock: HeldLock): Promise<void>;
+  close(): void;
+}
+
+/** One group per queue: keys of several queues are in several slots of a cluster. */
+function byQueue(locks: readonly HeldLock[]): HeldLock[][] {
+  const groups = new Map<string, HeldLock[]>();
+  for (const lock of locks) groups.set(lock.workersKey, [...(groups.get(lock.workersKey) ?? []), lock]);
+  return [...groups.values()];
+}
+
+/** Connects, for the time of one block. A command that hangs is given up after 5 s: the next one is due. */
+export async function openLocks(url: string): Promise<GuardLocks> {
+  const client = createClient(url, { maxRetriesPerRequest: 0, commandTimeout: limitMs, connectTimeout: limitMs });
+  // Without a listener ioredis prints each lost connection; every command reports its own failure.
+  client.on('error', () => {});
+  await connectOnce(client, url, limitMs);
+  const explain = (error: unknown) => {
+    throw explainRedisError(url, error);
+  };
+  const extendGroup = (group: readonly HeldLock[]) =>
+    runScript(
+      client,
+      extend,
+      group.map(({ key }) => key),
+      group.flatMap(({ token, durationMs }) => [token, durationMs]),
+    );
+  return {
+    extend: (locks) => Promise.all(byQueue(locks).map(extendGroup)).then(() => {}, explain),
+    blame: ({ workersKey, workerId, jobId }) =>
+      client.hset(workersKey, `${workerId}:culprit`, jobId).then(() => {}, explain),
+    close: () => client.disconnect(),
+  };
+}

@@ -1,0 +1,103 @@
+import type { Redis } from 'ioredis';
+import { LockLostError } from '../errors.ts';
+import type { Guard } from './guard.ts';
+import type { FetchedJob } from './job-backend.ts';
+import { queueKey, workersKey } from './keys.ts';
+import { runScript } from './lua.ts';
+import { renewLocks } from './scripts.ts';
+
+/** What became of a lock: ours, over because its job was settled already, or another worker's. */
+export type LockState = 'held' | 'settled' | 'lost';
+
+/** A job that this worker holds, from its fetch until it is settled. */
+export interface Hold {
+  readonly jobId: string;
+  readonly abort: AbortController;
+  /** Of the last fetch: a redelivery of a job that still runs here is adopted, and brings new ones. */
+  token: string;
+  starts: number;
+  letGo(): void;
+}
+
+interface LocksOptions {
+  client: Redis;
+  guard: Guard | undefined;
+  place: { prefix: string; queue: string };
+  workerId: string;
+  durationMs: number;
+  onTrouble(error: Error): void;
+}
+
+/**
+ * Creates what keeps the locks of running jobs: renewed every quarter of their duration, so that half of it is always
+ * left, and taken back after an outage if nobody else has fetched the job. A lock that is lost aborts its job.
+ */
+export function createLocks({ client, guard, place, workerId, durationMs, onTrouble }: LocksOptions) {
+  const { prefix, queue } = place;
+  const holds = new Map<string, Hold>();
+  const keys = ['active', 'wait', 'prioritized'].map((name) => queueKey(prefix, queue, name));
+
+  const tellGuard = (hold: Hold) => {
+    const { jobId, token } = hold;
+    const key = `${queueKey(prefix, queue, jobId)}:lock`;
+    hold.letGo =
+      guard?.hold({ key, token, durationMs, workersKey: workersKey(prefix, queue), workerId, jobId }) ?? (() => {});
+  };
+
+  const renew = async (wanted: Hold[]): Promise<LockState[]> => {
+    const jobs = wanted.flatMap(({ jobId, token, starts }) => [jobId, token, starts]);
+    const states = await runScript(client, renewLocks, keys, [queueKey(prefix, queue, ''), durationMs, ...jobs]);
+    return states as LockState[];
+  };
+
+  const renewAll = async () => {
+    const wanted = [...holds.values()];
+    if (wanted.length === 0) return;
+    const asked = wanted.map(({ token }) => token);
+    const states = await renew(wanted);
+    wanted.forEach((hold, index) => {
+      // Settled meanwhile, or fetched and adopted again under another token.
+      const changed = holds.get(hold.jobId) !== hold || hold.token !== asked[index];
+      if (states[index] === 'lost' && !changed) hold.abort.abort(new LockLostError(hold.jobId));
+    });
+  };
+
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+  const tick = async () => {
+    await renewAll().catch(onTrouble);
+    if (!closed) timer = setTimeout(tick, durationMs / 4);
+  };
+  timer = setTimeout(tick, durationMs / 4);
+
+  return {
+    holds: holds as ReadonlyMap<string, Hold>,
+    hold({ id, starts }: FetchedJob, token: string): Hold {
+      const hold: Hold = { jobId: id, token, starts, abort: new AbortController(), letGo: () => {} };
+      holds.set(id, hold);
+      tellGuard(hold);
+      return hold;
+    },
+    /** A job came back while its code still runs here: it runs on under the new lock. */
+    adopt(hold: Hold, { starts }: FetchedJob, token: string): void {
+      hold.letGo();
+      Object.assign(hold, { token, starts });
+      tellGuard(hold);
+    },
+    drop(hold: Hold): void {
+      hold.letGo();
+      if (holds.get(hold.jobId) === hold) holds.delete(hold.jobId);
+    },
+    /** Asks whether a job is still ours, and takes its lock back where that is possible. */
+    async takeBack(hold: Hold): Promise<LockState> {
+      const [state] = await renew([hold]);
+      return state ?? 'lost';
+    },
+    close(): void {
+      closed = true;
+      clearTimeout(timer);
+    },
+  };
+}
+
+export type Locks = ReturnType<typeof createLocks>;

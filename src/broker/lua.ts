@@ -1,0 +1,27 @@
+import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
+
+/** A script of Islet's own. Scripts compare and write; what is to be decided is decided before, in TypeScript. */
+export interface Script {
+  readonly lua: string;
+  readonly sha: string;
+}
+
+export function defineScript(lua: string): Script {
+  return { lua, sha: createHash('sha1').update(lua).digest('hex') };
+}
+
+/** Runs a script by its hash, and sends its text to a Redis that does not know it yet. */
+export async function runScript(
+  client: Pick<Redis, 'eval' | 'evalsha'>,
+  script: Script,
+  keys: readonly string[],
+  args: readonly (string | number)[],
+): Promise<unknown> {
+  try {
+    return await client.evalsha(script.sha, keys.length, ...keys, ...args);
+  } catch (error) {
+    if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
+    return client.eval(script.lua, keys.length, ...keys, ...args);
+  }
+}

@@ -1,0 +1,46 @@
+import type { Crash, JobMemory } from './broker.ts';
+
+/** The fields of Islet's own in a job's hash, beside BullMQ's. */
+export const memoryFields = {
+  /** `<delivery>` that wrote the at-most-once fence. */
+  started: 'i:started',
+  /** Milliseconds since 1970, separated by blanks. */
+  releases: 'i:releases',
+  /** `<ms>,<worker>,<blame>`, separated by blanks; blame is "culprit", "suspect", or "expired" (not proven yet). */
+  crashes: 'i:crashes',
+  /** Why it was cancelled. */
+  cancel: 'i:cancel',
+  /** Milliseconds since 1970. */
+  unknownSince: 'i:unknown',
+  /** BullMQ's count of starts (`ats`) in the last delivery that was settled: it may not be taken back. */
+  settled: 'i:settled',
+} as const;
+
+const words = (text: string | undefined) => (text ? text.split(' ') : []);
+
+/** A crash as stored: a lock that ran out is one only if its worker is gone. */
+export interface StoredCrash extends Omit<Crash, 'blame'> {
+  readonly blame: Crash['blame'] | 'expired';
+}
+
+function parseCrash(text: string): StoredCrash {
+  const [at = '0', worker = '', blame = 'suspect'] = text.split(',');
+  return { at: Number(at), worker, blame: blame as StoredCrash['blame'] };
+}
+
+/** Reads Islet's fields out of a job's hash, as Redis returns it: names and values in turn. */
+export function parseMemory(hash: readonly string[]): Omit<JobMemory, 'crashes'> & { crashes: StoredCrash[] } {
+  const fields = new Map<string, string>();
+  for (let index = 0; index + 1 < hash.length; index += 2) {
+    const name = hash[index] ?? '';
+    if (name.startsWith('i:')) fields.set(name, hash[index + 1] ?? '');
+  }
+  const unknownSince = fields.get(memoryFields.unknownSince);
+  return {
+    started: fields.get(memoryFields.started),
+    releases: words(fields.get(memoryFields.releases)).map(Number),
+    crashes: words(fields.get(memoryFields.crashes)).map(parseCrash),
+    cancel: fields.get(memoryFields.cancel),
+    unknownSince: unknownSince ? Number(unknownSince) : undefined,
+  };
+}

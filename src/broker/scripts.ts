@@ -1,0 +1,159 @@
+import { defineScript } from './lua.ts';
+
+/**
+ * Renews the locks of running jobs. A lock that ran out is taken back if the job is still ours: nobody has fetched it
+ * since (`ats`, BullMQ's count of fetches, is the same), it has not been settled, and it is active or waiting.
+ * KEYS: active, wait, prioritized. ARGV: key prefix, lock duration, then id, token and fetch number of each job.
+ * Returns one of "held", "settled" and "lost" for each.
+ */
+export const renewLocks = defineScript(`
+local states = {}
+for i = 3, #ARGV, 3 do
+  local id, token, starts = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local job = ARGV[1] .. id
+  local holder = redis.call('GET', job .. ':lock')
+  local state = 'lost'
+  if holder == token then
+    redis.call('PEXPIRE', job .. ':lock', ARGV[2])
+    state = 'held'
+  else
+    local known = redis.call('HMGET', job, 'ats', 'i:settled')
+    if known[2] == starts then
+      state = 'settled'
+    elseif not holder and known[1] == starts then
+      local found = redis.call('LREM', KEYS[1], -1, id)
+      if found == 0 then found = redis.call('LREM', KEYS[2], -1, id) end
+      if found == 0 then found = redis.call('ZREM', KEYS[3], id) end
+      if found > 0 then
+        redis.call('LPUSH', KEYS[1], id)
+        redis.call('SET', job .. ':lock', token, 'PX', ARGV[2])
+        state = 'held'
+      end
+    end
+  end
+  states[#states + 1] = state
+end
+return states
+`);
+
+/**
+ * Puts a job of ours back at the head of the queue, and writes what is to be remembered of it.
+ * KEYS: job, active, wait, prioritized, marker, events. ARGV: id, token, fetch number, then fields and values.
+ * Returns 0 when the job is not ours any more.
+ */
+export const putBack = defineScript(`
+local id, token, starts = ARGV[1], ARGV[2], ARGV[3]
+local holder = redis.call('GET', KEYS[1] .. ':lock')
+if holder ~= token then
+  local known = redis.call('HMGET', KEYS[1], 'ats', 'i:settled')
+  if holder or known[1] ~= starts or known[2] == starts then return 0 end
+end
+redis.call('DEL', KEYS[1] .. ':lock')
+redis.call('LREM', KEYS[2], -1, id)
+redis.call('LREM', KEYS[3], -1, id)
+redis.call('ZREM', KEYS[4], id)
+redis.call('HSET', KEYS[1], 'i:settled', starts, unpack(ARGV, 4))
+local priority = tonumber(redis.call('HGET', KEYS[1], 'priority') or '0')
+if priority > 0 then
+  redis.call('ZADD', KEYS[4], priority * 0x100000000, id)
+else
+  redis.call('RPUSH', KEYS[3], id)
+end
+redis.call('ZADD', KEYS[5], 0, '0')
+redis.call('XADD', KEYS[6], '*', 'event', 'waiting', 'jobId', id, 'prev', 'active')
+return 1
+`);
+
+/**
+ * Makes the queue give no job for a while. BullMQ honours a limit only where a maximum is set: one that is never
+ * reached is set with the first. KEYS: meta, limiter. ARGV: milliseconds.
+ */
+export const limitQueue = defineScript(`
+redis.call('HSETNX', KEYS[1], 'max', '9007199254740991')
+redis.call('HSETNX', KEYS[1], 'duration', '1000')
+local left = redis.call('PTTL', KEYS[2])
+if left < tonumber(ARGV[1]) then redis.call('SET', KEYS[2], '9007199254740991', 'PX', ARGV[1]) end
+`);
+
+/**
+ * Writes the at-most-once fence: only under a lock that is held, and only once.
+ * KEYS: job. ARGV: token, name of the delivery. Returns 1 when this delivery may run.
+ */
+export const writeFence = defineScript(`
+if redis.call('GET', KEYS[1] .. ':lock') ~= ARGV[1] then return 0 end
+local started = redis.call('HGET', KEYS[1], 'i:started')
+if started and started ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], 'i:started', ARGV[2])
+return 1
+`);
+
+/** Gives back an active job without a lock, and notes that its worker ended without an outcome. */
+const takeBack = `
+local function takeBack(id, worker, blame)
+  local job = PREFIX .. id
+  redis.call('DEL', job .. ':lock')
+  if redis.call('LREM', ACTIVE, -1, id) == 0 then return false end
+  local culprit = redis.call('HGET', WORKERS, worker .. ':culprit')
+  local stopping = redis.call('HEXISTS', WORKERS, worker .. ':stopping') == 1
+  if not stopping and (not culprit or culprit == id) then
+    local crashes = redis.call('HGET', job, 'i:crashes')
+    local crash = NOW .. ',' .. worker .. ',' .. (culprit and 'culprit' or blame)
+    redis.call('HSET', job, 'i:crashes', crashes and (crashes .. ' ' .. crash) or crash)
+  end
+  redis.call('RPUSH', WAIT, id)
+  redis.call('ZADD', MARKER, 0, '0')
+  redis.call('XADD', EVENTS, '*', 'event', 'stalled', 'jobId', id)
+  return true
+end
+`;
+
+/**
+ * Says that this worker lives, and gives back active jobs whose lock ran out: their worker is dead, frozen or cut off.
+ * One worker looks per interval. After a gap in which nobody could look, the locks' owners get one interval to come
+ * back. KEYS: active, wait, marker, events, workers, last look. ARGV: key prefix, worker, interval in milliseconds.
+ * Returns the ids that were given back, then ids and tokens of the jobs whose lock this worker holds.
+ */
+export const lookForStalled = defineScript(`
+local PREFIX, ACTIVE, WAIT, MARKER, EVENTS, WORKERS = ARGV[1], KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local time = redis.call('TIME')
+local NOW = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+${takeBack}
+redis.call('HSET', WORKERS, ARGV[2] .. ':seen', NOW)
+local since = tonumber(NOW) - tonumber(redis.call('GET', KEYS[6]) or '0')
+local interval = tonumber(ARGV[3])
+local look = since >= interval * 0.9 and since <= interval * 2.5
+if since >= interval * 0.9 then redis.call('SET', KEYS[6], NOW) end
+local stalled, held = {}, {}
+for _, id in ipairs(redis.call('LRANGE', ACTIVE, 0, -1)) do
+  local holder = redis.call('GET', PREFIX .. id .. ':lock')
+  if not holder and look then
+    local worker = redis.call('HGET', PREFIX .. id, 'pb') or '?'
+    if takeBack(id, worker, 'expired') then stalled[#stalled + 1] = id end
+  elseif holder and string.sub(holder, 1, #ARGV[2] + 1) == ARGV[2] .. ':' then
+    held[#held + 1] = id
+    held[#held + 1] = holder
+  end
+end
+return {stalled, held}
+`);
+
+/**
+ * Gives back all jobs of a worker that is dead for certain, and forgets it.
+ * KEYS: active, wait, marker, events, workers. ARGV: key prefix, the dead worker. Returns the ids.
+ */
+export const recoverWorker = defineScript(`
+local PREFIX, ACTIVE, WAIT, MARKER, EVENTS, WORKERS = ARGV[1], KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local time = redis.call('TIME')
+local NOW = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+${takeBack}
+local dead, given = ARGV[2], {}
+for _, id in ipairs(redis.call('LRANGE', ACTIVE, 0, -1)) do
+  local holder = redis.call('GET', PREFIX .. id .. ':lock')
+  local his = holder and string.sub(holder, 1, #dead + 1) == dead .. ':'
+  if his or (not holder and redis.call('HGET', PREFIX .. id, 'pb') == dead) then
+    if takeBack(id, dead, 'suspect') then given[#given + 1] = id end
+  end
+end
+redis.call('HDEL', WORKERS, dead, dead .. ':seen', dead .. ':culprit', dead .. ':stopping')
+return given
+`);

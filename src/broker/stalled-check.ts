@@ -1,0 +1,73 @@
+import type { Redis } from 'ioredis';
+import { queueKey, workersKey } from './keys.ts';
+import type { Locks } from './locks.ts';
+import { runScript } from './lua.ts';
+import { lookForStalled, putBack } from './scripts.ts';
+
+interface StalledCheckOptions {
+  client: Redis;
+  place: { prefix: string; queue: string };
+  workerId: string;
+  intervalMs: number;
+  locks: Locks;
+  /** Called after each look: Redis answers. */
+  onLook(): void;
+  onStalled(jobIds: string[]): void;
+  onTrouble(error: unknown): void;
+}
+
+/**
+ * Creates the check that every worker makes in turn: it says that this worker lives, gives back jobs whose lock ran
+ * out, and gives back jobs that Redis handed to this worker in a reply that never arrived.
+ */
+export function createStalledCheck(options: StalledCheckOptions) {
+  const { client, place, workerId, intervalMs, locks, onLook, onStalled, onTrouble } = options;
+  const { prefix, queue } = place;
+  const key = (name: string) => queueKey(prefix, queue, name);
+  const keys = [...['active', 'wait', 'marker', 'events'].map(key), workersKey(prefix, queue), key('islet:looked')];
+  /** Tokens of jobs that were ours in Redis but unknown here: the reply may have been on its way. */
+  let unknown = new Set<string>();
+
+  const giveBackUnknown = async (held: string[]) => {
+    const before = unknown;
+    unknown = new Set();
+    for (let index = 0; index < held.length; index += 2) {
+      const [id = '', token = ''] = held.slice(index, index + 2);
+      if (locks.holds.has(id)) continue;
+      unknown.add(`${id} ${token}`);
+      if (!before.has(`${id} ${token}`)) continue;
+      const jobKeys = [id, 'active', 'wait', 'prioritized', 'marker', 'events'].map(key);
+      await runScript(client, putBack, jobKeys, [id, token, 0]);
+    }
+  };
+
+  const look = async () => {
+    const reply = await runScript(client, lookForStalled, keys, [key(''), workerId, intervalMs]);
+    const [stalled, held] = reply as [string[], string[]];
+    await giveBackUnknown(held);
+    if (stalled.length > 0) onStalled(stalled);
+    onLook();
+  };
+
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+  const tick = async (nextMs: number[]) => {
+    await look().catch(onTrouble);
+    const [waitMs = intervalMs, ...rest] = nextMs;
+    if (!closed) timer = setTimeout(tick, waitMs, rest);
+  };
+  timer = setTimeout(tick, intervalMs, []);
+
+  return {
+    /** After an outage: two looks soon, for the replies that were lost with the connection. */
+    soon(): void {
+      if (closed) return;
+      clearTimeout(timer);
+      timer = setTimeout(tick, 500, [1_500]);
+    },
+    close(): void {
+      closed = true;
+      clearTimeout(timer);
+    },
+  };
+}
