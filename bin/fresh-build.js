@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 
-const SOURCE_FOLDERS = ['src', 'queues', 'tasks', 'config', 'demo', 'bench', 'test/fixtures'];
+const SOURCE_FOLDERS = ['src', 'queues', 'tasks', 'config', 'demo', 'bench', 'chaos', 'test/fixtures'];
 /** Folders whose subfolders are found by looking into dist/, so a removed one must not stay there. */
 const DISCOVERED_FOLDERS = ['tasks', 'queues'];
 const LOCK_LIMIT_MS = 120_000;

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Broker } from './broker.ts';
-import { connectOnce, createClient, describeRedis } from './connection.ts';
+import { connectOnce, createClient, describeRedis, explainRedisError } from './connection.ts';
 import { QueueConsumer } from './consumer.ts';
 import { type Guard, startGuard } from './guard.ts';
 import { cancelChannel } from './keys.ts';
@@ -79,7 +79,8 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   return {
     description: describeRedis(url),
     async consume(consumeOptions) {
-      const consumer = await QueueConsumer.start({ client, prefix, guard, slot }, consumeOptions);
+      const started = QueueConsumer.start({ client, prefix, guard, slot }, consumeOptions);
+      const consumer = await started.catch((error) => Promise.reject(explainRedisError(url, error)));
       const channel = cancelChannel(prefix, consumeOptions.queue.name);
       consumers.set(channel, consumer);
       await subscriber.subscribe(channel);

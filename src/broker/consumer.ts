@@ -60,8 +60,14 @@ export class QueueConsumer implements Consumer {
     blocking.on('error', () => {});
     await blocking.connect();
     const consumer = new QueueConsumer(scope, options, backend, blocking);
-    await consumer.#enter();
-    return consumer;
+    try {
+      await consumer.#enter();
+      return consumer;
+    } catch (error) {
+      consumer.#loop.stop();
+      consumer.#closeTimers();
+      throw error;
+    }
   }
 
   private constructor(scope: ConsumerScope, options: ConsumeOptions, backend: JobBackend, blocking: Redis) {
@@ -248,8 +254,12 @@ export class QueueConsumer implements Consumer {
     this.stop();
     await this.#loop.done;
     await Promise.all(this.#deliveries);
+    this.#closeTimers();
+    await this.#registry.leave();
+  }
+
+  #closeTimers(): void {
     this.#check.close();
     this.#locks.close();
-    await this.#registry.leave();
   }
 }

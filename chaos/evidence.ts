@@ -1,0 +1,54 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Arena, Incident } from './faults.ts';
+import { parseRuns, readLedger } from './ledger.ts';
+import { readJobs } from './redis-state.ts';
+import type { Evidence } from './verdict.ts';
+import type { WorkerProcesses } from './worker-processes.ts';
+import type { PlannedJob } from './workload.ts';
+
+/** The ends that neither a fault nor a stop explains. */
+export function crashesOf(
+  { deaths }: WorkerProcesses,
+  incidents: readonly Incident[],
+  notify: (text: string) => void,
+): Incident[] {
+  const killed = new Set(incidents.filter(({ kind }) => kind === 'sigkill').map(({ pid }) => pid));
+  return deaths
+    .filter(({ pid }) => !killed.has(pid))
+    .map(({ pid, at, how }) => {
+      notify(`Worker ${pid} ended by itself with ${how}.`);
+      return { kind: 'crash', pid, from: at, to: at };
+    });
+}
+
+/** The stops that were asked for. */
+export function restartsOf({ shutdowns }: WorkerProcesses): Incident[] {
+  return shutdowns.map(({ pid, at, tookMs }) => ({ kind: 'restarts', pid, from: at, to: at + tookMs }));
+}
+
+/** Collects what the ledger, Redis and the logs say of a run that is over. */
+export async function gatherEvidence(
+  jobs: readonly PlannedJob[],
+  { redis, workers, incidents }: Pick<Arena, 'redis' | 'workers' | 'incidents'>,
+  { ledger, logs }: { ledger: string; logs: string },
+): Promise<Evidence> {
+  const ids = jobs.map(({ id }) => id);
+  return {
+    jobs,
+    runs: parseRuns(readLedger(ledger)),
+    ...(await readJobs(redis, ids)),
+    incidents,
+    shutdowns: workers.shutdowns,
+    named: namedJobs(logs, jobs),
+  };
+}
+
+/** The blocking jobs of which a worker said more than how they ended. */
+function namedJobs(logs: string, jobs: readonly PlannedJob[]): Set<string> {
+  const lines = readdirSync(logs)
+    .flatMap((file) => readFileSync(join(logs, file), 'utf8').split('\n'))
+    .filter((line) => line.includes('"blocking"') && !line.includes('"Job finished"'));
+  const blocking = jobs.filter(({ task }) => task === 'blocking').map(({ id }) => id);
+  return new Set(blocking.filter((id) => lines.some((line) => line.includes(`"${id}"`))));
+}

@@ -1,0 +1,68 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createProducer, type Producer } from 'islet/producer';
+import blocking from './app/tasks/blocking/manifest.ts';
+import failing from './app/tasks/failing/manifest.ts';
+import fast from './app/tasks/fast/manifest.ts';
+import once from './app/tasks/once/manifest.ts';
+import slow from './app/tasks/slow/manifest.ts';
+import stray from './app/tasks/stray/manifest.ts';
+import stubborn from './app/tasks/stubborn/manifest.ts';
+import type { PlannedJob, TaskName } from './workload.ts';
+
+const manifests = { blocking, failing, fast, once, slow, stray, stubborn };
+
+const batchEveryMs = 250;
+const retryPauseMs = 250;
+const timeoutMs = 2_000;
+/** How long after its last time a job may still be refused before the run is given up. */
+const patienceMs = 120_000;
+
+/** What a producer may say of Redis while it is ill; everything else is a mistake. */
+const passing = new Set(['E_ENQUEUE_UNCERTAIN', 'E_REDIS_UNREACHABLE', 'E_REDIS_REFUSED']);
+
+export interface FeedOptions {
+  readonly redisUrl: string;
+  readonly prefix: string;
+  readonly startedAt: number;
+  readonly halted: AbortSignal;
+}
+
+/** Enqueues each job at its time, and again with the same id for as long as Redis does not confirm it. */
+export async function feed(jobs: readonly PlannedJob[], options: FeedOptions): Promise<void> {
+  const producer = createProducer({ redis: options.redisUrl, prefix: options.prefix, timeoutMs });
+  const deadline = options.startedAt + (jobs.at(-1)?.atMs ?? 0) + patienceMs;
+  let sent = 0;
+  try {
+    while (sent < jobs.length && !options.halted.aborted) {
+      const due = jobs.findIndex(({ atMs }, at) => at >= sent && options.startedAt + atMs > Date.now());
+      const batch = jobs.slice(sent, due === -1 ? undefined : due);
+      await Promise.all(
+        Object.keys(manifests).map((task) => send(producer, task as TaskName, batch, deadline, options)),
+      );
+      sent += batch.length;
+      await sleep(batchEveryMs);
+    }
+  } finally {
+    await producer.close();
+  }
+}
+
+async function send(
+  producer: Producer,
+  task: TaskName,
+  batch: readonly PlannedJob[],
+  deadline: number,
+  { halted }: FeedOptions,
+): Promise<void> {
+  const items = batch.filter((job) => job.task === task).map(({ id, payload }) => ({ id, payload }));
+  while (items.length > 0 && !halted.aborted) {
+    try {
+      // Each manifest takes what it knows of the payload.
+      await producer.enqueueMany(manifests[task] as typeof failing, items);
+      return;
+    } catch (error) {
+      if (!passing.has((error as { code?: string }).code ?? '') || Date.now() > deadline) throw error;
+      await sleep(retryPauseMs);
+    }
+  }
+}
