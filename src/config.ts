@@ -13,7 +13,8 @@ const unitMs: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_00
 /** Timers take no more. */
 const maxDurationMs = 24 * 86_400_000;
 
-// Each returns what the setting means, or throws what was expected: a variable of the environment is always text.
+// Each returns what a setting means, or throws what was expected. Defaults are text, because convict turns an environment
+// variable into the type of its default first: "25s" into 25.
 
 function duration(minMs: number) {
   return (value: unknown): number => {
@@ -75,49 +76,49 @@ export const isletSettings = {
     gracefulTimeout: {
       doc: "What running jobs get at the worker's stop, before they are aborted and given back. Default: 25s.",
       format: duration(0),
-      default: workerDefaults.gracefulTimeoutMs as number | string,
+      default: String(workerDefaults.gracefulTimeoutMs),
       env: 'WORKER_GRACEFUL_TIMEOUT',
     },
     unknownTaskDeadline: {
       doc: 'How long a job waits for a worker that knows its task and version, before it fails. Default: 10m.',
       format: duration(0),
-      default: workerDefaults.unknownTaskDeadlineMs as number | string,
+      default: String(workerDefaults.unknownTaskDeadlineMs),
       env: 'WORKER_UNKNOWN_TASK_DEADLINE',
     },
     maxReleases: {
       doc: 'How often, within the window, stopping workers give a running job back, before it fails. Default: 20.',
       format: count(0),
-      default: workerDefaults.maxReleases as number | string,
+      default: String(workerDefaults.maxReleases),
       env: 'WORKER_MAX_RELEASES',
     },
     maxCrashes: {
       doc: 'At how many crashes, within the window, a job fails as E_POISONED. Default: 3.',
       format: count(1),
-      default: workerDefaults.maxCrashes as number | string,
+      default: String(workerDefaults.maxCrashes),
       env: 'WORKER_MAX_CRASHES',
     },
     window: {
       doc: 'How long a release and a crash count. Default: 24h.',
       format: duration(1_000),
-      default: workerDefaults.windowMs as number | string,
+      default: String(workerDefaults.windowMs),
       env: 'WORKER_WINDOW',
     },
     maxAbandoned: {
       doc: 'How many jobs may run on although they were timed out, before the worker stops. Default: 10.',
       format: count(0),
-      default: workerDefaults.maxAbandoned as number | string,
+      default: String(workerDefaults.maxAbandoned),
       env: 'WORKER_MAX_ABANDONED',
     },
     guard: {
       doc: 'Whether a thread keeps the locks while the event loop is blocked. Default: true.',
       format: onOrOff,
-      default: workerDefaults.guard as boolean | string,
+      default: String(workerDefaults.guard),
       env: 'WORKER_GUARD',
     },
     maxBlock: {
       doc: 'How long the event loop may be blocked, before the guard ends the process. Default: 2m.',
       format: duration(1_000),
-      default: workerDefaults.maxBlockMs as number | string,
+      default: String(workerDefaults.maxBlockMs),
       env: 'WORKER_MAX_BLOCK',
     },
   },

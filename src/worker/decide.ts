@@ -6,9 +6,8 @@ import type { WorkerLimits } from './limits.ts';
 import type { LoadableTask } from './load-queue.ts';
 import { cancelled, describeJob, failed, interrupted } from './outcome.ts';
 
-export type Decision =
-  | { kind: 'run'; task: LoadableTask /** No other job beside it. */; alone: boolean }
-  | { kind: 'end'; outcome: Outcome };
+/** `alone`: with no other job beside it in this process. */
+export type Decision = { kind: 'run'; task: LoadableTask; alone: boolean } | { kind: 'end'; outcome: Outcome };
 
 /** One crash may have been any of the jobs that ran; the second makes a job a suspect. */
 const suspectCrashes = 2;

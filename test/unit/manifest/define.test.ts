@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
 import { describe, expect, test } from 'vitest';
-import { queueDefaults, taskDefaults } from '../../../src/manifest/defaults.ts';
+import { queueDefaults, taskDefaults, workerDefaults } from '../../../src/manifest/defaults.ts';
 import { defineQueue, type QueueOptions } from '../../../src/manifest/define-queue.ts';
 import { defineTask } from '../../../src/manifest/define-task.ts';
 
@@ -39,6 +39,30 @@ describe('defineTask', () => {
   });
 });
 
+describe('an at-most-once task', () => {
+  const once = { delivery: 'at-most-once' };
+
+  test('has one attempt', () => {
+    expect(define(once)()).toMatchObject({ delivery: 'at-most-once', attempts: 1 });
+    expect(define({ ...once, attempts: 1 })()).toMatchObject({ attempts: 1 });
+    expect(define({ ...once, attempts: undefined })()).toMatchObject({ attempts: 1 });
+  });
+
+  test('is refused more attempts', () => {
+    expect(define({ ...once, attempts: 2 })).toThrow(expect.objectContaining({ code: 'E_MANIFEST_INVALID' }));
+    expect(define({ ...once, attempts: 2 })).toThrow(
+      'Task "send-email" does not parse: `attempts` is 2, and `delivery` is "at-most-once". A second attempt would be ' +
+        'a second start. Remove `attempts`, or `delivery`.',
+    );
+  });
+
+  test('is refused under another name', () => {
+    expect(define({ delivery: 'exactly-once' })).toThrow(
+      '`delivery`: expected one of "at-least-once", "at-most-once", got "exactly-once".',
+    );
+  });
+});
+
 describe('defineQueue', () => {
   test('fills in every default', () => {
     expect(defineQueue({ name: 'mail' })).toMatchObject(queueDefaults);
@@ -47,6 +71,7 @@ describe('defineQueue', () => {
   test.each([
     [{ concurrency: Number.NaN }, '`concurrency`: expected an integer from 1 to 10000, got NaN.'],
     [{ lockDurationMs: 10 }, '`lockDurationMs`: expected an integer from 5000, got 10.'],
+    [{ stalledCheckMs: 999 }, '`stalledCheckMs`: expected an integer from 1000, got 999.'],
     [{ retention: { failedForMs: 0 } }, 'Queue "mail", retention does not parse: `failedForMs`'],
   ])('refuses %j', (options, message) => {
     expect(() => defineQueue({ name: 'mail', ...options } as QueueOptions)).toThrow(message);
@@ -55,16 +80,17 @@ describe('defineQueue', () => {
 
 /** Reads `Default: 60_000` out of the docstring above each option. */
 function documentedDefaults(file: string): Map<string, string> {
-  const source = readFileSync(new URL(`../../../src/manifest/${file}.ts`, import.meta.url), 'utf8');
-  const pattern = /\/\*\*((?:(?!\*\/)[\s\S])*?)\*\/\s+(\w+)\?:/g;
+  const source = readFileSync(new URL(`../../../src/${file}.ts`, import.meta.url), 'utf8');
+  const pattern = /\/\*\*((?:(?!\*\/)[\s\S])*?)\*\/\s+(?:readonly )?(\w+)\??:/g;
   return new Map(
     [...source.matchAll(pattern)].map(([, text = '', key = '']) => [key, /Default: ([^\s(]+)/.exec(text)?.[1] ?? '']),
   );
 }
 
 test.each([
-  ['define-task', { ...taskDefaults, ...taskDefaults.backoff }],
-  ['define-queue', { ...queueDefaults, ...queueDefaults.retention }],
+  ['manifest/define-task', { ...taskDefaults, ...taskDefaults.backoff }],
+  ['manifest/define-queue', { ...queueDefaults, ...queueDefaults.retention }],
+  ['worker/limits', workerDefaults],
 ])('the defaults documented in %s are those in force', (file, defaults) => {
   const documented = documentedDefaults(file);
   expect(documented.size).toBeGreaterThan(1);
