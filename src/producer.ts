@@ -1,5 +1,6 @@
+export type { Cancellation, CancelOptions } from './broker/cancel.ts';
 export { bullmqQueue } from './broker/keys.ts';
-export type { EnqueueOptions } from './producer/prepare-job.ts';
+export type { Dedupe, EnqueueOptions } from './producer/enqueue-options.ts';
 export {
   createProducer,
   type HandleFor,

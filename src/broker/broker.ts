@@ -103,6 +103,8 @@ export interface NewJob {
   keepResultMs?: number;
   /** The id stands for this job for so long, also after the job is done and gone. */
   idempotencyMs?: number;
+  /** In place of `idempotencyMs`: jobs of one task and key are one job. */
+  dedupe?: { key: string; mode: 'simple' | 'throttle' | 'debounce'; ttlMs?: number };
 }
 
 /** What carries jobs, seen by a worker. */

@@ -227,6 +227,7 @@ export class QueueConsumer implements Consumer {
 
   /** After an outage: what was told meanwhile is asked for. */
   onReconnect(): void {
+    this.#locks.renewNow();
     this.#check.soon();
     for (const jobId of this.#locks.holds.keys()) this.onCancel(jobId).catch(this.#report);
   }

@@ -1,4 +1,4 @@
-import type { JobsOptions } from 'bullmq';
+import type { DeduplicationOptions, JobsOptions } from 'bullmq';
 import type { NewJob } from './broker.ts';
 
 /** What Islet writes beside BullMQ's own options; it arrives with the job at no extra command. */
@@ -7,17 +7,26 @@ export interface Stamp {
   keepResultMs?: number;
 }
 
-/**
- * Turns a job into BullMQ's options. Retries are decided by the worker's manifest, so none are stored here.
- * BullMQ's throttle key does the idempotency: it is set by the same script that adds the job and outlives the job.
- */
+/** BullMQ's key by which a second job is not made: it is set by the same script that adds the job. */
+export function toDeduplication({ id, task, dedupe, idempotencyMs }: NewJob): DeduplicationOptions | undefined {
+  // With a ttl the key outlives the job, so that an id stands for a job that is done and gone.
+  if (!dedupe) return idempotencyMs === undefined ? undefined : { id, ttl: idempotencyMs };
+  // No id has a ':', so none can clash with a key.
+  const key = { id: `${task}:${dedupe.key}` };
+  if (dedupe.mode === 'simple') return key;
+  const ttl = dedupe.ttlMs ?? 0;
+  return dedupe.mode === 'throttle' ? { ...key, ttl } : { ...key, ttl, extend: true, replace: true };
+}
+
+/** Turns a job into BullMQ's options. Retries are decided by the worker's manifest, so none are stored here. */
 export function toJobOptions(job: NewJob): JobsOptions {
   const stamp: Stamp = { version: job.version, keepResultMs: job.keepResultMs };
+  const deduplication = toDeduplication(job);
   return {
     jobId: job.id,
     delay: job.delayMs ?? 0,
     ...(job.priority === undefined ? {} : { priority: job.priority }),
-    ...(job.idempotencyMs === undefined ? {} : { deduplication: { id: job.id, ttl: job.idempotencyMs } }),
+    ...(deduplication ? { deduplication } : {}),
     islet: stamp,
   } as JobsOptions;
 }

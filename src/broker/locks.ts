@@ -65,7 +65,9 @@ export function createLocks({ client, guard, place, workerId, durationMs, onTrou
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
   const tick = async () => {
+    clearTimeout(timer);
     await renewAll().catch(onTrouble);
+    clearTimeout(timer);
     if (!closed) timer = setTimeout(tick, durationMs / 4);
   };
   timer = setTimeout(tick, durationMs / 4);
@@ -93,6 +95,8 @@ export function createLocks({ client, guard, place, workerId, durationMs, onTrou
       const [state] = await renew([hold]);
       return state ?? 'lost';
     },
+    /** After an outage: before anybody takes these jobs for stalled. */
+    renewNow: tick,
     close(): void {
       closed = true;
       clearTimeout(timer);

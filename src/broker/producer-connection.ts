@@ -1,16 +1,19 @@
 import type { Redis } from 'ioredis';
+import { IsletError } from '../errors.ts';
+import { type Cancellation, type CancelOptions, cancelJob } from './cancel.ts';
 import { createClient, explainRedisError } from './connection.ts';
 import { createResultFeed } from './result-feed.ts';
 import { createSender, type Sender } from './send.ts';
 
 export interface ProducerConnection {
-  /** Waits for the connection, then gives what sends. Throws `E_REDIS_UNREACHABLE`: nothing was sent. */
+  /** Waits for the connection, then gives what sends. Throws `E_REDIS_UNREACHABLE` (nothing was sent) and `E_PRODUCER_CLOSED`. */
   sender(): Promise<Sender>;
   /** Rejects after `limitMs` milliseconds, also while the work goes on. */
   within<T>(work: Promise<T>, limitMs: number): Promise<T>;
-  /** Waits for what is stored under a job's result key, at most `timeoutMs` milliseconds. */
+  cancel(jobId: string, options?: CancelOptions): Promise<Cancellation>;
+  /** Waits for what is stored under a job's result key, at most `timeoutMs` milliseconds. Throws `E_PRODUCER_CLOSED`. */
   awaitResult(queue: string, jobId: string, timeoutMs: number): Promise<string | undefined>;
-  /** May be called twice. */
+  /** Ends all waits for results with `E_PRODUCER_CLOSED`. May be called twice. */
   close(): Promise<void>;
 }
 
@@ -67,20 +70,34 @@ export function openProducerConnection(options: {
   const feed = createResultFeed(() => client.duplicate({ enableOfflineQueue: true }), prefix);
   let sender: Sender | undefined;
   let closing: Promise<void> | undefined;
+  const closed = () =>
+    new IsletError('E_PRODUCER_CLOSED', 'The producer was closed. Create another, or close it later.');
+  const untilOpen = async () => {
+    // A closed client would connect again.
+    if (closing) throw closed();
+    await untilReady(client, url, timeoutMs);
+  };
   const close = async () => {
-    feed.close();
-    // BullMQ's close waits for a connection that may never come.
-    if (client.status === 'ready') await sender?.close();
+    feed.close(closed());
+    // BullMQ's close waits for a connection that may never come, or not answer.
+    if (client.status === 'ready' && sender) await within(sender.close(), timeoutMs).catch(() => {});
     client.disconnect();
   };
   return {
     async sender() {
-      await untilReady(client, url, timeoutMs);
+      await untilOpen();
       sender ??= createSender(client, prefix);
       return sender;
     },
     within,
-    awaitResult: (queue, jobId, limitMs) => feed.wait(queue, jobId, limitMs),
+    async cancel(jobId, cancelOptions) {
+      await untilOpen();
+      return within(cancelJob({ client, prefix }, jobId, cancelOptions), timeoutMs);
+    },
+    async awaitResult(queue, jobId, limitMs) {
+      if (closing) throw closed();
+      return feed.wait(queue, jobId, limitMs);
+    },
     close() {
       closing ??= close();
       return closing;

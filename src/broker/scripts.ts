@@ -121,7 +121,7 @@ ${takeBack}
 redis.call('HSET', WORKERS, ARGV[2] .. ':seen', NOW)
 local since = tonumber(NOW) - tonumber(redis.call('GET', KEYS[6]) or '0')
 local interval = tonumber(ARGV[3])
-local look = since >= interval * 0.9 and since <= interval * 2.5
+local look = since >= interval * 0.9 and since <= interval * 1.25
 if since >= interval * 0.9 then redis.call('SET', KEYS[6], NOW) end
 local stalled, held = {}, {}
 for _, id in ipairs(redis.call('LRANGE', ACTIVE, 0, -1)) do

@@ -1,33 +1,44 @@
-import { Queue } from 'bullmq';
-import type { Redis } from 'ioredis';
+import { Job, Queue } from 'bullmq';
+import type { ChainableCommander, Redis } from 'ioredis';
 import { IsletError } from '../errors.ts';
 import type { NewJob } from './broker.ts';
 import { toJobOptions } from './job-options.ts';
-import { bullmqQueue } from './keys.ts';
+import { bullmqQueue, maxEvents, queueKey, queuesKey } from './keys.ts';
 
-/** BullMQ writes 10,000 events per queue unless told otherwise; nothing of Islet reads them. */
-const maxEvents = 100;
+export interface JobToAdd extends NewJob {
+  /** The caller chose the id, so another job may have it: Redis is asked, at the cost of three more commands. */
+  ownId?: boolean;
+}
+
+/** What became of a job: the id of the one that stands for it, or why Redis did not confirm it. */
+export type Added = { id: string; accepted: boolean } | { error: unknown };
 
 export interface Sender {
-  /** Adds jobs of one queue in one round trip. Throws when Redis reports another id than the one sent. */
-  send(jobs: NewJob[]): Promise<void>;
+  /** Adds jobs of one queue in one round trip, and says of each what became of it. */
+  add(jobs: readonly JobToAdd[]): Promise<Added[]>;
+  /** Adds jobs of one queue in one round trip. Throws `E_ENQUEUE_REFUSED`, with all ids that were not confirmed. */
+  send(jobs: readonly NewJob[]): Promise<void>;
   counts(queue: string): Promise<Record<string, number>>;
   workers(queue: string): Promise<number>;
   close(): Promise<void>;
 }
 
-function checkIds(jobs: NewJob[], returned: (string | undefined)[]): void {
-  jobs.forEach((job, index) => {
-    // BullMQ reports a failed item of a bulk as a negative number in place of its id.
-    if (returned[index] === job.id) return;
-    const seen = `Redis answered "${returned[index]}" for job "${job.id}"`;
-    throw new IsletError('E_ENQUEUE_REFUSED', `Queue "${job.queue}" did not take a job: ${seen}. Enqueue it again.`);
-  });
+type Reply = [error: unknown, value: unknown];
+
+/** BullMQ answers with a job's id; a number below 0 in its place is a refusal. */
+function toAdded(job: JobToAdd, [error, id]: Reply, taken: boolean): Added {
+  if (error) return { error };
+  if (typeof id === 'string' && (id === job.id || job.dedupe)) return { id, accepted: id === job.id && !taken };
+  const seen = `Redis answered "${id}" for job "${job.id}"`;
+  return {
+    error: new IsletError('E_ENQUEUE_REFUSED', `Queue "${job.queue}" did not take a job: ${seen}. Enqueue it again.`),
+  };
 }
 
 /** Creates what adds jobs over a connected client, with one BullMQ Queue for each queue name. */
 export function createSender(client: Redis, prefix: string): Sender {
   const queues = new Map<string, Queue>();
+  const registered = new Set<string>();
   const open = (name: string): Queue => {
     const known = queues.get(name);
     if (known) return known;
@@ -39,15 +50,49 @@ export function createSender(client: Redis, prefix: string): Sender {
     queues.set(name, queue);
     return queue;
   };
+
+  /** Enters the queue where a job is looked for by its id. Not in the jobs' own batch: in a cluster it is elsewhere. */
+  const register = async (queue: string) => {
+    if (registered.has(queue)) return;
+    await client.sadd(queuesKey(prefix), queue);
+    registered.add(queue);
+  };
+
+  const add = async (jobs: readonly JobToAdd[]): Promise<Added[]> => {
+    const name = jobs[0]?.queue;
+    if (name === undefined) return [];
+    const queue = open(name);
+    const bullmqClient = await queue.getBackend().client;
+    // In a transaction nobody takes the id between the question and the answer.
+    const batch = jobs.some(({ ownId }) => ownId) ? bullmqClient.multi() : bullmqClient.pipeline();
+    for (const job of jobs) {
+      const keys = [job.id, `de:${job.id}`].map((key) => queueKey(prefix, name, key));
+      // BullMQ's type of a batch names only the commands that it uses itself.
+      if (job.ownId) (batch as unknown as ChainableCommander).exists(...keys);
+      await new Job(queue, job.task, job.payload, toJobOptions(job), job.id).addJob(batch);
+    }
+    // The next send enters it again.
+    const entered = register(name).catch(() => {});
+    const replies = ((await batch.exec()) ?? []).values();
+    await entered;
+    const reply = (): Reply => replies.next().value ?? [new Error('no answer'), undefined];
+    return jobs.map((job) => {
+      const taken = job.ownId === true && Number(reply()[1]) > 0;
+      return toAdded(job, reply(), taken);
+    });
+  };
+
   return {
+    add,
     async send(jobs) {
-      const first = jobs[0];
-      if (!first) return;
-      const items = jobs.map((job) => ({ name: job.task, data: job.payload, opts: toJobOptions(job) }));
-      const added = await open(first.queue).addBulk(items);
-      checkIds(
-        jobs,
-        added.map((job) => job.id),
+      const added = await add(jobs);
+      const failed = added.flatMap((one, index) => ('error' in one ? [{ id: jobs[index]?.id, error: one.error }] : []));
+      if (failed.length === 0) return;
+      const said = failed.map(({ id, error }) => `"${id}" (${error instanceof Error ? error.message : error})`);
+      throw new IsletError(
+        'E_ENQUEUE_REFUSED',
+        `Queue "${jobs[0]?.queue}" did not confirm ${said.join(', ')}. Enqueue again with the same id.`,
+        { cause: failed[0]?.error },
       );
     },
     counts: (queue) => open(queue).getJobCounts('wait', 'active', 'delayed', 'prioritized', 'failed', 'completed'),

@@ -117,7 +117,8 @@ async function giveBack({ client, place }: SettleScope, { job, hold, outcome }: 
   }
   const counted = outcome.kind === 'released' && outcome.counted;
   const releases = [...job.memory.releases, Date.now()].join(' ');
-  const fields = counted ? [memoryFields.releases, releases] : [];
+  const known = job.memory.unknownSince === undefined ? [] : [memoryFields.unknownSince, ''];
+  const fields = counted ? [...known, memoryFields.releases, releases] : known;
   const keys = [job.id, 'active', 'wait', 'prioritized', 'marker', 'events'].map(key);
   const given = await runScript(client, putBack, keys, [job.id, hold.token, hold.starts, ...fields]);
   // The answer may have been lost and the command sent again: then it is settled already, which is not asked here.

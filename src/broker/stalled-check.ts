@@ -16,6 +16,9 @@ interface StalledCheckOptions {
   onTrouble(error: unknown): void;
 }
 
+/** A fetch whose reply has not come so long after Redis has answered others is lost. */
+const replyLimitMs = 1_000;
+
 /**
  * Creates the check that every worker makes in turn: it says that this worker lives, gives back jobs whose lock ran
  * out, and gives back jobs that Redis handed to this worker in a reply that never arrived.
@@ -25,17 +28,20 @@ export function createStalledCheck(options: StalledCheckOptions) {
   const { prefix, queue } = place;
   const key = (name: string) => queueKey(prefix, queue, name);
   const keys = [...['active', 'wait', 'marker', 'events'].map(key), workersKey(prefix, queue), key('islet:looked')];
-  /** Tokens of jobs that were ours in Redis but unknown here: the reply may have been on its way. */
-  let unknown = new Set<string>();
+  /** Jobs that are ours in Redis but unknown here, by id and token, since when: the reply may be on its way. */
+  let unknownSince = new Map<string, number>();
 
   const giveBackUnknown = async (held: string[]) => {
-    const before = unknown;
-    unknown = new Set();
+    const now = performance.now();
+    const before = unknownSince;
+    unknownSince = new Map();
     for (let index = 0; index < held.length; index += 2) {
       const [id = '', token = ''] = held.slice(index, index + 2);
       if (locks.holds.has(id)) continue;
-      unknown.add(`${id} ${token}`);
-      if (!before.has(`${id} ${token}`)) continue;
+      const since = before.get(`${id} ${token}`) ?? now;
+      unknownSince.set(`${id} ${token}`, since);
+      // Two looks may be answered in one go, after an outage.
+      if (now - since < replyLimitMs) continue;
       const jobKeys = [id, 'active', 'wait', 'prioritized', 'marker', 'events'].map(key);
       await runScript(client, putBack, jobKeys, [id, token, 0]);
     }

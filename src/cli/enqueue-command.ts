@@ -50,7 +50,8 @@ async function enqueue(task: string, json: string, flags: EnqueueFlags, path: st
   const options = Object.fromEntries(given.filter(([, value]) => value !== undefined));
   try {
     const handle = await producer.enqueue(manifest, payload, options);
-    process.stderr.write(`Enqueued job ${handle.id} of task ${handle.task} in queue ${handle.queue}\n`);
+    const what = handle.accepted ? 'Enqueued job' : 'Not enqueued again: its id stands for job';
+    process.stderr.write(`${what} ${handle.id} of task ${handle.task} in queue ${handle.queue}\n`);
     if (flags.wait) await waitFor(producer, handle as ResultHandle<unknown>, flags.timeout);
   } finally {
     await producer.close();

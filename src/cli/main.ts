@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { enqueueCommand } from './enqueue-command.ts';
+import { jobsCommand } from './jobs-command.ts';
 import { reportError, UsageError } from './report-error.ts';
 import { workerCommand } from './worker-command.ts';
 
@@ -15,8 +16,9 @@ function createProgram(surroundings: Surroundings): Command {
     .option('--verbose', 'show stack traces')
     .exitOverride()
     .configureOutput({ writeErr: () => {} });
-  for (const command of [workerCommand(surroundings), enqueueCommand(surroundings)]) {
-    program.addCommand(command.exitOverride().configureOutput({ writeErr: () => {} }));
+  for (const command of [workerCommand(surroundings), enqueueCommand(surroundings), jobsCommand(surroundings)]) {
+    program.addCommand(command);
+    for (const each of [command, ...command.commands]) each.exitOverride().configureOutput({ writeErr: () => {} });
   }
   return program;
 }
@@ -26,7 +28,9 @@ export async function main(argv: string[], surroundings: Surroundings): Promise<
   const verbose = argv.includes('--verbose');
   const args = argv.filter((argument) => argument !== '--verbose');
   try {
-    if (args.length === 0) throw new UsageError('Name a command: worker or enqueue. "islet --help" explains them.');
+    if (args.length === 0) {
+      throw new UsageError('Name a command: worker, enqueue or jobs. "islet --help" explains them.');
+    }
     await createProgram(surroundings).parseAsync(args, { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return;

@@ -1,16 +1,22 @@
-import type { NewJob } from '../broker/broker.ts';
+import type { Cancellation, CancelOptions } from '../broker/cancel.ts';
 import { explainRedisError } from '../broker/connection.ts';
 import { defaultPrefix } from '../broker/keys.ts';
 import { openProducerConnection, type ProducerConnection } from '../broker/producer-connection.ts';
-import { EnqueueError, type EnqueueProgress, IsletError } from '../errors.ts';
+import type { JobToAdd } from '../broker/send.ts';
+import { IsletError } from '../errors.ts';
 import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-task.ts';
-import { type EnqueueOptions, prepareJob } from './prepare-job.ts';
+import { type EnqueueOptions, isJobId } from './enqueue-options.ts';
+import { prepareJob } from './prepare-job.ts';
 import { readResult } from './result.ts';
+import { type Confirmed, chunkSize, sendChunks } from './send-chunks.ts';
 
 export interface JobHandle {
+  /** The job's id; when it was not accepted, that of the job which stands for it. */
   readonly id: string;
   readonly task: string;
   readonly queue: string;
+  /** Whether this call made the job. False when its `id` or `dedupe` key stood for another one already. */
+  readonly accepted: boolean;
 }
 
 export interface ResultHandle<Result> extends JobHandle {
@@ -54,18 +60,24 @@ export interface Producer {
     options?: O,
   ): Promise<HandleFor<M, O>>;
   /**
-   * Enqueues many jobs in chunks of 500, after all were checked. A failure half-way throws an `EnqueueError` whose
-   * `jobs` says which ids are in, which may be, and which were not sent.
+   * Enqueues many jobs in chunks of 500, after all were checked. When Redis did not confirm them all, throws an
+   * `EnqueueError` whose `jobs` says which ids are in, which may be, and which were not sent.
    */
   enqueueMany<M extends AnyTask, const O extends OptionsFor<M> = OptionsFor<M>>(
     manifest: M,
     items: readonly ({ payload: PayloadInput<M> } & O)[],
   ): Promise<HandleFor<M, O>[]>;
+  /**
+   * Cancels a job by its id, from any process. A job that waits ends at once; the signal of a running one is aborted,
+   * and it ends as cancelled, with no further attempt. May be repeated. Throws `E_JOB_AMBIGUOUS` when several queues
+   * have a job of that id and none is named.
+   */
+  cancel(id: string, options?: CancelOptions): Promise<Cancellation>;
   /** How many jobs of a queue are in each state. */
   counts(queue: string): Promise<QueueCounts>;
   /** How many workers of a queue are connected. */
   workers(queue: string): Promise<number>;
-  /** Closes the connections. May be called twice. */
+  /** Closes the connections; waits for results end with `E_PRODUCER_CLOSED`, as does any later use. May be called twice. */
   close(): Promise<void>;
 }
 
@@ -78,54 +90,10 @@ export interface QueueCounts {
   completed: number;
 }
 
-const chunkSize = 500;
 const defaultTimeoutMs = 900;
 
-function uncertain(url: string, error: unknown, progress: EnqueueProgress): IsletError {
-  const known = error instanceof IsletError ? error : explainRedisError(url, error);
-  const { accepted, uncertain: maybe, notSent } = progress;
-  if (known.code !== 'E_REDIS_UNREACHABLE') {
-    if (accepted.length === 0) return known;
-    const jobs = { accepted, uncertain: [], notSent: [...maybe, ...notSent] };
-    return new EnqueueError(known.code, `${known.message} ${accepted.length} jobs are in; send the rest again.`, jobs);
-  }
-  const shown =
-    maybe.length === 1 ? `Job "${maybe[0]}"` : `Of the jobs, ${accepted.length} are in, and ${maybe.length}`;
-  const message =
-    `${shown} may be in queue: Redis did not answer (${known.message}) ` +
-    `Enqueue ${maybe.length === 1 ? 'it' : 'these'} again with the same id: it is not made twice.` +
-    (notSent.length > 0 ? ` ${notSent.length} were not sent.` : '');
-  return new EnqueueError('E_ENQUEUE_UNCERTAIN', message, progress, { cause: error });
-}
-
-async function sendChunks(
-  jobs: NewJob[],
-  url: string,
-  send: (chunk: NewJob[]) => Promise<void>,
-  prepare: () => Promise<void>,
-) {
-  for (let start = 0; start < jobs.length; start += chunkSize) {
-    const ids = (from: number, to?: number) => jobs.slice(from, to).map((job) => job.id);
-    const chunk = jobs.slice(start, start + chunkSize);
-    try {
-      await prepare();
-    } catch (error) {
-      if (start === 0) throw error;
-      const jobsNow = { accepted: ids(0, start), uncertain: [], notSent: ids(start) };
-      const message = `${(error as Error).message} ${start} jobs are in, ${jobs.length - start} were not sent.`;
-      throw new EnqueueError('E_REDIS_UNREACHABLE', message, jobsNow, { cause: error });
-    }
-    try {
-      await send(chunk);
-    } catch (error) {
-      const end = start + chunk.length;
-      throw uncertain(url, error, { accepted: ids(0, start), uncertain: ids(start, end), notSent: ids(end) });
-    }
-  }
-}
-
-function toHandle(job: NewJob, manifest: AnyTask, connection: ProducerConnection): JobHandle {
-  const handle = { id: job.id, task: job.task, queue: job.queue };
+function toHandle(job: JobToAdd, sent: Confirmed, manifest: AnyTask, connection: ProducerConnection): JobHandle {
+  const handle = { id: sent.id, task: job.task, queue: job.queue, accepted: sent.accepted };
   if (!job.keepResultMs) return handle;
   const result = (options: { timeoutMs?: number } = {}) =>
     readResult(connection, handle, manifest, options.timeoutMs ?? 30_000);
@@ -136,17 +104,21 @@ function toHandle(job: NewJob, manifest: AnyTask, connection: ProducerConnection
 export function createProducer(options: ProducerOptions): Producer {
   const { redis: url, prefix = defaultPrefix, timeoutMs = defaultTimeoutMs } = options;
   const connection = openProducerConnection({ url, prefix, timeoutMs });
-  const connected = () => connection.sender();
-  const sendAll = async (jobs: NewJob[]) => {
+  const ready = () => connection.sender();
+  const sendAll = (jobs: JobToAdd[]) => {
     const deadline = Date.now() + timeoutMs;
-    const perChunk = () => (jobs.length <= chunkSize ? Math.max(1, deadline - Date.now()) : 5 * timeoutMs);
-    const send = async (chunk: NewJob[]) => connection.within((await connected()).send(chunk), perChunk());
-    await sendChunks(jobs, url, send, async () => void (await connected()));
+    const limitMs = () => (jobs.length <= chunkSize ? Math.max(1, deadline - Date.now()) : 5 * timeoutMs);
+    const add = async (chunk: readonly JobToAdd[]) => connection.within((await ready()).add(chunk), limitMs());
+    return sendChunks(jobs, { url, ready, add });
   };
+  const prepare = async (manifest: AnyTask, payload: unknown, rest: EnqueueOptions): Promise<JobToAdd> => ({
+    ...(await prepareJob(manifest, payload, rest)),
+    ownId: rest.id !== undefined,
+  });
   const many = async (manifest: AnyTask, items: readonly ({ payload: unknown } & EnqueueOptions)[]) => {
-    const jobs = await Promise.all(items.map(({ payload, ...rest }) => prepareJob(manifest, payload, rest)));
-    await sendAll(jobs);
-    return jobs.map((job) => toHandle(job, manifest, connection));
+    const jobs = await Promise.all(items.map(({ payload, ...rest }) => prepare(manifest, payload, rest)));
+    const sent = await sendAll(jobs);
+    return jobs.map((job, index) => toHandle(job, sent[index] as Confirmed, manifest, connection));
   };
   return {
     enqueue: async (manifest, payload, enqueueOptions) => {
@@ -154,12 +126,20 @@ export function createProducer(options: ProducerOptions): Producer {
       return handle as never;
     },
     enqueueMany: (manifest, items) => many(manifest, items) as never,
+    async cancel(id, cancelOptions) {
+      if (!isJobId(id)) return { found: 'nowhere' };
+      try {
+        return await connection.cancel(id, cancelOptions);
+      } catch (error) {
+        throw error instanceof IsletError ? error : explainRedisError(url, error);
+      }
+    },
     async counts(queue) {
-      const counts = await (await connected()).counts(queue);
+      const counts = await (await ready()).counts(queue);
       const { wait = 0, waiting = wait, active = 0, delayed = 0, prioritized = 0, failed = 0, completed = 0 } = counts;
       return { waiting, active, delayed, prioritized, failed, completed };
     },
-    workers: async (queue) => (await connected()).workers(queue),
+    workers: async (queue) => (await ready()).workers(queue),
     close: () => connection.close(),
   };
 }

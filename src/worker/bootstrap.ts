@@ -43,6 +43,8 @@ export interface WorkerProcess {
 
 type Loaded = { name: string; code: LoadedQueue };
 
+/** What aborted code has to stop; a job that timed out shortly before may ignore its signal for longer. */
+const stopLimitMs = 1_100;
 /** How long dependencies have to close when jobs wait to be given back, in milliseconds. */
 const disposeLimitMs = 400;
 /** After the grace: a second for code to stop, then the rest to give the jobs back. */
@@ -74,7 +76,7 @@ async function stopWorkers(workers: Worker[], closeCode: () => Promise<unknown>,
   await Promise.race([idle(), graceOver]);
   const late = workers.some((worker) => worker.running > 0);
   for (const worker of workers) worker.abort();
-  await idle();
+  await Promise.race([idle(), sleep(stopLimitMs)]);
   await Promise.race(late ? [closeCode(), sleep(disposeLimitMs)] : [closeCode()]);
   await Promise.all(workers.map((worker) => worker.close()));
 }

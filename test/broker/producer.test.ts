@@ -1,9 +1,13 @@
-import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import * as v from 'valibot';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { queuesKey } from '../../src/broker/keys.ts';
+import { createSender } from '../../src/broker/send.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
-import { createProducer, type Producer } from '../../src/producer.ts';
+import { bullmqQueue, createProducer, type Producer } from '../../src/producer.ts';
 
 const url = process.env.TEST_REDIS_URL ?? '';
 const sendEmail = defineTask({
@@ -49,6 +53,56 @@ afterEach(async () => {
 });
 
 const jobKey = (queue: string, id: string) => `${prefix}:{${queue}}:${id}`;
+
+/** Completes the jobs of a queue, which are then gone, as a worker does. */
+async function completeNext(queue: string): Promise<void> {
+  const connection = new Redis(url, { maxRetriesPerRequest: null });
+  const options = { prefix, connection, removeOnComplete: { count: 0 } };
+  const worker = new Worker(bullmqQueue(queue).name, async () => {}, options);
+  await once(worker, 'completed');
+  await worker.close();
+  connection.disconnect();
+}
+
+/** A way to Redis that can be cut and mended. */
+async function openProxy() {
+  const target = new URL(url);
+  const sockets = new Set<Socket>();
+  let cut = false;
+  const server = createServer((near) => {
+    if (cut) return near.destroy();
+    const far = connect(Number(target.port), target.hostname);
+    const end = () => void [near.destroy(), far.destroy()];
+    for (const socket of [near, far]) {
+      sockets.add(socket);
+      socket.on('error', () => {}).on('close', end);
+    }
+    near.pipe(far).pipe(near);
+    return near;
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const proxied = new URL(url);
+  proxied.hostname = '127.0.0.1';
+  proxied.port = String((server.address() as AddressInfo).port);
+  const drop = () => {
+    for (const socket of sockets) socket.destroy();
+    sockets.clear();
+  };
+  return {
+    url: proxied.href,
+    cut() {
+      cut = true;
+      drop();
+    },
+    mend() {
+      cut = false;
+    },
+    close() {
+      drop();
+      server.close();
+    },
+  };
+}
 
 describe('enqueue', () => {
   test('sends the input of the schema, not its output', async () => {
@@ -118,9 +172,294 @@ describe('enqueue', () => {
     expect(await producer.counts('mail')).toMatchObject({ waiting: 1 });
   });
 
+  test.each(['wait', 'meta', 'stalled-check', 'waiting-children', 'de'])(
+    'refuses the id "%s", which is a key of BullMQ',
+    async (id) => {
+      await expect(producer.enqueue(sendEmail, { to: 'a' }, { id })).rejects.toThrow(
+        `An option of enqueue does not parse: \`id\`: expected a text of 1 to 200 characters without ':' and white ` +
+          `space that is neither an integer nor a key of BullMQ's own, got "${id}". ` +
+          'Nothing was enqueued for task "send-email".',
+      );
+    },
+  );
+
+  test('enters each queue where a job is looked for, once', async () => {
+    await producer.enqueue(sendEmail, { to: 'a' });
+    await producer.enqueue(charge, { cents: 1 });
+    expect((await redis.smembers(queuesKey(prefix))).sort()).toEqual(['mail', 'money']);
+    await redis.del(queuesKey(prefix));
+    await producer.enqueue(sendEmail, { to: 'b' });
+    expect(await redis.exists(queuesKey(prefix))).toBe(0);
+  });
+
   test('delays a job', async () => {
     await producer.enqueue(sendEmail, { to: 'a' }, { delayMs: 60_000 });
     expect(await producer.counts('mail')).toMatchObject({ delayed: 1, waiting: 0 });
+  });
+});
+
+describe('an id of its own', () => {
+  const enqueue = (id: string, idempotencyMs?: number) =>
+    producer.enqueue(sendEmail, { to: 'a' }, { id, idempotencyMs });
+
+  test('is accepted once, also after the job is done and removed', async () => {
+    expect(await enqueue('welcome')).toMatchObject({ id: 'welcome', accepted: true });
+    expect(await enqueue('welcome')).toMatchObject({ id: 'welcome', accepted: false });
+    await completeNext('mail');
+    expect(await redis.exists(jobKey('mail', 'welcome'))).toBe(0);
+    expect(await enqueue('welcome')).toMatchObject({ id: 'welcome', accepted: false });
+    expect(await producer.counts('mail')).toMatchObject({ waiting: 0 });
+  });
+
+  test('stands for its job for a day', async () => {
+    await enqueue('welcome');
+    const left = await redis.pttl(jobKey('mail', 'de:welcome'));
+    expect(left).toBeGreaterThan(86_390_000);
+    expect(left).toBeLessThanOrEqual(86_400_000);
+  });
+
+  test('is accepted again after the window, when the job is gone', async () => {
+    await enqueue('welcome', 1_000);
+    await completeNext('mail');
+    expect(await enqueue('welcome', 1_000)).toMatchObject({ accepted: false });
+    await vi.waitFor(async () => expect(await redis.exists(jobKey('mail', 'de:welcome'))).toBe(0), 5_000);
+    expect(await enqueue('welcome')).toMatchObject({ accepted: true });
+    expect(await producer.counts('mail')).toMatchObject({ waiting: 1 });
+  });
+
+  test('is not accepted after the window, while the job still waits', async () => {
+    await enqueue('welcome', 1);
+    await vi.waitFor(async () => expect(await redis.exists(jobKey('mail', 'de:welcome'))).toBe(0), 5_000);
+    expect(await enqueue('welcome')).toMatchObject({ accepted: false });
+  });
+
+  test('is accepted from exactly one of two producers that send it at once', async () => {
+    const other = createProducer({ redis: url, prefix });
+    await Promise.all([producer, other].map((one) => one.enqueue(sendEmail, { to: 'warm' })));
+    const ids = Array.from({ length: 200 }, (_, index) => `race-${index}`);
+    const answers = await Promise.all(
+      ids.map((id) => Promise.all([producer, other].map((one) => one.enqueue(sendEmail, { to: 'a' }, { id })))),
+    );
+    await other.close();
+    expect(answers.map((pair) => pair.filter(({ accepted }) => accepted).length)).toEqual(ids.map(() => 1));
+    expect(await producer.counts('mail')).toMatchObject({ waiting: 202 });
+  });
+
+  test('is told apart in a bulk from those that are generated', async () => {
+    await enqueue('old');
+    const handles = await producer.enqueueMany(sendEmail, [
+      { payload: { to: 'a' } },
+      { payload: { to: 'b' }, id: 'old' },
+      { payload: { to: 'c' }, id: 'new' },
+      { payload: { to: 'd' }, id: 'new' },
+    ]);
+    expect(handles.map(({ accepted }) => accepted)).toEqual([true, false, true, false]);
+    expect(handles.slice(1).map(({ id }) => id)).toEqual(['old', 'new', 'new']);
+  });
+
+  test('costs a generated id no question', async () => {
+    await producer.enqueue(sendEmail, { to: 'a' });
+    const monitor = await redis.duplicate().monitor();
+    const seen: string[] = [];
+    monitor.on('monitor', (_, [command = '', ...args], source) => {
+      if (source !== 'lua' && args.some((arg: string) => arg.includes(prefix))) seen.push(command.toLowerCase());
+    });
+    await producer.enqueue(sendEmail, { to: 'b' });
+    await enqueue('mine');
+    await vi.waitFor(() => expect(seen).toEqual(['evalsha', 'exists', 'evalsha']));
+    monitor.disconnect();
+  });
+});
+
+describe('a dedupe key', () => {
+  type Mode = { mode: 'simple' } | { mode: 'throttle' | 'debounce'; ttlMs: number };
+  const enqueue = (mode: Mode, to = 'a', delayMs?: number) =>
+    producer.enqueue(sendEmail, { to }, { dedupe: { key: 'user:1', ...mode } as never, delayMs });
+
+  test('of mode "simple" lasts until the job has ended', async () => {
+    const first = await enqueue({ mode: 'simple' });
+    expect(first.accepted).toBe(true);
+    expect(await enqueue({ mode: 'simple' })).toMatchObject({ id: first.id, accepted: false });
+    await completeNext('mail');
+    expect(await enqueue({ mode: 'simple' })).toMatchObject({ accepted: true });
+  });
+
+  test('of mode "throttle" lasts for ttlMs from the first job', async () => {
+    const mode = { mode: 'throttle', ttlMs: 1_000 } as const;
+    const first = await enqueue(mode);
+    await completeNext('mail');
+    expect(await enqueue(mode)).toMatchObject({ id: first.id, accepted: false });
+    await vi.waitFor(async () => expect(await enqueue(mode)).toMatchObject({ accepted: true }), 5_000);
+    expect(await producer.counts('mail')).toMatchObject({ waiting: 1 });
+  });
+
+  test('of mode "debounce" replaces the job that is still delayed, and starts anew', async () => {
+    const mode = { mode: 'debounce', ttlMs: 60_000 } as const;
+    const first = await enqueue(mode, 'old', 60_000);
+    await redis.pexpire(jobKey('mail', 'de:send-email:user:1'), 30_000);
+    const second = await enqueue(mode, 'new', 60_000);
+    expect(second).toMatchObject({ accepted: true });
+    expect(second.id).not.toBe(first.id);
+    expect(await redis.zrange(jobKey('mail', 'delayed'), '0', '-1')).toEqual([second.id]);
+    expect(await redis.hget(jobKey('mail', second.id), 'data')).toBe('{"to":"new"}');
+    expect(await redis.pttl(jobKey('mail', 'de:send-email:user:1'))).toBeGreaterThan(50_000);
+  });
+
+  test('of mode "debounce" names the job that is not delayed any more', async () => {
+    const mode = { mode: 'debounce', ttlMs: 60_000 } as const;
+    const { id } = await enqueue(mode, 'old', 1);
+    const connection = redis.duplicate({ maxRetriesPerRequest: null });
+    const worker = new Worker(bullmqQueue('mail').name, () => new Promise(() => {}), { prefix, connection });
+    await once(worker, 'active');
+    expect(await enqueue(mode, 'new', 1)).toMatchObject({ id, accepted: false });
+    await worker.close(true);
+    connection.disconnect();
+  });
+
+  test('is one of its task: neither another task nor an id clashes with it', async () => {
+    const remind = defineTask({ name: 'remind', queue: 'mail', payload: v.object({}) });
+    await enqueue({ mode: 'simple' });
+    const other = await producer.enqueue(remind, {}, { dedupe: { key: 'user:1', mode: 'simple' } });
+    const id = await producer.enqueue(remind, {}, { id: 'user-1' });
+    const key = await producer.enqueue(remind, {}, { dedupe: { key: 'user-1', mode: 'simple' } });
+    expect([other, id, key].map(({ accepted }) => accepted)).toEqual([true, true, true]);
+  });
+
+  test('gives the result of the job that stands for it', async () => {
+    const dedupe = { key: 'a', mode: 'simple' } as const;
+    const first = await producer.enqueue(charge, { cents: 1 }, { dedupe });
+    const second = await producer.enqueue(charge, { cents: 1 }, { dedupe });
+    await redis.set(jobKey('money', `result:${first.id}`), '{"ok":true,"result":7}');
+    expect(await second.result()).toBe(7);
+  });
+});
+
+describe('a chunk that Redis took in part', () => {
+  const items = ['first', 'bad', 'last'].map((id) => ({ id, payload: { to: 'a' } }));
+
+  beforeEach(async () => {
+    await redis.set(jobKey('mail', 'bad'), 'not a hash');
+  });
+
+  test('names what is in and what is not confirmed', async () => {
+    await expect(producer.enqueueMany(sendEmail, items)).rejects.toMatchObject({
+      name: 'EnqueueError',
+      jobs: { accepted: ['first', 'last'], uncertain: ['bad'], notSent: [] },
+      message: expect.stringMatching(/^Of 3 jobs, 2 are in, 1 may be, 0 were not sent: .*WRONGTYPE.* the same ids/),
+    });
+    expect(await producer.counts('mail')).toMatchObject({ waiting: 2 });
+  });
+
+  test('is the last that is sent', async () => {
+    const many = Array.from({ length: 1_000 }, (_, index) => ({ id: `n-${index}`, payload: { to: 'a' } }));
+    const failure = await producer.enqueueMany(sendEmail, [...items, ...many]).catch((error) => error);
+    expect(failure.jobs.accepted).toHaveLength(499);
+    expect(failure.jobs.uncertain).toEqual(['bad']);
+    expect(failure.jobs.notSent).toEqual(many.slice(497).map(({ id }) => id));
+  });
+
+  test('is told of one job by its own error', async () => {
+    await expect(producer.enqueue(sendEmail, { to: 'a' }, { id: 'bad' })).rejects.toMatchObject({
+      jobs: { accepted: [], uncertain: ['bad'], notSent: [] },
+    });
+  });
+
+  test('ends a send of a task with all ids that were not confirmed', async () => {
+    await redis.set(jobKey('mail', 'worse'), 'not a hash');
+    const sender = createSender(redis, prefix);
+    const job = { task: 'send-email', queue: 'mail', payload: {}, version: 1 };
+    const failure = sender.send(['bad', 'good', 'worse'].map((id) => ({ ...job, id })));
+    await expect(failure).rejects.toMatchObject({
+      code: 'E_ENQUEUE_REFUSED',
+      message: expect.stringMatching(/^Queue "mail" did not confirm "bad" \(.*WRONGTYPE.*\), "worse" \(/),
+    });
+    await sender.close();
+  });
+});
+
+describe('a wait for a result', () => {
+  const stored = '{"ok":true,"result":7}';
+
+  test('goes on after the connection was lost, with what was told meanwhile', async () => {
+    const proxy = await openProxy();
+    const cutOff = createProducer({ redis: proxy.url, prefix });
+    const { id, result } = await cutOff.enqueue(charge, { cents: 5 });
+    const waiting = result({ timeoutMs: 25_000 });
+    const channel = jobKey('money', `result:${id}`);
+    await vi.waitFor(async () => expect(await redis.pubsub('NUMSUB', channel)).toEqual([channel, 1]));
+    proxy.cut();
+    await redis.set(channel, stored);
+    await redis.publish(channel, stored);
+    const startedAt = performance.now();
+    proxy.mend();
+    expect(await waiting).toBe(7);
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
+    await cutOff.close();
+    proxy.close();
+  });
+
+  test('looks once more before it times out', async () => {
+    // Once connected, a wait looks once at its start.
+    const earlier = await producer.enqueue(charge, { cents: 4 });
+    await expect(earlier.result({ timeoutMs: 50 })).rejects.toMatchObject({ code: 'E_RESULT_TIMEOUT' });
+    const { id, result } = await producer.enqueue(charge, { cents: 5 });
+    const key = jobKey('money', `result:${id}`);
+    const monitor = await redis.duplicate().monitor();
+    const looked = new Promise<void>((resolve) => {
+      monitor.on('monitor', (_, [command, name]) => command.toLowerCase() === 'get' && name === key && resolve());
+    });
+    const waiting = result({ timeoutMs: 1_000 });
+    await looked;
+    monitor.disconnect();
+    await redis.set(key, stored);
+    expect(await waiting).toBe(7);
+  });
+
+  test('times out within a second of its limit while Redis is away', async () => {
+    const proxy = await openProxy();
+    const cutOff = createProducer({ redis: proxy.url, prefix });
+    const { result } = await cutOff.enqueue(charge, { cents: 5 });
+    proxy.cut();
+    const startedAt = performance.now();
+    await expect(result({ timeoutMs: 50 })).rejects.toMatchObject({ code: 'E_RESULT_TIMEOUT' });
+    expect(performance.now() - startedAt).toBeLessThan(1_050);
+    await cutOff.close();
+    proxy.close();
+  });
+});
+
+describe('after its close', () => {
+  test('a producer refuses every use', async () => {
+    const handle = await producer.enqueue(charge, { cents: 5 });
+    await producer.close();
+    const uses = [
+      producer.enqueue(sendEmail, { to: 'a' }),
+      producer.cancel('x'),
+      producer.counts('mail'),
+      producer.workers('mail'),
+      handle.result(),
+    ];
+    for (const use of uses) {
+      await expect(use).rejects.toMatchObject({
+        code: 'E_PRODUCER_CLOSED',
+        message: 'The producer was closed. Create another, or close it later.',
+      });
+    }
+  });
+
+  test('a producer that was never used connects no more', async () => {
+    const unused = createProducer({ redis: url, prefix });
+    await unused.close();
+    await expect(unused.enqueue(sendEmail, { to: 'a' })).rejects.toMatchObject({ code: 'E_PRODUCER_CLOSED' });
+    expect(await redis.keys(`${prefix}:*`)).toEqual([]);
+  });
+
+  test('a wait for a result ends', async () => {
+    const handle = await producer.enqueue(charge, { cents: 5 });
+    const waiting = handle.result();
+    const ended = expect(waiting).rejects.toMatchObject({ code: 'E_PRODUCER_CLOSED' });
+    await producer.close();
+    await ended;
   });
 });
 

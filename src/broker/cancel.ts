@@ -1,0 +1,108 @@
+import type { Redis } from 'ioredis';
+import { CancelledError, IsletError } from '../errors.ts';
+import { readStamp } from './job-options.ts';
+import { cancelChannel, maxEvents, queueKey, queuesKey, resultKey } from './keys.ts';
+import { defineScript, runScript } from './lua.ts';
+import { memoryFields } from './memory.ts';
+import type { StoredResult } from './settle.ts';
+
+export interface CancelOptions {
+  /** The job's queue; needed only when jobs of several queues have this id. Default: all queues are looked through. */
+  queue?: string;
+  /** Why; it stands in the job's failed reason and in the task's `signal.reason`. Default: "on request". */
+  reason?: string;
+}
+
+/** Where the job was found, and so what became of it. */
+export interface Cancellation {
+  /**
+   * `waiting`: it has ended as cancelled. `running`: its signal is being aborted. `finished`: it had ended before, and
+   * was left alone. `nowhere`: no queue has it; completed jobs are not kept.
+   */
+  found: 'waiting' | 'running' | 'finished' | 'nowhere';
+  queue?: string;
+}
+
+/**
+ * Notes that a job is cancelled. One that waits ends at once, as BullMQ ends a failed job; the workers are told of any
+ * other. KEYS: job, failed, completed, delayed, prioritized, wait, paused, events, result. ARGV: id, reason, failed
+ * reason, result as JSON, milliseconds to keep it, cancel channel, start of a dedupe key, most events.
+ */
+const cancelScript = defineScript(`
+local id, job = ARGV[1], KEYS[1]
+if redis.call('EXISTS', job) == 0 then return 'nowhere' end
+if redis.call('ZSCORE', KEYS[2], id) or redis.call('ZSCORE', KEYS[3], id) then return 'finished' end
+redis.call('HSET', job, '${memoryFields.cancel}', ARGV[2])
+local waited = redis.call('ZREM', KEYS[4], id) + redis.call('ZREM', KEYS[5], id)
+if waited == 0 then waited = redis.call('LREM', KEYS[6], 1, id) + redis.call('LREM', KEYS[7], 1, id) end
+if waited == 0 then
+  redis.call('PUBLISH', ARGV[6], id)
+  return 'running'
+end
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+redis.call('ZADD', KEYS[2], now, id)
+redis.call('HSET', job, 'failedReason', ARGV[3], 'finishedOn', now)
+local dedupe = redis.call('HGET', job, 'deid')
+if dedupe then
+  local key = ARGV[7] .. dedupe
+  if redis.call('PTTL', key) == -1 and redis.call('GET', key) == id then redis.call('DEL', key) end
+end
+redis.call('XADD', KEYS[8], 'MAXLEN', '~', ARGV[8], '*', 'event', 'failed', 'jobId', id, 'failedReason', ARGV[3])
+if tonumber(ARGV[5]) > 0 then
+  redis.call('SET', KEYS[9], ARGV[4], 'PX', ARGV[5])
+  redis.call('PUBLISH', KEYS[9], ARGV[4])
+end
+return 'waiting'
+`);
+
+interface Place {
+  client: Redis;
+  prefix: string;
+}
+
+interface FoundJob {
+  queue: string;
+  opts: string;
+}
+
+/** Looks for a job's hash in all queues that were ever used, in one round trip. */
+async function findJobs({ client, prefix }: Place, id: string, queue?: string): Promise<FoundJob[]> {
+  const queues = queue === undefined ? await client.smembers(queuesKey(prefix)) : [queue];
+  const pipeline = client.pipeline();
+  for (const name of queues) pipeline.hget(queueKey(prefix, name, id), 'opts');
+  const replies = (await pipeline.exec()) ?? [];
+  return replies.flatMap(([error, opts], index) => {
+    if (error) throw error;
+    return typeof opts === 'string' ? [{ queue: queues[index] ?? '', opts }] : [];
+  });
+}
+
+async function cancelIn({ client, prefix }: Place, id: string, job: FoundJob, reason: string): Promise<Cancellation> {
+  const { queue } = job;
+  const { code, name, message } = new CancelledError(id, reason);
+  const stored: StoredResult = { ok: false, code, causeName: name, causeMessage: message };
+  const { keepResultMs = 0 } = readStamp(JSON.parse(job.opts));
+  const sets = ['failed', 'completed', 'delayed', 'prioritized', 'wait', 'paused', 'events'];
+  const keys = [...[id, ...sets].map((key) => queueKey(prefix, queue, key)), resultKey(prefix, queue, id)];
+  const failedReason = `${code}: ${name}: ${message}`;
+  const places = [cancelChannel(prefix, queue), queueKey(prefix, queue, 'de:')];
+  const args = [id, reason, failedReason, JSON.stringify(stored), keepResultMs, ...places, maxEvents];
+  const found = (await runScript(client, cancelScript, keys, args)) as Cancellation['found'];
+  return found === 'nowhere' ? { found } : { found, queue };
+}
+
+/** Cancels a job by its id, wherever it is. Throws `E_JOB_AMBIGUOUS` when several queues have one of that id. */
+export async function cancelJob(place: Place, id: string, options: CancelOptions = {}): Promise<Cancellation> {
+  const jobs = await findJobs(place, id, options.queue);
+  const [job] = jobs;
+  if (!job) return { found: 'nowhere' };
+  if (jobs.length > 1) {
+    const names = jobs.map(({ queue }) => `"${queue}"`).sort();
+    throw new IsletError(
+      'E_JOB_AMBIGUOUS',
+      `Queues ${names.join(' and ')} each have a job "${id}". Nothing was cancelled. Name one as \`queue\`.`,
+    );
+  }
+  return cancelIn(place, id, job, options.reason || 'on request');
+}

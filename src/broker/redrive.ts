@@ -1,0 +1,95 @@
+import type { Redis } from 'ioredis';
+import { maxEvents, queueKey } from './keys.ts';
+import { defineScript, runScript } from './lua.ts';
+import { memoryFields } from './memory.ts';
+
+/** A job that failed for good. */
+export interface FailedJob {
+  readonly id: string;
+  readonly task: string;
+  readonly failedReason: string;
+  /** In milliseconds since 1970, as Redis writes it. */
+  readonly failedAt: string;
+}
+
+const pageSize = 500;
+
+/** What a job loses with its failure: BullMQ's counts of its attempts and stalls, and what Islet remembers. */
+const forgotten = [
+  ...['failedReason', 'finishedOn', 'processedOn', 'stacktrace', 'atm', 'stc', 'defa'],
+  ...Object.values(memoryFields),
+];
+
+/**
+ * Puts failed jobs back at the tail of the queue. A job that did not fail at the given time is another's by now.
+ * KEYS: failed, wait, prioritized, priority counter, marker, events. ARGV: key prefix, most events, then id and time
+ * of each. Returns the ids that were put back.
+ */
+const putBackFailed = defineScript(`
+local given = {}
+for i = 3, #ARGV, 2 do
+  local id, job = ARGV[i], ARGV[1] .. ARGV[i]
+  if redis.call('ZSCORE', KEYS[1], id) == ARGV[i + 1] and redis.call('EXISTS', job) == 1 then
+    redis.call('ZREM', KEYS[1], id)
+    redis.call('HDEL', job, ${forgotten.map((field) => `'${field}'`).join(', ')})
+    redis.call('DEL', ARGV[1] .. 'result:' .. id)
+    local priority = tonumber(redis.call('HGET', job, 'priority') or '0')
+    if priority > 0 then
+      local turn = redis.call('INCR', KEYS[4]) % 0x100000000
+      redis.call('ZADD', KEYS[3], priority * 0x100000000 + turn, id)
+    else
+      redis.call('LPUSH', KEYS[2], id)
+    end
+    redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[2], '*', 'event', 'waiting', 'jobId', id, 'prev', 'failed')
+    given[#given + 1] = id
+  end
+end
+if #given > 0 then redis.call('ZADD', KEYS[5], 0, '0') end
+return given
+`);
+
+interface QueuePlace {
+  client: Redis;
+  prefix: string;
+  queue: string;
+}
+
+async function readPage({ client, prefix, queue }: QueuePlace, page: string[]): Promise<FailedJob[]> {
+  const entries = page.flatMap((id, index) => (index % 2 === 0 ? [{ id, failedAt: page[index + 1] ?? '' }] : []));
+  const pipeline = client.pipeline();
+  for (const { id } of entries) pipeline.hmget(queueKey(prefix, queue, id), 'name', 'failedReason');
+  const replies = (await pipeline.exec()) ?? [];
+  return entries.flatMap((entry, index) => {
+    const [error, fields] = replies[index] ?? [];
+    if (error) throw error;
+    const [task, failedReason] = fields as [string | null, string | null];
+    // Removed meanwhile.
+    return task === null ? [] : [{ ...entry, task, failedReason: failedReason ?? '' }];
+  });
+}
+
+/** Reads all failed jobs of a queue that `wanted` accepts, in pages of about 500, the oldest failure first. */
+export async function findFailed(place: QueuePlace, wanted: (job: FailedJob) => boolean): Promise<FailedJob[]> {
+  const { client, prefix, queue } = place;
+  const found = new Map<string, FailedJob>();
+  for await (const page of client.zscanStream(queueKey(prefix, queue, 'failed'), { count: pageSize })) {
+    for (const job of await readPage(place, page as string[])) if (wanted(job)) found.set(job.id, job);
+  }
+  return [...found.values()].sort((a, b) => Number(a.failedAt) - Number(b.failedAt));
+}
+
+/**
+ * Puts failed jobs back into their queue with fresh budgets, in pages of 500; each job as a whole or not at all.
+ * Returns the ids that were put back: the others were taken by somebody else meanwhile.
+ */
+export async function redrive({ client, prefix, queue }: QueuePlace, jobs: readonly FailedJob[]): Promise<Set<string>> {
+  const names = ['failed', 'wait', 'prioritized', 'pc', 'marker', 'events'];
+  const keys = names.map((name) => queueKey(prefix, queue, name));
+  const given = new Set<string>();
+  for (let start = 0; start < jobs.length; start += pageSize) {
+    const page = jobs.slice(start, start + pageSize).flatMap(({ id, failedAt }) => [id, failedAt]);
+    const args = [queueKey(prefix, queue, ''), maxEvents, ...page];
+    for (const id of (await runScript(client, putBackFailed, keys, args)) as string[]) given.add(id);
+  }
+  return given;
+}

@@ -1,0 +1,174 @@
+import { Command } from 'commander';
+import { openAppFolder } from '../app/folder-app.ts';
+import { connectOnce, createClient, explainRedisError } from '../broker/connection.ts';
+import { type FailedJob, findFailed, redrive } from '../broker/redrive.ts';
+import type { IsletConfig } from '../config.ts';
+import { IsletError } from '../errors.ts';
+import type { Catalog } from '../manifest/catalog.ts';
+import { didYouMean } from '../manifest/did-you-mean.ts';
+import { createProducer } from '../producer/producer.ts';
+import { openRedis } from './open-redis.ts';
+import { UsageError } from './report-error.ts';
+
+interface RetryFlags {
+  queue?: string;
+  failed?: boolean;
+  task?: string;
+  error?: string;
+  dryRun?: boolean;
+  yes?: boolean;
+  devRedis?: boolean;
+}
+
+interface CancelFlags {
+  queue?: string;
+  reason?: string;
+  devRedis?: boolean;
+}
+
+/** How long, in milliseconds, the start waits for Redis. */
+const connectLimitMs = 5_000;
+
+const say = (line: string) => process.stdout.write(`${line}\n`);
+const countJobs = (count: number) => `${count} ${count === 1 ? 'job' : 'jobs'}`;
+
+/** The task by this name, or by a name it once had: jobs in Redis keep theirs. */
+function findTask(catalog: Catalog, name: string) {
+  return [...catalog.tasks.values()].find((task) => task.name === name || task.formerNames.includes(name));
+}
+
+function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item]);
+  return groups;
+}
+
+const codeOf = ({ failedReason }: FailedJob) => /^(E_[A-Z_]+)\b/.exec(failedReason)?.[1] ?? 'other errors';
+
+/** The command line's view of one selection of failed jobs. */
+function createSelection(catalog: Catalog, flags: RetryFlags) {
+  const wantedTask = flags.task === undefined ? undefined : catalog.task(flags.task).name;
+  const nameOf = (job: FailedJob) => findTask(catalog, job.task)?.name ?? job.task;
+  const isAtMostOnce = (job: FailedJob) => findTask(catalog, job.task)?.delivery === 'at-most-once';
+  return {
+    has: (job: FailedJob) =>
+      (wantedTask === undefined || nameOf(job) === wantedTask) && job.failedReason.includes(flags.error ?? ''),
+    byTask: (jobs: readonly FailedJob[]) => groupBy(jobs, nameOf),
+    isAtMostOnce,
+  };
+}
+
+type Selection = ReturnType<typeof createSelection>;
+
+function listJobs(selection: Selection, jobs: FailedJob[]): void {
+  for (const [task, group] of selection.byTask(jobs)) {
+    const codes = [...groupBy(group, codeOf)].map(([code, { length }]) => `${code} ${length}`);
+    const guard = group.some(selection.isAtMostOnce) ? '; at most once: needs --yes' : '';
+    say(`${task}: ${countJobs(group.length)} would be put back (${codes.join(', ')})${guard}`);
+  }
+}
+
+/** A second start is what such a task was promised not to get, and its first may have done its work. */
+function refuseAtMostOnce(selection: Selection, jobs: FailedJob[]): void {
+  const risky = jobs.filter(selection.isAtMostOnce);
+  if (risky.length === 0) return;
+  const tasks = [...selection.byTask(risky)].map(([task, { length }]) => `"${task}" (${length})`);
+  throw new UsageError(
+    `${countJobs(risky.length)} of the ${jobs.length} selected must run at most once: ${tasks.join(', ')}. ` +
+      'They may have done their work before they failed, and would do it again. No job was put back. ' +
+      'Give --yes to run them once more, or leave them out with --task.',
+  );
+}
+
+async function retry(flags: RetryFlags, path: string | undefined): Promise<void> {
+  if (flags.queue === undefined) throw new UsageError('Name a queue: islet jobs retry --queue <name> --failed.');
+  if (!flags.failed) throw new UsageError('Say which jobs: islet jobs retry --queue <name> --failed.');
+  const app = openAppFolder(process.cwd());
+  const config = (await app.config()) as IsletConfig;
+  const catalog = await app.manifests();
+  const queue = catalog.queue(flags.queue).name;
+  const selection = createSelection(catalog, flags);
+  const redis = await openRedis(config, flags.devRedis === true, path);
+  if (redis.notice) process.stderr.write(`${redis.notice}\n`);
+  const client = createClient(redis.url, { retryStrategy: () => null });
+  try {
+    await connectOnce(client, redis.url, connectLimitMs);
+    client.on('error', () => {});
+    await retryIn({ client, prefix: config.redis.prefix, queue }, selection, flags);
+  } catch (error) {
+    throw error instanceof IsletError ? error : explainRedisError(redis.url, error);
+  } finally {
+    client.disconnect();
+    await redis.close();
+  }
+}
+
+async function retryIn(place: Parameters<typeof findFailed>[0], selection: Selection, flags: RetryFlags) {
+  const jobs = await findFailed(place, selection.has);
+  if (jobs.length === 0) return void say(`No failed job of queue "${place.queue}" was selected.`);
+  if (flags.dryRun) return listJobs(selection, jobs);
+  if (!flags.yes) refuseAtMostOnce(selection, jobs);
+  const given = await redrive(place, jobs);
+  for (const [task, group] of selection.byTask(jobs)) {
+    const back = group.filter(({ id }) => given.has(id)).length;
+    const skipped = group.length - back;
+    say(`${task}: ${countJobs(back)} put back${skipped > 0 ? `, ${skipped} skipped: taken by somebody else` : ''}`);
+  }
+}
+
+async function cancel(id: string, flags: CancelFlags, path: string | undefined): Promise<void> {
+  const app = openAppFolder(process.cwd());
+  const config = (await app.config()) as IsletConfig;
+  if (flags.queue !== undefined) (await app.manifests()).queue(flags.queue);
+  const redis = await openRedis(config, flags.devRedis === true, path);
+  if (redis.notice) process.stderr.write(`${redis.notice}\n`);
+  const producer = createProducer({ redis: redis.url, prefix: config.redis.prefix });
+  try {
+    const { found, queue } = await producer.cancel(id, { queue: flags.queue, reason: flags.reason });
+    if (found === 'nowhere') {
+      const where = flags.queue === undefined ? 'in any queue' : `in queue "${flags.queue}"`;
+      throw new IsletError('E_JOB_UNKNOWN', `There is no job "${id}" ${where}. Completed jobs are not kept.`);
+    }
+    const fates = {
+      waiting: 'was cancelled before it ran',
+      running: 'is running: its signal is being aborted',
+      finished: 'had ended before; nothing was changed',
+    };
+    say(`Job ${id} of queue ${queue} ${fates[found]}`);
+  } finally {
+    await producer.close();
+    await redis.close();
+  }
+}
+
+const devRedis = ['--dev-redis', 'without REDIS_URL, use a private Redis of this project (development only)'] as const;
+
+/** The command `islet jobs`. */
+export function jobsCommand({ path }: { path: string | undefined }): Command {
+  const jobs = new Command('jobs').description('retry or cancel jobs').argument('[command]');
+  jobs.action((name: string | undefined) => {
+    const known = ['retry', 'cancel'];
+    if (name === undefined) throw new UsageError(`Name what to do: islet jobs ${known.join(' or islet jobs ')}.`);
+    throw new UsageError(`There is no command "jobs ${name}".${didYouMean(name, known)}`);
+  });
+  jobs
+    .command('retry')
+    .description('put failed jobs back into their queue, with fresh attempts')
+    .option('--queue <name>', 'their queue')
+    .option('--failed', 'all jobs that failed for good')
+    .option('--task <name>', 'only those of this task')
+    .option('--error <text>', 'only those whose failed reason has this text')
+    .option('--dry-run', 'only say how many there are')
+    .option('--yes', 'also run jobs again that must run at most once')
+    .option(...devRedis)
+    .action((flags: RetryFlags) => retry(flags, path));
+  jobs
+    .command('cancel')
+    .description('cancel one job, whether it waits or runs')
+    .argument('<id>', "the job's id")
+    .option('--queue <name>', 'its queue, when several have a job of this id')
+    .option('--reason <text>', 'why, for its failed reason')
+    .option(...devRedis)
+    .action((id: string, flags: CancelFlags) => cancel(id, flags, path));
+  return jobs;
+}

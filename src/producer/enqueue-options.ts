@@ -1,0 +1,124 @@
+import { IsletError } from '../errors.ts';
+import { type Check, checkOptions, checks } from '../manifest/check-options.ts';
+import type { AnyTask } from '../manifest/define-task.ts';
+
+/** Jobs of one task with one key are one job, for a while. */
+export type Dedupe =
+  /** Until the job has ended, also by failing or being cancelled. */
+  | { key: string; mode: 'simple'; ttlMs?: never }
+  /** For `ttlMs` milliseconds from the first job, whatever became of it. */
+  | { key: string; mode: 'throttle'; ttlMs: number }
+  /**
+   * For `ttlMs` milliseconds from the last job: each newer one replaces an older one that is still delayed. Needs
+   * `delayMs`, and a `ttlMs` that is not below it. Equal ones are usual: what comes after the job started, and before
+   * `ttlMs` ran out, is not run.
+   */
+  | { key: string; mode: 'debounce'; ttlMs: number };
+
+export interface EnqueueOptions {
+  /** Milliseconds before the job may start. Default: 0. */
+  delayMs?: number;
+  /** 1 (first) to 2_097_151; only for tasks whose manifest has a `priority`. Default: the manifest's. */
+  priority?: number;
+  /**
+   * An id of your own, unique in the queue: 1 to 200 characters without ':' and white space, not an integer. A second
+   * job of that id is not made: the handle then says `accepted: false`. Default: a new UUIDv7.
+   */
+  id?: string;
+  /**
+   * The id stands for this job so many milliseconds, also after it is done and removed. Default: 86_400_000 (1 day)
+   * with `id`, else 300_000 (5 minutes), so that an uncertain enqueue may be repeated.
+   */
+  idempotencyMs?: number;
+  /**
+   * Makes no second job of a key while the first one counts; the handle names the job that stands for it. `key` is 1 to
+   * 200 characters without white space. Not together with `id` and `idempotencyMs`. Default: none.
+   */
+  dedupe?: Dedupe;
+  /** Keep the result so many milliseconds after the end, for `handle.result()`. Default: the manifest's. */
+  keepResultMs?: number;
+}
+
+/** BullMQ's own keys of a queue: a job is a key beside them. */
+const reservedIds = new Set([
+  ...['active', 'bclient', 'completed', 'de', 'delayed', 'dn', 'events', 'failed', 'id', 'limiter', 'marker', 'meta'],
+  ...['metrics', 'paused', 'pc', 'prioritized', 'priority', 'repeat', 'result', 'stalled', 'stalled-check', 'wait'],
+  'waiting-children',
+]);
+
+/** Says whether a job can have this id at all; those of plain BullMQ producers may be integers. */
+export function isJobId(value: unknown): boolean {
+  return typeof value === 'string' && /^[^:\s]{1,200}$/.test(value) && !reservedIds.has(value);
+}
+
+const isOwnId: Check = (value) =>
+  isJobId(value) && !/^-?\d+$/.test(String(value))
+    ? undefined
+    : "a text of 1 to 200 characters without ':' and white space that is neither an integer nor a key of BullMQ's own";
+
+const modes = ['simple', 'throttle', 'debounce'];
+const dedupeChecks: Record<string, Check> = {
+  key: (value) =>
+    typeof value === 'string' && /^\S{1,200}$/.test(value)
+      ? undefined
+      : 'a text of 1 to 200 characters without white space',
+  mode: checks.oneOf(...modes),
+  ttlMs: checks.integer(1),
+};
+
+const optionChecks: Record<string, Check> = {
+  delayMs: checks.integer(0),
+  priority: checks.integer(1, 2_097_151),
+  id: isOwnId,
+  idempotencyMs: checks.integer(1),
+  dedupe: (value) => (typeof value === 'object' && value !== null ? undefined : 'an object { key, mode, ttlMs }'),
+  keepResultMs: checks.integer(1),
+};
+
+/** Returns what is wrong with `dedupe`, alone and beside the other options. */
+function findDedupeProblem({ dedupe, delayMs = 0, id, idempotencyMs }: EnqueueOptions): string | undefined {
+  if (dedupe === undefined) return undefined;
+  const { key, mode, ttlMs } = dedupe;
+  if (key === undefined) return '`dedupe.key` is missing: jobs of one key are one job.';
+  if (mode === undefined) return `\`dedupe.mode\` is missing: one of ${modes.map((name) => `"${name}"`).join(', ')}.`;
+  if (id !== undefined || idempotencyMs !== undefined) {
+    const other = id === undefined ? 'idempotencyMs' : 'id';
+    return `\`dedupe\` and \`${other}\` exclude each other: both say which job is the same. Drop one.`;
+  }
+  if (mode === 'simple') {
+    const advice = 'the key lasts until the job has ended. Drop it, or use mode "throttle".';
+    return ttlMs === undefined ? undefined : `Dedupe mode "simple" takes no \`dedupe.ttlMs\`, got ${ttlMs}: ${advice}`;
+  }
+  if (ttlMs === undefined)
+    return `Dedupe mode "${mode}" needs \`dedupe.ttlMs\`: how long the key lasts, in milliseconds.`;
+  if (mode === 'throttle') return undefined;
+  if (delayMs === 0) return 'Dedupe mode "debounce" needs `delayMs`: only a job that is still delayed can be replaced.';
+  if (ttlMs >= delayMs) return undefined;
+  return `\`dedupe.ttlMs\` ${ttlMs} is below \`delayMs\` ${delayMs}: a second job would be made while the first is still delayed.`;
+}
+
+function findPriorityProblem(manifest: AnyTask, { priority }: EnqueueOptions): string | undefined {
+  if (priority === undefined || manifest.priority !== undefined) return undefined;
+  return (
+    `Task "${manifest.name}" has no priority, got priority ${priority}: its jobs would be starved by those without one. ` +
+    `Give every task of queue "${manifest.queue}" a \`priority\`, or drop it here.`
+  );
+}
+
+function checkShape(options: EnqueueOptions): string | undefined {
+  try {
+    checkOptions('An option of enqueue', options, [], optionChecks);
+    if (options.dedupe) checkOptions('An option of dedupe', options.dedupe, [], dedupeChecks);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/** Throws `E_ENQUEUE_OPTIONS_INVALID` for an option that is unknown, wrong, or does not fit the others. */
+export function checkEnqueueOptions(manifest: AnyTask, options: EnqueueOptions): void {
+  const problem = checkShape(options) ?? findPriorityProblem(manifest, options) ?? findDedupeProblem(options);
+  if (problem === undefined) return;
+  const message = `${problem} Nothing was enqueued for task "${manifest.name}".`;
+  throw new IsletError('E_ENQUEUE_OPTIONS_INVALID', message);
+}

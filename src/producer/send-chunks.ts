@@ -1,0 +1,82 @@
+import { explainRedisError } from '../broker/connection.ts';
+import type { Added, JobToAdd } from '../broker/send.ts';
+import { EnqueueError, type EnqueueProgress, IsletError } from '../errors.ts';
+
+/** A confirmed job: its id, or that of the job which stands for it. */
+export type Confirmed = Exclude<Added, { error: unknown }>;
+
+/** How chunks of jobs get to Redis. */
+export interface Carrier {
+  url: string;
+  /** Waits for the connection: what it throws says that nothing was sent. */
+  ready(): Promise<unknown>;
+  add(chunk: readonly JobToAdd[]): Promise<Added[]>;
+}
+
+export const chunkSize = 500;
+
+const idsOf = (jobs: readonly JobToAdd[]) => jobs.map(({ id }) => id);
+
+function explain(url: string, error: unknown): IsletError {
+  return error instanceof IsletError ? error : explainRedisError(url, error);
+}
+
+/** A repeat is safe because the id, or the key, still stands for the job. */
+function adviseRepeat(jobs: readonly JobToAdd[]): string {
+  const by = jobs.some(({ dedupe }) => dedupe) ? 'dedupe key' : 'id';
+  return jobs.length === 1
+    ? `Enqueue it again with the same ${by}: it is not made twice.`
+    : `Enqueue the rest again with the same ${by}s: none is made twice.`;
+}
+
+function notConfirmed(known: IsletError, cause: unknown, jobs: readonly JobToAdd[], progress: EnqueueProgress): Error {
+  const { accepted, uncertain, notSent } = progress;
+  const advice = adviseRepeat(jobs);
+  const lost = known.code === 'E_REDIS_UNREACHABLE' && uncertain.length > 0;
+  const code = lost ? 'E_ENQUEUE_UNCERTAIN' : known.code;
+  if (jobs.length > 1) {
+    const counts = `${accepted.length} are in, ${uncertain.length} may be, ${notSent.length} were not sent`;
+    return new EnqueueError(code, `Of ${jobs.length} jobs, ${counts}: ${known.message} ${advice}`, progress, { cause });
+  }
+  if (!lost) return known;
+  const seen = `Job "${jobs[0]?.id}" may be in queue: Redis did not answer (${known.message})`;
+  return new EnqueueError(code, `${seen} ${advice}`, progress, { cause });
+}
+
+/** Sends one chunk. Never throws: an error that concerns the whole chunk concerns each of its jobs. */
+async function addChunk({ add }: Carrier, chunk: readonly JobToAdd[]): Promise<Added[]> {
+  try {
+    return await add(chunk);
+  } catch (error) {
+    return chunk.map(() => ({ error }));
+  }
+}
+
+/**
+ * Sends jobs in chunks of 500, and stops at the first chunk that Redis did not confirm as a whole. Throws an
+ * `EnqueueError` then; of a single job that was not sent, or was refused, what Redis said.
+ */
+export async function sendChunks(jobs: readonly JobToAdd[], carrier: Carrier): Promise<Confirmed[]> {
+  const confirmed: Confirmed[] = [];
+  for (let start = 0; start < jobs.length; start += chunkSize) {
+    const chunk = jobs.slice(start, start + chunkSize);
+    const accepted = idsOf(jobs.slice(0, start));
+    await carrier.ready().catch((error) => {
+      const progress = { accepted, uncertain: [], notSent: idsOf(jobs.slice(start)) };
+      throw notConfirmed(explain(carrier.url, error), error, jobs, progress);
+    });
+    const added = await addChunk(carrier, chunk);
+    const failed = added.find((one) => 'error' in one);
+    if (failed) {
+      const isIn = (index: number) => 'id' in (added[index] ?? {});
+      const progress = {
+        accepted: [...accepted, ...idsOf(chunk.filter((_, index) => isIn(index)))],
+        uncertain: idsOf(chunk.filter((_, index) => !isIn(index))),
+        notSent: idsOf(jobs.slice(start + chunk.length)),
+      };
+      throw notConfirmed(explain(carrier.url, failed.error), failed.error, jobs, progress);
+    }
+    confirmed.push(...(added as Confirmed[]));
+  }
+  return confirmed;
+}

@@ -1,0 +1,197 @@
+import { once } from 'node:events';
+import { Worker } from 'bullmq';
+import { Redis } from 'ioredis';
+import * as v from 'valibot';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { cancelChannel } from '../../src/broker/keys.ts';
+import { memoryFields } from '../../src/broker/memory.ts';
+import { defineTask } from '../../src/manifest/define-task.ts';
+import { bullmqQueue, createProducer, type Producer } from '../../src/producer.ts';
+import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
+
+const payload = v.object({});
+const sendEmail = defineTask({ name: 'send-email', queue: 'mail', payload, keepResultMs: 60_000 });
+const charge = defineTask({ name: 'charge', queue: 'money', payload, priority: 5 });
+const reason = 'Job "x" was cancelled: the order is gone';
+const failedReason = `E_JOB_CANCELLED: CancelledError: ${reason}`;
+
+let place: RedisPlace;
+let producer: Producer;
+let redis: Redis;
+const opened: { close(): Promise<unknown> }[] = [];
+
+beforeEach(() => {
+  place = openRedisPlace();
+  producer = createProducer({ redis: place.url, prefix: place.prefix });
+  redis = new Redis(place.url, { maxRetriesPerRequest: null });
+});
+
+afterEach(async () => {
+  for (const one of opened.splice(0)) await one.close();
+  await producer.close();
+  redis.disconnect();
+  await place.close();
+});
+
+const jobKey = (queue: string, id: string) => `${place.prefix}:{${queue}}:${id}`;
+const cancelX = (queue?: string) => producer.cancel('x', { reason: 'the order is gone', queue });
+
+/** Runs jobs of a queue as a plain BullMQ worker. */
+async function work(queue: string, process: () => Promise<unknown>): Promise<Worker> {
+  const { name, prefix } = bullmqQueue(queue, place);
+  const connection = new Redis(place.url, { maxRetriesPerRequest: null });
+  const worker = new Worker(name, process, { prefix, connection });
+  opened.push({
+    async close() {
+      await worker.close(true);
+      connection.disconnect();
+    },
+  });
+  await worker.waitUntilReady();
+  return worker;
+}
+
+/** Subscribes; what it hears is wrapped, because awaiting the subscription would await that too. */
+async function listen(channel: string): Promise<[heard: Promise<string[]>]> {
+  const subscriber = redis.duplicate();
+  opened.push({ close: async () => subscriber.disconnect() });
+  await subscriber.subscribe(channel);
+  return [once(subscriber, 'message') as Promise<string[]>];
+}
+
+async function expectCancelled(queue: string): Promise<void> {
+  const job = await place.queue(queue).getJob('x');
+  expect(await job?.getState()).toBe('failed');
+  expect(job).toMatchObject({ failedReason, finishedOn: expect.any(Number) });
+  expect(await redis.zscore(jobKey(queue, 'failed'), 'x')).toBe(String(job?.finishedOn));
+  expect(await redis.hget(jobKey(queue, 'x'), memoryFields.cancel)).toBe('the order is gone');
+  expect(await producer.counts(queue)).toEqual({
+    ...{ waiting: 0, active: 0, delayed: 0, prioritized: 0, completed: 0 },
+    failed: 1,
+  });
+}
+
+describe('a job that waits ends at once', () => {
+  test('in wait', async () => {
+    await producer.enqueue(sendEmail, {}, { id: 'x' });
+    expect(await cancelX()).toEqual({ found: 'waiting', queue: 'mail' });
+    await expectCancelled('mail');
+  });
+
+  test('in delayed', async () => {
+    await producer.enqueue(sendEmail, {}, { id: 'x', delayMs: 60_000 });
+    expect(await cancelX()).toEqual({ found: 'waiting', queue: 'mail' });
+    await expectCancelled('mail');
+  });
+
+  test('in prioritized', async () => {
+    await producer.enqueue(charge, {}, { id: 'x' });
+    expect(await cancelX()).toEqual({ found: 'waiting', queue: 'money' });
+    await expectCancelled('money');
+  });
+
+  test('in a paused queue', async () => {
+    await place.queue('mail').pause();
+    await producer.enqueue(sendEmail, {}, { id: 'x' });
+    expect(await cancelX()).toEqual({ found: 'waiting', queue: 'mail' });
+    await expectCancelled('mail');
+  });
+
+  test('and tells who waits for its result, now and later', async () => {
+    const handle = await producer.enqueue(sendEmail, {}, { id: 'x' });
+    const failure = { code: 'E_JOB_CANCELLED', causeName: 'CancelledError', causeMessage: reason };
+    const [heard] = await listen(jobKey('mail', 'result:x'));
+    await cancelX();
+    expect(JSON.parse((await heard)[1] ?? '')).toEqual({ ok: false, ...failure });
+    await expect(handle.result()).rejects.toMatchObject(failure);
+    expect(await redis.pttl(jobKey('mail', 'result:x'))).toBeGreaterThan(50_000);
+  });
+
+  test('and gives a simple dedupe key free, but leaves that of a throttle', async () => {
+    const simple = await producer.enqueue(charge, {}, { dedupe: { key: 'a', mode: 'simple' } });
+    const throttle = await producer.enqueue(charge, {}, { dedupe: { key: 'b', mode: 'throttle', ttlMs: 60_000 } });
+    await producer.cancel(simple.id);
+    await producer.cancel(throttle.id);
+    expect(await redis.exists(jobKey('money', 'de:charge:a'))).toBe(0);
+    expect(await redis.get(jobKey('money', 'de:charge:b'))).toBe(throttle.id);
+  });
+
+  test('and leaves a simple dedupe key that is another job’s by now', async () => {
+    const { id } = await producer.enqueue(charge, {}, { dedupe: { key: 'a', mode: 'simple' } });
+    await redis.set(jobKey('money', 'de:charge:a'), 'other');
+    await producer.cancel(id);
+    expect(await redis.get(jobKey('money', 'de:charge:a'))).toBe('other');
+  });
+
+  test('of a plain BullMQ producer, with an integer id', async () => {
+    await producer.enqueue(charge, {}, { id: 'y' });
+    const job = await place.queue('money').add('plain', {});
+    expect(await producer.cancel(job.id ?? '')).toEqual({ found: 'waiting', queue: 'money' });
+    expect(await job.isFailed()).toBe(true);
+  });
+});
+
+test('a running job is left to its worker, which hears of it', async () => {
+  const [heard] = await listen(cancelChannel(place.prefix, 'mail'));
+  const worker = await work('mail', () => new Promise(() => {}));
+  const started = once(worker, 'active');
+  await producer.enqueue(sendEmail, {}, { id: 'x' });
+  await started;
+  expect(await cancelX()).toEqual({ found: 'running', queue: 'mail' });
+  expect(await heard).toEqual([cancelChannel(place.prefix, 'mail'), 'x']);
+  expect(await redis.hget(jobKey('mail', 'x'), memoryFields.cancel)).toBe('the order is gone');
+  expect(await producer.counts('mail')).toMatchObject({ active: 1, failed: 0 });
+});
+
+test('a job that has ended is left alone', async () => {
+  const worker = await work('mail', async () => {
+    throw new Error('no such address');
+  });
+  const failed = once(worker, 'failed');
+  await producer.enqueue(sendEmail, {}, { id: 'x' });
+  await failed;
+  const before = await redis.hgetall(jobKey('mail', 'x'));
+  expect(await cancelX()).toEqual({ found: 'finished', queue: 'mail' });
+  expect(await redis.hgetall(jobKey('mail', 'x'))).toEqual(before);
+});
+
+test.each(['unknown', 'wait', 'meta', 'de:x', '', 'a b'])('the id "%s" is found nowhere', async (id) => {
+  await producer.enqueue(sendEmail, {}, { id: 'x' });
+  expect(await producer.cancel(id)).toEqual({ found: 'nowhere' });
+  expect(await producer.counts('mail')).toMatchObject({ waiting: 1 });
+});
+
+test('a job is found by a process that never used its queue', async () => {
+  await producer.enqueue(sendEmail, {}, { id: 'x' });
+  const other = createProducer({ redis: place.url, prefix: place.prefix });
+  opened.push(other);
+  expect(await other.cancel('x')).toEqual({ found: 'waiting', queue: 'mail' });
+});
+
+describe('two queues with a job of one id', () => {
+  beforeEach(async () => {
+    await producer.enqueue(sendEmail, {}, { id: 'x' });
+    await producer.enqueue(charge, {}, { id: 'x' });
+  });
+
+  test('are named, and nothing is cancelled', async () => {
+    await expect(cancelX()).rejects.toMatchObject({
+      code: 'E_JOB_AMBIGUOUS',
+      message: 'Queues "mail" and "money" each have a job "x". Nothing was cancelled. Name one as `queue`.',
+    });
+    expect(await producer.counts('mail')).toMatchObject({ waiting: 1, failed: 0 });
+    expect(await producer.counts('money')).toMatchObject({ prioritized: 1, failed: 0 });
+  });
+
+  test('lose only the one whose queue is named', async () => {
+    expect(await cancelX('money')).toEqual({ found: 'waiting', queue: 'money' });
+    await expectCancelled('money');
+    expect(await producer.counts('mail')).toMatchObject({ waiting: 1, failed: 0 });
+  });
+});
+
+test('gives a reason where none is given', async () => {
+  await producer.enqueue(sendEmail, {}, { id: 'x' });
+  await producer.cancel('x');
+  expect(await redis.hget(jobKey('mail', 'x'), 'failedReason')).toContain('was cancelled: on request');
+});
