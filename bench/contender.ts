@@ -18,6 +18,11 @@ export const contenders: Contender[] = [
     args: [resolve('bin/islet.js'), 'worker', '--queue', 'noop'],
     folder: join(root, 'dist/bench/noop-app'),
   },
+  {
+    name: 'islet --no-guard',
+    args: [resolve('bin/islet.js'), 'worker', '--queue', 'noop', '--no-guard'],
+    folder: join(root, 'dist/bench/noop-app'),
+  },
   { name: 'bare BullMQ', args: [resolve('dist/bench/bare-worker.js')], folder: root },
   {
     name: 'bare BullMQ, one log line a job',

@@ -11,6 +11,7 @@ import { createLocks, type Hold, type Locks } from './locks.ts';
 import { runScript } from './lua.ts';
 import { memoryFields } from './memory.ts';
 import { createRegistry, type Registry } from './registry.ts';
+import { createSchedulers } from './schedulers.ts';
 import { writeFence } from './scripts.ts';
 import { type SettleScope, settle } from './settle.ts';
 import { createStalledCheck } from './stalled-check.ts';
@@ -42,6 +43,7 @@ export class QueueConsumer implements Consumer {
   readonly #locks: Locks;
   readonly #registry: Registry;
   readonly #backend: JobBackend;
+  readonly #schedulers: ReturnType<typeof createSchedulers>;
   readonly #loop: FetchLoop;
   readonly #check: ReturnType<typeof createStalledCheck>;
   readonly #settling: SettleScope;
@@ -79,6 +81,7 @@ export class QueueConsumer implements Consumer {
     this.#prefix = prefix;
     this.#options = options;
     this.#backend = backend;
+    this.#schedulers = createSchedulers(client, place, backend);
     this.#report = createTroubleReport(options.onTrouble);
     this.#locks = createLocks({
       client,
@@ -189,6 +192,7 @@ export class QueueConsumer implements Consumer {
     } catch (error) {
       return unreadable(job, error);
     }
+    await this.#schedulers.makeNext(job).catch(this.#report);
     return this.#options.run(await this.#toDelivery(job, hold, input));
   }
 

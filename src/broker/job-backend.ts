@@ -15,6 +15,8 @@ export interface FetchedJob {
   /** How often it was fetched in all, this time included: a fence, because no two fetches share a number. */
   readonly starts: number;
   readonly memory: ReturnType<typeof parseMemory>;
+  /** The scheduler that made it; undefined for all other jobs. */
+  readonly repeatJobKey: string | undefined;
 }
 
 /** What a fetch brought: a job, or when to ask again. */

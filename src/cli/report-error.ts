@@ -13,6 +13,7 @@ const usageCodes = new Set([
   'E_QUEUE_UNKNOWN',
   'E_PAYLOAD_INVALID',
   'E_ENQUEUE_OPTIONS_INVALID',
+  'E_JOB_AMBIGUOUS',
   'E_REDIS_MISSING',
 ]);
 

@@ -463,6 +463,17 @@ test('a job of a plain BullMQ queue is delivered like any other', async () => {
   await plain.close();
 });
 
+test('a scheduler of a plain BullMQ queue goes on', async () => {
+  const { name, prefix: bullmqPrefix } = bullmqQueue('mail', { prefix });
+  const plain = new Queue(name, { connection: redis, prefix: bullmqPrefix });
+  await plain.upsertJobScheduler('often', { every: 100 }, { name: 'send-email', data: { to: 'plain' } });
+  const { delivered, close } = await serve();
+  await until(() => expect(delivered.length).toBeGreaterThan(3));
+  await plain.removeJobScheduler('often');
+  await close();
+  await plain.close();
+});
+
 describe('a result', () => {
   test('reaches a waiter that came before it, and one that came after', async () => {
     const handle = await producer.enqueue(sendEmail, { to: 'a' }, { keepResultMs: 5_000 });
