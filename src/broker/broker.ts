@@ -69,8 +69,11 @@ export interface Delivery {
 }
 
 export interface Consumer {
-  /** Takes no further job until `resume`; what a fetch in flight still brings is delivered. */
-  pause(): void;
+  /**
+   * Takes no further job until `resume`; what a fetch in flight still brings is delivered. Resolves when one delivery
+   * is left, that of the caller, or at the stop.
+   */
+  pause(): Promise<void>;
   resume(): void;
   /** Takes no further job for good, at once; what a fetch in flight still brings goes back. */
   stop(): void;

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Broker } from './broker.ts';
 import { connectOnce, createClient, describeRedis, explainRedisError } from './connection.ts';
 import { QueueConsumer } from './consumer.ts';
-import { type Guard, startGuard } from './guard.ts';
+import { type Guard, type GuardOptions, startGuard } from './guard.ts';
 import { cancelChannel } from './keys.ts';
 import { checkRedisSettings } from './redis-settings.ts';
 import { createSender } from './send.ts';
@@ -13,7 +13,7 @@ export interface BrokerOptions {
   /** A name that no two living workers share, promised by the operator: its last holder is dead. Default: none. */
   slot?: string;
   /** Keeps the locks of a blocked event loop, and ends the process after `maxBlockMs`. Default: off. */
-  guard?: { maxBlockMs: number; logs: boolean; describeCurrentJob(): string | undefined };
+  guard?: Omit<GuardOptions, 'redis'>;
   /** Start also on a Redis that may drop jobs when it is full. Default: false. */
   allowEviction?: boolean;
   /** What the operator has to know of this Redis, once at the start. */

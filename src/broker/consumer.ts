@@ -50,6 +50,8 @@ export class QueueConsumer implements Consumer {
   readonly #deliveries = new Set<Promise<void>>();
   #movedAt = performance.now();
   #kicked = false;
+  /** Wakes a pause that waits for the last jobs. */
+  #onDrop = () => {};
   #closing: Promise<void> | undefined;
 
   static async start(scope: ConsumerScope, options: ConsumeOptions): Promise<QueueConsumer> {
@@ -179,6 +181,7 @@ export class QueueConsumer implements Consumer {
       this.#report(error);
     } finally {
       this.#locks.drop(hold);
+      this.#onDrop();
       this.#loop.wake();
     }
   }
@@ -236,8 +239,13 @@ export class QueueConsumer implements Consumer {
     for (const jobId of this.#locks.holds.keys()) this.onCancel(jobId).catch(this.#report);
   }
 
-  pause(): void {
-    this.#loop.pause();
+  async pause(): Promise<void> {
+    await this.#loop.pause();
+    while (this.#loop.running && this.#locks.holds.size > 1) {
+      await new Promise<void>((resolve) => {
+        this.#onDrop = resolve;
+      });
+    }
   }
 
   resume(): void {
@@ -247,6 +255,7 @@ export class QueueConsumer implements Consumer {
   stop(): void {
     if (!this.#loop.running) return;
     this.#loop.stop();
+    this.#onDrop();
     this.#registry.sayStopping().catch(this.#report);
   }
 

@@ -33,6 +33,7 @@ export function createFetchLoop(options: FetchLoopOptions) {
   const stopping = new AbortController();
   let paused = false;
   let fetches = 0;
+  let fetching: Promise<unknown> = Promise.resolve();
   let wake = () => {};
 
   const mayFetch = () => !paused && options.room() > 0;
@@ -81,7 +82,8 @@ export function createFetchLoop(options: FetchLoopOptions) {
   const once = async () => {
     const token = `${workerId}:${fetches++}`;
     const sentAt = performance.now();
-    const fetched: Fetched = backend.toFetched(await backend.moveToActive(token, workerId));
+    fetching = backend.moveToActive(token, workerId);
+    const fetched: Fetched = backend.toFetched(await fetching);
     onProgress();
     if (fetched.job) take(fetched.job, token, sentAt);
     else if (fetched.rateLimitedMs > 0) await pauseFor(fetched.rateLimitedMs);
@@ -130,8 +132,10 @@ export function createFetchLoop(options: FetchLoopOptions) {
     wake: () => wake(),
     /** Gives up a wait that does not end. */
     kick: () => blocking.disconnect(true),
-    pause() {
+    /** Resolves when the fetch in flight has been answered, and its job taken. */
+    async pause() {
       paused = true;
+      await fetching.catch(() => {});
     },
     resume() {
       paused = false;

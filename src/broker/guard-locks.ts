@@ -19,6 +19,8 @@ export interface GuardLocks {
   extend(locks: readonly HeldLock[]): Promise<void>;
   /** Writes down that this job ends its worker, for whoever recovers the worker's jobs. */
   blame(lock: HeldLock): Promise<void>;
+  /** Writes down that the worker of these locks was told to stop: that its jobs are left is no crash. */
+  sayStopping(locks: readonly HeldLock[]): Promise<void>;
   close(): void;
 }
 
@@ -49,6 +51,13 @@ export async function openLocks(url: string): Promise<GuardLocks> {
     extend: (locks) => Promise.all(byQueue(locks).map(extendGroup)).then(() => {}, explain),
     blame: ({ workersKey, workerId, jobId }) =>
       client.hset(workersKey, `${workerId}:culprit`, jobId).then(() => {}, explain),
+    sayStopping: (locks) => {
+      const workers = byQueue(locks).flatMap(([lock]) => (lock ? [lock] : []));
+      const notes = workers.map(({ workersKey, workerId }) =>
+        client.hset(workersKey, `${workerId}:stopping`, Date.now()),
+      );
+      return Promise.all(notes).then(() => {}, explain);
+    },
     close: () => client.disconnect(),
   };
 }

@@ -3,6 +3,7 @@ import { workerData } from 'node:worker_threads';
 import { type BlockReport, createNamer, inquire } from './block-report.ts';
 import type { GuardLocks } from './guard-locks.ts';
 import { writeLine } from './guard-log.ts';
+import { listenForStop } from './guard-signals.ts';
 import { type HeldLock, readTable } from './guard-table.ts';
 import { type Decision, decide, isLate, look, lookMs } from './guard-watch.ts';
 
@@ -11,16 +12,24 @@ export interface GuardThreadData {
   memory: SharedArrayBuffer;
   redis: string;
   maxBlockMs: number;
+  stopWithinMs: number;
   logs: boolean;
 }
 
 /** How long the end of a blocked process may wait for an answer, of the main thread and of Redis, each. */
 const lastWordsMs = 1_000;
 
-const { memory, redis, maxBlockMs, logs } = workerData as GuardThreadData;
+const { memory, redis, maxBlockMs, stopWithinMs, logs } = workerData as GuardThreadData;
 const table = readTable(memory);
 const log: typeof writeLine = (...line) => logs && writeLine(...line);
+/** Of a stop that the blocked main thread has not heard of. */
+let ownDeadline: number | undefined;
 let watch = { beats: table.beats(), lookedAt: performance.now(), blockedMs: 0 };
+
+/** When the process has to be gone, as the main thread says, or as a signal says that reached only this one. */
+function findDeadline(): number | undefined {
+  return table.deadline() ?? ownDeadline;
+}
 
 /** Keeps the locks of one block. Its connection, and all code for it, is loaded by the first call. */
 function createKeeper() {
@@ -49,6 +58,7 @@ function createKeeper() {
       busy = false;
     },
     blame: async (lock: HeldLock) => (await open()).blame(lock).catch(giveUp),
+    sayStopping: async () => (await open()).sayStopping(table.held()).catch(giveUp),
     close: () => locks?.then((connected) => connected.close()).catch(() => {}),
   };
 }
@@ -75,7 +85,8 @@ async function endProcess(why: Decision['end'], keeper: Keeper): Promise<void> {
   if (table.inspected() || table.beats() !== watch.beats) return;
   const culprit = lockOf(report?.job);
   if (culprit) await limited(keeper.blame(culprit));
-  const limit = why === 'blocked' ? { maxBlockMs } : { deadline: new Date(table.deadline() ?? 0).toISOString() };
+  if (why === 'overdue') await limited(keeper.sayStopping());
+  const limit = why === 'blocked' ? { maxBlockMs } : { deadline: new Date(findDeadline() ?? 0).toISOString() };
   const fields = { code: 'E_LOOP_BLOCKED', ...report?.job, blockedMs: Math.round(watch.blockedMs), ...limit };
   log('fatal', 'The process is ended: its event loop is blocked', { ...fields, stack: report?.stack });
   process.kill(process.pid, 'SIGKILL');
@@ -93,7 +104,7 @@ async function followBlock(): Promise<void> {
   while (isLate(watch)) {
     const held = table.held();
     const shortestLockMs = held.length > 0 ? Math.min(...held.map(({ durationMs }) => durationMs)) : undefined;
-    const [deadline, inspected] = [table.deadline(), table.inspected()];
+    const [deadline, inspected] = [findDeadline(), table.inspected()];
     const decision = decide({ ...watch, shortestLockMs, maxBlockMs, deadline, now: Date.now(), inspected });
     if (decision.keepLocks && shortestLockMs !== undefined) keeper.keep(held, shortestLockMs / 4);
     if (decision.name) namer.name(watch.blockedMs);
@@ -104,6 +115,11 @@ async function followBlock(): Promise<void> {
   namer.close();
   keeper.close();
 }
+
+// What came while this thread slept is told at the first turn of its loop, which is in the midst of a block.
+listenForStop(() => {
+  ownDeadline ??= Date.now() + stopWithinMs;
+});
 
 for (;;) {
   table.sleep(lookMs);

@@ -15,6 +15,8 @@ export interface GuardOptions {
    * A process with an open inspector is never ended, and its blocks are not named: a breakpoint is one.
    */
   maxBlockMs: number;
+  /** How long after a SIGTERM or SIGINT the process may live, in milliseconds, if its event loop is blocked then. */
+  stopWithinMs: number;
   /** The job whose code runs now, as JSON of `{ queue, task, jobId, attempt }`. Called in the midst of that code. */
   describeCurrentJob(): string | undefined;
   /** Whether the guard writes log lines, to standard output in the shape of the worker's own. */
@@ -57,7 +59,7 @@ function startThread(workerData: GuardThreadData, onFailure: (error: Error) => v
 }
 
 /** Starts to watch this process. A guard that cannot start, or breaks, costs one line in the log and nothing else. */
-export function startGuard({ redis, maxBlockMs, describeCurrentJob, logs }: GuardOptions): Guard {
+export function startGuard({ redis, maxBlockMs, stopWithinMs, describeCurrentJob, logs }: GuardOptions): Guard {
   const table = createTable();
   const lookForInspector = () => table.setInspected(inspectorUrl() !== undefined);
   const forget = answerBlockReports(() => {
@@ -74,7 +76,7 @@ export function startGuard({ redis, maxBlockMs, describeCurrentJob, logs }: Guar
     clearInterval(timer);
     forget();
   };
-  const thread = startThread({ memory: table.memory, redis, maxBlockMs, logs }, (error) => {
+  const thread = startThread({ memory: table.memory, redis, maxBlockMs, stopWithinMs, logs }, (error) => {
     stop();
     if (logs) writeLine('warn', warning, { reason: error.message });
   });

@@ -5,7 +5,7 @@ import { type IsletConfig, readWorkerSettings } from '../config.ts';
 import { createLog, type Log } from '../log.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob } from '../producer/prepare-job.ts';
-import { bootstrap, type WorkerProcess } from '../worker/bootstrap.ts';
+import { bootstrap, exitLimitMs, type WorkerProcess } from '../worker/bootstrap.ts';
 import { describeCurrentJob } from '../worker/run-job.ts';
 import { openRedis } from './open-redis.ts';
 import { parseDuration, parseInteger } from './parse-flags.ts';
@@ -58,7 +58,12 @@ async function runWorker(flags: WorkerFlags, path: string | undefined): Promise<
   const ending = listenForEnd(log, limits.gracefulTimeoutMs);
   const redis = await openRedis(config, flags.devRedis === true, path);
   if (redis.notice) process.stderr.write(`${redis.notice}\n`);
-  const guard = { maxBlockMs: settings.maxBlockMs, logs: config.log.level !== 'silent', describeCurrentJob };
+  const guard = {
+    maxBlockMs: settings.maxBlockMs,
+    stopWithinMs: limits.gracefulTimeoutMs + exitLimitMs,
+    logs: config.log.level !== 'silent',
+    describeCurrentJob,
+  };
   let code = 1;
   try {
     const worker = await bootstrap({

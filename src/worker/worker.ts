@@ -23,27 +23,12 @@ export interface WorkerOptions {
   onUnhealthy(error: IsletError): void;
 }
 
-/** Resolves each time that a set shrinks to a size. */
-function createEmptyWatch(size: () => number) {
-  const waiting = new Set<{ most: number; resolve: () => void }>();
-  return {
-    check() {
-      for (const waiter of waiting) if (size() <= waiter.most && waiting.delete(waiter)) waiter.resolve();
-    },
-    until: (most: number) =>
-      new Promise<void>((resolve) => {
-        if (size() <= most) resolve();
-        else waiting.add({ most, resolve });
-      }),
-  };
-}
-
 /** Starts to run the jobs of one queue. */
 export async function startWorker(broker: Broker, options: WorkerOptions): Promise<Worker> {
   const { queue, concurrency, onUnhealthy } = options;
   const { log, limits } = options.scope;
   const running = new Set<Delivery>();
-  const watch = createEmptyWatch(() => running.size);
+  let onIdle = () => {};
   let draining = false;
   let alone: Delivery | undefined;
   let abandoned = 0;
@@ -57,15 +42,15 @@ export async function startWorker(broker: Broker, options: WorkerOptions): Promi
     async enter(delivery) {
       if (alone) return false;
       alone = delivery;
-      consumer.pause();
-      await watch.until(1);
+      // It may be the first job of all, fetched before the consumer has been handed out.
+      await (await consuming).pause();
       if (!draining) return true;
       gate.leave(delivery);
       return false;
     },
     leave() {
       alone = undefined;
-      consumer.resume();
+      consuming.then((consumer) => consumer.resume());
     },
   };
 
@@ -86,13 +71,13 @@ export async function startWorker(broker: Broker, options: WorkerOptions): Promi
     running.add(delivery);
     const outcome = await runJob(delivery, scope);
     running.delete(delivery);
-    watch.check();
+    if (running.size === 0) onIdle();
     // Its code may not have listened: it goes back as the last act of this process, so that no two copies run.
     if (outcome.kind === 'released' && outcome.counted) await lastAct;
     return outcome;
   };
 
-  const consumer = await broker.consume({
+  const consuming = broker.consume({
     queue,
     concurrency,
     run,
@@ -101,6 +86,7 @@ export async function startWorker(broker: Broker, options: WorkerOptions): Promi
       log.warn({ queue: queue.name, jobs: jobIds.length, jobIds: jobIds.slice(0, 10) }, 'Jobs recovered'),
     onDead: (error) => onUnhealthy(error),
   });
+  const consumer = await consuming;
 
   return {
     get running() {
@@ -110,7 +96,11 @@ export async function startWorker(broker: Broker, options: WorkerOptions): Promi
       draining = true;
       consumer.stop();
     },
-    idle: () => watch.until(0),
+    idle: () =>
+      new Promise((resolve) => {
+        onIdle = resolve;
+        if (running.size === 0) resolve();
+      }),
     abort() {
       for (const delivery of running) delivery.abort.abort(new ReleasedError(delivery.jobId));
     },

@@ -164,12 +164,16 @@ test('fails a payload that its schema refuses at once, and keeps it with its rea
   expect(worker.lines({ msg: 'Job finished', jobId: job.id })).toHaveLength(1);
 });
 
-test.each(['no-such-task', '__proto__', 'constructor'])('fails a job of the unknown task %s at once', async (name) => {
-  const worker = await startWorker('main');
-  const job = await place.queue('main').add(name, {});
-  await worker.outcome(job.id, 'failed');
-  expect(await failedReason(job)).toContain('E_TASK_UNKNOWN');
-});
+test.each(['no-such-task', '__proto__', 'constructor'])(
+  'postpones a job of the unknown task %s, and fails it at the deadline',
+  async (name) => {
+    const worker = await startWorker('main', { WORKER_UNKNOWN_TASK_DEADLINE: '1s' });
+    const job = await place.queue('main').add(name, {});
+    await worker.outcome(job.id, 'postponed');
+    await worker.outcome(job.id, 'failed');
+    expect(await failedReason(job)).toContain('E_TASK_UNKNOWN');
+  },
+);
 
 describe('a redacted value', () => {
   test.each(['fail-with-secret', 'reject-astray-with-secret', 'throw-astray-with-secret'])(

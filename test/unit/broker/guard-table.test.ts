@@ -147,7 +147,13 @@ test('a stack is told as functions and lines, without the question and without w
 });
 
 test('a guard whose thread cannot start takes locks and closes, twice', async () => {
-  const guard = startGuard({ redis: '', maxBlockMs: 1_000, describeCurrentJob: () => undefined, logs: false });
+  const guard = startGuard({
+    redis: '',
+    maxBlockMs: 1_000,
+    stopWithinMs: 1_000,
+    describeCurrentJob: () => undefined,
+    logs: false,
+  });
   guard.hold(lockOf('a'))();
   await Promise.all([guard.close(), guard.close()]);
   expect(Symbol.for('islet.blockReport') in globalThis).toBe(false);
