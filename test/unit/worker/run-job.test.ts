@@ -254,7 +254,12 @@ describe('an at-most-once job', () => {
   });
 
   test('is timed out once it runs, and fails for good', async () => {
-    expect(await runJob(marked(async () => true), scopeOf(once, untilAborted))).toMatchObject({
+    expect(
+      await runJob(
+        marked(async () => true),
+        scopeOf(once, untilAborted),
+      ),
+    ).toMatchObject({
       kind: 'failed',
       failure: { code: 'E_TASK_TIMEOUT' },
     });
