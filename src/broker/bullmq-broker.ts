@@ -79,12 +79,17 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   return {
     description: describeRedis(url),
     async consume(consumeOptions) {
-      const started = QueueConsumer.start({ client, prefix, guard, slot }, consumeOptions);
-      const consumer = await started.catch((error) => Promise.reject(explainRedisError(url, error)));
       const channel = cancelChannel(prefix, consumeOptions.queue.name);
-      consumers.set(channel, consumer);
-      await subscriber.subscribe(channel);
-      return consumer;
+      try {
+        await subscriber.subscribe(channel);
+        const consumer = await QueueConsumer.start({ client, prefix, guard, slot }, consumeOptions);
+        consumers.set(channel, consumer);
+        // What was cancelled in the meantime.
+        consumer.lookForCancels();
+        return consumer;
+      } catch (error) {
+        throw explainRedisError(url, error);
+      }
     },
     send: (jobs) => sender.send(jobs),
     exitBy: (epochMs) => guard?.exitBy(epochMs),

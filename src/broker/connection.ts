@@ -18,16 +18,27 @@ export function createClient(url: string, options: RedisOptions): Redis {
   return new Redis(url, { lazyConnect: true, ...options });
 }
 
+/** What to do about a refusal, by the word that it begins with. */
+const refusals: Record<string, string> = {
+  NOAUTH: 'Check the user and password in REDIS_URL.',
+  WRONGPASS: 'Check the user and password in REDIS_URL.',
+  NOPERM: "Give the user in REDIS_URL rights to the prefix's keys and channels.",
+  DENIED: 'Set a password for it, or turn off its protected mode.',
+  ERR: 'Check the user, password and database in REDIS_URL.',
+  OOM: 'Raise its maxmemory, or make room.',
+  READONLY: 'Point REDIS_URL to the primary.',
+  LOADING: 'Wait until it has loaded its data.',
+  MISCONF: 'See why it cannot save to disk.',
+};
+
 /** Names what Redis said against us in an error of ours: refused (it answered) or unreachable (it did not). */
 export function explainRedisError(url: string, error: unknown): IsletError {
-  const said = hidePasswords(error instanceof Error ? error.message : String(error));
-  const refused = /^(NOAUTH|WRONGPASS|NOPERM|ERR|READONLY|LOADING|MISCONF|OOM|DENIED)\b/.test(said);
-  const code = refused ? 'E_REDIS_REFUSED' : 'E_REDIS_UNREACHABLE';
-  const what = refused ? 'refused' : 'could not be reached';
-  const advice = refused
-    ? 'Check the user, password and database in REDIS_URL.'
-    : 'Check REDIS_URL, and that Redis runs.';
-  return new IsletError(code, `Redis at ${describeRedis(url)} ${what}: ${said}. ${advice}`, { cause: error });
+  const said = hidePasswords(error instanceof Error ? error.message : String(error)).replace(/\.$/, '');
+  const advice = refusals[/^[A-Z]+\b/.exec(said)?.[0] ?? ''];
+  const place = `Redis at ${describeRedis(url)}`;
+  if (advice) return new IsletError('E_REDIS_REFUSED', `${place} refused: ${said}. ${advice}`, { cause: error });
+  const message = `${place} could not be reached: ${said}. Check REDIS_URL, and that Redis runs.`;
+  return new IsletError('E_REDIS_UNREACHABLE', message, { cause: error });
 }
 
 /**

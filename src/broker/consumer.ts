@@ -236,6 +236,11 @@ export class QueueConsumer implements Consumer {
   onReconnect(): void {
     this.#locks.renewNow();
     this.#check.soon();
+    this.lookForCancels();
+  }
+
+  /** Asks of each job that runs here whether it was cancelled. */
+  lookForCancels(): void {
     for (const jobId of this.#locks.holds.keys()) this.onCancel(jobId).catch(this.#report);
   }
 

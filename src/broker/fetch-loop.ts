@@ -35,6 +35,7 @@ export function createFetchLoop(options: FetchLoopOptions) {
   let fetches = 0;
   let fetching: Promise<unknown> = Promise.resolve();
   let wake = () => {};
+  let endWait = () => {};
 
   const mayFetch = () => !paused && options.room() > 0;
 
@@ -63,6 +64,7 @@ export function createFetchLoop(options: FetchLoopOptions) {
 
   const waitForMark = async (seconds: number) => {
     const late = new AbortController();
+    endWait = () => late.abort();
     const waiting = blocking.bzpopmin(markerKey, seconds);
     waiting.catch(() => {});
     try {
@@ -143,6 +145,8 @@ export function createFetchLoop(options: FetchLoopOptions) {
     },
     stop() {
       stopping.abort();
+      // Of a connection that is being opened again, ioredis lets the command wait.
+      endWait();
       blocking.disconnect();
       wake();
     },

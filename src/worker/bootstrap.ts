@@ -69,6 +69,11 @@ function nameTasks(code: LoadedQueue): string[] {
   return [...manifests].map(({ name, load }) => (load === 'on-first-job' ? `${name} (on first job)` : name));
 }
 
+async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
+  const over = new AbortController();
+  await Promise.race([work, sleep(ms, undefined, { signal: over.signal })]).finally(() => over.abort());
+}
+
 /** Stops workers in the order that loses nothing and runs nothing twice. */
 async function stopWorkers(workers: Worker[], closeCode: () => Promise<unknown>, graceOver: Promise<unknown>) {
   for (const worker of workers) worker.drain();
@@ -76,8 +81,8 @@ async function stopWorkers(workers: Worker[], closeCode: () => Promise<unknown>,
   await Promise.race([idle(), graceOver]);
   const late = workers.some((worker) => worker.running > 0);
   for (const worker of workers) worker.abort();
-  await Promise.race([idle(), sleep(stopLimitMs)]);
-  await Promise.race(late ? [closeCode(), sleep(disposeLimitMs)] : [closeCode()]);
+  await atMost(stopLimitMs, idle());
+  await (late ? atMost(disposeLimitMs, closeCode()) : closeCode());
   await Promise.all(workers.map((worker) => worker.close()));
 }
 
