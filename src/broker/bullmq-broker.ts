@@ -16,6 +16,8 @@ export interface BrokerOptions {
   guard?: Omit<GuardOptions, 'redis'>;
   /** Start also on a Redis that may drop jobs when it is full. Default: false. */
   allowEviction?: boolean;
+  /** Say nothing of a Redis that loses all jobs when it restarts, as in development. Default: false. */
+  mayForget?: boolean;
   /** What the operator has to know of this Redis, once at the start. */
   onNotice?(notice: string): void;
   /** The connection is lost, or back after so many milliseconds; once per outage. */
@@ -53,8 +55,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   await connectOnce(client, url, connectLimitMs);
   client.on('error', () => {});
   try {
-    for (const notice of await checkRedisSettings(client, url, options.allowEviction === true))
-      options.onNotice?.(notice);
+    for (const notice of await checkRedisSettings(client, url, options)) options.onNotice?.(notice);
   } catch (error) {
     client.disconnect();
     throw error;

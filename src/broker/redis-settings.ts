@@ -11,7 +11,11 @@ async function readSetting(client: Redis, name: string): Promise<string | undefi
  * Looks whether this Redis can lose jobs by its settings. Throws `E_REDIS_EVICTS` when it may drop keys to make room,
  * unless that is allowed; returns what else the operator has to know.
  */
-export async function checkRedisSettings(client: Redis, url: string, allowEviction: boolean): Promise<string[]> {
+export async function checkRedisSettings(
+  client: Redis,
+  url: string,
+  { allowEviction = false, mayForget = false }: { allowEviction?: boolean; mayForget?: boolean },
+): Promise<string[]> {
   let policy: string | undefined;
   let persists: boolean;
   try {
@@ -28,6 +32,8 @@ export async function checkRedisSettings(client: Redis, url: string, allowEvicti
   }
   return [
     ...(evicts ? [`Redis has maxmemory-policy "${policy}": when it is full it drops jobs.`] : []),
-    ...(persists ? [] : ['Redis does not persist (appendonly no, no save): a restart of it loses all jobs.']),
+    ...(persists || mayForget
+      ? []
+      : ['Redis does not persist (appendonly no, no save): a restart of it loses all jobs.']),
   ];
 }

@@ -1,5 +1,18 @@
 import { defineScript } from './lua.ts';
 
+/** A worker that lives did not crash: what was noted of it when its lock had run out is taken back. */
+const retract = `
+local function retract(job, worker)
+  local crashes = redis.call('HGET', job, 'i:crashes')
+  if not crashes then return end
+  local kept = {}
+  for crash in string.gmatch(crashes, '%S+') do
+    if not string.find(crash, ',' .. worker .. ',expired', 1, true) then kept[#kept + 1] = crash end
+  end
+  redis.call('HSET', job, 'i:crashes', table.concat(kept, ' '))
+end
+`;
+
 /**
  * Renews the locks of running jobs. A lock that ran out is taken back if the job is still ours: nobody has fetched it
  * since (`ats`, BullMQ's count of fetches, is the same), it has not been settled, and it is active or waiting.
@@ -7,6 +20,7 @@ import { defineScript } from './lua.ts';
  * Returns one of "held", "settled" and "lost" for each.
  */
 export const renewLocks = defineScript(`
+${retract}
 local states = {}
 for i = 3, #ARGV, 3 do
   local id, token, starts = ARGV[i], ARGV[i + 1], ARGV[i + 2]
@@ -31,6 +45,7 @@ for i = 3, #ARGV, 3 do
       end
     end
   end
+  if state == 'lost' then retract(job, string.match(token, '^[^:]+')) end
   states[#states + 1] = state
 end
 return states

@@ -62,7 +62,8 @@ export function createStalledCheck(options: StalledCheckOptions) {
     const [waitMs = intervalMs, ...rest] = nextMs;
     if (!closed) timer = setTimeout(tick, waitMs, rest);
   };
-  timer = setTimeout(tick, intervalMs, []);
+  // The first at once: it may find that nobody has looked for long, and the next one then recovers.
+  timer = setTimeout(tick, 0, []);
 
   return {
     /** After an outage: two looks soon, for the replies that were lost with the connection. */

@@ -80,6 +80,7 @@ async function runWorker(flags: WorkerFlags, path: string | undefined): Promise<
           slot: flags.slot,
           guard: flags.guard && settings.guard ? guard : undefined,
           allowEviction: flags.allowEviction,
+          mayForget: config.env !== 'production',
           ...reportRedis(log),
         }),
       children: (broker) => ({

@@ -39,7 +39,7 @@ export const verdicts: Verdicts = {
 interface BaseContext<Dependencies extends object> {
   /** The queue's dependencies; a scope of this job's own is made when one is touched. */
   readonly deps: Dependencies;
-  /** Aborts on time-out, at the worker's stop, and when the job's lock was lost. Hand it to whatever takes one. */
+  /** Aborts on time-out, on cancel, at the worker's stop, and when the lock was lost. Hand it to whatever takes one. */
   readonly signal: AbortSignal;
   /** A logger whose lines carry `queue, task, jobId, attempt`. */
   readonly log: Log;

@@ -215,6 +215,18 @@ describe('a lock', () => {
     await close();
   });
 
+  test('that was lost takes back what was noted as a crash of this worker', async () => {
+    const { close, id } = await whileRunning(async (jobId) => {
+      const worker = (await redis.hget(jobKey(jobId), 'pb')) ?? '';
+      await redis.set(`${jobKey(jobId)}:lock`, 'another:1');
+      await redis.hset(jobKey(jobId), 'i:crashes', `1,another,suspect 2,${worker},expired 3,another,expired`);
+    });
+    await until(async () =>
+      expect(await redis.hget(jobKey(id), 'i:crashes')).toBe('1,another,suspect 3,another,expired'),
+    );
+    await close();
+  });
+
   test('that another worker holds aborts the job at the next renewal', async () => {
     const short = defineQueue({ name: 'mail', lockDurationMs: 5_000 });
     const { close } = await whileRunning(

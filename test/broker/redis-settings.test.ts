@@ -18,10 +18,10 @@ const hides = 'Redis hides its settings (CONFIG): make sure that maxmemory-polic
 const set = (name: string, value: string) => redis.server.ask((client) => client.config('SET', name, value));
 
 /** Connects as a worker does, and returns what it has to tell. */
-async function notices({ url = redis.server.url, allowEviction = false } = {}): Promise<string[]> {
+async function notices({ url = redis.server.url, allowEviction = false, mayForget = false } = {}): Promise<string[]> {
   const told: string[] = [];
   const onNotice = (notice: string) => told.push(notice);
-  const broker = await connectBroker({ redis: url, prefix: 'test', allowEviction, onNotice });
+  const broker = await connectBroker({ redis: url, prefix: 'test', allowEviction, mayForget, onNotice });
   await broker.close();
   return told;
 }
@@ -47,6 +47,7 @@ test('gives one notice of a Redis that evicts, when that is allowed', async () =
 test('gives one notice of a Redis that does not persist', async () => {
   await set('appendonly', 'no');
   expect(await notices()).toEqual([forgets]);
+  expect(await notices({ mayForget: true })).toEqual([]);
 });
 
 test('gives no notice of a Redis that persists by snapshots only', async () => {

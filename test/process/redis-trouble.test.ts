@@ -226,7 +226,7 @@ describe('the settings of Redis at the start', () => {
     expect(worker.lines(settings)).toMatchObject([{ level: 40, notice: expect.stringContaining('hides') }]);
   });
 
-  test('a Redis that does not persist is said once', async () => {
+  test('a Redis that does not persist is said once, in production', async () => {
     await set('appendonly', 'no');
     const worker = await startWorker();
     expect(worker.lines(settings)).toMatchObject([{ level: 40, notice: expect.stringContaining('does not persist') }]);
@@ -244,6 +244,7 @@ function ledger(verb: 'start' | 'end'): string[] {
 
 function launch(flags: string[] = [], url = redis.server.url): IsletProcess {
   const env = {
+    NODE_ENV: 'production',
     REDIS_URL: url,
     REDIS_PREFIX: prefix,
     LEDGER_FILE: ledgerFile(),
