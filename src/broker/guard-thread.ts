@@ -18,6 +18,8 @@ export interface GuardThreadData {
 
 /** How long the end of a blocked process may wait for an answer, of the main thread and of Redis, each. */
 const lastWordsMs = 1_000;
+/** The same of a process whose time is over. */
+const lastNoteMs = 400;
 
 const { memory, redis, maxBlockMs, stopWithinMs, logs } = workerData as GuardThreadData;
 const table = readTable(memory);
@@ -65,8 +67,8 @@ function createKeeper() {
 
 type Keeper = ReturnType<typeof createKeeper>;
 
-function limited<T>(work: Promise<T>): Promise<T | undefined> {
-  return Promise.race([work.catch(() => undefined), delay(lastWordsMs, undefined)]);
+function limited<T>(work: Promise<T>, ms = lastWordsMs): Promise<T | undefined> {
+  return Promise.race([work.catch(() => undefined), delay(ms, undefined)]);
 }
 
 async function askMainThread(): Promise<BlockReport> {
@@ -85,7 +87,7 @@ async function endProcess(why: Decision['end'], keeper: Keeper): Promise<void> {
   if (table.inspected() || table.beats() !== watch.beats) return;
   const culprit = lockOf(report?.job);
   if (culprit) await limited(keeper.blame(culprit));
-  if (why === 'overdue') await limited(keeper.sayStopping());
+  if (why === 'overdue') await limited(keeper.sayStopping(), lastNoteMs);
   const limit = why === 'blocked' ? { maxBlockMs } : { deadline: new Date(findDeadline() ?? 0).toISOString() };
   const fields = { code: 'E_LOOP_BLOCKED', ...report?.job, blockedMs: Math.round(watch.blockedMs), ...limit };
   log('fatal', 'The process is ended: its event loop is blocked', { ...fields, stack: report?.stack });

@@ -5,7 +5,7 @@ import { type IsletConfig, readWorkerSettings } from '../config.ts';
 import { createLog, type Log } from '../log.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob } from '../producer/prepare-job.ts';
-import { bootstrap, exitLimitMs, type WorkerProcess } from '../worker/bootstrap.ts';
+import { blockedExitMs, bootstrap, type WorkerProcess } from '../worker/bootstrap.ts';
 import { describeCurrentJob } from '../worker/run-job.ts';
 import { openRedis } from './open-redis.ts';
 import { parseDuration, parseInteger } from './parse-flags.ts';
@@ -60,7 +60,7 @@ async function runWorker(flags: WorkerFlags, path: string | undefined): Promise<
   if (redis.notice) process.stderr.write(`${redis.notice}\n`);
   const guard = {
     maxBlockMs: settings.maxBlockMs,
-    stopWithinMs: limits.gracefulTimeoutMs + exitLimitMs,
+    stopWithinMs: limits.gracefulTimeoutMs + blockedExitMs,
     logs: config.log.level !== 'silent',
     describeCurrentJob,
   };

@@ -49,6 +49,8 @@ const stopLimitMs = 1_100;
 const disposeLimitMs = 400;
 /** After the grace: a second for code to stop, then the rest to give the jobs back. */
 export const exitLimitMs = 1_900;
+/** A process that is blocked then does none of this: it is ended earlier. */
+export const blockedExitMs = 1_400;
 
 async function loadAll({ app, queues, config, log }: BootstrapOptions): Promise<Loaded[]> {
   const loaded: Loaded[] = [];
@@ -116,7 +118,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
     queues: loaded.map(({ name, code }) => ({ queue: name, tasks: nameTasks(code), concurrency: concurrencyOf(name) })),
     redis: broker.description,
     stop(graceMs) {
-      broker.exitBy(Date.now() + graceMs + exitLimitMs);
+      broker.exitBy(Date.now() + graceMs + blockedExitMs);
       const timer = setTimeout(() => hurry.abort(), graceMs);
       stopping ??= stop();
       return stopping.finally(() => clearTimeout(timer));
