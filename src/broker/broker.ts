@@ -70,11 +70,12 @@ export interface Delivery {
 
 export interface Consumer {
   /**
-   * Takes no further job until `resume`; what a fetch in flight still brings is delivered. Resolves when one delivery
-   * is left, that of the caller, or at the stop.
+   * Takes no further job until `rejoin`; what a fetch in flight still brings is delivered. Resolves when no delivery is
+   * left but that of `jobId`, or at the stop. From then on a crash of this process is charged to that job alone.
    */
-  pause(): Promise<void>;
-  resume(): void;
+  isolate(jobId?: string): Promise<void>;
+  /** Takes jobs again; `jobId` ended by itself, so it is suspected no more. */
+  rejoin(jobId?: string): Promise<void>;
   /** Takes no further job for good, at once; what a fetch in flight still brings goes back. */
   stop(): void;
   /** Stops, and resolves when all deliveries have been settled. May be called twice. */
@@ -115,7 +116,10 @@ export interface Broker {
   readonly description: string;
   consume(options: ConsumeOptions): Promise<Consumer>;
   send(jobs: NewJob[]): Promise<void>;
-  /** The process has to be gone by then, in milliseconds since 1970, also if its event loop is blocked. */
-  exitBy(epochMs: number): void;
+  /**
+   * The process has to be gone by then, in milliseconds since 1970, also if its event loop is blocked. Returns when
+   * indeed: earlier, if it was asked to stop while it was blocked.
+   */
+  exitBy(epochMs: number): number;
   close(): Promise<void>;
 }

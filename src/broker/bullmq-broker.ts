@@ -68,13 +68,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   const subscriber = client.duplicate();
   subscriber.on('error', () => {});
   watchConnection(subscriber, undefined, onBack);
-  subscriber.on('message', (channel: string, jobId: string) => {
-    // A lost answer is asked again at the next reconnect.
-    consumers
-      .get(channel)
-      ?.onCancel(jobId)
-      .catch(() => {});
-  });
+  subscriber.on('message', (channel: string, jobId: string) => consumers.get(channel)?.cancels.told(jobId));
   const guard: Guard | undefined = options.guard && startGuard({ redis: url, ...options.guard });
   const sender = createSender(client, prefix);
   return {
@@ -86,14 +80,14 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
         const consumer = await QueueConsumer.start({ client, prefix, guard, slot }, consumeOptions);
         consumers.set(channel, consumer);
         // What was cancelled in the meantime.
-        consumer.lookForCancels();
+        consumer.cancels.lookAtAll();
         return consumer;
       } catch (error) {
         throw explainRedisError(url, error);
       }
     },
     send: (jobs) => sender.send(jobs),
-    exitBy: (epochMs) => guard?.exitBy(epochMs),
+    exitBy: (epochMs) => guard?.exitBy(epochMs) ?? epochMs,
     async close() {
       if (client.status === 'ready') await sender.close();
       client.removeAllListeners('close');

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { CancelledError, IsletError, LockLostError } from '../errors.ts';
 import type { ConsumeOptions, Consumer, Delivery, Outcome } from './broker.ts';
+import { type CancelWatch, createCancelWatch } from './cancel-watch.ts';
 import { createFetchLoop, type FetchLoop } from './fetch-loop.ts';
 import type { Guard } from './guard.ts';
 import { type FetchedJob, type JobBackend, openJobBackend } from './job-backend.ts';
@@ -9,7 +10,6 @@ import { readStamp } from './job-options.ts';
 import { maxEvents, queueKey, queuesKey } from './keys.ts';
 import { createLocks, type Hold, type Locks } from './locks.ts';
 import { runScript } from './lua.ts';
-import { memoryFields } from './memory.ts';
 import { createRegistry, type Registry } from './registry.ts';
 import { createSchedulers } from './schedulers.ts';
 import { writeFence } from './scripts.ts';
@@ -27,14 +27,15 @@ export interface ConsumerScope {
 /** A fetch loop with room that has not moved for so long has stopped: one of its waits lasts 12 seconds at most. */
 const stuckMs = 30_000;
 
-/** What an unreadable payload ends as: no later delivery can read it either. */
-function unreadable(job: FetchedJob, error: unknown): Outcome {
-  const causeMessage = `The stored payload of job "${job.id}" is not JSON: ${(error as Error).message}`;
-  return { kind: 'failed', failure: { code: 'E_PAYLOAD_INVALID', causeName: 'Error', causeMessage, stack: '' } };
+/** The outcome of a job that is not run, because no delivery can run it. */
+function fail(code: string, causeMessage: string): Outcome {
+  return { kind: 'failed', failure: { code, causeName: 'Error', causeMessage, stack: '' } };
 }
 
 /** Fetches one queue's jobs, hands them out, keeps their locks, and writes how they ended. */
 export class QueueConsumer implements Consumer {
+  /** Hears of jobs that are cancelled. */
+  readonly cancels: CancelWatch;
   readonly #client: Redis;
   readonly #prefix: string;
   readonly #options: ConsumeOptions;
@@ -93,6 +94,7 @@ export class QueueConsumer implements Consumer {
       durationMs: queue.lockDurationMs,
       onTrouble: this.#report,
     });
+    this.cancels = createCancelWatch({ client, place, workerId, locks: this.#locks, onTrouble: this.#report });
     this.#registry = createRegistry({ client, ...place, workerId, slot, silentMs: 3 * queue.stalledCheckMs });
     this.#loop = createFetchLoop({
       backend,
@@ -112,6 +114,7 @@ export class QueueConsumer implements Consumer {
       locks: this.#locks,
       onLook: () => this.#watchLoop(),
       onStalled: options.onRecovered,
+      onSilence: () => client.disconnect(true),
       onTrouble: this.#report,
     });
     this.#settling = {
@@ -157,7 +160,7 @@ export class QueueConsumer implements Consumer {
   #take(job: FetchedJob, token: string, sentAt: number): void {
     const known = this.#locks.holds.get(job.id);
     // It came back while its code still runs here: that run goes on under the new lock.
-    if (known && !(known.abort.signal.reason instanceof LockLostError)) {
+    if (known && !known.ended && !(known.abort.signal.reason instanceof LockLostError)) {
       this.#locks.adopt(known, job, token);
       return;
     }
@@ -173,8 +176,10 @@ export class QueueConsumer implements Consumer {
       const late = performance.now() - sentAt > this.#options.queue.lockDurationMs / 2;
       if (late && (await this.#locks.takeBack(hold)) !== 'held') return;
       const outcome = await this.#run(job, hold);
+      hold.ended = true;
       const next = await settle(this.#settling, { job, hold, outcome });
       this.#locks.drop(hold);
+      if (hold.cancelled) this.cancels.told(job.id);
       this.#moved();
       if (next.fetched.job) this.#take(next.fetched.job, next.token, next.sentAt);
     } catch (error) {
@@ -189,11 +194,13 @@ export class QueueConsumer implements Consumer {
   async #run(job: FetchedJob, hold: Hold): Promise<Outcome> {
     // What a fetch in flight brought after the stop.
     if (!this.#loop.running) return { kind: 'released', counted: false };
+    if (job.deferredFailure !== undefined) return fail('E_JOB_DEPENDENCIES', job.deferredFailure);
     let input: unknown;
     try {
       input = JSON.parse(job.data);
     } catch (error) {
-      return unreadable(job, error);
+      const said = (error as Error).message;
+      return fail('E_PAYLOAD_INVALID', `The stored payload of job "${job.id}" is not JSON: ${said}`);
     }
     await this.#schedulers.makeNext(job).catch(this.#report);
     return this.#options.run(await this.#toDelivery(job, hold, input));
@@ -224,36 +231,29 @@ export class QueueConsumer implements Consumer {
     return (await runScript(this.#client, writeFence, [this.#key(hold.jobId)], [hold.token, delivery])) === 1;
   }
 
-  /** Somebody cancelled a job: aborts it if it runs here. */
-  async onCancel(jobId: string): Promise<void> {
-    // The answer comes after that of a fetch in flight, so the job is known by then.
-    const reason = await this.#client.hget(this.#key(jobId), memoryFields.cancel);
-    if (reason === null) return;
-    setImmediate(() => this.#locks.holds.get(jobId)?.abort.abort(new CancelledError(jobId, reason)));
-  }
-
   /** After an outage: what was told meanwhile is asked for. */
   onReconnect(): void {
     this.#locks.renewNow();
     this.#check.soon();
-    this.lookForCancels();
+    this.cancels.lookAtAll();
   }
 
-  /** Asks of each job that runs here whether it was cancelled. */
-  lookForCancels(): void {
-    for (const jobId of this.#locks.holds.keys()) this.onCancel(jobId).catch(this.#report);
-  }
-
-  async pause(): Promise<void> {
+  async isolate(jobId?: string): Promise<void> {
+    const most = jobId === undefined ? 0 : 1;
     await this.#loop.pause();
-    while (this.#loop.running && this.#locks.holds.size > 1) {
+    if (jobId !== undefined) await this.#registry.sayWaiting(jobId);
+    while (this.#loop.running && this.#locks.holds.size > most) {
       await new Promise<void>((resolve) => {
         this.#onDrop = resolve;
       });
     }
+    if (jobId !== undefined) await this.#registry.sayAlone(jobId);
   }
 
-  resume(): void {
+  async rejoin(jobId?: string): Promise<void> {
+    const hold = jobId === undefined ? undefined : this.#locks.holds.get(jobId);
+    if (hold) hold.cleared = true;
+    if (jobId !== undefined) await this.#registry.sayAgainMany().catch(this.#report);
     this.#loop.resume();
   }
 

@@ -32,10 +32,15 @@ export function createFetchLoop(options: FetchLoopOptions) {
   const { backend, blocking, markerKey, workerId, take, onTrouble, onProgress } = options;
   const stopping = new AbortController();
   let paused = false;
+  /** The last fetch failed: Redis is full, for example, which does not keep it from handing out jobs with a settling. */
+  let troubled = false;
   let fetches = 0;
   let fetching: Promise<unknown> = Promise.resolve();
   let wake = () => {};
   let endWait = () => {};
+
+  // A command that waits on a lost connection is neither answered nor refused when the connection is back.
+  blocking.on('close', () => endWait());
 
   const mayFetch = () => !paused && options.room() > 0;
 
@@ -62,16 +67,17 @@ export function createFetchLoop(options: FetchLoopOptions) {
     }
   };
 
+  /** `null` when the wait was ended: then it is time to look again. */
+  const untilLate = (seconds: number, signal: AbortSignal) =>
+    sleep(seconds * 1_000 + graceMs, 'late' as const, { signal }).catch(() => null);
+
   const waitForMark = async (seconds: number) => {
     const late = new AbortController();
     endWait = () => late.abort();
     const waiting = blocking.bzpopmin(markerKey, seconds);
     waiting.catch(() => {});
     try {
-      const mark = await Promise.race([
-        waiting,
-        sleep(seconds * 1_000 + graceMs, 'late' as const, { signal: late.signal }),
-      ]);
+      const mark = await Promise.race([waiting, untilLate(seconds, late.signal)]);
       if (mark !== 'late') return mark;
       // A connection that died unnoticed never answers, and ioredis does not give up waiting.
       blocking.disconnect(true);
@@ -86,6 +92,7 @@ export function createFetchLoop(options: FetchLoopOptions) {
     const sentAt = performance.now();
     fetching = backend.moveToActive(token, workerId);
     const fetched: Fetched = backend.toFetched(await fetching);
+    troubled = false;
     onProgress();
     if (fetched.job) take(fetched.job, token, sentAt);
     else if (fetched.rateLimitedMs > 0) await pauseFor(fetched.rateLimitedMs);
@@ -105,6 +112,7 @@ export function createFetchLoop(options: FetchLoopOptions) {
         await once();
       } catch (error) {
         if (stopping.signal.aborted) return;
+        troubled = true;
         onTrouble(error as Error);
         await pauseFor(troublePauseMs);
       }
@@ -125,7 +133,7 @@ export function createFetchLoop(options: FetchLoopOptions) {
     },
     /** Whether jobs are taken at all, room or not. */
     get open() {
-      return !paused && !stopping.signal.aborted;
+      return !paused && !troubled && !stopping.signal.aborted;
     },
     get mayFetch() {
       return mayFetch() && !stopping.signal.aborted;

@@ -39,6 +39,16 @@ function viewsOf(memory: SharedArrayBuffer) {
   };
 }
 
+/** Stores the earlier of two deadlines, and returns it. */
+function bringForward(cell: BigInt64Array, epochMs: number): number {
+  const wanted = BigInt(Math.round(epochMs));
+  for (;;) {
+    const known = Atomics.load(cell, deadlineIndex);
+    if (known !== 0n && known <= wanted) return Number(known);
+    if (Atomics.compareExchange(cell, deadlineIndex, known, wanted) === known) return Number(wanted);
+  }
+}
+
 /** The main thread's side. */
 export interface TableWriter {
   readonly memory: SharedArrayBuffer;
@@ -51,7 +61,8 @@ export interface TableWriter {
    * finds the table full, is not written down: a blocked event loop may then lose it, as it would without a guard.
    */
   hold(lock: HeldLock): () => void;
-  setDeadline(epochMs: number): void;
+  /** Says when the process has to be gone; the earliest time said by either side stands, and is returned. */
+  bringForward(epochMs: number): number;
 }
 
 export function createTable(capacity = defaultCapacity): TableWriter {
@@ -83,7 +94,7 @@ export function createTable(capacity = defaultCapacity): TableWriter {
         free.push(slot);
       };
     },
-    setDeadline: (epochMs) => void Atomics.store(deadline, deadlineIndex, BigInt(Math.round(epochMs))),
+    bringForward: (epochMs) => bringForward(deadline, epochMs),
   };
 }
 
@@ -94,6 +105,7 @@ export interface TableReader {
   inspected(): boolean;
   /** When the process has to be gone, in milliseconds since 1970. */
   deadline(): number | undefined;
+  bringForward(epochMs: number): number;
   held(): HeldLock[];
   /** Waits without an event loop: an idle guard needs none. */
   sleep(ms: number): void;
@@ -119,6 +131,7 @@ export function readTable(memory: SharedArrayBuffer): TableReader {
     beats: () => Atomics.load(words, beatWord),
     inspected: () => Atomics.load(words, inspectedWord) === 1,
     deadline: () => Number(Atomics.load(deadline, deadlineIndex)) || undefined,
+    bringForward: (epochMs) => bringForward(deadline, epochMs),
     held: () => Array.from({ length: capacity }, (_, slot) => read(slot)).filter((lock) => lock !== undefined),
     sleep: (ms) => void Atomics.wait(words, sleepWord, 0, ms),
   };

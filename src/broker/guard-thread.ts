@@ -24,14 +24,7 @@ const lastNoteMs = 400;
 const { memory, redis, maxBlockMs, stopWithinMs, logs } = workerData as GuardThreadData;
 const table = readTable(memory);
 const log: typeof writeLine = (...line) => logs && writeLine(...line);
-/** Of a stop that the blocked main thread has not heard of. */
-let ownDeadline: number | undefined;
 let watch = { beats: table.beats(), lookedAt: performance.now(), blockedMs: 0 };
-
-/** When the process has to be gone, as the main thread says, or as a signal says that reached only this one. */
-function findDeadline(): number | undefined {
-  return table.deadline() ?? ownDeadline;
-}
 
 /** Keeps the locks of one block. Its connection, and all code for it, is loaded by the first call. */
 function createKeeper() {
@@ -88,7 +81,7 @@ async function endProcess(why: Decision['end'], keeper: Keeper): Promise<void> {
   const culprit = lockOf(report?.job);
   if (culprit) await limited(keeper.blame(culprit));
   if (why === 'overdue') await limited(keeper.sayStopping(), lastNoteMs);
-  const limit = why === 'blocked' ? { maxBlockMs } : { deadline: new Date(findDeadline() ?? 0).toISOString() };
+  const limit = why === 'blocked' ? { maxBlockMs } : { deadline: new Date(table.deadline() ?? 0).toISOString() };
   const fields = { code: 'E_LOOP_BLOCKED', ...report?.job, blockedMs: Math.round(watch.blockedMs), ...limit };
   log('fatal', 'The process is ended: its event loop is blocked', { ...fields, stack: report?.stack });
   process.kill(process.pid, 'SIGKILL');
@@ -106,7 +99,7 @@ async function followBlock(): Promise<void> {
   while (isLate(watch)) {
     const held = table.held();
     const shortestLockMs = held.length > 0 ? Math.min(...held.map(({ durationMs }) => durationMs)) : undefined;
-    const [deadline, inspected] = [findDeadline(), table.inspected()];
+    const [deadline, inspected] = [table.deadline(), table.inspected()];
     const decision = decide({ ...watch, shortestLockMs, maxBlockMs, deadline, now: Date.now(), inspected });
     if (decision.keepLocks && shortestLockMs !== undefined) keeper.keep(held, shortestLockMs / 4);
     if (decision.name) namer.name(watch.blockedMs);
@@ -119,9 +112,7 @@ async function followBlock(): Promise<void> {
 }
 
 // What came while this thread slept is told at the first turn of its loop, which is in the midst of a block.
-listenForStop(() => {
-  ownDeadline ??= Date.now() + stopWithinMs;
-});
+listenForStop(() => table.bringForward(Date.now() + stopWithinMs));
 
 for (;;) {
   table.sleep(lookMs);

@@ -30,8 +30,11 @@ export interface Guard {
    * to shared memory. Of 4096 locks at once, and of names longer than 1 KB together, the rest is not guarded.
    */
   hold(lock: HeldLock): () => void;
-  /** The process has to be gone by then, in milliseconds since 1970: it is ended if its loop is blocked at that time. */
-  exitBy(epochMs: number): void;
+  /**
+   * The process has to be gone by then, in milliseconds since 1970: it is ended if its loop is blocked at that time.
+   * Returns when it has to be gone indeed: earlier, if it was asked to stop while it was blocked.
+   */
+  exitBy(epochMs: number): number;
   close(): Promise<void>;
 }
 
@@ -83,7 +86,7 @@ export function startGuard({ redis, maxBlockMs, stopWithinMs, describeCurrentJob
   let closing: Promise<unknown> | undefined;
   return {
     hold: table.hold,
-    exitBy: table.setDeadline,
+    exitBy: table.bringForward,
     async close() {
       stop();
       closing ??= thread?.terminate();

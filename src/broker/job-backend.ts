@@ -15,6 +15,8 @@ export interface FetchedJob {
   /** How often it was fetched in all, this time included: a fence, because no two fetches share a number. */
   readonly starts: number;
   readonly memory: ReturnType<typeof parseMemory>;
+  /** Why BullMQ has failed it already, as a parent of a failed child; undefined for all other jobs. */
+  readonly deferredFailure: string | undefined;
   /** The scheduler that made it; undefined for all other jobs. */
   readonly repeatJobKey: string | undefined;
 }

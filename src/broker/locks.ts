@@ -16,6 +16,12 @@ export interface Hold {
   /** Of the last fetch: a redelivery of a job that still runs here is adopted, and brings new ones. */
   token: string;
   starts: number;
+  /** Its code has ended and its outcome is being written: it can be adopted no more. */
+  ended: boolean;
+  /** It was cancelled after its code had ended. */
+  cancelled: boolean;
+  /** It ran with no other job beside it and ended by itself: it is suspected of no crash any more. */
+  cleared: boolean;
   letGo(): void;
 }
 
@@ -75,7 +81,8 @@ export function createLocks({ client, guard, place, workerId, durationMs, onTrou
   return {
     holds: holds as ReadonlyMap<string, Hold>,
     hold({ id, starts }: FetchedJob, token: string): Hold {
-      const hold: Hold = { jobId: id, token, starts, abort: new AbortController(), letGo: () => {} };
+      const fresh = { ended: false, cancelled: false, cleared: false, letGo: () => {} };
+      const hold: Hold = { jobId: id, token, starts, abort: new AbortController(), ...fresh };
       holds.set(id, hold);
       tellGuard(hold);
       return hold;

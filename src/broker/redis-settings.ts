@@ -2,8 +2,9 @@ import type { Redis } from 'ioredis';
 import { IsletError } from '../errors.ts';
 import { describeRedis } from './connection.ts';
 
-async function readSetting(client: Redis, name: string): Promise<string | undefined> {
+async function readSetting(client: Redis, name: string): Promise<string> {
   const [, value] = (await client.config('GET', name)) as string[];
+  if (value === undefined) throw new Error(`Redis does not tell its ${name}`);
   return value;
 }
 

@@ -8,6 +8,8 @@ export interface FailedJob {
   readonly id: string;
   readonly task: string;
   readonly failedReason: string;
+  /** Whether it wrote the at-most-once fence. */
+  readonly started: boolean;
   /** In milliseconds since 1970, as Redis writes it. */
   readonly failedAt: string;
 }
@@ -17,7 +19,8 @@ const pageSize = 500;
 /** What a job loses with its failure: BullMQ's counts of its attempts and stalls, and what Islet remembers. */
 const forgotten = [
   ...['failedReason', 'finishedOn', 'processedOn', 'stacktrace', 'atm', 'stc', 'defa'],
-  ...Object.values(memoryFields),
+  // Not `settled`: a late repetition of the command that failed it must find that this was done.
+  ...Object.values(memoryFields).filter((field) => field !== memoryFields.settled),
 ];
 
 /**
@@ -57,14 +60,15 @@ interface QueuePlace {
 async function readPage({ client, prefix, queue }: QueuePlace, page: string[]): Promise<FailedJob[]> {
   const entries = page.flatMap((id, index) => (index % 2 === 0 ? [{ id, failedAt: page[index + 1] ?? '' }] : []));
   const pipeline = client.pipeline();
-  for (const { id } of entries) pipeline.hmget(queueKey(prefix, queue, id), 'name', 'failedReason');
+  for (const { id } of entries)
+    pipeline.hmget(queueKey(prefix, queue, id), 'name', 'failedReason', memoryFields.started);
   const replies = (await pipeline.exec()) ?? [];
   return entries.flatMap((entry, index) => {
     const [error, fields] = replies[index] ?? [];
     if (error) throw error;
-    const [task, failedReason] = fields as [string | null, string | null];
+    const [task, failedReason, started] = fields as [string | null, string | null, string | null];
     // Removed meanwhile.
-    return task === null ? [] : [{ ...entry, task, failedReason: failedReason ?? '' }];
+    return task === null ? [] : [{ ...entry, task, failedReason: failedReason ?? '', started: Boolean(started) }];
   });
 }
 

@@ -37,7 +37,8 @@ function parseRecord(text: string): WorkerRecord | undefined {
 
 /**
  * Creates this worker's entry among the workers of its queue. The hash has, for each worker, `<id>` (who it is),
- * `<id>:seen` (when it looked for stalled jobs), `<id>:stopping` and `<id>:culprit` (the job that blocked it to death).
+ * `<id>:seen` (when it looked for stalled jobs), `<id>:stopping`, `<id>:culprit` (the job that a crash is charged to
+ * alone: it runs alone, or blocks the process) and `<id>:waiting` (the one that waits to run alone: never charged).
  */
 export function createRegistry({ client, prefix, queue, workerId, slot, silentMs }: RegistryOptions) {
   const key = workersKey(prefix, queue);
@@ -52,7 +53,10 @@ export function createRegistry({ client, prefix, queue, workerId, slot, silentMs
       ([field, value]) => /:(seen|stopping)$/.test(field) && Date.now() - Number(value) > keepMs,
     );
     const ids = old.map(([field]) => field.replace(/:\w+$/, ''));
-    const fields = ids.flatMap((id) => [id, `${id}:seen`, `${id}:stopping`, `${id}:culprit`]);
+    const fields = ids.flatMap((id) => [
+      id,
+      ...['seen', 'stopping', 'culprit', 'waiting'].map((what) => `${id}:${what}`),
+    ]);
     if (fields.length > 0) await client.hdel(key, ...fields);
   };
 
@@ -82,6 +86,17 @@ export function createRegistry({ client, prefix, queue, workerId, slot, silentMs
     /** From now on what this worker leaves behind is a stop's doing, not a crash's. */
     async sayStopping(): Promise<void> {
       await client.hset(key, `${workerId}:stopping`, Date.now());
+    },
+    /** A suspect waits until the others have ended: it does not run yet. */
+    async sayWaiting(jobId: string): Promise<void> {
+      await client.hset(key, `${workerId}:waiting`, jobId);
+    },
+    /** A suspect runs alone: from now on it is charged with what happens to this worker, until `sayAgainMany`. */
+    async sayAlone(jobId: string): Promise<void> {
+      await client.multi().hset(key, `${workerId}:culprit`, jobId).hdel(key, `${workerId}:waiting`).exec();
+    },
+    async sayAgainMany(): Promise<void> {
+      await client.hdel(key, `${workerId}:culprit`, `${workerId}:waiting`);
     },
     async leave(): Promise<void> {
       await client.hdel(key, workerId, `${workerId}:seen`);

@@ -41,6 +41,7 @@ for i = 3, #ARGV, 3 do
       if found > 0 then
         redis.call('LPUSH', KEYS[1], id)
         redis.call('SET', job .. ':lock', token, 'PX', ARGV[2])
+        retract(job, string.match(token, '^[^:]+'))
         state = 'held'
       end
     end
@@ -103,14 +104,15 @@ return 1
 `);
 
 /** Gives back an active job without a lock, and notes that its worker ended without an outcome. */
-const takeBack = `
-local function takeBack(id, worker, blame)
+const giveBack = `
+local function giveBack(id, worker, blame)
   local job = PREFIX .. id
   redis.call('DEL', job .. ':lock')
   if redis.call('LREM', ACTIVE, -1, id) == 0 then return false end
   local culprit = redis.call('HGET', WORKERS, worker .. ':culprit')
   local stopping = redis.call('HEXISTS', WORKERS, worker .. ':stopping') == 1
-  if not stopping and (not culprit or culprit == id) then
+  local waited = redis.call('HGET', WORKERS, worker .. ':waiting') == id
+  if not stopping and not waited and (not culprit or culprit == id) then
     local crashes = redis.call('HGET', job, 'i:crashes')
     local crash = NOW .. ',' .. worker .. ',' .. (culprit and 'culprit' or blame)
     redis.call('HSET', job, 'i:crashes', crashes and (crashes .. ' ' .. crash) or crash)
@@ -132,18 +134,18 @@ export const lookForStalled = defineScript(`
 local PREFIX, ACTIVE, WAIT, MARKER, EVENTS, WORKERS = ARGV[1], KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local time = redis.call('TIME')
 local NOW = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-${takeBack}
+${giveBack}
 redis.call('HSET', WORKERS, ARGV[2] .. ':seen', NOW)
 local since = tonumber(NOW) - tonumber(redis.call('GET', KEYS[6]) or '0')
 local interval = tonumber(ARGV[3])
-local look = since >= interval * 0.9 and since <= interval * 1.25
+local look = since >= interval * 0.9 and since <= interval * 1.25 + 500
 if since >= interval * 0.9 then redis.call('SET', KEYS[6], NOW) end
 local stalled, held = {}, {}
 for _, id in ipairs(redis.call('LRANGE', ACTIVE, 0, -1)) do
   local holder = redis.call('GET', PREFIX .. id .. ':lock')
   if not holder and look then
     local worker = redis.call('HGET', PREFIX .. id, 'pb') or '?'
-    if takeBack(id, worker, 'expired') then stalled[#stalled + 1] = id end
+    if giveBack(id, worker, 'expired') then stalled[#stalled + 1] = id end
   elseif holder and string.sub(holder, 1, #ARGV[2] + 1) == ARGV[2] .. ':' then
     held[#held + 1] = id
     held[#held + 1] = holder
@@ -153,22 +155,22 @@ return {stalled, held}
 `);
 
 /**
- * Gives back all jobs of a worker that is dead for certain, and forgets it.
+ * Gives back all jobs of a worker that is dead for certain, and forgets it, but not that it was stopping.
  * KEYS: active, wait, marker, events, workers. ARGV: key prefix, the dead worker. Returns the ids.
  */
 export const recoverWorker = defineScript(`
 local PREFIX, ACTIVE, WAIT, MARKER, EVENTS, WORKERS = ARGV[1], KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local time = redis.call('TIME')
 local NOW = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-${takeBack}
+${giveBack}
 local dead, given = ARGV[2], {}
 for _, id in ipairs(redis.call('LRANGE', ACTIVE, 0, -1)) do
   local holder = redis.call('GET', PREFIX .. id .. ':lock')
   local his = holder and string.sub(holder, 1, #dead + 1) == dead .. ':'
   if his or (not holder and redis.call('HGET', PREFIX .. id, 'pb') == dead) then
-    if takeBack(id, dead, 'suspect') then given[#given + 1] = id end
+    if giveBack(id, dead, 'suspect') then given[#given + 1] = id end
   end
 end
-redis.call('HDEL', WORKERS, dead, dead .. ':seen', dead .. ':culprit', dead .. ':stopping')
+redis.call('HDEL', WORKERS, dead, dead .. ':seen', dead .. ':culprit', dead .. ':waiting')
 return given
 `);

@@ -56,9 +56,23 @@ function toBullmq({ id, opts }: FetchedJob): MinimalJob {
   return { id, opts: { ...opts, attempts: opts.attempts ?? 0 } } as MinimalJob;
 }
 
+/** What a job of a BullMQ flow ends as that may not complete: its children failed, or have not ended. */
+function refused({ id }: FetchedJob, error: unknown): Outcome {
+  const causeMessage = `Job "${id}" cannot be completed: ${(error as Error).message}`;
+  return { kind: 'failed', failure: { code: 'E_JOB_DEPENDENCIES', causeName: 'Error', causeMessage, stack: '' } };
+}
+
 /** Before the job is ended: a crash in between runs it again, the other order would lose its result. */
-async function keepResult({ client, place }: SettleScope, jobId: string, keepMs: number | undefined, stored: string) {
+async function keepResult(
+  { client, place, locks }: SettleScope,
+  hold: Hold,
+  keepMs: number | undefined,
+  stored: string,
+) {
   if (!keepMs) return;
+  const { jobId } = hold;
+  // Waiters are told at once, so it must be ours to tell.
+  if ((await locks.takeBack(hold)) === 'lost') throw new LockLostError(jobId);
   const key = resultKey(place.prefix, place.queue, jobId);
   await client.set(key, stored, 'PX', keepMs);
   await client.publish(key, stored);
@@ -67,7 +81,7 @@ async function keepResult({ client, place }: SettleScope, jobId: string, keepMs:
 async function complete(scope: SettleScope, { job, hold, outcome }: Settling): Promise<unknown> {
   if (outcome.kind !== 'completed') return undefined;
   const result = outcome.resultJson ? `,"result":${outcome.resultJson}` : '';
-  await keepResult(scope, job.id, outcome.keepResultMs, `{"ok":true${result}}`);
+  await keepResult(scope, hold, outcome.keepResultMs, `{"ok":true${result}}`);
   const { result: next } = await scope.backend.moveToCompleted(
     toBullmq(job),
     null,
@@ -81,7 +95,7 @@ async function complete(scope: SettleScope, { job, hold, outcome }: Settling): P
 async function fail(scope: SettleScope, { job, hold, outcome }: Settling): Promise<unknown> {
   if (outcome.kind !== 'failed' && outcome.kind !== 'cancelled') return undefined;
   const { code, causeName, causeMessage, stack }: Failure = outcome.failure;
-  await keepResult(scope, job.id, outcome.keepResultMs, JSON.stringify({ ok: false, code, causeName, causeMessage }));
+  await keepResult(scope, hold, outcome.keepResultMs, JSON.stringify({ ok: false, code, causeName, causeMessage }));
   const failedReason = `${code}: ${causeName}: ${causeMessage}`;
   const fields = { failedReason, stacktrace: JSON.stringify([stack]), [memoryFields.settled]: hold.starts };
   const { result: next } = await scope.backend.moveToFailed(
@@ -98,11 +112,13 @@ async function fail(scope: SettleScope, { job, hold, outcome }: Settling): Promi
 /** Later: a retry uses an attempt, a snooze and a postponement do not. */
 async function delay(scope: SettleScope, { job, hold, outcome }: Settling): Promise<unknown> {
   if (outcome.kind !== 'retry' && outcome.kind !== 'snoozed' && outcome.kind !== 'postponed') return undefined;
-  const { settled, unknownSince } = memoryFields;
+  const { settled, unknownSince, crashes } = memoryFields;
   const fields: Record<string, string | number> = { [settled]: hold.starts };
   if (outcome.kind === 'retry') fields.failedReason = `${outcome.failure.code}: ${outcome.failure.causeMessage}`;
   fields[unknownSince] = outcome.kind === 'postponed' ? outcome.unknownSince : '';
-  return scope.backend.moveToDelayed(job.id, Date.now(), outcome.delayMs, hold.token, {
+  if (hold.cleared) fields[crashes] = '';
+  // Without a delay the same command could fetch it again, and a repetition of it would count a second attempt.
+  return scope.backend.moveToDelayed(job.id, Date.now(), Math.max(1, outcome.delayMs), hold.token, {
     skipAttempt: outcome.kind !== 'retry',
     fieldsToUpdate: fields,
     fetchNext: scope.mayFetch(),
@@ -118,7 +134,8 @@ async function giveBack({ client, place }: SettleScope, { job, hold, outcome }: 
   const counted = outcome.kind === 'released' && outcome.counted;
   const releases = [...job.memory.releases, Date.now()].join(' ');
   const known = job.memory.unknownSince === undefined ? [] : [memoryFields.unknownSince, ''];
-  const fields = counted ? [...known, memoryFields.releases, releases] : known;
+  const cleared = hold.cleared ? [memoryFields.crashes, ''] : [];
+  const fields = [...known, ...cleared, ...(counted ? [memoryFields.releases, releases] : [])];
   const keys = [job.id, 'active', 'wait', 'prioritized', 'marker', 'events'].map(key);
   const given = await runScript(client, putBack, keys, [job.id, hold.token, hold.starts, ...fields]);
   // The answer may have been lost and the command sent again: then it is settled already, which is not asked here.
@@ -163,6 +180,10 @@ export async function settle(scope: SettleScope, settling: Settling): Promise<Se
         return { fetched: backend.toFetched(undefined), ...sent };
       }
       if (notOurs.includes(code as number)) continue;
+      if (typeof code === 'number' && settling.outcome.kind === 'completed') {
+        settling.outcome = refused(settling.job, error);
+        continue;
+      }
       onTrouble(error as Error);
       await setTimeout(writeAgainMs);
     }

@@ -13,8 +13,13 @@ interface StalledCheckOptions {
   /** Called after each look: Redis answers. */
   onLook(): void;
   onStalled(jobIds: string[]): void;
+  /** Redis has not answered for so long that its connection may be dead without either side knowing. */
+  onSilence(): void;
   onTrouble(error: unknown): void;
 }
+
+/** A host that vanished, or a middleman that forgot the connection, says nothing at all. */
+const silenceLimitMs = 15_000;
 
 /** A fetch whose reply has not come so long after Redis has answered others is lost. */
 const replyLimitMs = 1_000;
@@ -24,7 +29,7 @@ const replyLimitMs = 1_000;
  * out, and gives back jobs that Redis handed to this worker in a reply that never arrived.
  */
 export function createStalledCheck(options: StalledCheckOptions) {
-  const { client, place, workerId, intervalMs, locks, onLook, onStalled, onTrouble } = options;
+  const { client, place, workerId, intervalMs, locks, onLook, onStalled, onSilence, onTrouble } = options;
   const { prefix, queue } = place;
   const key = (name: string) => queueKey(prefix, queue, name);
   const keys = [...['active', 'wait', 'marker', 'events'].map(key), workersKey(prefix, queue), key('islet:looked')];
@@ -57,20 +62,29 @@ export function createStalledCheck(options: StalledCheckOptions) {
 
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
-  const tick = async (nextMs: number[]) => {
+  let looking = false;
+  /** The waits before the next looks, when they are to come sooner than usual. */
+  let soonMs: number[] = [];
+  const arm = (waitMs = intervalMs) => {
+    clearTimeout(timer);
+    if (!closed) timer = setTimeout(tick, waitMs);
+  };
+  const tick = async () => {
+    looking = true;
+    const silence = setTimeout(onSilence, silenceLimitMs);
     await look().catch(onTrouble);
-    const [waitMs = intervalMs, ...rest] = nextMs;
-    if (!closed) timer = setTimeout(tick, waitMs, rest);
+    clearTimeout(silence);
+    looking = false;
+    arm(soonMs.shift());
   };
   // The first at once: it may find that nobody has looked for long, and the next one then recovers.
-  timer = setTimeout(tick, 0, []);
+  arm(0);
 
   return {
     /** After an outage: two looks soon, for the replies that were lost with the connection. */
     soon(): void {
-      if (closed) return;
-      clearTimeout(timer);
-      timer = setTimeout(tick, 500, [1_500]);
+      soonMs = [500, 1_500];
+      if (!looking) arm(soonMs.shift());
     },
     close(): void {
       closed = true;

@@ -49,7 +49,8 @@ const codeOf = ({ failedReason }: FailedJob) => /^(E_[A-Z_]+)\b/.exec(failedReas
 function createSelection(catalog: Catalog, flags: RetryFlags) {
   const wantedTask = flags.task === undefined ? undefined : catalog.task(flags.task).name;
   const nameOf = (job: FailedJob) => findTask(catalog, job.task)?.name ?? job.task;
-  const isAtMostOnce = (job: FailedJob) => findTask(catalog, job.task)?.delivery === 'at-most-once';
+  // Its task may have been renamed since, or be gone.
+  const isAtMostOnce = (job: FailedJob) => job.started || findTask(catalog, job.task)?.delivery === 'at-most-once';
   return {
     has: (job: FailedJob) =>
       (wantedTask === undefined || nameOf(job) === wantedTask) && job.failedReason.includes(flags.error ?? ''),

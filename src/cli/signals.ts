@@ -54,7 +54,7 @@ export function listenForEnd(log: Log, graceMs: number): Ending {
       log.warn({}, 'The stop took too long: the process ends, its locks run out by themselves');
       process.exit(asked?.code);
     };
-    setTimeout(exit, graceNowMs + exitLimitMs).unref();
+    setTimeout(exit, (worker?.graceLeftMs(graceNowMs) ?? graceNowMs) + exitLimitMs).unref();
     stopNow();
   };
 

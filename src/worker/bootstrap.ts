@@ -5,6 +5,7 @@ import type { IsletError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createBlockedTime } from './blocked-time.ts';
 import type { ChildJobs } from './enqueue-port.ts';
+import { createGate, type ProcessGate } from './gate.ts';
 import type { WorkerLimits } from './limits.ts';
 import { type LoadedQueue, loadQueue } from './load-queue.ts';
 import { startWorker, type Worker } from './worker.ts';
@@ -33,6 +34,8 @@ export interface StartedQueue {
 export interface WorkerProcess {
   readonly queues: StartedQueue[];
   readonly redis: string;
+  /** What is left of a grace in milliseconds: less, if the process was asked to stop while it was blocked. */
+  graceLeftMs(graceMs: number): number;
   /**
    * Takes no further job, lets the running ones finish for `graceMs` milliseconds, then aborts them and gives them
    * back. When it resolves the process has to end: code that ignored its signal may still run. Called again, it
@@ -77,7 +80,13 @@ async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
 }
 
 /** Stops workers in the order that loses nothing and runs nothing twice. */
-async function stopWorkers(workers: Worker[], closeCode: () => Promise<unknown>, graceOver: Promise<unknown>) {
+async function stopWorkers(
+  workers: Worker[],
+  gate: ProcessGate,
+  closeCode: () => Promise<unknown>,
+  graceOver: Promise<unknown>,
+) {
+  gate.close();
   for (const worker of workers) worker.drain();
   const idle = () => Promise.all(workers.map((worker) => worker.idle()));
   await Promise.race([idle(), graceOver]);
@@ -101,13 +110,19 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
   });
   const children = options.children(broker);
   const blocked = createBlockedTime();
+  const gate = createGate();
   const concurrencyOf = (name: string) => options.concurrency ?? catalog.queue(name).concurrency;
   const workers: Worker[] = [];
   const hurry = new AbortController();
 
   const stop = async () => {
     try {
-      await stopWorkers(workers, closeCode, new Promise((resolve) => hurry.signal.addEventListener('abort', resolve)));
+      await stopWorkers(
+        workers,
+        gate,
+        closeCode,
+        new Promise((resolve) => hurry.signal.addEventListener('abort', resolve)),
+      );
     } finally {
       blocked.close();
       await broker.close();
@@ -117,9 +132,12 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
   const process: WorkerProcess = {
     queues: loaded.map(({ name, code }) => ({ queue: name, tasks: nameTasks(code), concurrency: concurrencyOf(name) })),
     redis: broker.description,
+    graceLeftMs(graceMs) {
+      const exitAt = broker.exitBy(Date.now() + graceMs + blockedExitMs);
+      return Math.max(0, exitAt - blockedExitMs - Date.now());
+    },
     stop(graceMs) {
-      broker.exitBy(Date.now() + graceMs + blockedExitMs);
-      const timer = setTimeout(() => hurry.abort(), graceMs);
+      const timer = setTimeout(() => hurry.abort(), process.graceLeftMs(graceMs));
       stopping ??= stop();
       return stopping.finally(() => clearTimeout(timer));
     },
@@ -128,7 +146,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
     for (const [index, { code }] of loaded.entries()) {
       const queue = queues[index];
       if (!queue) continue;
-      const scope = { queue: code, log, children, limits, blocked };
+      const scope = { queue: code, log, children, limits, blocked, gate };
       workers.push(await startWorker(broker, { queue, concurrency: concurrencyOf(queue.name), scope, onUnhealthy }));
     }
     return process;

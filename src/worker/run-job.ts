@@ -16,7 +16,7 @@ export interface Gate {
   /** Resolves with true when the job runs alone in this process, with false when another one already does. */
   enter(delivery: Delivery): Promise<boolean>;
   /** Called once after each `enter` that resolved with true. */
-  leave(delivery: Delivery): void;
+  leave(delivery: Delivery): Promise<void>;
 }
 
 /** What jobs of one queue run in. */
@@ -71,7 +71,7 @@ async function runTaken(
   } catch (error) {
     return classify(delivery, task.manifest, error, state);
   } finally {
-    if (alone) scope.gate.leave(delivery);
+    if (alone) await scope.gate.leave(delivery);
   }
 }
 
@@ -127,7 +127,7 @@ async function untilSettled<T>(
   start: () => Promise<T>,
 ): Promise<T> {
   const { signal } = delivery.abort;
-  let timer: NodeJS.Timeout | undefined;
+  let stopTimer = () => {};
   let onAbort = () => {};
   let over = false;
   const settled = new Promise<T>((resolve, reject) => {
@@ -144,10 +144,11 @@ async function untilSettled<T>(
       // A worker that stops ends its process: nothing of this job's code outlives its release for long.
       const graceMs =
         signal.reason instanceof ReleasedError ? Math.min(releaseGraceMs, abandonAfterMs) : abandonAfterMs;
-      timer = setTimeout(() => {
+      // The code that was told to stop gets its turn first, also after a block.
+      stopTimer = startUnblockedTimer(scope.blocked, graceMs, () => {
         leaveBehind(delivery, work, scope);
         reject(signal.reason);
-      }, graceMs);
+      });
     };
     if (signal.aborted) onAbort();
     else signal.addEventListener('abort', onAbort, { once: true });
@@ -156,7 +157,7 @@ async function untilSettled<T>(
     return await settled;
   } finally {
     over = true;
-    clearTimeout(timer);
+    stopTimer();
     signal.removeEventListener('abort', onAbort);
   }
 }

@@ -1,7 +1,8 @@
 import type { Broker, Delivery, Outcome } from '../broker/broker.ts';
 import { IsletError, ReleasedError } from '../errors.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
-import { currentJob, type Gate, type RunScope, runJob } from './run-job.ts';
+import type { ProcessGate } from './gate.ts';
+import { currentJob, type RunScope, runJob } from './run-job.ts';
 
 export interface Worker {
   readonly running: number;
@@ -18,7 +19,7 @@ export interface Worker {
 export interface WorkerOptions {
   queue: QueueManifest;
   concurrency: number;
-  scope: Omit<RunScope, 'gate' | 'onAbandoned'>;
+  scope: Omit<RunScope, 'gate' | 'onAbandoned'> & { gate: ProcessGate };
   /** The worker has to be replaced. */
   onUnhealthy(error: IsletError): void;
 }
@@ -26,33 +27,15 @@ export interface WorkerOptions {
 /** Starts to run the jobs of one queue. */
 export async function startWorker(broker: Broker, options: WorkerOptions): Promise<Worker> {
   const { queue, concurrency, onUnhealthy } = options;
-  const { log, limits } = options.scope;
+  const { log, limits, gate } = options.scope;
   const running = new Set<Delivery>();
   let onIdle = () => {};
   let draining = false;
-  let alone: Delivery | undefined;
   let abandoned = 0;
   let letGo = () => {};
   const lastAct = new Promise<void>((resolve) => {
     letGo = resolve;
   });
-
-  // A job suspected of ending its worker runs with no other one beside it, so that a crash convicts or clears it.
-  const gate: Gate = {
-    async enter(delivery) {
-      if (alone) return false;
-      alone = delivery;
-      // It may be the first job of all, fetched before the consumer has been handed out.
-      await (await consuming).pause();
-      if (!draining) return true;
-      gate.leave(delivery);
-      return false;
-    },
-    leave() {
-      alone = undefined;
-      consuming.then((consumer) => consumer.resume());
-    },
-  };
 
   const onAbandoned = (stillRuns: Promise<void>) => {
     abandoned += 1;
@@ -63,11 +46,11 @@ export async function startWorker(broker: Broker, options: WorkerOptions): Promi
     const seen = `${abandoned} jobs of queue "${queue.name}" ignored their signal and still run`;
     onUnhealthy(new IsletError('E_ABANDONED_LIMIT', `${seen}; the limit is ${limits.maxAbandoned}. The worker stops.`));
   };
-  const scope: RunScope = { ...options.scope, gate, onAbandoned };
+  const scope: RunScope = { ...options.scope, onAbandoned };
 
   const run = async (delivery: Delivery): Promise<Outcome> => {
     // What a fetch in flight brought after the stop, or beside a job that has to run alone.
-    if (draining || alone) return { kind: 'released', counted: false };
+    if (draining || gate.closed) return { kind: 'released', counted: false };
     running.add(delivery);
     const outcome = await runJob(delivery, scope);
     running.delete(delivery);
@@ -86,6 +69,7 @@ export async function startWorker(broker: Broker, options: WorkerOptions): Promi
       log.warn({ queue: queue.name, jobs: jobIds.length, jobIds: jobIds.slice(0, 10) }, 'Jobs recovered'),
     onDead: (error) => onUnhealthy(error),
   });
+  gate.add(queue.name, consuming);
   const consumer = await consuming;
 
   return {

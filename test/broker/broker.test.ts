@@ -413,16 +413,55 @@ describe('jobs of a dead worker', () => {
 });
 
 describe('a consumer', () => {
-  test('that is paused takes no job until it is resumed', async () => {
+  test('that isolates a job takes no other until it has rejoined', async () => {
     const { delivered, consumer, close } = await serve();
-    consumer.pause();
-    await producer.enqueue(sendEmail, { to: 'a' });
-    // The wait in flight may still bring one; a second one proves the pause.
-    await producer.enqueue(sendEmail, { to: 'b' });
-    await until(async () => expect(await producer.counts('mail')).toMatchObject({ active: 0 }));
-    expect(delivered.length).toBeLessThanOrEqual(1);
-    consumer.resume();
+    await consumer.isolate();
+    await producer.enqueueMany(sendEmail, [{ payload: { to: 'a' } }, { payload: { to: 'b' } }]);
+    expect(await producer.counts('mail')).toMatchObject({ waiting: 2, active: 0 });
+    expect(delivered).toEqual([]);
+    await consumer.rejoin();
     await until(() => expect(delivered).toHaveLength(2));
+    await close();
+  });
+
+  test('charges a crash to the job that runs alone, and to none that waits for that', async () => {
+    const { boot, pidNamespace } = identifyProcess();
+    const ids: string[] = [];
+    for (const holder of ['lone', 'lone', 'waiting']) {
+      const { id } = await producer.enqueue(sendEmail, { to: 'a' });
+      ids.push(id);
+      const record = JSON.stringify({ pid: 2 ** 22 + 1, startedAt: '1', boot, pidNamespace });
+      await redis
+        .multi()
+        .lrem(jobKey('wait'), 1, id)
+        .lpush(jobKey('active'), id)
+        .set(`${jobKey(id)}:lock`, `${holder}:0`)
+        .hset(jobKey('islet:workers'), holder, record, `${holder}:seen`, Date.now())
+        .exec();
+    }
+    const [lone, beside, waiting] = ids as [string, string, string];
+    await redis.hset(jobKey('islet:workers'), 'lone:culprit', lone, 'waiting:waiting', waiting);
+    const { delivered, close } = await serve();
+    await until(() => expect(delivered).toHaveLength(3));
+    const crashes = Object.fromEntries(delivered.map(({ jobId, memory }) => [jobId, memory.crashes.length]));
+    expect(crashes).toEqual({ [lone]: 1, [beside]: 0, [waiting]: 0 });
+    await close();
+  });
+
+  test('fetches again at once when its waiting connection was dropped', async () => {
+    const { delivered, close } = await serve();
+    await until(async () => expect(await redis.call('CLIENT', 'LIST')).toContain('cmd=bzpopmin'));
+    const line = String(await redis.call('CLIENT', 'LIST'))
+      .split('\n')
+      .find(
+        (text) =>
+          text.includes('cmd=bzpopmin') &&
+          text.includes(Buffer.from('{mail}').toString('base64')) &&
+          text.includes(prefix),
+      );
+    await redis.call('CLIENT', 'KILL', 'ID', /id=(\d+)/.exec(line ?? '')?.[1] ?? '');
+    await producer.enqueue(sendEmail, { to: 'a' });
+    await until(() => expect(delivered).toHaveLength(1));
     await close();
   });
 

@@ -184,7 +184,7 @@ describe('on SIGKILL', () => {
     expect(beside).toEqual(innocent.map(({ id }) => id).sort());
     expect(besideAtLast).toEqual([]);
     expect(reason).toContain('E_POISONED');
-    expect(reason.match(/\d{4}-\d\d-\d\dT[\d:.]+Z \(worker [\w-]+, suspect\)/g)).toHaveLength(3);
+    expect(reason.match(/\d{4}-\d\d-\d\dT[\d:.]+Z \(worker [\w-]+, (?:suspect|culprit)\)/g)).toHaveLength(3);
     expect(last.lines({ msg: 'Killing' })).toEqual([]);
     expect(await place.queue('main').getJobCounts('failed')).toEqual({ failed: 1 });
   });

@@ -77,7 +77,8 @@ describe('the table of held locks', () => {
     expect([reader.beats(), reader.inspected(), reader.deadline()]).toEqual([0, false, undefined]);
     table.beat();
     table.setInspected(true);
-    table.setDeadline(1_800_000_000_000.4);
+    table.bringForward(1_800_000_000_000.4);
+    expect(table.bringForward(1_900_000_000_000)).toBe(1_800_000_000_000);
     expect([reader.beats(), reader.inspected(), reader.deadline()]).toEqual([1, true, 1_800_000_000_000]);
   });
 });

@@ -63,7 +63,7 @@ function scopeOf(manifest: AnyTask, run: Code, given: Partial<RunScope> = {}): R
         steps.push('enter');
         return true;
       },
-      leave: () => steps.push('leave'),
+      leave: async () => void steps.push('leave'),
     },
     ...given,
   };
@@ -184,7 +184,7 @@ describe('a suspect', () => {
   });
 
   test('goes back uncounted when another one is at the gate, and does not leave it', async () => {
-    const gate = { enter: async () => false, leave: () => steps.push('leave') };
+    const gate = { enter: async () => false, leave: async () => void steps.push('leave') };
     expect(await runJob(suspect(), scopeOf(often, step('run'), { gate }))).toEqual({
       kind: 'released',
       counted: false,
