@@ -1,4 +1,4 @@
-import { Queue } from 'bullmq';
+import { FlowProducer, Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import * as v from 'valibot';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -523,6 +523,28 @@ test('a scheduler of a plain BullMQ queue goes on', async () => {
   await plain.removeJobScheduler('often');
   await close();
   await plain.close();
+});
+
+test('the parent of a failed BullMQ flow fails without being run', async () => {
+  const { name, prefix: bullmqPrefix } = bullmqQueue('mail', { prefix });
+  const flows = new FlowProducer({ connection: redis, prefix: bullmqPrefix });
+  const child = { name: 'send-email', queueName: name, data: { to: 'child' }, opts: { failParentOnFailure: true } };
+  const { job } = await flows.add({ name: 'send-email', queueName: name, data: { to: 'parent' }, children: [child] });
+  const { delivered, close } = await serve({ kind: 'failed', failure });
+  await until(async () =>
+    expect(await redis.hget(jobKey(job.id ?? ''), 'failedReason')).toMatch(/^E_JOB_DEPENDENCIES/),
+  );
+  expect(delivered.map(({ input }) => input)).toEqual([{ to: 'child' }]);
+  await close();
+  await flows.close();
+});
+
+test('a job whose children have not ended fails instead of completing', async () => {
+  const { id } = await producer.enqueue(sendEmail, { to: 'a' });
+  await redis.sadd(`${jobKey(id)}:dependencies`, 'a child');
+  const { close } = await serve();
+  await until(async () => expect(await redis.hget(jobKey(id), 'failedReason')).toMatch(/^E_JOB_DEPENDENCIES/));
+  await close();
 });
 
 describe('a result', () => {
