@@ -10,12 +10,12 @@ import { readStamp } from './job-options.ts';
 import { maxEvents, queueKey, queuesKey } from './keys.ts';
 import { createLocks, type Hold, type Locks } from './locks.ts';
 import { runScript } from './lua.ts';
-import { createRegistry, type Registry } from './registry.ts';
 import { createSchedulers } from './schedulers.ts';
 import { writeFence } from './scripts.ts';
 import { type SettleScope, settle } from './settle.ts';
 import { createStalledCheck } from './stalled-check.ts';
 import { createTroubleReport } from './trouble.ts';
+import { createWorkerRecords, type WorkerRecords } from './worker-records.ts';
 
 export interface ConsumerScope {
   client: Redis;
@@ -42,7 +42,7 @@ export class QueueConsumer implements Consumer {
   readonly #workerId = randomUUID();
   readonly #report: (error: unknown) => void;
   readonly #locks: Locks;
-  readonly #registry: Registry;
+  readonly #records: WorkerRecords;
   readonly #backend: JobBackend;
   readonly #schedulers: ReturnType<typeof createSchedulers>;
   readonly #loop: FetchLoop;
@@ -95,7 +95,7 @@ export class QueueConsumer implements Consumer {
       onTrouble: this.#report,
     });
     this.cancels = createCancelWatch({ client, place, workerId, locks: this.#locks, onTrouble: this.#report });
-    this.#registry = createRegistry({ client, ...place, workerId, slot, silentMs: 3 * queue.stalledCheckMs });
+    this.#records = createWorkerRecords({ client, ...place, workerId, slot, silentMs: 3 * queue.stalledCheckMs });
     this.#loop = createFetchLoop({
       backend,
       blocking,
@@ -136,7 +136,7 @@ export class QueueConsumer implements Consumer {
   async #enter(): Promise<void> {
     await this.#client.sadd(queuesKey(this.#prefix), this.#options.queue.name);
     await this.#client.hset(this.#key('meta'), 'opts.maxLenEvents', maxEvents);
-    const recovered = await this.#registry.enter();
+    const recovered = await this.#records.enter();
     if (recovered.length > 0) this.#options.onRecovered(recovered);
     this.#loop.start();
   }
@@ -217,7 +217,7 @@ export class QueueConsumer implements Consumer {
       input,
       version,
       keepResultMs,
-      memory: { ...memory, crashes: await this.#registry.proveCrashes(memory.crashes) },
+      memory: { ...memory, crashes: await this.#records.proveCrashes(memory.crashes) },
       enqueuedAt: timestamp,
       attempt: attemptsMade + 1,
       abort: hold.abort,
@@ -241,19 +241,19 @@ export class QueueConsumer implements Consumer {
   async isolate(jobId?: string): Promise<void> {
     const most = jobId === undefined ? 0 : 1;
     await this.#loop.pause();
-    if (jobId !== undefined) await this.#registry.sayWaiting(jobId);
+    if (jobId !== undefined) await this.#records.sayWaiting(jobId);
     while (this.#loop.running && this.#locks.holds.size > most) {
       await new Promise<void>((resolve) => {
         this.#onDrop = resolve;
       });
     }
-    if (jobId !== undefined) await this.#registry.sayAlone(jobId);
+    if (jobId !== undefined) await this.#records.sayAlone(jobId);
   }
 
   async rejoin(jobId?: string): Promise<void> {
     const hold = jobId === undefined ? undefined : this.#locks.holds.get(jobId);
     if (hold) hold.cleared = true;
-    if (jobId !== undefined) await this.#registry.sayAgainMany().catch(this.#report);
+    if (jobId !== undefined) await this.#records.sayAgainMany().catch(this.#report);
     this.#loop.resume();
   }
 
@@ -261,7 +261,7 @@ export class QueueConsumer implements Consumer {
     if (!this.#loop.running) return;
     this.#loop.stop();
     this.#onDrop();
-    this.#registry.sayStopping().catch(this.#report);
+    this.#records.sayStopping().catch(this.#report);
   }
 
   close(): Promise<void> {
@@ -274,7 +274,7 @@ export class QueueConsumer implements Consumer {
     await this.#loop.done;
     await Promise.all(this.#deliveries);
     this.#closeTimers();
-    await this.#registry.leave();
+    await this.#records.leave();
   }
 
   #closeTimers(): void {

@@ -21,7 +21,7 @@ export function resultKey(prefix: string, queue: string, jobId: string): string 
   return queueKey(prefix, queue, `result:${jobId}`);
 }
 
-/** The hash of a queue's worker processes. No job id has a ':', so none can clash with it. */
+/** The hash of a queue's worker processes. No id of Islet's has a ':', and those of BullMQ's schedulers begin otherwise. */
 export function workersKey(prefix: string, queue: string): string {
   return queueKey(prefix, queue, 'islet:workers');
 }

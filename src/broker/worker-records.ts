@@ -17,7 +17,7 @@ interface WorkerRecord extends ProcessIdentity {
 /** How long the traces of a worker are kept: as long as a crash counts. */
 const keepMs = 86_400_000;
 
-interface RegistryOptions {
+interface WorkerRecordsOptions {
   client: Redis;
   prefix: string;
   queue: string;
@@ -40,7 +40,7 @@ function parseRecord(text: string): WorkerRecord | undefined {
  * `<id>:seen` (when it looked for stalled jobs), `<id>:stopping`, `<id>:culprit` (the job that a crash is charged to
  * alone: it runs alone, or blocks the process) and `<id>:waiting` (the one that waits to run alone: never charged).
  */
-export function createRegistry({ client, prefix, queue, workerId, slot, silentMs }: RegistryOptions) {
+export function createWorkerRecords({ client, prefix, queue, workerId, slot, silentMs }: WorkerRecordsOptions) {
   const key = workersKey(prefix, queue);
   const self = identifyProcess();
   const scriptKeys = [...['active', 'wait', 'marker', 'events'].map((name) => queueKey(prefix, queue, name)), key];
@@ -113,4 +113,4 @@ export function createRegistry({ client, prefix, queue, workerId, slot, silentMs
   };
 }
 
-export type Registry = ReturnType<typeof createRegistry>;
+export type WorkerRecords = ReturnType<typeof createWorkerRecords>;
