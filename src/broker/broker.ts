@@ -74,7 +74,7 @@ export interface Consumer {
    * left but that of `jobId`, or at the stop. From then on a crash of this process is charged to that job alone.
    */
   isolate(jobId?: string): Promise<void>;
-  /** Takes jobs again; `jobId` ended by itself, so it is suspected no more. */
+  /** Takes jobs again; `jobId`, unless it is given back, is suspected no more. */
   rejoin(jobId?: string): Promise<void>;
   /** Takes no further job for good, at once; what a fetch in flight still brings goes back. */
   stop(): void;

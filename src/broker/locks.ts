@@ -20,7 +20,7 @@ export interface Hold {
   ended: boolean;
   /** It was cancelled after its code had ended. */
   cancelled: boolean;
-  /** It ran with no other job beside it and ended by itself: it is suspected of no crash any more. */
+  /** It ran with no other job beside it; if it ended by itself, too, it is suspected of no crash any more. */
   cleared: boolean;
   letGo(): void;
 }

@@ -134,7 +134,8 @@ async function giveBack({ client, place }: SettleScope, { job, hold, outcome }: 
   const counted = outcome.kind === 'released' && outcome.counted;
   const releases = [...job.memory.releases, Date.now()].join(' ');
   const known = job.memory.unknownSince === undefined ? [] : [memoryFields.unknownSince, ''];
-  const cleared = hold.cleared ? [memoryFields.crashes, ''] : [];
+  // A job that was stopped did not end by itself: it stays a suspect.
+  const cleared = hold.cleared && outcome.kind === 'rateLimited' ? [memoryFields.crashes, ''] : [];
   const fields = [...known, ...cleared, ...(counted ? [memoryFields.releases, releases] : [])];
   const keys = [job.id, 'active', 'wait', 'prioritized', 'marker', 'events'].map(key);
   const given = await runScript(client, putBack, keys, [job.id, hold.token, hold.starts, ...fields]);

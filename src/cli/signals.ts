@@ -83,7 +83,10 @@ export function listenForEnd(log: Log, graceMs: number): Ending {
     else crash(error);
   });
   return {
-    fail: () => ask(graceMs, 1),
+    fail() {
+      // It may be found unhealthy again and again while it stops.
+      if (!asked) ask(graceMs, 1);
+    },
     of(started) {
       worker = started;
       if (asked) stopNow();

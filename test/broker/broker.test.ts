@@ -424,6 +424,29 @@ describe('a consumer', () => {
     await close();
   });
 
+  test.each([
+    ['keeps the crashes of a job that ran alone and was stopped', { kind: 'released', counted: true }, 1],
+    ['keeps the crashes of a job that did not get to run alone', { kind: 'released', counted: false }, 1],
+    ['forgets the crashes of a job that ran alone and was rate-limited', { kind: 'rateLimited', delayMs: 10 }, 0],
+    ['forgets the crashes of a job that ran alone and is retried', { kind: 'retry', failure, delayMs: 10 }, 0],
+  ] as [string, Outcome, number][])('%s', async (_, outcome, crashes) => {
+    const { id } = await producer.enqueue(sendEmail, { to: 'a' });
+    await redis.hset(jobKey(id), 'i:crashes', '1,another,suspect');
+    const outcomes = [outcome];
+    const serving = consume(async ({ jobId }) => {
+      const { consumer } = await serving;
+      const next = outcomes.shift();
+      if (!next) return completed;
+      await consumer.isolate(jobId);
+      await consumer.rejoin(jobId);
+      return next;
+    });
+    const { delivered, close } = await serving;
+    await until(() => expect(delivered).toHaveLength(2));
+    expect(delivered.map(({ memory }) => memory.crashes.length)).toEqual([1, crashes]);
+    await close();
+  });
+
   test('charges a crash to the job that runs alone, and to none that waits for that', async () => {
     const { boot, pidNamespace } = identifyProcess();
     const ids: string[] = [];
