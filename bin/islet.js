@@ -1,13 +1,17 @@
 #!/usr/bin/env node
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, staleFiles } from './fresh-build.js';
 
+/** They write and remove source files, or start a new app: what is compiled does not matter to them. */
+const WITHOUT_BUILD = ['generate', 'destroy', 'init'];
+
 const root = process.cwd();
 
-if (prepare()) {
+if (WITHOUT_BUILD.includes(process.argv[2] ?? '') || prepare()) {
   const { main } = await import('../dist/src/cli/main.js');
-  await main(process.argv.slice(2), { path: process.env.PATH });
+  const islet = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  await main(process.argv.slice(2), { path: process.env.PATH, islet, compile });
 }
 
 /** Makes sure that what runs is what the sources say; false when that cannot be. */
@@ -24,11 +28,18 @@ function prepare() {
     return refuse(`E_BUILD_STALE: ${what} Nothing was started. Run "npm run build" first.`);
   }
   console.error(`Rebuilding: ${stale[0]}`);
+  const problem = compile();
+  return problem === undefined || refuse(`${problem}\nNothing was started.`);
+}
+
+/** Compiles what is stale; returns what the compiler said against it. */
+function compile() {
+  if (staleFiles(root).length === 0) return undefined;
   try {
     build(root);
-    return true;
+    return undefined;
   } catch (error) {
-    return refuse(`${error.message}\nNothing was started.`);
+    return error.message;
   }
 }
 

@@ -8,6 +8,10 @@ import { workerCommand } from './worker-command.ts';
 export interface Surroundings {
   /** Where programs are looked for: the variable PATH. */
   path: string | undefined;
+  /** Islet's own package.json. */
+  islet: { version: string; dependencies: Record<string, string>; devDependencies: Record<string, string> };
+  /** Compiles the app in the working directory where it is stale; returns what the compiler said against it. */
+  compile(): string | undefined;
 }
 
 function createProgram(surroundings: Surroundings): Command {
