@@ -2,13 +2,15 @@ import type { Delivery } from '../broker/broker.ts';
 import { IsletError } from '../errors.ts';
 import { workerDefaults } from '../manifest/defaults.ts';
 import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-task.ts';
+import type { EnqueuePort } from '../worker/enqueue-port.ts';
 import { executeTask } from '../worker/execute-task.ts';
 import { classify, completed } from '../worker/outcome.ts';
 import { type Task, type TaskContext, verdicts } from '../worker/task-context.ts';
+import { createFakeDeps, type Fakes } from './fakes.ts';
 
 export interface RunTaskOptions<Dependencies extends object> {
-  /** What the task finds in `deps`. Default: nothing. */
-  deps?: Partial<Dependencies>;
+  /** What the task finds in `deps`; reading another one throws `E_FAKE_MISSING`. Default: nothing. */
+  deps?: Fakes<Dependencies>;
   /** Numbered from 1. Default: 1. */
   attempt?: number;
   /** Default: one that never aborts. */
@@ -23,6 +25,9 @@ export type TaskOutcome<Result> =
   | { kind: 'snoozed'; delayMs: number }
   | { kind: 'rateLimited'; delayMs: number };
 
+/** The id of the one job that a task is run for. */
+export const testJobId = 'test-job';
+
 const silent = () => {};
 const silentLog = {
   trace: silent,
@@ -31,22 +36,18 @@ const silentLog = {
   warn: silent,
   error: silent,
   fatal: silent,
+  child: () => silentLog,
 } as unknown as TaskContext['log'];
-
-function createContext(attempt: number, signal: AbortSignal): Omit<TaskContext, 'deps'> {
-  const enqueue = async () => ({ id: 'enqueued-by-a-test' });
-  return { signal, attempt, jobId: 'test-job', log: silentLog, progress: silent, enqueue, ...verdicts };
-}
 
 function createDelivery({ name, queue, version }: AnyTask, input: unknown, attempt: number): Delivery {
   return {
     queue,
     task: name,
-    jobId: 'test-job',
+    jobId: testJobId,
     input,
     version,
     memory: { started: undefined, releases: [], crashes: [], cancel: undefined, unknownSince: undefined },
-    enqueuedAt: Date.now(),
+    enqueuedAt: 0,
     attempt,
     keepResultMs: undefined,
     abort: new AbortController(),
@@ -67,6 +68,34 @@ function toOutcome(delivery: Delivery, manifest: AnyTask, thrown: unknown): Task
   };
 }
 
+/** What one run of a task is given, its dependencies as they are. */
+export interface RunOnce {
+  deps: object;
+  attempt: number;
+  signal: AbortSignal;
+  enqueue: EnqueuePort['enqueue'];
+}
+
+/** Runs a task once with all that it is given. Never throws. */
+export async function runOnce<M extends AnyTask, Dependencies extends object>(
+  task: Task<M, Dependencies>,
+  payload: unknown,
+  { deps, attempt, signal, enqueue }: RunOnce,
+): Promise<TaskOutcome<ResultOutput<M>>> {
+  const { manifest } = task;
+  const openScope = () => ({ cradle: deps, dispose: async () => {} });
+  const delivery = createDelivery(manifest, payload, attempt);
+  try {
+    const loadable = { manifest, load: async () => task as unknown as Task };
+    const context = { signal, attempt, jobId: testJobId, log: silentLog, progress: silent, enqueue, ...verdicts };
+    const result = await executeTask(loadable, { input: payload, openScope, context });
+    completed(delivery, manifest, result);
+    return { kind: 'completed', result: result as ResultOutput<M> };
+  } catch (thrown) {
+    return toOutcome(delivery, manifest, thrown);
+  }
+}
+
 /** Runs a task once, without Redis, as a worker would: payload parsed, result checked. Never throws. */
 export async function runTask<M extends AnyTask, Dependencies extends object>(
   task: Task<M, Dependencies>,
@@ -74,16 +103,6 @@ export async function runTask<M extends AnyTask, Dependencies extends object>(
   options: RunTaskOptions<Dependencies> = {},
 ): Promise<TaskOutcome<ResultOutput<M>>> {
   const { deps = {}, attempt = 1, signal = new AbortController().signal } = options;
-  const { manifest } = task;
-  const openScope = () => ({ cradle: deps, dispose: async () => {} });
-  const delivery = createDelivery(manifest, payload, attempt);
-  try {
-    const loadable = { manifest, load: async () => task as unknown as Task };
-    const context = createContext(attempt, signal);
-    const result = await executeTask(loadable, { input: payload, openScope, context });
-    completed(delivery, manifest, result);
-    return { kind: 'completed', result: result as ResultOutput<M> };
-  } catch (thrown) {
-    return toOutcome(delivery, manifest, thrown);
-  }
+  const enqueue = async () => ({ id: 'enqueued-by-a-test' });
+  return runOnce(task, payload, { deps: createFakeDeps(task.manifest.name, deps), attempt, signal, enqueue });
 }
