@@ -122,9 +122,7 @@ describe('expectIdempotent', () => {
       if ((await deps.orders.get('1')) !== undefined) throw new Error('order 1 exists');
       await deps.orders.put('1', 'new');
     });
-    expect(said).toBe(
-      'Task "charge" is not idempotent: run twice, its second run ended as "retry".\norder 1 exists',
-    );
+    expect(said).toBe('Task "charge" is not idempotent: run twice, its second run ended as "retry".\norder 1 exists');
   });
 
   test('says so when even the first run fails', async () => {
