@@ -3,7 +3,7 @@ import type { AppSource } from '../app/app-source.ts';
 import type { Broker } from '../broker/broker.ts';
 import type { IsletError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { createBlockedTime } from './blocked-time.ts';
+import { createUnblockedClock } from './clock.ts';
 import type { ChildJobs } from './enqueue-port.ts';
 import { createGate, type ProcessGate } from './gate.ts';
 import type { WorkerLimits } from './limits.ts';
@@ -109,7 +109,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
     throw error;
   });
   const children = options.children(broker);
-  const blocked = createBlockedTime();
+  const clock = createUnblockedClock();
   const gate = createGate();
   const concurrencyOf = (name: string) => options.concurrency ?? catalog.queue(name).concurrency;
   const workers: Worker[] = [];
@@ -124,7 +124,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
         new Promise((resolve) => hurry.signal.addEventListener('abort', resolve)),
       );
     } finally {
-      blocked.close();
+      clock.close();
       await broker.close();
     }
   };
@@ -146,7 +146,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
     for (const [index, { code }] of loaded.entries()) {
       const queue = queues[index];
       if (!queue) continue;
-      const scope = { queue: code, log, children, limits, blocked, gate };
+      const scope = { queue: code, log, children, limits, clock, gate };
       workers.push(await startWorker(broker, { queue, concurrency: concurrencyOf(queue.name), scope, onUnhealthy }));
     }
     return process;

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Delivery, Failure, Outcome } from '../broker/broker.ts';
 import { LockLostError, ReleasedError, TimeoutError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { type BlockedTime, startUnblockedTimer } from './blocked-time.ts';
+import type { Clock } from './clock.ts';
 import { createContext, identify } from './create-context.ts';
 import { type Decision, decide } from './decide.ts';
 import type { ChildJobs } from './enqueue-port.ts';
@@ -26,7 +26,7 @@ export interface RunScope {
   children: ChildJobs;
   limits: WorkerLimits;
   gate: Gate;
-  blocked: BlockedTime;
+  clock: Clock;
   /** A job was settled without its code, which ignored its signal; the promise resolves when that ends at last. */
   onAbandoned(stillRuns: Promise<void>): void;
 }
@@ -53,7 +53,7 @@ export function describeCurrentJob(): string | undefined {
 /** Runs one job to exactly one outcome. It knows no broker and never throws. */
 export async function runJob(delivery: Delivery, scope: RunScope): Promise<Outcome> {
   const startedAt = performance.now();
-  const decision = decide(delivery, scope.queue.tasks, scope.limits, Date.now());
+  const decision = decide(delivery, scope.queue.tasks, scope.limits, scope.clock.now());
   const outcome = decision.kind === 'end' ? decision.outcome : await runTaken(delivery, decision, scope);
   logOutcome(delivery, outcome, performance.now() - startedAt, scope.log);
   return outcome;
@@ -80,8 +80,7 @@ async function attemptTask(delivery: Delivery, task: LoadableTask, scope: RunSco
   const { manifest } = task;
   const { name, timeoutMs, abandonAfterMs } = manifest;
   const context = createContext(delivery, manifest, scope);
-  const startTimer = () =>
-    startUnblockedTimer(scope.blocked, timeoutMs, () => abort.abort(new TimeoutError(name, timeoutMs)));
+  const startTimer = () => scope.clock.startTimer(timeoutMs, () => abort.abort(new TimeoutError(name, timeoutMs)));
   let stopTimer = startTimer();
   const beforeRun = async () => {
     if (manifest.delivery === 'at-most-once') {
@@ -145,7 +144,7 @@ async function untilSettled<T>(
       const graceMs =
         signal.reason instanceof ReleasedError ? Math.min(releaseGraceMs, abandonAfterMs) : abandonAfterMs;
       // The code that was told to stop gets its turn first, also after a block.
-      stopTimer = startUnblockedTimer(scope.blocked, graceMs, () => {
+      stopTimer = scope.clock.startTimer(graceMs, () => {
         leaveBehind(delivery, work, scope);
         reject(signal.reason);
       });

@@ -5,7 +5,7 @@ import type { Delivery } from '../../../src/broker/broker.ts';
 import { CancelledError, LockLostError, ReleasedError } from '../../../src/errors.ts';
 import { workerDefaults } from '../../../src/manifest/defaults.ts';
 import { type AnyTask, defineTask } from '../../../src/manifest/define-task.ts';
-import { createBlockedTime } from '../../../src/worker/blocked-time.ts';
+import { createUnblockedClock, type UnblockedClock } from '../../../src/worker/clock.ts';
 import { currentJob, describeCurrentJob, type RunScope, runJob } from '../../../src/worker/run-job.ts';
 import type { Task, TaskContext } from '../../../src/worker/task-context.ts';
 import { deliver } from './delivery.ts';
@@ -25,14 +25,14 @@ type Code = (payload: unknown, context: TaskContext<Record<string, unknown>>) =>
 
 const steps: string[] = [];
 const lines: { level: string; message: string; fields: Record<string, unknown> }[] = [];
-let blocked: RunScope['blocked'];
+let clock: UnblockedClock;
 
 beforeEach(() => {
-  blocked = createBlockedTime();
+  clock = createUnblockedClock();
 });
 
 afterEach(() => {
-  blocked.close();
+  clock.close();
   steps.length = 0;
   lines.length = 0;
 });
@@ -56,7 +56,7 @@ function scopeOf(manifest: AnyTask, run: Code, given: Partial<RunScope> = {}): R
     log,
     children: {} as RunScope['children'],
     limits: workerDefaults,
-    blocked,
+    clock,
     onAbandoned: () => steps.push('abandoned'),
     gate: {
       async enter() {

@@ -1,14 +1,14 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { createBlockedTime, startUnblockedTimer } from '../../../src/worker/blocked-time.ts';
+import { createUnblockedClock } from '../../../src/worker/clock.ts';
 
-const clocks: ReturnType<typeof createBlockedTime>[] = [];
+const clocks: ReturnType<typeof createUnblockedClock>[] = [];
 
 afterEach(() => {
   for (const clock of clocks.splice(0)) clock.close();
 });
 
 const open = () => {
-  const clock = createBlockedTime();
+  const clock = createUnblockedClock();
   clocks.push(clock);
   return clock;
 };
@@ -19,37 +19,37 @@ function block(ms: number): void {
 }
 
 /** A beat has passed, so the next block begins at a known place. */
-const nextBeat = (clock: { totalMs(): number }, before = clock.totalMs()) =>
-  vi.waitFor(() => expect(clock.totalMs()).toBeGreaterThan(before), { interval: 5 });
+const nextBeat = (clock: { blockedMs(): number }, before = clock.blockedMs()) =>
+  vi.waitFor(() => expect(clock.blockedMs()).toBeGreaterThan(before), { interval: 5 });
 
-describe('createBlockedTime', () => {
+describe("the blocked time of a worker's clock", () => {
   test('adds up the blocks, the one that has just ended included', async () => {
     const clock = open();
     block(400);
-    const first = clock.totalMs();
+    const first = clock.blockedMs();
     expect(first).toBeGreaterThanOrEqual(290);
     expect(first).toBeLessThan(600);
     await nextBeat(clock);
-    const between = clock.totalMs();
+    const between = clock.blockedMs();
     block(300);
-    expect(clock.totalMs() - between).toBeGreaterThanOrEqual(190);
+    expect(clock.blockedMs() - between).toBeGreaterThanOrEqual(190);
   });
 
   test('counts a block once, before and after its beat', async () => {
     const clock = open();
     block(400);
-    const before = clock.totalMs();
+    const before = clock.blockedMs();
     await new Promise((resolve) => setImmediate(() => setTimeout(resolve, 0)));
-    expect(clock.totalMs()).toBeLessThan(before + 90);
-    expect(clock.totalMs()).toBeGreaterThanOrEqual(before - 90);
+    expect(clock.blockedMs()).toBeLessThan(before + 90);
+    expect(clock.blockedMs()).toBeGreaterThanOrEqual(before - 90);
   });
 });
 
-describe('startUnblockedTimer', () => {
+describe("a timer of a worker's clock", () => {
   const fires = async (ms: number, work: () => void) => {
     const startedAt = performance.now();
     const fired = new Promise<number>((resolve) => {
-      startUnblockedTimer(open(), ms, () => resolve(performance.now() - startedAt));
+      open().startTimer(ms, () => resolve(performance.now() - startedAt));
     });
     work();
     return fired;
@@ -67,7 +67,7 @@ describe('startUnblockedTimer', () => {
 
   test('does not fire when it was stopped after a block', async () => {
     const run = vi.fn();
-    const stop = startUnblockedTimer(open(), 300, run);
+    const stop = open().startTimer(300, run);
     block(400);
     // It has been set again by now, for what the block took.
     await new Promise((resolve) => setTimeout(resolve, 0));
