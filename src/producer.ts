@@ -1,12 +1,5 @@
-export type { Cancellation, CancelOptions } from './broker/cancel.ts';
+export type { Cancellation, CancelOptions, QueueCounts } from './broker/broker.ts';
 export { bullmqQueue } from './broker/keys.ts';
+export { createProducer, type ProducerOptions } from './producer/create-producer.ts';
 export type { Dedupe, EnqueueOptions } from './producer/enqueue-options.ts';
-export {
-  createProducer,
-  type HandleFor,
-  type JobHandle,
-  type Producer,
-  type ProducerOptions,
-  type QueueCounts,
-  type ResultHandle,
-} from './producer/producer.ts';
+export type { HandleFor, JobHandle, Producer, ResultHandle } from './producer/producer.ts';

@@ -111,6 +111,64 @@ export interface NewJob {
   dedupe?: { key: string; mode: 'simple' | 'throttle' | 'debounce'; ttlMs?: number };
 }
 
+/** What a waiter finds under a job's result key. */
+export type StoredResult =
+  | { ok: true; result?: unknown }
+  | { ok: false; code: string; causeName: string; causeMessage: string };
+
+/** A job as a producer hands it over. */
+export interface JobToAdd extends NewJob {
+  /** The caller chose the id, so another job may have it: Redis is asked, at the cost of three more commands. */
+  ownId?: boolean;
+}
+
+/** What became of a job: the id of the one that stands for it, or why it was not confirmed. */
+export type Added = { id: string; accepted: boolean } | { error: unknown };
+
+export interface CancelOptions {
+  /** The job's queue; needed only when jobs of several queues have this id. Default: all queues are looked through. */
+  queue?: string;
+  /** Why; it stands in the job's failed reason and in the task's `signal.reason`. Default: "on request". */
+  reason?: string;
+}
+
+/** Where the job was found, and so what became of it. */
+export interface Cancellation {
+  /**
+   * `waiting`: it has ended as cancelled. `running`: its signal is being aborted. `finished`: it had ended before, and
+   * was left alone. `nowhere`: no queue has it; completed jobs are not kept.
+   */
+  found: 'waiting' | 'running' | 'finished' | 'nowhere';
+  queue?: string;
+}
+
+export interface QueueCounts {
+  waiting: number;
+  active: number;
+  delayed: number;
+  prioritized: number;
+  failed: number;
+  completed: number;
+}
+
+/** What carries jobs, seen by a producer. */
+export interface ProducerBroker {
+  /** Waits until jobs can be added. Throws `E_REDIS_UNREACHABLE` (nothing was sent) and `E_PRODUCER_CLOSED`. */
+  ready(): Promise<void>;
+  /** Adds jobs of one queue at once, and says of each what became of it; rejects after `limitMs` milliseconds. */
+  add(jobs: readonly JobToAdd[], limitMs: number): Promise<Added[]>;
+  /** Cancels a job wherever it is. Throws `E_JOB_AMBIGUOUS` when several queues have one of that id. */
+  cancel(jobId: string, options?: CancelOptions): Promise<Cancellation>;
+  /** Waits for a job's stored result, at most `timeoutMs` milliseconds. Throws `E_PRODUCER_CLOSED`. */
+  awaitResult(queue: string, jobId: string, timeoutMs: number): Promise<StoredResult | undefined>;
+  counts(queue: string): Promise<QueueCounts>;
+  workers(queue: string): Promise<number>;
+  /** Names in an error of Islet's what the broker said. */
+  explain(error: unknown): IsletError;
+  /** Ends all waits for results with `E_PRODUCER_CLOSED`. May be called twice. */
+  close(): Promise<void>;
+}
+
 /** What carries jobs, seen by a worker. */
 export interface Broker {
   readonly description: string;

@@ -1,27 +1,10 @@
 import type { Redis } from 'ioredis';
 import { CancelledError, IsletError } from '../errors.ts';
+import type { Cancellation, CancelOptions, StoredResult } from './broker.ts';
 import { readStamp } from './job-options.ts';
 import { cancelChannel, maxEvents, queueKey, queuesKey, resultKey } from './keys.ts';
 import { defineScript, runScript } from './lua.ts';
 import { memoryFields } from './memory.ts';
-import type { StoredResult } from './settle.ts';
-
-export interface CancelOptions {
-  /** The job's queue; needed only when jobs of several queues have this id. Default: all queues are looked through. */
-  queue?: string;
-  /** Why; it stands in the job's failed reason and in the task's `signal.reason`. Default: "on request". */
-  reason?: string;
-}
-
-/** Where the job was found, and so what became of it. */
-export interface Cancellation {
-  /**
-   * `waiting`: it has ended as cancelled. `running`: its signal is being aborted. `finished`: it had ended before, and
-   * was left alone. `nowhere`: no queue has it; completed jobs are not kept.
-   */
-  found: 'waiting' | 'running' | 'finished' | 'nowhere';
-  queue?: string;
-}
 
 /**
  * Notes that a job is cancelled. One that waits ends at once, as BullMQ ends a failed job; the workers are told of any

@@ -1,21 +1,10 @@
 import type { Redis } from 'ioredis';
 import { IsletError } from '../errors.ts';
-import { type Cancellation, type CancelOptions, cancelJob } from './cancel.ts';
+import type { ProducerBroker, StoredResult } from './broker.ts';
+import { cancelJob } from './cancel.ts';
 import { createClient, explainRedisError } from './connection.ts';
 import { createResultFeed } from './result-feed.ts';
 import { createSender, type Sender } from './send.ts';
-
-export interface ProducerConnection {
-  /** Waits for the connection, then gives what sends. Throws `E_REDIS_UNREACHABLE` (nothing was sent) and `E_PRODUCER_CLOSED`. */
-  sender(): Promise<Sender>;
-  /** Rejects after `limitMs` milliseconds, also while the work goes on. */
-  within<T>(work: Promise<T>, limitMs: number): Promise<T>;
-  cancel(jobId: string, options?: CancelOptions): Promise<Cancellation>;
-  /** Waits for what is stored under a job's result key, at most `timeoutMs` milliseconds. Throws `E_PRODUCER_CLOSED`. */
-  awaitResult(queue: string, jobId: string, timeoutMs: number): Promise<string | undefined>;
-  /** Ends all waits for results with `E_PRODUCER_CLOSED`. May be called twice. */
-  close(): Promise<void>;
-}
 
 /** Rejects after `limitMs`; the work goes on, so a late failure of it is not an unhandled rejection. */
 export async function within<T>(work: Promise<T>, limitMs: number): Promise<T> {
@@ -53,11 +42,7 @@ async function untilReady(client: Redis, url: string, limitMs: number): Promise<
 }
 
 /** Opens a connection that fails fast, for processes that must answer while Redis is away. */
-export function openProducerConnection(options: {
-  url: string;
-  prefix: string;
-  timeoutMs: number;
-}): ProducerConnection {
+export function openProducerConnection(options: { url: string; prefix: string; timeoutMs: number }): ProducerBroker {
   const { url, prefix, timeoutMs } = options;
   // A command whose reply was lost must not be sent again behind the caller's back.
   const client = createClient(url, {
@@ -83,21 +68,26 @@ export function openProducerConnection(options: {
     if (client.status === 'ready' && sender) await within(sender.close(), timeoutMs).catch(() => {});
     client.disconnect();
   };
+  const openSender = async () => {
+    await untilOpen();
+    sender ??= createSender(client, prefix);
+    return sender;
+  };
   return {
-    async sender() {
-      await untilOpen();
-      sender ??= createSender(client, prefix);
-      return sender;
-    },
-    within,
+    ready: async () => void (await openSender()),
+    add: async (jobs, limitMs) => within((await openSender()).add(jobs), limitMs),
     async cancel(jobId, cancelOptions) {
       await untilOpen();
       return within(cancelJob({ client, prefix }, jobId, cancelOptions), timeoutMs);
     },
     async awaitResult(queue, jobId, limitMs) {
       if (closing) throw closed();
-      return feed.wait(queue, jobId, limitMs);
+      const json = await feed.wait(queue, jobId, limitMs);
+      return json === undefined ? undefined : (JSON.parse(json) as StoredResult);
     },
+    counts: async (queue) => (await openSender()).counts(queue),
+    workers: async (queue) => (await openSender()).workers(queue),
+    explain: (error) => (error instanceof IsletError ? error : explainRedisError(url, error)),
     close() {
       closing ??= close();
       return closing;

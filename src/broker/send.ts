@@ -1,24 +1,16 @@
 import { Job, Queue } from 'bullmq';
 import type { ChainableCommander, Redis } from 'ioredis';
 import { IsletError } from '../errors.ts';
-import type { NewJob } from './broker.ts';
+import type { Added, JobToAdd, NewJob, QueueCounts } from './broker.ts';
 import { toJobOptions } from './job-options.ts';
 import { bullmqQueue, maxEvents, queueKey, queuesKey } from './keys.ts';
-
-export interface JobToAdd extends NewJob {
-  /** The caller chose the id, so another job may have it: Redis is asked, at the cost of three more commands. */
-  ownId?: boolean;
-}
-
-/** What became of a job: the id of the one that stands for it, or why Redis did not confirm it. */
-export type Added = { id: string; accepted: boolean } | { error: unknown };
 
 export interface Sender {
   /** Adds jobs of one queue in one round trip, and says of each what became of it. */
   add(jobs: readonly JobToAdd[]): Promise<Added[]>;
   /** Adds jobs of one queue in one round trip. Throws `E_ENQUEUE_REFUSED`, with all ids that were not confirmed. */
   send(jobs: readonly NewJob[]): Promise<void>;
-  counts(queue: string): Promise<Record<string, number>>;
+  counts(queue: string): Promise<QueueCounts>;
   workers(queue: string): Promise<number>;
   close(): Promise<void>;
 }
@@ -95,7 +87,12 @@ export function createSender(client: Redis, prefix: string): Sender {
         { cause: failed[0]?.error },
       );
     },
-    counts: (queue) => open(queue).getJobCounts('wait', 'active', 'delayed', 'prioritized', 'failed', 'completed'),
+    async counts(name) {
+      const states = ['wait', 'active', 'delayed', 'prioritized', 'failed', 'completed'] as const;
+      const counts = await open(name).getJobCounts(...states);
+      const { wait = 0, waiting = wait, active = 0, delayed = 0, prioritized = 0, failed = 0, completed = 0 } = counts;
+      return { waiting, active, delayed, prioritized, failed, completed };
+    },
     workers: (queue) => open(queue).getWorkersCount(),
     async close() {
       await Promise.all([...queues.values()].map((queue) => queue.close()));

@@ -10,11 +10,6 @@ import { runScript } from './lua.ts';
 import { memoryFields } from './memory.ts';
 import { limitQueue, putBack } from './scripts.ts';
 
-/** What a waiter finds under a job's result key. */
-export type StoredResult =
-  | { ok: true; result?: unknown }
-  | { ok: false; code: string; causeName: string; causeMessage: string };
-
 /** What settling needs beside the delivery. */
 export interface SettleScope {
   client: Redis;

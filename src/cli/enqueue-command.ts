@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import { openAppFolder } from '../app/folder-app.ts';
 import type { IsletConfig } from '../config.ts';
-import { createProducer, type Producer, type ResultHandle } from '../producer/producer.ts';
+import { createProducer } from '../producer/create-producer.ts';
+import type { Producer, ResultHandle } from '../producer/producer.ts';
 import { openRedis } from './open-redis.ts';
 import { parseDuration, parseInteger } from './parse-flags.ts';
 import { UsageError } from './report-error.ts';

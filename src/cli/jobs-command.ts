@@ -6,7 +6,7 @@ import type { IsletConfig } from '../config.ts';
 import { IsletError } from '../errors.ts';
 import type { Catalog } from '../manifest/catalog.ts';
 import { didYouMean } from '../manifest/did-you-mean.ts';
-import { createProducer } from '../producer/producer.ts';
+import { createProducer } from '../producer/create-producer.ts';
 import { openRedis } from './open-redis.ts';
 import { UsageError } from './report-error.ts';
 

@@ -1,9 +1,4 @@
-import type { Cancellation, CancelOptions } from '../broker/cancel.ts';
-import { explainRedisError } from '../broker/connection.ts';
-import { defaultPrefix } from '../broker/keys.ts';
-import { openProducerConnection, type ProducerConnection } from '../broker/producer-connection.ts';
-import type { JobToAdd } from '../broker/send.ts';
-import { IsletError } from '../errors.ts';
+import type { Cancellation, CancelOptions, JobToAdd, ProducerBroker, QueueCounts } from '../broker/broker.ts';
 import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-task.ts';
 import { type EnqueueOptions, isJobId } from './enqueue-options.ts';
 import { prepareJob } from './prepare-job.ts';
@@ -39,15 +34,6 @@ export type HandleFor<M extends AnyTask, O> = M['keepResultMs'] extends number
     ? ResultHandle<ResultOutput<M>>
     : JobHandle;
 
-export interface ProducerOptions {
-  /** A `redis://` or `rediss://` URL. */
-  redis: string;
-  /** What all keys start with; the same as the workers'. Default: "islet". */
-  prefix?: string;
-  /** Milliseconds after which an enqueue gives up on Redis. 100 or more. Default: 900. */
-  timeoutMs?: number;
-}
-
 export interface Producer {
   /**
    * Enqueues one job. Throws `E_PAYLOAD_INVALID` and `E_ENQUEUE_OPTIONS_INVALID` (nothing was sent),
@@ -81,35 +67,21 @@ export interface Producer {
   close(): Promise<void>;
 }
 
-export interface QueueCounts {
-  waiting: number;
-  active: number;
-  delayed: number;
-  prioritized: number;
-  failed: number;
-  completed: number;
-}
-
-const defaultTimeoutMs = 900;
-
-function toHandle(job: JobToAdd, sent: Confirmed, manifest: AnyTask, connection: ProducerConnection): JobHandle {
+function toHandle(job: JobToAdd, sent: Confirmed, manifest: AnyTask, broker: ProducerBroker): JobHandle {
   const handle = { id: sent.id, task: job.task, queue: job.queue, accepted: sent.accepted };
   if (!job.keepResultMs) return handle;
   const result = (options: { timeoutMs?: number } = {}) =>
-    readResult(connection, handle, manifest, options.timeoutMs ?? 30_000);
+    readResult(broker, handle, manifest, options.timeoutMs ?? 30_000);
   return { ...handle, result } as ResultHandle<unknown>;
 }
 
-/** Creates what enqueues jobs. It connects at the first use and fails fast while Redis is away. */
-export function createProducer(options: ProducerOptions): Producer {
-  const { redis: url, prefix = defaultPrefix, timeoutMs = defaultTimeoutMs } = options;
-  const connection = openProducerConnection({ url, prefix, timeoutMs });
-  const ready = () => connection.sender();
+/** Creates what enqueues jobs through this broker. An enqueue gives up after `timeoutMs` milliseconds. */
+export function openProducer(broker: ProducerBroker, timeoutMs: number): Producer {
   const sendAll = (jobs: JobToAdd[]) => {
     const deadline = Date.now() + timeoutMs;
     const limitMs = () => (jobs.length <= chunkSize ? Math.max(1, deadline - Date.now()) : 5 * timeoutMs);
-    const add = async (chunk: readonly JobToAdd[]) => connection.within((await ready()).add(chunk), limitMs());
-    return sendChunks(jobs, { url, ready, add });
+    const { ready, explain } = broker;
+    return sendChunks(jobs, { ready, explain, add: (chunk) => broker.add(chunk, limitMs()) });
   };
   const prepare = async (manifest: AnyTask, payload: unknown, rest: EnqueueOptions): Promise<JobToAdd> => ({
     ...(await prepareJob(manifest, payload, rest)),
@@ -118,7 +90,7 @@ export function createProducer(options: ProducerOptions): Producer {
   const many = async (manifest: AnyTask, items: readonly ({ payload: unknown } & EnqueueOptions)[]) => {
     const jobs = await Promise.all(items.map(({ payload, ...rest }) => prepare(manifest, payload, rest)));
     const sent = await sendAll(jobs);
-    return jobs.map((job, index) => toHandle(job, sent[index] as Confirmed, manifest, connection));
+    return jobs.map((job, index) => toHandle(job, sent[index] as Confirmed, manifest, broker));
   };
   return {
     enqueue: async (manifest, payload, enqueueOptions) => {
@@ -129,17 +101,13 @@ export function createProducer(options: ProducerOptions): Producer {
     async cancel(id, cancelOptions) {
       if (!isJobId(id)) return { found: 'nowhere' };
       try {
-        return await connection.cancel(id, cancelOptions);
+        return await broker.cancel(id, cancelOptions);
       } catch (error) {
-        throw error instanceof IsletError ? error : explainRedisError(url, error);
+        throw broker.explain(error);
       }
     },
-    async counts(queue) {
-      const counts = await (await ready()).counts(queue);
-      const { wait = 0, waiting = wait, active = 0, delayed = 0, prioritized = 0, failed = 0, completed = 0 } = counts;
-      return { waiting, active, delayed, prioritized, failed, completed };
-    },
-    workers: async (queue) => (await ready()).workers(queue),
-    close: () => connection.close(),
+    counts: (queue) => broker.counts(queue),
+    workers: (queue) => broker.workers(queue),
+    close: () => broker.close(),
   };
 }

@@ -1,25 +1,17 @@
-import { explainRedisError } from '../broker/connection.ts';
-import type { Added, JobToAdd } from '../broker/send.ts';
-import { EnqueueError, type EnqueueProgress, IsletError } from '../errors.ts';
+import type { Added, JobToAdd, ProducerBroker } from '../broker/broker.ts';
+import { EnqueueError, type EnqueueProgress, type IsletError } from '../errors.ts';
 
 /** A confirmed job: its id, or that of the job which stands for it. */
 export type Confirmed = Exclude<Added, { error: unknown }>;
 
-/** How chunks of jobs get to Redis. */
-export interface Carrier {
-  url: string;
-  /** Waits for the connection: what it throws says that nothing was sent. */
-  ready(): Promise<unknown>;
+/** How chunks of jobs get to the broker. */
+export interface Carrier extends Pick<ProducerBroker, 'ready' | 'explain'> {
   add(chunk: readonly JobToAdd[]): Promise<Added[]>;
 }
 
 export const chunkSize = 500;
 
 const idsOf = (jobs: readonly JobToAdd[]) => jobs.map(({ id }) => id);
-
-function explain(url: string, error: unknown): IsletError {
-  return error instanceof IsletError ? error : explainRedisError(url, error);
-}
 
 /** A repeat is safe because the id, or the key, still stands for the job. */
 function adviseRepeat(jobs: readonly JobToAdd[]): string {
@@ -63,7 +55,7 @@ export async function sendChunks(jobs: readonly JobToAdd[], carrier: Carrier): P
     const accepted = idsOf(jobs.slice(0, start));
     await carrier.ready().catch((error) => {
       const progress = { accepted, uncertain: [], notSent: idsOf(jobs.slice(start)) };
-      throw notConfirmed(explain(carrier.url, error), error, jobs, progress);
+      throw notConfirmed(carrier.explain(error), error, jobs, progress);
     });
     const added = await addChunk(carrier, chunk);
     const failed = added.find((one) => 'error' in one);
@@ -74,7 +66,7 @@ export async function sendChunks(jobs: readonly JobToAdd[], carrier: Carrier): P
         uncertain: idsOf(chunk.filter((_, index) => !isIn(index))),
         notSent: idsOf(jobs.slice(start + chunk.length)),
       };
-      throw notConfirmed(explain(carrier.url, failed.error), failed.error, jobs, progress);
+      throw notConfirmed(carrier.explain(failed.error), failed.error, jobs, progress);
     }
     confirmed.push(...(added as Confirmed[]));
   }

@@ -2,11 +2,13 @@ import { type AwilixContainer, createContainer, Lifetime } from 'awilix';
 import type { QueueSource, TaskSource } from '../app/app-source.ts';
 import { IsletError } from '../errors.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
+import type { Scope } from './execute-task.ts';
 import type { QueueHost, Registrations, Task } from './task-context.ts';
 
 /** A queue's code in this process. */
 export interface LoadedQueue {
-  readonly container: AwilixContainer;
+  /** Opens the dependencies of one job. */
+  openScope(): Scope;
   /** By name and by former name. */
   readonly tasks: ReadonlyMap<string, LoadableTask>;
   close(): Promise<void>;
@@ -99,7 +101,7 @@ export async function loadQueue(queue: string, source: QueueSource, host: QueueH
   const container = await openDependencies(queue, source, host);
   let closing: Promise<void> | undefined;
   return {
-    container,
+    openScope: () => container.createScope(),
     tasks,
     close() {
       closing ??= container.dispose();

@@ -95,7 +95,7 @@ async function attemptTask(delivery: Delivery, task: LoadableTask, scope: RunSco
     state.started = true;
   };
   try {
-    const openScope = () => scope.queue.container.createScope();
+    const { openScope } = scope.queue;
     const execute = () => executeTask(task, { input, openScope, context, beforeRun });
     return await untilSettled(delivery, abandonAfterMs, scope, execute);
   } finally {

@@ -49,7 +49,7 @@ function scopeOf(manifest: AnyTask, run: Code, given: Partial<RunScope> = {}): R
   };
   return {
     queue: {
-      container: createContainer(),
+      openScope: () => createContainer().createScope(),
       tasks: new Map([['send-email', { manifest, load }]]),
       close: async () => {},
     },
@@ -149,13 +149,14 @@ describe('runJob', () => {
   });
 
   test('keeps the result of a task whose dependencies cannot be disposed of', async () => {
-    const scope = scopeOf(often, (_, { deps }) => deps.broken);
     const broken = asFunction(() => 5).scoped();
-    scope.queue.container.register({
+    const container = createContainer().register({
       broken: broken.disposer(() => {
         throw new Error('no disposal at redis://user:secret@host');
       }),
     });
+    const scope = scopeOf(often, (_, { deps }) => deps.broken);
+    scope.queue = { ...scope.queue, openScope: () => container.createScope() };
     expect(await runJob(deliver(), scope)).toMatchObject({ kind: 'completed', resultJson: '5' });
     expect(lines).toMatchObject([
       {
