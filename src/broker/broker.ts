@@ -125,22 +125,11 @@ export interface JobToAdd extends NewJob {
 /** What became of a job: the id of the one that stands for it, or why it was not confirmed. */
 export type Added = { id: string; accepted: boolean } | { error: unknown };
 
-export interface CancelOptions {
-  /** The job's queue; needed only when jobs of several queues have this id. Default: all queues are looked through. */
-  queue?: string;
-  /** Why; it stands in the job's failed reason and in the task's `signal.reason`. Default: "on request". */
-  reason?: string;
-}
-
-/** Where the job was found, and so what became of it. */
-export interface Cancellation {
-  /**
-   * `waiting`: it has ended as cancelled. `running`: its signal is being aborted. `finished`: it had ended before, and
-   * was left alone. `nowhere`: no queue has it; completed jobs are not kept.
-   */
-  found: 'waiting' | 'running' | 'finished' | 'nowhere';
-  queue?: string;
-}
+/**
+ * Where a job to cancel was found. `waiting`: it has ended as cancelled. `running`: its signal is being aborted.
+ * `finished`: it had ended before, and was left alone. `nowhere`: the queue does not have it.
+ */
+export type CancelFound = 'waiting' | 'running' | 'finished' | 'nowhere';
 
 export interface QueueCounts {
   waiting: number;
@@ -157,8 +146,10 @@ export interface ProducerBroker {
   ready(): Promise<void>;
   /** Adds jobs of one queue at once, and says of each what became of it; rejects after `limitMs` milliseconds. */
   add(jobs: readonly JobToAdd[], limitMs: number): Promise<Added[]>;
-  /** Cancels a job wherever it is. Throws `E_JOB_AMBIGUOUS` when several queues have one of that id. */
-  cancel(jobId: string, options?: CancelOptions): Promise<Cancellation>;
+  /** Names the queues that have a job of this id, completed ones excepted. */
+  findQueues(jobId: string): Promise<string[]>;
+  /** Cancels a job of one queue, for a reason. */
+  cancel(queue: string, jobId: string, reason: string): Promise<CancelFound>;
   /** Waits for a job's stored result, at most `timeoutMs` milliseconds. Throws `E_PRODUCER_CLOSED`. */
   awaitResult(queue: string, jobId: string, timeoutMs: number): Promise<StoredResult | undefined>;
   counts(queue: string): Promise<QueueCounts>;

@@ -32,7 +32,7 @@ export function createCancelWatch({ client, place, workerId, locks, onTrouble }:
   /** It was cancelled while it was being settled here, as a retry perhaps: that would be found only when it is due. */
   const endDelayed = async (jobId: string, reason: string) => {
     if ((await client.zscore(queueKey(prefix, queue, 'delayed'), jobId)) === null) return;
-    await cancelJob({ client, prefix }, jobId, { queue, reason });
+    await cancelJob({ client, prefix }, queue, jobId, reason);
   };
 
   return {

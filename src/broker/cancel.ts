@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
-import { CancelledError, IsletError } from '../errors.ts';
-import type { Cancellation, CancelOptions, StoredResult } from './broker.ts';
+import { CancelledError } from '../errors.ts';
+import type { CancelFound, StoredResult } from './broker.ts';
 import { readStamp } from './job-options.ts';
 import { cancelChannel, maxEvents, queueKey, queuesKey, resultKey } from './keys.ts';
 import { defineScript, runScript } from './lua.ts';
@@ -44,48 +44,35 @@ interface Place {
   prefix: string;
 }
 
-interface FoundJob {
-  queue: string;
-  opts: string;
-}
-
-/** Looks for a job's hash in all queues that were ever used, in one round trip. */
-async function findJobs({ client, prefix }: Place, id: string, queue?: string): Promise<FoundJob[]> {
-  const queues = queue === undefined ? await client.smembers(queuesKey(prefix)) : [queue];
+/** Looks for a job's hash in all queues that were ever used. */
+export async function findQueues({ client, prefix }: Place, id: string): Promise<string[]> {
+  const queues = await client.smembers(queuesKey(prefix));
   const pipeline = client.pipeline();
-  for (const name of queues) pipeline.hget(queueKey(prefix, name, id), 'opts');
+  for (const name of queues) pipeline.hexists(queueKey(prefix, name, id), 'opts');
   const replies = (await pipeline.exec()) ?? [];
-  return replies.flatMap(([error, opts], index) => {
+  return queues.filter((_, index) => {
+    const [error, found] = replies[index] ?? [];
     if (error) throw error;
-    return typeof opts === 'string' ? [{ queue: queues[index] ?? '', opts }] : [];
+    return found === 1;
   });
 }
 
-async function cancelIn({ client, prefix }: Place, id: string, job: FoundJob, reason: string): Promise<Cancellation> {
-  const { queue } = job;
+/** Cancels a job of one queue, in whatever state it is. */
+export async function cancelJob(
+  { client, prefix }: Place,
+  queue: string,
+  id: string,
+  reason: string,
+): Promise<CancelFound> {
+  const opts = await client.hget(queueKey(prefix, queue, id), 'opts');
+  if (opts === null) return 'nowhere';
   const { code, name, message } = new CancelledError(id, reason);
   const stored: StoredResult = { ok: false, code, causeName: name, causeMessage: message };
-  const { keepResultMs = 0 } = readStamp(JSON.parse(job.opts));
+  const { keepResultMs = 0 } = readStamp(JSON.parse(opts));
   const sets = ['failed', 'completed', 'delayed', 'prioritized', 'wait', 'paused', 'events'];
   const keys = [...[id, ...sets].map((key) => queueKey(prefix, queue, key)), resultKey(prefix, queue, id)];
   const failedReason = `${code}: ${name}: ${message}`;
   const places = [cancelChannel(prefix, queue), queueKey(prefix, queue, 'de:')];
   const args = [id, reason, failedReason, JSON.stringify(stored), keepResultMs, ...places, maxEvents];
-  const found = (await runScript(client, cancelScript, keys, args)) as Cancellation['found'];
-  return found === 'nowhere' ? { found } : { found, queue };
-}
-
-/** Cancels a job by its id, wherever it is. Throws `E_JOB_AMBIGUOUS` when several queues have one of that id. */
-export async function cancelJob(place: Place, id: string, options: CancelOptions = {}): Promise<Cancellation> {
-  const jobs = await findJobs(place, id, options.queue);
-  const [job] = jobs;
-  if (!job) return { found: 'nowhere' };
-  if (jobs.length > 1) {
-    const names = jobs.map(({ queue }) => `"${queue}"`).sort();
-    throw new IsletError(
-      'E_JOB_AMBIGUOUS',
-      `Queues ${names.join(' and ')} each have a job "${id}". Nothing was cancelled. Name one as \`queue\`.`,
-    );
-  }
-  return cancelIn(place, id, job, options.reason || 'on request');
+  return (await runScript(client, cancelScript, keys, args)) as CancelFound;
 }

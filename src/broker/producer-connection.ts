@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { IsletError } from '../errors.ts';
 import type { ProducerBroker, StoredResult } from './broker.ts';
-import { cancelJob } from './cancel.ts';
+import { cancelJob, findQueues } from './cancel.ts';
 import { createClient, explainRedisError } from './connection.ts';
 import { createResultFeed } from './result-feed.ts';
 import { createSender, type Sender } from './send.ts';
@@ -76,9 +76,13 @@ export function openProducerConnection(options: { url: string; prefix: string; t
   return {
     ready: async () => void (await openSender()),
     add: async (jobs, limitMs) => within((await openSender()).add(jobs), limitMs),
-    async cancel(jobId, cancelOptions) {
+    async findQueues(jobId) {
       await untilOpen();
-      return within(cancelJob({ client, prefix }, jobId, cancelOptions), timeoutMs);
+      return within(findQueues({ client, prefix }, jobId), timeoutMs);
+    },
+    async cancel(queue, jobId, reason) {
+      await untilOpen();
+      return within(cancelJob({ client, prefix }, queue, jobId, reason), timeoutMs);
     },
     async awaitResult(queue, jobId, limitMs) {
       if (closing) throw closed();

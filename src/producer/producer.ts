@@ -1,4 +1,5 @@
-import type { Cancellation, CancelOptions, JobToAdd, ProducerBroker, QueueCounts } from '../broker/broker.ts';
+import type { CancelFound, JobToAdd, ProducerBroker, QueueCounts } from '../broker/broker.ts';
+import { IsletError } from '../errors.ts';
 import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-task.ts';
 import { type EnqueueOptions, isJobId } from './enqueue-options.ts';
 import { prepareJob } from './prepare-job.ts';
@@ -33,6 +34,23 @@ export type HandleFor<M extends AnyTask, O> = M['keepResultMs'] extends number
   : O extends { keepResultMs: number }
     ? ResultHandle<ResultOutput<M>>
     : JobHandle;
+
+export interface CancelOptions {
+  /** The job's queue; needed only when jobs of several queues have this id. Default: all queues are looked through. */
+  queue?: string;
+  /** Why; it stands in the job's failed reason and in the task's `signal.reason`. Default: "on request". */
+  reason?: string;
+}
+
+/** Where the job was found, and so what became of it. */
+export interface Cancellation {
+  /**
+   * `waiting`: it has ended as cancelled. `running`: its signal is being aborted. `finished`: it had ended before, and
+   * was left alone. `nowhere`: no queue has it; completed jobs are not kept.
+   */
+  found: CancelFound;
+  queue?: string;
+}
 
 export interface Producer {
   /**
@@ -75,6 +93,21 @@ function toHandle(job: JobToAdd, sent: Confirmed, manifest: AnyTask, broker: Pro
   return { ...handle, result } as ResultHandle<unknown>;
 }
 
+function ambiguous(id: string, queues: string[]): IsletError {
+  const names = queues.map((queue) => `"${queue}"`).sort();
+  const seen = `Queues ${names.join(' and ')} each have a job "${id}".`;
+  return new IsletError('E_JOB_AMBIGUOUS', `${seen} Nothing was cancelled. Name one as \`queue\`.`);
+}
+
+async function cancelJob(broker: ProducerBroker, id: string, { queue, reason }: CancelOptions): Promise<Cancellation> {
+  const queues = queue === undefined ? await broker.findQueues(id) : [queue];
+  if (queues.length > 1) throw ambiguous(id, queues);
+  const [name] = queues;
+  if (name === undefined) return { found: 'nowhere' };
+  const found = await broker.cancel(name, id, reason || 'on request');
+  return found === 'nowhere' ? { found } : { found, queue: name };
+}
+
 /** Creates what enqueues jobs through this broker. An enqueue gives up after `timeoutMs` milliseconds. */
 export function openProducer(broker: ProducerBroker, timeoutMs: number): Producer {
   const sendAll = (jobs: JobToAdd[]) => {
@@ -98,10 +131,10 @@ export function openProducer(broker: ProducerBroker, timeoutMs: number): Produce
       return handle as never;
     },
     enqueueMany: (manifest, items) => many(manifest, items) as never,
-    async cancel(id, cancelOptions) {
+    async cancel(id, cancelOptions = {}) {
       if (!isJobId(id)) return { found: 'nowhere' };
       try {
-        return await broker.cancel(id, cancelOptions);
+        return await cancelJob(broker, id, cancelOptions);
       } catch (error) {
         throw broker.explain(error);
       }
