@@ -52,6 +52,8 @@ export function openProducerConnection(options: { url: string; prefix: string; t
     retryStrategy: (times) => Math.min(times * 50, 1_000),
   });
   client.on('error', () => {});
+  // Each call that waits for the connection listens to it.
+  client.setMaxListeners(0);
   const feed = createResultFeed(() => client.duplicate({ enableOfflineQueue: true }), prefix);
   let sender: Sender | undefined;
   let closing: Promise<void> | undefined;

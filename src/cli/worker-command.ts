@@ -22,7 +22,6 @@ interface WorkerFlags {
   devRedis?: boolean;
 }
 
-const dayMs = 86_400_000;
 const toMb = (bytes: number) => Math.round(bytes / 1_048_576);
 
 function announce(worker: WorkerProcess, log: Log): void {
@@ -83,11 +82,7 @@ async function runWorker(flags: WorkerFlags, path: string | undefined): Promise<
           mayForget: config.env !== 'production',
           ...reportRedis(log),
         }),
-      children: (broker) => ({
-        deriveId: deriveJobId,
-        send: (jobs) => broker.send(jobs),
-        prepare: (manifest, payload, options) => prepareJob(manifest, payload, { idempotencyMs: dayMs, ...options }),
-      }),
+      children: ({ send }) => ({ deriveId: deriveJobId, send, prepare: prepareJob }),
       onUnhealthy(error) {
         log.error({ code: error.code, error: error.message }, 'The worker has to be replaced');
         ending.fail();

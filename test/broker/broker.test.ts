@@ -66,15 +66,6 @@ function serve(...outcomes: Outcome[]) {
 const until = (check: () => unknown) => vi.waitFor(check, { timeout: 5_000, interval: 10 });
 
 describe('a delivery', () => {
-  test('completed leaves nothing of the job behind', async () => {
-    const { id } = await producer.enqueue(sendEmail, { to: 'a' });
-    const { delivered, close } = await serve();
-    await until(() => expect(delivered).toHaveLength(1));
-    await close();
-    expect(delivered[0]).toMatchObject({ task: 'send-email', jobId: id, input: { to: 'a' }, attempt: 1 });
-    expect(await redis.exists(`${prefix}:{mail}:${id}`)).toBe(0);
-  });
-
   test('retried comes again as the next attempt, after its delay', async () => {
     await producer.enqueue(sendEmail, { to: 'a' });
     const startedAt = performance.now();
@@ -94,62 +85,6 @@ describe('a delivery', () => {
     await close();
     expect(delivered).toHaveLength(1);
     expect(await redis.hget(`${prefix}:{mail}:${id}`, 'failedReason')).toBe('E_TASK_FAILED: Error: no');
-  });
-
-  test('released comes again with no attempt used', async () => {
-    await producer.enqueue(sendEmail, { to: 'a' });
-    const { delivered, close } = await serve({ kind: 'released', counted: true });
-    await until(() => expect(delivered.map(({ attempt }) => attempt)).toEqual([1, 1]));
-    expect(delivered.map(({ memory }) => memory.releases.length)).toEqual([0, 1]);
-    await close();
-  });
-
-  test('released comes before the jobs that wait', async () => {
-    const { id } = await producer.enqueue(sendEmail, { to: 'first' });
-    for (const to of ['second', 'third']) await producer.enqueue(sendEmail, { to });
-    const { delivered, close } = await consume(
-      async ({ memory, jobId }) =>
-        jobId === id && memory.releases.length === 0 ? { kind: 'released', counted: true } : completed,
-      { concurrency: 1 },
-    );
-    await until(() => expect(delivered).toHaveLength(4));
-    expect(delivered.map(({ input }) => (input as { to: string }).to)).toEqual(['first', 'first', 'second', 'third']);
-    await close();
-  });
-
-  test('given back unstarted is not counted as a release', async () => {
-    await producer.enqueue(sendEmail, { to: 'a' });
-    const { delivered, close } = await serve({ kind: 'released', counted: false });
-    await until(() => expect(delivered).toHaveLength(2));
-    expect(delivered[1]?.memory.releases).toEqual([]);
-    await close();
-  });
-
-  test('snoozed comes again later with no attempt used', async () => {
-    await producer.enqueue(sendEmail, { to: 'a' });
-    const startedAt = performance.now();
-    const { delivered, close } = await serve({ kind: 'snoozed', delayMs: 200 });
-    await until(() => expect(delivered.map(({ attempt }) => attempt)).toEqual([1, 1]));
-    expect(performance.now() - startedAt).toBeGreaterThan(190);
-    await close();
-  });
-
-  test('rate-limited stops the whole queue for so long, with no attempt used', async () => {
-    await producer.enqueueMany(sendEmail, [{ payload: { to: 'a' } }, { payload: { to: 'b' } }]);
-    const startedAt = performance.now();
-    const outcomes: Outcome[] = [{ kind: 'rateLimited', delayMs: 500 }];
-    const { delivered, close } = await consume(async () => outcomes.shift() ?? completed, { concurrency: 1 });
-    await until(() => expect(delivered.map(({ attempt }) => attempt)).toEqual([1, 1, 1]));
-    expect(performance.now() - startedAt).toBeGreaterThan(490);
-    await close();
-  });
-
-  test('postponed comes again with no attempt used, and remembers since when', async () => {
-    await producer.enqueue(sendEmail, { to: 'a' });
-    const { delivered, close } = await serve({ kind: 'postponed', delayMs: 50, unknownSince: 1234 });
-    await until(() => expect(delivered).toHaveLength(2));
-    expect(delivered[1]).toMatchObject({ attempt: 1, version: 1, memory: { unknownSince: 1234 } });
-    await close();
   });
 
   test('whose stored payload is not JSON fails and is kept', async () => {
@@ -285,18 +220,6 @@ describe('the at-most-once fence', () => {
     await close();
     expect(answers).toEqual([true, false]);
   });
-
-  test('arrives with the next delivery', async () => {
-    await producer.enqueue(sendEmail, { to: 'a' });
-    const { delivered, close } = await consume(async (delivery) => {
-      if (delivery.memory.started) return completed;
-      await delivery.markStarted();
-      return { kind: 'released', counted: false };
-    });
-    await until(() => expect(delivered).toHaveLength(2));
-    expect(delivered[1]?.memory.started).toMatch(/:1$/);
-    await close();
-  });
 });
 
 describe('a cancelled job', () => {
@@ -413,17 +336,6 @@ describe('jobs of a dead worker', () => {
 });
 
 describe('a consumer', () => {
-  test('that isolates a job takes no other until it has rejoined', async () => {
-    const { delivered, consumer, close } = await serve();
-    await consumer.isolate();
-    await producer.enqueueMany(sendEmail, [{ payload: { to: 'a' } }, { payload: { to: 'b' } }]);
-    expect(await producer.counts('mail')).toMatchObject({ waiting: 2, active: 0 });
-    expect(delivered).toEqual([]);
-    await consumer.rejoin();
-    await until(() => expect(delivered).toHaveLength(2));
-    await close();
-  });
-
   test.each([
     ['keeps the crashes of a job that ran alone and was stopped', { kind: 'released', counted: true }, 1],
     ['keeps the crashes of a job that did not get to run alone', { kind: 'released', counted: false }, 1],
@@ -516,17 +428,6 @@ describe('a consumer', () => {
   });
 });
 
-test('an id stands for its job also after the job is done and gone', async () => {
-  await producer.enqueue(sendEmail, { to: 'a' }, { id: 'welcome-1' });
-  const { delivered, close } = await serve();
-  await until(() => expect(delivered).toHaveLength(1));
-  await until(async () => expect(await redis.exists(`${prefix}:{mail}:welcome-1`)).toBe(0));
-  await producer.enqueue(sendEmail, { to: 'a' }, { id: 'welcome-1' });
-  expect(await producer.counts('mail')).toMatchObject({ waiting: 0, active: 0 });
-  await close();
-  expect(delivered).toHaveLength(1);
-});
-
 test('a job of a plain BullMQ queue is delivered like any other', async () => {
   const { name, prefix: bullmqPrefix } = bullmqQueue('mail', { prefix });
   const plain = new Queue(name, { connection: redis, prefix: bullmqPrefix });
@@ -571,28 +472,6 @@ test('a job whose children have not ended fails instead of completing', async ()
 });
 
 describe('a result', () => {
-  test('reaches a waiter that came before it, and one that came after', async () => {
-    const handle = await producer.enqueue(sendEmail, { to: 'a' }, { keepResultMs: 5_000 });
-    const early = handle.result({ timeoutMs: 5_000 });
-    const { delivered, close } = await serve({ kind: 'completed', resultJson: '{"sent":3}', keepResultMs: 5_000 });
-    expect(await early).toEqual({ sent: 3 });
-    expect(await handle.result({ timeoutMs: 1_000 })).toEqual({ sent: 3 });
-    expect(delivered[0]?.keepResultMs).toBe(5_000);
-    await close();
-  });
-
-  test('of a failed job is thrown with code and cause', async () => {
-    const handle = await producer.enqueue(sendEmail, { to: 'a' }, { keepResultMs: 5_000 });
-    const { close } = await serve({ kind: 'failed', failure, keepResultMs: 5_000 });
-    await expect(handle.result({ timeoutMs: 5_000 })).rejects.toMatchObject({
-      name: 'TaskFailedError',
-      code: 'E_TASK_FAILED',
-      causeName: 'Error',
-      causeMessage: 'no',
-    });
-    await close();
-  });
-
   test('is not stored unless asked for', async () => {
     await producer.enqueue(sendEmail, { to: 'a' });
     const { delivered, close } = await serve({ kind: 'completed', resultJson: '{"sent":3}' });

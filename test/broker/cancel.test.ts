@@ -174,15 +174,6 @@ describe('two queues with a job of one id', () => {
     await producer.enqueue(charge, {}, { id: 'x' });
   });
 
-  test('are named, and nothing is cancelled', async () => {
-    await expect(cancelX()).rejects.toMatchObject({
-      code: 'E_JOB_AMBIGUOUS',
-      message: 'Queues "mail" and "money" each have a job "x". Nothing was cancelled. Name one as `queue`.',
-    });
-    expect(await producer.counts('mail')).toMatchObject({ waiting: 1, failed: 0 });
-    expect(await producer.counts('money')).toMatchObject({ prioritized: 1, failed: 0 });
-  });
-
   test('lose only the one whose queue is named', async () => {
     expect(await cancelX('money')).toEqual({ found: 'waiting', queue: 'money' });
     await expectCancelled('money');

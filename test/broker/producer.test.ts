@@ -54,16 +54,6 @@ afterEach(async () => {
 
 const jobKey = (queue: string, id: string) => `${prefix}:{${queue}}:${id}`;
 
-/** Completes the jobs of a queue, which are then gone, as a worker does. */
-async function completeNext(queue: string): Promise<void> {
-  const connection = new Redis(url, { maxRetriesPerRequest: null });
-  const options = { prefix, connection, removeOnComplete: { count: 0 } };
-  const worker = new Worker(bullmqQueue(queue).name, async () => {}, options);
-  await once(worker, 'completed');
-  await worker.close();
-  connection.disconnect();
-}
-
 /** A way to Redis that can be cut and mended. */
 async function openProxy() {
   const target = new URL(url);
@@ -166,12 +156,6 @@ describe('enqueue', () => {
     expect(await redis.hget(jobKey('money', id), 'priority')).toBe('100');
   });
 
-  test('makes one job of two enqueues with one id', async () => {
-    await producer.enqueue(sendEmail, { to: 'a' }, { id: 'welcome-1' });
-    await producer.enqueue(sendEmail, { to: 'a' }, { id: 'welcome-1' });
-    expect(await producer.counts('mail')).toMatchObject({ waiting: 1 });
-  });
-
   test.each(['wait', 'meta', 'stalled-check', 'waiting-children', 'de'])(
     'refuses the id "%s", which is a key of BullMQ',
     async (id) => {
@@ -191,70 +175,17 @@ describe('enqueue', () => {
     await producer.enqueue(sendEmail, { to: 'b' });
     expect(await redis.exists(queuesKey(prefix))).toBe(0);
   });
-
-  test('delays a job', async () => {
-    await producer.enqueue(sendEmail, { to: 'a' }, { delayMs: 60_000 });
-    expect(await producer.counts('mail')).toMatchObject({ delayed: 1, waiting: 0 });
-  });
 });
 
 describe('an id of its own', () => {
   const enqueue = (id: string, idempotencyMs?: number) =>
     producer.enqueue(sendEmail, { to: 'a' }, { id, idempotencyMs });
 
-  test('is accepted once, also after the job is done and removed', async () => {
-    expect(await enqueue('welcome')).toMatchObject({ id: 'welcome', accepted: true });
-    expect(await enqueue('welcome')).toMatchObject({ id: 'welcome', accepted: false });
-    await completeNext('mail');
-    expect(await redis.exists(jobKey('mail', 'welcome'))).toBe(0);
-    expect(await enqueue('welcome')).toMatchObject({ id: 'welcome', accepted: false });
-    expect(await producer.counts('mail')).toMatchObject({ waiting: 0 });
-  });
-
   test('stands for its job for a day', async () => {
     await enqueue('welcome');
     const left = await redis.pttl(jobKey('mail', 'de:welcome'));
     expect(left).toBeGreaterThan(86_390_000);
     expect(left).toBeLessThanOrEqual(86_400_000);
-  });
-
-  test('is accepted again after the window, when the job is gone', async () => {
-    await enqueue('welcome', 1_000);
-    await completeNext('mail');
-    expect(await enqueue('welcome', 1_000)).toMatchObject({ accepted: false });
-    await vi.waitFor(async () => expect(await redis.exists(jobKey('mail', 'de:welcome'))).toBe(0), 5_000);
-    expect(await enqueue('welcome')).toMatchObject({ accepted: true });
-    expect(await producer.counts('mail')).toMatchObject({ waiting: 1 });
-  });
-
-  test('is not accepted after the window, while the job still waits', async () => {
-    await enqueue('welcome', 1);
-    await vi.waitFor(async () => expect(await redis.exists(jobKey('mail', 'de:welcome'))).toBe(0), 5_000);
-    expect(await enqueue('welcome')).toMatchObject({ accepted: false });
-  });
-
-  test('is accepted from exactly one of two producers that send it at once', async () => {
-    const other = createProducer({ redis: url, prefix });
-    await Promise.all([producer, other].map((one) => one.enqueue(sendEmail, { to: 'warm' })));
-    const ids = Array.from({ length: 200 }, (_, index) => `race-${index}`);
-    const answers = await Promise.all(
-      ids.map((id) => Promise.all([producer, other].map((one) => one.enqueue(sendEmail, { to: 'a' }, { id })))),
-    );
-    await other.close();
-    expect(answers.map((pair) => pair.filter(({ accepted }) => accepted).length)).toEqual(ids.map(() => 1));
-    expect(await producer.counts('mail')).toMatchObject({ waiting: 202 });
-  });
-
-  test('is told apart in a bulk from those that are generated', async () => {
-    await enqueue('old');
-    const handles = await producer.enqueueMany(sendEmail, [
-      { payload: { to: 'a' } },
-      { payload: { to: 'b' }, id: 'old' },
-      { payload: { to: 'c' }, id: 'new' },
-      { payload: { to: 'd' }, id: 'new' },
-    ]);
-    expect(handles.map(({ accepted }) => accepted)).toEqual([true, false, true, false]);
-    expect(handles.slice(1).map(({ id }) => id)).toEqual(['old', 'new', 'new']);
   });
 
   test('costs a generated id no question', async () => {
@@ -276,23 +207,6 @@ describe('a dedupe key', () => {
   const enqueue = (mode: Mode, to = 'a', delayMs?: number) =>
     producer.enqueue(sendEmail, { to }, { dedupe: { key: 'user:1', ...mode } as never, delayMs });
 
-  test('of mode "simple" lasts until the job has ended', async () => {
-    const first = await enqueue({ mode: 'simple' });
-    expect(first.accepted).toBe(true);
-    expect(await enqueue({ mode: 'simple' })).toMatchObject({ id: first.id, accepted: false });
-    await completeNext('mail');
-    expect(await enqueue({ mode: 'simple' })).toMatchObject({ accepted: true });
-  });
-
-  test('of mode "throttle" lasts for ttlMs from the first job', async () => {
-    const mode = { mode: 'throttle', ttlMs: 1_000 } as const;
-    const first = await enqueue(mode);
-    await completeNext('mail');
-    expect(await enqueue(mode)).toMatchObject({ id: first.id, accepted: false });
-    await vi.waitFor(async () => expect(await enqueue(mode)).toMatchObject({ accepted: true }), 5_000);
-    expect(await producer.counts('mail')).toMatchObject({ waiting: 1 });
-  });
-
   test('of mode "debounce" replaces the job that is still delayed, and starts anew', async () => {
     const mode = { mode: 'debounce', ttlMs: 60_000 } as const;
     const first = await enqueue(mode, 'old', 60_000);
@@ -303,26 +217,6 @@ describe('a dedupe key', () => {
     expect(await redis.zrange(jobKey('mail', 'delayed'), '0', '-1')).toEqual([second.id]);
     expect(await redis.hget(jobKey('mail', second.id), 'data')).toBe('{"to":"new"}');
     expect(await redis.pttl(jobKey('mail', 'de:send-email:user:1'))).toBeGreaterThan(50_000);
-  });
-
-  test('of mode "debounce" names the job that is not delayed any more', async () => {
-    const mode = { mode: 'debounce', ttlMs: 60_000 } as const;
-    const { id } = await enqueue(mode, 'old', 1);
-    const connection = redis.duplicate({ maxRetriesPerRequest: null });
-    const worker = new Worker(bullmqQueue('mail').name, () => new Promise(() => {}), { prefix, connection });
-    await once(worker, 'active');
-    expect(await enqueue(mode, 'new', 1)).toMatchObject({ id, accepted: false });
-    await worker.close(true);
-    connection.disconnect();
-  });
-
-  test('is one of its task: neither another task nor an id clashes with it', async () => {
-    const remind = defineTask({ name: 'remind', queue: 'mail', payload: v.object({}) });
-    await enqueue({ mode: 'simple' });
-    const other = await producer.enqueue(remind, {}, { dedupe: { key: 'user:1', mode: 'simple' } });
-    const id = await producer.enqueue(remind, {}, { id: 'user-1' });
-    const key = await producer.enqueue(remind, {}, { dedupe: { key: 'user-1', mode: 'simple' } });
-    expect([other, id, key].map(({ accepted }) => accepted)).toEqual([true, true, true]);
   });
 
   test('gives the result of the job that stands for it', async () => {
@@ -429,37 +323,11 @@ describe('a wait for a result', () => {
 });
 
 describe('after its close', () => {
-  test('a producer refuses every use', async () => {
-    const handle = await producer.enqueue(charge, { cents: 5 });
-    await producer.close();
-    const uses = [
-      producer.enqueue(sendEmail, { to: 'a' }),
-      producer.cancel('x'),
-      producer.counts('mail'),
-      producer.workers('mail'),
-      handle.result(),
-    ];
-    for (const use of uses) {
-      await expect(use).rejects.toMatchObject({
-        code: 'E_PRODUCER_CLOSED',
-        message: 'The producer was closed. Create another, or close it later.',
-      });
-    }
-  });
-
   test('a producer that was never used connects no more', async () => {
     const unused = createProducer({ redis: url, prefix });
     await unused.close();
     await expect(unused.enqueue(sendEmail, { to: 'a' })).rejects.toMatchObject({ code: 'E_PRODUCER_CLOSED' });
     expect(await redis.keys(`${prefix}:*`)).toEqual([]);
-  });
-
-  test('a wait for a result ends', async () => {
-    const handle = await producer.enqueue(charge, { cents: 5 });
-    const waiting = handle.result();
-    const ended = expect(waiting).rejects.toMatchObject({ code: 'E_PRODUCER_CLOSED' });
-    await producer.close();
-    await ended;
   });
 });
 

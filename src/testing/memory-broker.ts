@@ -1,0 +1,209 @@
+import type { Broker, ConsumeOptions, Consumer, Delivery, NewJob, Outcome, ProducerBroker } from '../broker/broker.ts';
+import { CancelledError, IsletError } from '../errors.ts';
+import type { Clock } from '../worker/clock.ts';
+import { type MemoryJob, MemoryQueue } from './memory-queue.ts';
+
+/** A broker in this process' memory: it keeps the promises of the real one, and goes by a clock that a test may move. */
+export interface MemoryBroker extends Broker {
+  connectProducer(): ProducerBroker;
+  queue(name: string): MemoryQueue;
+  /** Resolves when no job of a queue runs, and none may start now. */
+  whenQuiet(queue: string): Promise<void>;
+}
+
+export interface MemoryBrokerOptions {
+  clock: Clock;
+  /** A delivery has ended. */
+  onSettled?(delivery: Delivery, outcome: Outcome): void;
+}
+
+/** Hands the jobs of one queue out. */
+class MemoryConsumer implements Consumer {
+  readonly #queue: MemoryQueue;
+  readonly #options: ConsumeOptions;
+  readonly #onSettled: NonNullable<MemoryBrokerOptions['onSettled']>;
+  readonly #onClose: () => void;
+  readonly #running = new Set<MemoryJob>();
+  readonly #dropped = new EventTarget();
+  #paused = false;
+  #stopped = false;
+
+  constructor(
+    queue: MemoryQueue,
+    options: ConsumeOptions,
+    reports: { onSettled(delivery: Delivery, outcome: Outcome): void; onClose(): void },
+  ) {
+    this.#queue = queue;
+    this.#options = options;
+    this.#onSettled = reports.onSettled;
+    this.#onClose = reports.onClose;
+  }
+
+  get running(): number {
+    return this.#running.size;
+  }
+
+  /** Takes as many jobs as there is room for. */
+  fetch(): void {
+    while (!this.#paused && !this.#stopped && this.#running.size < this.#options.concurrency) {
+      const job = this.#queue.take();
+      if (!job) return;
+      void this.#deliver(job);
+    }
+  }
+
+  async isolate(jobId?: string): Promise<void> {
+    this.#paused = true;
+    const most = jobId === undefined ? 0 : 1;
+    while (!this.#stopped && this.#running.size > most) await this.#nextDrop();
+  }
+
+  async rejoin(): Promise<void> {
+    this.#paused = false;
+    this.fetch();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#dropped.dispatchEvent(new Event('drop'));
+  }
+
+  async close(): Promise<void> {
+    this.stop();
+    while (this.#running.size > 0) await this.#nextDrop();
+    this.#onClose();
+  }
+
+  #nextDrop(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#dropped.addEventListener('drop', () => resolve(), { once: true });
+    });
+  }
+
+  async #deliver(job: MemoryJob): Promise<void> {
+    this.#running.add(job);
+    const delivery = this.#toDelivery(job);
+    const outcome = await this.#options.run(delivery);
+    this.#queue.settle(job, outcome, this.#options.queue.retention);
+    this.#running.delete(job);
+    this.#onSettled(delivery, outcome);
+    this.#dropped.dispatchEvent(new Event('drop'));
+  }
+
+  #toDelivery(job: MemoryJob): Delivery {
+    const { id, task, version, keepResultMs, enqueuedAt, memory } = job;
+    const abort = new AbortController();
+    job.abort = abort;
+    if (memory.cancel !== undefined) abort.abort(new CancelledError(id, memory.cancel));
+    return {
+      queue: this.#options.queue.name,
+      jobId: id,
+      ...{ task, version, keepResultMs, enqueuedAt, abort },
+      input: JSON.parse(job.payloadJson),
+      memory: { ...memory },
+      attempt: job.attemptsMade + 1,
+      async reportProgress(value) {
+        job.progress = structuredClone(value);
+      },
+      async markStarted() {
+        job.memory.started ??= `memory:${job.starts}`;
+        return job.memory.started === `memory:${job.starts}`;
+      },
+    };
+  }
+}
+
+interface Line {
+  queue: MemoryQueue;
+  consumers: Set<MemoryConsumer>;
+  /** Who waits for the queue to be quiet. */
+  quiet: Set<() => void>;
+}
+
+/** Opens lines by their queues' names, and moves jobs along them. */
+function createLines({ clock, onSettled }: MemoryBrokerOptions) {
+  const lines = new Map<string, Line>();
+  const move = ({ queue, consumers, quiet }: Line) => {
+    for (const consumer of consumers) consumer.fetch();
+    if (queue.isReady || [...consumers].some(({ running }) => running > 0)) return;
+    for (const resolve of quiet) resolve();
+    quiet.clear();
+  };
+  const lineOf = (name: string): Line => {
+    const known = lines.get(name);
+    if (known) return known;
+    // Whoever enqueues goes on first, as with Redis.
+    const queue = new MemoryQueue(clock, () => queueMicrotask(() => move(line)));
+    const line: Line = { queue, consumers: new Set(), quiet: new Set() };
+    lines.set(name, line);
+    return line;
+  };
+  const consume = (options: ConsumeOptions): Consumer => {
+    const line = lineOf(options.queue.name);
+    const consumer = new MemoryConsumer(line.queue, options, {
+      onSettled(delivery, outcome) {
+        onSettled?.(delivery, outcome);
+        queueMicrotask(() => move(line));
+      },
+      onClose: () => line.consumers.delete(consumer),
+    });
+    line.consumers.add(consumer);
+    queueMicrotask(() => move(line));
+    return consumer;
+  };
+  return { lines, lineOf, move, consume };
+}
+
+type Lines = ReturnType<typeof createLines>;
+
+function connectProducer({ lines, lineOf }: Lines): ProducerBroker {
+  let closed = false;
+  const closedError = () =>
+    new IsletError('E_PRODUCER_CLOSED', 'The producer was closed. Create another, or close it later.');
+  const open = (name: string): Line => {
+    if (closed) throw closedError();
+    return lineOf(name);
+  };
+  return {
+    async ready() {
+      if (closed) throw closedError();
+    },
+    add: async (jobs) => jobs.map((job) => open(job.queue).queue.add(job)),
+    async findQueues(jobId) {
+      if (closed) throw closedError();
+      return [...lines].flatMap(([name, { queue }]) => (queue.has(jobId) ? [name] : []));
+    },
+    cancel: async (queue, jobId, reason) => open(queue).queue.cancel(jobId, reason),
+    awaitResult: async (queue, jobId, timeoutMs) => open(queue).queue.results.wait(jobId, timeoutMs),
+    counts: async (queue) => open(queue).queue.counts(),
+    workers: async (queue) => open(queue).consumers.size,
+    explain: (error) => (error instanceof IsletError ? error : new IsletError('E_ENQUEUE_REFUSED', String(error))),
+    async close() {
+      closed = true;
+      for (const { queue } of lines.values()) queue.results.close(closedError());
+    },
+  };
+}
+
+/** Creates an empty broker. */
+export function createMemoryBroker(options: MemoryBrokerOptions): MemoryBroker {
+  const lines = createLines(options);
+  return {
+    description: 'memory',
+    connectProducer: () => connectProducer(lines),
+    queue: (name) => lines.lineOf(name).queue,
+    whenQuiet(name) {
+      const line = lines.lineOf(name);
+      return new Promise((resolve) => {
+        line.quiet.add(resolve);
+        lines.move(line);
+      });
+    },
+    consume: async (consumeOptions) => lines.consume(consumeOptions),
+    async send(jobs: NewJob[]) {
+      for (const job of jobs) lines.lineOf(job.queue).queue.add(job);
+    },
+    exitBy: (epochMs) => epochMs,
+    async close() {},
+  };
+}

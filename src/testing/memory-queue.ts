@@ -1,0 +1,291 @@
+import type {
+  Added,
+  CancelFound,
+  Failure,
+  JobMemory,
+  JobToAdd,
+  Outcome,
+  QueueCounts,
+  StoredResult,
+} from '../broker/broker.ts';
+import { CancelledError } from '../errors.ts';
+import type { QueueManifest } from '../manifest/define-queue.ts';
+import type { Clock } from '../worker/clock.ts';
+import { MemoryResults } from './memory-results.ts';
+
+type JobState = 'waiting' | 'prioritized' | 'delayed' | 'active' | 'failed' | 'completed' | 'replaced';
+
+/** A job in memory; it stays known after its end. */
+export interface MemoryJob {
+  readonly id: string;
+  readonly task: string;
+  /** As JSON, so that what a task does to its payload does not reach the next attempt. */
+  readonly payloadJson: string;
+  readonly version: number;
+  readonly priority: number | undefined;
+  readonly delayMs: number | undefined;
+  readonly keepResultMs: number | undefined;
+  readonly enqueuedAt: number;
+  state: JobState;
+  attemptsMade: number;
+  starts: number;
+  memory: { -readonly [Field in keyof JobMemory]: JobMemory[Field] };
+  progress: unknown;
+  /** Of the delivery that runs now. */
+  abort: AbortController | undefined;
+  /** When it may start, while it is delayed. */
+  dueAt: number | undefined;
+  stopTimer(): void;
+}
+
+interface Key {
+  jobId: string;
+  /** Undefined: until the job has ended. */
+  until: number | undefined;
+}
+
+const toStored = ({ code, causeName, causeMessage }: Failure): StoredResult => ({
+  ok: false,
+  code,
+  causeName,
+  causeMessage,
+});
+
+function toJob(job: JobToAdd, now: number): MemoryJob {
+  const { id, task, version, priority, delayMs, keepResultMs } = job;
+  return {
+    ...{ id, task, version, priority, delayMs, keepResultMs },
+    payloadJson: JSON.stringify(job.payload),
+    enqueuedAt: now,
+    state: 'waiting',
+    attemptsMade: 0,
+    starts: 0,
+    memory: { started: undefined, releases: [], crashes: [], cancel: undefined, unknownSince: undefined },
+    progress: undefined,
+    abort: undefined,
+    dueAt: undefined,
+    stopTimer() {},
+  };
+}
+
+/** By what another enqueue of the same job is known, and for how long. */
+function toKey({ id, task, dedupe, idempotencyMs }: JobToAdd): { name: string; ttlMs: number | undefined } | undefined {
+  if (dedupe) return { name: `${task}:${dedupe.key}`, ttlMs: dedupe.mode === 'simple' ? undefined : dedupe.ttlMs };
+  return idempotencyMs === undefined ? undefined : { name: id, ttlMs: idempotencyMs };
+}
+
+/** What Redis keeps of one queue, and what its scripts do with it. */
+export class MemoryQueue {
+  readonly results: MemoryResults;
+  readonly #clock: Clock;
+  readonly #onReady: () => void;
+  /** In the order in which they came. */
+  readonly #all: MemoryJob[] = [];
+  /** Those that are not gone, by id. */
+  readonly #jobs = new Map<string, MemoryJob>();
+  readonly #waiting: MemoryJob[] = [];
+  readonly #prioritized: MemoryJob[] = [];
+  /** Oldest first. */
+  readonly #failed: { job: MemoryJob; at: number }[] = [];
+  readonly #keys = new Map<string, Key>();
+  readonly #keyOf = new Map<MemoryJob, string>();
+  #limitedUntil = 0;
+
+  /** `onReady` is called when a job may have become ready to run. */
+  constructor(clock: Clock, onReady: () => void) {
+    this.results = new MemoryResults(clock);
+    this.#clock = clock;
+    this.#onReady = onReady;
+  }
+
+  /** All jobs that were ever taken, in their order. */
+  get all(): readonly MemoryJob[] {
+    return this.#all;
+  }
+
+  /** Whether a job may start now. */
+  get isReady(): boolean {
+    return this.#clock.now() >= this.#limitedUntil && this.#waiting.length + this.#prioritized.length > 0;
+  }
+
+  /** When the next job may start, in milliseconds since 1970, if none may now. */
+  get nextAt(): number | undefined {
+    if (this.#waiting.length + this.#prioritized.length > 0) return this.#limitedUntil;
+    const dueAt = [...this.#jobs.values()].flatMap((job) => (job.state === 'delayed' ? [job.dueAt ?? 0] : []));
+    return dueAt.length > 0 ? Math.max(this.#limitedUntil, Math.min(...dueAt)) : undefined;
+  }
+
+  has(id: string): boolean {
+    return this.#jobs.has(id);
+  }
+
+  add(given: JobToAdd): Added {
+    const taken = given.ownId === true && (this.#jobs.has(given.id) || this.#holderOf(given.id) !== undefined);
+    if (this.#jobs.has(given.id)) return { id: given.id, accepted: !taken };
+    const key = toKey(given);
+    const holder = key && this.#holderOf(key.name);
+    if (holder !== undefined && !this.#replace(holder, given)) {
+      return { id: holder, accepted: holder === given.id && !taken };
+    }
+    const now = this.#clock.now();
+    const job = toJob(given, now);
+    if (key) {
+      this.#keys.set(key.name, { jobId: job.id, until: key.ttlMs === undefined ? undefined : now + key.ttlMs });
+      this.#keyOf.set(job, key.name);
+    }
+    this.#all.push(job);
+    this.#jobs.set(job.id, job);
+    if (job.delayMs) this.#delay(job, job.delayMs);
+    else this.#append(job);
+    return { id: job.id, accepted: true };
+  }
+
+  /** Takes the next job that may start. */
+  take(): MemoryJob | undefined {
+    const job = this.isReady ? (this.#waiting.shift() ?? this.#prioritized.shift()) : undefined;
+    if (!job) return undefined;
+    job.state = 'active';
+    job.starts += 1;
+    return job;
+  }
+
+  settle(job: MemoryJob, outcome: Outcome, retention: QueueManifest['retention']): void {
+    job.abort = undefined;
+    if (outcome.kind === 'completed') this.#complete(job, outcome);
+    else if (outcome.kind === 'failed' || outcome.kind === 'cancelled') this.#fail(job, outcome, retention);
+    else if (outcome.kind === 'released' || outcome.kind === 'rateLimited') this.#giveBack(job, outcome);
+    else if (outcome.kind !== 'lost') this.#putOff(job, outcome);
+  }
+
+  cancel(id: string, reason: string): CancelFound {
+    const job = this.#jobs.get(id);
+    if (!job) return 'nowhere';
+    if (job.state === 'failed') return 'finished';
+    job.memory.cancel = reason;
+    if (job.state === 'active') {
+      job.abort?.abort(new CancelledError(id, reason));
+      return 'running';
+    }
+    this.#endCancelled(job, reason);
+    return 'waiting';
+  }
+
+  counts(): QueueCounts {
+    const counts = { waiting: 0, active: 0, delayed: 0, prioritized: 0, failed: 0, completed: 0 };
+    for (const { state } of this.#jobs.values()) if (state !== 'replaced') counts[state] += 1;
+    return counts;
+  }
+
+  /** The id of the job that a key stands for. */
+  #holderOf(name: string): string | undefined {
+    const key = this.#keys.get(name);
+    return key && (key.until === undefined || this.#clock.now() < key.until) ? key.jobId : undefined;
+  }
+
+  #replace(holder: string, { dedupe }: JobToAdd): boolean {
+    const old = this.#jobs.get(holder);
+    if (dedupe?.mode !== 'debounce' || old?.state !== 'delayed') return false;
+    this.#drop(old, 'replaced');
+    return true;
+  }
+
+  #append(job: MemoryJob): void {
+    const { priority } = job;
+    job.state = priority === undefined ? 'waiting' : 'prioritized';
+    if (priority === undefined) this.#waiting.push(job);
+    else this.#insert(job, (other) => (other.priority ?? 0) > priority);
+    this.#onReady();
+  }
+
+  #prepend(job: MemoryJob): void {
+    const { priority } = job;
+    job.state = priority === undefined ? 'waiting' : 'prioritized';
+    if (priority === undefined) this.#waiting.unshift(job);
+    else this.#insert(job, (other) => (other.priority ?? 0) >= priority);
+    this.#onReady();
+  }
+
+  #insert(job: MemoryJob, isBehind: (other: MemoryJob) => boolean): void {
+    const index = this.#prioritized.findIndex(isBehind);
+    this.#prioritized.splice(index < 0 ? this.#prioritized.length : index, 0, job);
+  }
+
+  #delay(job: MemoryJob, ms: number): void {
+    job.state = 'delayed';
+    job.dueAt = this.#clock.now() + ms;
+    job.stopTimer = this.#clock.startTimer(ms, () => this.#append(job));
+  }
+
+  #complete(job: MemoryJob, { resultJson, keepResultMs }: Extract<Outcome, { kind: 'completed' }>): void {
+    job.attemptsMade += 1;
+    const result = resultJson === undefined ? {} : { result: JSON.parse(resultJson) };
+    this.results.keep(job.id, { ok: true, ...result }, keepResultMs);
+    this.#drop(job, 'completed');
+  }
+
+  #fail(
+    job: MemoryJob,
+    { failure, keepResultMs }: Extract<Outcome, { kind: 'failed' | 'cancelled' }>,
+    retention?: QueueManifest['retention'],
+  ): void {
+    const now = this.#clock.now();
+    job.attemptsMade += 1;
+    job.state = 'failed';
+    this.#freeKey(job);
+    this.results.keep(job.id, toStored(failure), keepResultMs);
+    this.#failed.push({ job, at: now });
+    if (!retention) return;
+    const { failedForMs, failedCount } = retention;
+    while (this.#failed.length > failedCount || now - (this.#failed[0]?.at ?? now) > failedForMs) {
+      this.#jobs.delete(this.#failed.shift()?.job.id ?? '');
+    }
+  }
+
+  #endCancelled(job: MemoryJob, reason: string): void {
+    this.#leaveLine(job);
+    const { code, name, message } = new CancelledError(job.id, reason);
+    const failure = { code, causeName: name, causeMessage: message, stack: '' };
+    this.#fail(job, { kind: 'cancelled', failure, keepResultMs: job.keepResultMs });
+  }
+
+  #giveBack(job: MemoryJob, outcome: Extract<Outcome, { kind: 'released' | 'rateLimited' }>): void {
+    const now = this.#clock.now();
+    if (outcome.kind === 'released' && outcome.counted) job.memory.releases = [...job.memory.releases, now];
+    if (outcome.kind === 'rateLimited') {
+      this.#limitedUntil = Math.max(this.#limitedUntil, now + outcome.delayMs);
+      this.#clock.startTimer(outcome.delayMs, this.#onReady);
+    }
+    job.memory.unknownSince = undefined;
+    this.#prepend(job);
+  }
+
+  #putOff(job: MemoryJob, outcome: Extract<Outcome, { kind: 'retry' | 'snoozed' | 'postponed' }>): void {
+    if (outcome.kind === 'retry') job.attemptsMade += 1;
+    job.memory.unknownSince = outcome.kind === 'postponed' ? outcome.unknownSince : undefined;
+    // It was cancelled while its outcome was on its way.
+    if (job.memory.cancel !== undefined) this.#endCancelled(job, job.memory.cancel);
+    else this.#delay(job, Math.max(1, outcome.delayMs));
+  }
+
+  /** A key without an end of its own ends with its job. */
+  #freeKey(job: MemoryJob): void {
+    const name = this.#keyOf.get(job) ?? '';
+    const key = this.#keys.get(name);
+    if (key?.until === undefined && key?.jobId === job.id) this.#keys.delete(name);
+  }
+
+  #leaveLine(job: MemoryJob): void {
+    job.stopTimer();
+    for (const line of [this.#waiting, this.#prioritized]) {
+      const index = line.indexOf(job);
+      if (index >= 0) line.splice(index, 1);
+    }
+  }
+
+  #drop(job: MemoryJob, state: JobState): void {
+    this.#leaveLine(job);
+    this.#freeKey(job);
+    job.state = state;
+    this.#jobs.delete(job.id);
+  }
+}

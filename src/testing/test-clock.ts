@@ -1,0 +1,52 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Clock } from '../worker/clock.ts';
+
+/** A clock that stands still until a test moves it. */
+export interface TestClock extends Clock {
+  /**
+   * Moves the clock on by `ms` milliseconds, from timer to timer. Each timer's consequences come before the next one,
+   * as far as they need no real time.
+   */
+  advance(ms: number): Promise<void>;
+}
+
+interface Timer {
+  dueAt: number;
+  run(): void;
+}
+
+/** What a timer sets off runs in promises, and those in turns of the event loop. */
+async function letRun(): Promise<void> {
+  for (let turn = 0; turn < 3; turn += 1) await nextTurn();
+}
+
+/** Creates a clock that starts at `startAt`, in milliseconds since 1970. */
+export function createTestClock(startAt: number): TestClock {
+  const timers = new Set<Timer>();
+  let now = startAt;
+  const takeDue = (until: number) => {
+    // Equal ones in the order in which they were set.
+    let first: Timer | undefined;
+    for (const timer of timers) if (timer.dueAt <= until && timer.dueAt < (first?.dueAt ?? Infinity)) first = timer;
+    if (first) timers.delete(first);
+    return first;
+  };
+  return {
+    now: () => now,
+    startTimer(ms, run) {
+      const timer = { dueAt: now + ms, run };
+      timers.add(timer);
+      return () => void timers.delete(timer);
+    },
+    async advance(ms) {
+      const until = now + ms;
+      await letRun();
+      for (let timer = takeDue(until); timer; timer = takeDue(until)) {
+        now = Math.max(now, timer.dueAt);
+        timer.run();
+        await letRun();
+      }
+      now = until;
+    },
+  };
+}

@@ -1,0 +1,589 @@
+import * as v from 'valibot';
+import { expect } from 'vitest';
+import type { Broker, ConsumeOptions, Delivery, Outcome } from '../../src/broker/broker.ts';
+import { defineQueue } from '../../src/manifest/define-queue.ts';
+import { defineTask } from '../../src/manifest/define-task.ts';
+import type { Producer } from '../../src/producer/producer.ts';
+
+/** An empty broker, and the time that it goes by. */
+export interface Rig {
+  producer: Producer;
+  broker: Broker;
+  /** Lets `ms` milliseconds pass: on a clock that can be moved at once, else by waiting. */
+  advance(ms: number): Promise<void>;
+  /** Waits until an assertion holds. */
+  until(check: () => unknown): Promise<unknown>;
+  /** Another producer of the same broker. */
+  openProducer(): Producer;
+  close(): Promise<void>;
+}
+
+const queue = defineQueue({ name: 'mail' });
+const payload = v.object({ to: v.string() });
+const sendEmail = defineTask({ name: 'send-email', queue: 'mail', payload, result: v.object({ sent: v.number() }) });
+const remind = defineTask({ name: 'remind', queue: 'mail', payload: v.object({}) });
+const charge = defineTask({ name: 'charge', queue: 'money', payload: v.object({}), priority: 100 });
+
+const completed: Outcome = { kind: 'completed', resultJson: undefined };
+const failure = { code: 'E_TASK_FAILED', causeName: 'Error', causeMessage: 'no', stack: 'Error: no\n    at x' };
+const empty = { waiting: 0, active: 0, delayed: 0, prioritized: 0, failed: 0, completed: 0 };
+
+const recipients = (deliveries: Delivery[]) => deliveries.map(({ input }) => (input as { to: string }).to);
+const attempts = (deliveries: Delivery[]) => deliveries.map(({ attempt }) => attempt);
+
+/** Consumes with `run`, and tells what was delivered. */
+async function consume(
+  { broker }: Rig,
+  run: (delivery: Delivery) => Promise<Outcome>,
+  options: Partial<ConsumeOptions> = {},
+) {
+  const delivered: Delivery[] = [];
+  const troubles: string[] = [];
+  const consumer = await broker.consume({
+    queue,
+    concurrency: 5,
+    run(delivery) {
+      delivered.push(delivery);
+      return run(delivery);
+    },
+    onTrouble: (error) => troubles.push(error.message),
+    onRecovered: (ids) => troubles.push(`recovered ${ids}`),
+    onDead: (error) => troubles.push(error.message),
+    ...options,
+  });
+  const close = async () => {
+    await consumer.close();
+    expect(troubles).toEqual([]);
+  };
+  return { delivered, consumer, close };
+}
+
+/** Serves the queue with outcomes given one after the other, and completes all later jobs. */
+function serve(rig: Rig, ...outcomes: Outcome[]) {
+  return consume(rig, async () => outcomes.shift() ?? completed, { concurrency: 1 });
+}
+
+/** Delivers a job, and lets the test decide when it ends, and how. */
+async function hold(rig: Rig, options: Partial<ConsumeOptions> = {}) {
+  let end = (_: Outcome) => {};
+  const outcome = new Promise<Outcome>((resolve) => {
+    end = resolve;
+  });
+  const served = await consume(rig, () => outcome, options);
+  return { ...served, end };
+}
+
+/** Takes the next job of a queue through to its end, with no worker left behind. */
+async function completeNext(rig: Rig, name = 'mail') {
+  const { delivered, close } = await consume(rig, async () => completed, { queue: defineQueue({ name }) });
+  await rig.until(() => expect(delivered).toHaveLength(1));
+  await close();
+}
+
+/** What every broker promises to producers and workers; each in a rig of its own. */
+export const promises: Record<string, (rig: Rig) => Promise<void>> = {
+  async 'a completed job was delivered once, as it was enqueued, and is gone'(rig) {
+    const { id } = await rig.producer.enqueue(sendEmail, { to: 'a' });
+    const { delivered, close } = await serve(rig);
+    await rig.until(() => expect(delivered).toHaveLength(1));
+    await close();
+    expect(delivered[0]).toMatchObject({
+      queue: 'mail',
+      task: 'send-email',
+      jobId: id,
+      input: { to: 'a' },
+      attempt: 1,
+    });
+    expect(delivered[0]?.version).toBe(1);
+    expect(delivered[0]?.abort.signal.aborted).toBe(false);
+    expect(await rig.producer.counts('mail')).toEqual(empty);
+    expect(await rig.producer.cancel(id)).toEqual({ found: 'nowhere' });
+  },
+
+  async 'jobs come in the order in which they were enqueued'(rig) {
+    const names = ['a', 'b', 'c', 'd'];
+    await rig.producer.enqueueMany(
+      sendEmail,
+      names.map((to) => ({ payload: { to } })),
+    );
+    const { delivered, close } = await serve(rig);
+    await rig.until(() => expect(recipients(delivered)).toEqual(names));
+    await close();
+  },
+
+  async 'jobs of a queue with priorities come by these, and equal ones in their order'(rig) {
+    for (const [id, priority] of Object.entries({ a: 5, b: 1, c: 5, d: 3 })) {
+      await rig.producer.enqueue(charge, {}, { id, priority });
+    }
+    expect(await rig.producer.counts('money')).toEqual({ ...empty, prioritized: 4 });
+    const money = defineQueue({ name: 'money' });
+    const { delivered, close } = await consume(rig, async () => completed, { queue: money, concurrency: 1 });
+    await rig.until(() => expect(delivered.map(({ jobId }) => jobId)).toEqual(['b', 'd', 'a', 'c']));
+    await close();
+  },
+
+  async 'no more jobs run at once than the concurrency'(rig) {
+    const names = ['a', 'b', 'c'];
+    await rig.producer.enqueueMany(
+      sendEmail,
+      names.map((to) => ({ payload: { to } })),
+    );
+    const { delivered, end, close } = await hold(rig, { concurrency: 2 });
+    await rig.until(() => expect(delivered).toHaveLength(2));
+    expect(await rig.producer.counts('mail')).toEqual({ ...empty, active: 2, waiting: 1 });
+    end(completed);
+    await rig.until(() => expect(delivered).toHaveLength(3));
+    await close();
+  },
+
+  async 'two workers of a queue share its jobs, and none runs twice'(rig) {
+    const ids = Array.from({ length: 100 }, (_, index) => `job-${index}`);
+    await rig.producer.enqueueMany(
+      sendEmail,
+      ids.map((id) => ({ payload: { to: id }, id })),
+    );
+    const workers = await Promise.all([consume(rig, async () => completed), consume(rig, async () => completed)]);
+    expect(await rig.producer.workers('mail')).toBe(2);
+    const all = () => workers.flatMap(({ delivered }) => recipients(delivered)).sort();
+    await rig.until(() => expect(all()).toHaveLength(100));
+    for (const { close } of workers) await close();
+    expect(all()).toEqual([...ids].sort());
+    expect(await rig.producer.workers('mail')).toBe(0);
+  },
+
+  async 'a delayed job does not come before its time'(rig) {
+    await rig.producer.enqueue(sendEmail, { to: 'later' }, { delayMs: 600 });
+    await rig.producer.enqueue(sendEmail, { to: 'now' });
+    expect(await rig.producer.counts('mail')).toEqual({ ...empty, delayed: 1, waiting: 1 });
+    const { delivered, close } = await serve(rig);
+    await rig.until(() => expect(recipients(delivered)).toEqual(['now']));
+    await rig.advance(100);
+    expect(recipients(delivered)).toEqual(['now']);
+    await rig.advance(500);
+    await rig.until(() => expect(recipients(delivered)).toEqual(['now', 'later']));
+    await close();
+  },
+
+  async 'a retry comes again as the next attempt, after its delay'(rig) {
+    await rig.producer.enqueue(sendEmail, { to: 'a' });
+    const { delivered, close } = await serve(rig, { kind: 'retry', failure, delayMs: 600 });
+    await rig.until(async () => expect(await rig.producer.counts('mail')).toEqual({ ...empty, delayed: 1 }));
+    await rig.advance(100);
+    expect(attempts(delivered)).toEqual([1]);
+    await rig.advance(500);
+    await rig.until(() => expect(attempts(delivered)).toEqual([1, 2]));
+    await close();
+  },
+
+  async 'a failed job is kept, and not tried again'(rig) {
+    const handle = await rig.producer.enqueue(sendEmail, { to: 'a' });
+    const { delivered, close } = await serve(rig, { kind: 'failed', failure });
+    await rig.until(async () => expect(await rig.producer.counts('mail')).toEqual({ ...empty, failed: 1 }));
+    await close();
+    expect(delivered).toHaveLength(1);
+    expect(await rig.producer.cancel(handle.id)).toEqual({ found: 'finished', queue: 'mail' });
+    expect(await rig.producer.counts('mail')).toEqual({ ...empty, failed: 1 });
+  },
+
+  async 'no more failed jobs are kept than the queue says'(rig) {
+    const few = defineQueue({ name: 'mail', retention: { failedCount: 2 } });
+    await rig.producer.enqueueMany(
+      sendEmail,
+      ['a', 'b', 'c'].map((to) => ({ payload: { to } })),
+    );
+    const { delivered, close } = await consume(rig, async () => ({ kind: 'failed', failure }), { queue: few });
+    await rig.until(() => expect(delivered).toHaveLength(3));
+    await close();
+    expect(await rig.producer.counts('mail')).toEqual({ ...empty, failed: 2 });
+  },
+
+  async 'a released job comes before those that wait, with no attempt used, and remembers it'(rig) {
+    for (const to of ['first', 'second']) await rig.producer.enqueue(sendEmail, { to });
+    const { delivered, close } = await serve(rig, { kind: 'released', counted: true });
+    await rig.until(() => expect(recipients(delivered)).toEqual(['first', 'first', 'second']));
+    await close();
+    expect(attempts(delivered)).toEqual([1, 1, 1]);
+    expect(delivered.map(({ memory }) => memory.releases.length)).toEqual([0, 1, 0]);
+  },
+
+  async 'a released job with a priority comes before its equals'(rig) {
+    for (const id of ['a', 'b']) await rig.producer.enqueue(charge, {}, { id });
+    const outcomes: Outcome[] = [{ kind: 'released', counted: true }];
+    const money = defineQueue({ name: 'money' });
+    const run = async () => outcomes.shift() ?? completed;
+    const { delivered, close } = await consume(rig, run, { queue: money, concurrency: 1 });
+    await rig.until(() => expect(delivered.map(({ jobId }) => jobId)).toEqual(['a', 'a', 'b']));
+    await close();
+  },
+
+  async 'a job that was given back unstarted does not count it as a release'(rig) {
+    await rig.producer.enqueue(sendEmail, { to: 'a' });
+    const { delivered, close } = await serve(rig, { kind: 'released', counted: false });
+    await rig.until(() => expect(delivered).toHaveLength(2));
+    await close();
+    expect(delivered[1]?.memory.releases).toEqual([]);
+  },
+
+  async 'a snoozed job comes again later, with no attempt used'(rig) {
+    await rig.producer.enqueue(sendEmail, { to: 'a' });
+    const { delivered, close } = await serve(rig, { kind: 'snoozed', delayMs: 300 });
+    await rig.until(async () => expect(await rig.producer.counts('mail')).toEqual({ ...empty, delayed: 1 }));
+    await rig.advance(300);
+    await rig.until(() => expect(attempts(delivered)).toEqual([1, 1]));
+    await close();
+  },
+
+  async 'a rate limit stops the whole queue for so long, with no attempt used'(rig) {
+    for (const to of ['a', 'b']) await rig.producer.enqueue(sendEmail, { to });
+    const { delivered, close } = await serve(rig, { kind: 'rateLimited', delayMs: 600 });
+    await rig.until(async () => expect(await rig.producer.counts('mail')).toEqual({ ...empty, waiting: 2 }));
+    await rig.advance(100);
+    expect(recipients(delivered)).toEqual(['a']);
+    await rig.advance(500);
+    await rig.until(() => expect(recipients(delivered)).toEqual(['a', 'a', 'b']));
+    await close();
+    expect(attempts(delivered)).toEqual([1, 1, 1]);
+  },
+
+  async 'a postponed job comes again with no attempt used, and remembers since when'(rig) {
+    await rig.producer.enqueue(sendEmail, { to: 'a' });
+    const { delivered, close } = await serve(rig, { kind: 'postponed', delayMs: 50, unknownSince: 1234 });
+    await rig.until(async () => expect(await rig.producer.counts('mail')).toMatchObject({ waiting: 0, active: 0 }));
+    await rig.advance(50);
+    await rig.until(() => expect(delivered).toHaveLength(2));
+    await close();
+    expect(delivered[1]).toMatchObject({ attempt: 1, memory: { unknownSince: 1234 } });
+  },
+
+  async 'a payload arrives anew with each delivery'(rig) {
+    await rig.producer.enqueue(sendEmail, { to: 'a' });
+    const outcomes: Outcome[] = [{ kind: 'released', counted: true }];
+    const { delivered, close } = await consume(rig, async ({ input, attempt }) => {
+      (input as { to: string }).to += attempt;
+      return outcomes.shift() ?? completed;
+    });
+    await rig.until(() => expect(recipients(delivered)).toEqual(['a1', 'a1']));
+    await close();
+  },
+
+  async 'the fence of an at-most-once job is passed once, and arrives with the next delivery'(rig) {
+    await rig.producer.enqueue(sendEmail, { to: 'a' });
+    const passed: boolean[] = [];
+    const outcomes: Outcome[] = [{ kind: 'released', counted: false }];
+    const { delivered, close } = await consume(rig, async (delivery) => {
+      passed.push(await delivery.markStarted());
+      return outcomes.shift() ?? completed;
+    });
+    await rig.until(() => expect(delivered).toHaveLength(2));
+    await close();
+    expect(delivered.map(({ memory }) => memory.started)).toEqual([undefined, expect.stringMatching(/:1$/)]);
+    expect(passed).toEqual([true, false]);
+  },
+
+  async 'a job that waits ends at once when it is cancelled, wherever it waits'(rig) {
+    await rig.producer.enqueue(sendEmail, { to: 'a' }, { id: 'in-wait' });
+    await rig.producer.enqueue(sendEmail, { to: 'a' }, { id: 'in-delayed', delayMs: 300 });
+    await rig.producer.enqueue(charge, {}, { id: 'in-prioritized' });
+    const found = await Promise.all(['in-wait', 'in-delayed', 'in-prioritized'].map((id) => rig.producer.cancel(id)));
+    expect(found.map((one) => one.found)).toEqual(['waiting', 'waiting', 'waiting']);
+    expect(found.map((one) => one.queue)).toEqual(['mail', 'mail', 'money']);
+    expect(await rig.producer.counts('mail')).toEqual({ ...empty, failed: 2 });
+    expect(await rig.producer.counts('money')).toEqual({ ...empty, failed: 1 });
+    const { delivered, close } = await serve(rig);
+    await rig.advance(400);
+    expect(delivered).toEqual([]);
+    await close();
+  },
+
+  async 'a running job is aborted when it is cancelled, with the reason'(rig) {
+    const { id } = await rig.producer.enqueue(sendEmail, { to: 'a' });
+    const { delivered, end, close } = await hold(rig);
+    await rig.until(() => expect(delivered).toHaveLength(1));
+    expect(await rig.producer.cancel(id, { reason: 'no longer wanted' })).toEqual({ found: 'running', queue: 'mail' });
+    const { signal } = delivered[0]?.abort ?? new AbortController();
+    await rig.until(() => expect(signal.aborted).toBe(true));
+    expect(signal.reason).toMatchObject({ code: 'E_JOB_CANCELLED' });
+    expect(signal.reason.message).toBe(`Job "${id}" was cancelled: no longer wanted`);
+    end({ kind: 'cancelled', failure: { ...failure, code: 'E_JOB_CANCELLED' } });
+    await rig.until(async () => expect(await rig.producer.counts('mail')).toEqual({ ...empty, failed: 1 }));
+    await close();
+  },
+
+  async 'a job that was cancelled while it ran arrives aborted, when it is released'(rig) {
+    const { id } = await rig.producer.enqueue(sendEmail, { to: 'a' });
+    const { delivered, end, close } = await hold(rig);
+    await rig.until(() => expect(delivered).toHaveLength(1));
+    await rig.producer.cancel(id, { reason: 'no longer wanted' });
+    await rig.until(() => expect(delivered[0]?.abort.signal.aborted).toBe(true));
+    const closing = close();
+    end({ kind: 'released', counted: true });
+    await closing;
+    const next = await serve(rig, { kind: 'cancelled', failure });
+    await rig.until(() => expect(next.delivered).toHaveLength(1));
+    await next.close();
+    expect(next.delivered[0]?.memory.cancel).toBe('no longer wanted');
+    expect(next.delivered[0]?.abort.signal.aborted).toBe(true);
+  },
+
+  async 'who waits for the result of a job that is cancelled is told'(rig) {
+    const handle = await rig.producer.enqueue(sendEmail, { to: 'a' }, { keepResultMs: 60_000 });
+    const early = handle.result({ timeoutMs: 5_000 }).catch((error) => error);
+    await rig.producer.cancel(handle.id);
+    const told = { name: 'TaskFailedError', code: 'E_JOB_CANCELLED', causeName: 'CancelledError' };
+    const causeMessage = `Job "${handle.id}" was cancelled: on request`;
+    expect(await early).toMatchObject({ ...told, causeMessage });
+    await expect(handle.result()).rejects.toMatchObject({ ...told, causeMessage });
+  },
+
+  async 'an id that two queues have is cancelled in none, unless one is named'(rig) {
+    await rig.producer.enqueue(sendEmail, { to: 'a' }, { id: 'x' });
+    await rig.producer.enqueue(charge, {}, { id: 'x' });
+    await expect(rig.producer.cancel('x')).rejects.toMatchObject({
+      code: 'E_JOB_AMBIGUOUS',
+      message: 'Queues "mail" and "money" each have a job "x". Nothing was cancelled. Name one as `queue`.',
+    });
+    expect(await rig.producer.cancel('x', { queue: 'money' })).toEqual({ found: 'waiting', queue: 'money' });
+    expect(await rig.producer.counts('mail')).toEqual({ ...empty, waiting: 1 });
+  },
+
+  async 'an id that no queue has is found nowhere'(rig) {
+    await rig.producer.enqueue(sendEmail, { to: 'a' });
+    expect(await rig.producer.cancel('unknown')).toEqual({ found: 'nowhere' });
+    expect(await rig.producer.cancel('unknown', { queue: 'mail' })).toEqual({ found: 'nowhere' });
+  },
+
+  async 'a consumer that isolates a job takes no other until it has rejoined'(rig) {
+    const { delivered, consumer, close } = await serve(rig);
+    await consumer.isolate();
+    await rig.producer.enqueueMany(sendEmail, [{ payload: { to: 'a' } }, { payload: { to: 'b' } }]);
+    await rig.advance(50);
+    expect(await rig.producer.counts('mail')).toEqual({ ...empty, waiting: 2 });
+    expect(delivered).toEqual([]);
+    await consumer.rejoin();
+    await rig.until(() => expect(delivered).toHaveLength(2));
+    await close();
+  },
+
+  async 'a consumer isolates a job when no other one runs beside it'(rig) {
+    await rig.producer.enqueueMany(sendEmail, [{ payload: { to: 'a' } }, { payload: { to: 'b' } }]);
+    const { delivered, end, consumer, close } = await hold(rig);
+    await rig.until(() => expect(delivered).toHaveLength(2));
+    let alone = false;
+    const isolating = consumer.isolate(delivered[0]?.jobId).then(() => {
+      alone = true;
+    });
+    await rig.advance(50);
+    expect(alone).toBe(false);
+    end(completed);
+    await isolating;
+    await consumer.rejoin(delivered[0]?.jobId);
+    await close();
+  },
+
+  async 'a consumer that was stopped takes no job, and closes when the running ones are settled'(rig) {
+    const { id } = await rig.producer.enqueue(sendEmail, { to: 'a' });
+    const { delivered, end, consumer, close } = await hold(rig);
+    await rig.until(() => expect(delivered).toHaveLength(1));
+    consumer.stop();
+    await rig.producer.enqueue(sendEmail, { to: 'b' });
+    let closed = false;
+    const closing = close().then(() => {
+      closed = true;
+    });
+    await rig.advance(50);
+    expect(closed).toBe(false);
+    end(completed);
+    await closing;
+    expect(await rig.producer.counts('mail')).toEqual({ ...empty, waiting: 1 });
+    expect(await rig.producer.cancel(id)).toEqual({ found: 'nowhere' });
+    expect(delivered).toHaveLength(1);
+  },
+
+  async 'a result reaches a waiter that came before it, and one that came after'(rig) {
+    const handle = await rig.producer.enqueue(sendEmail, { to: 'a' }, { keepResultMs: 5_000 });
+    const early = handle.result({ timeoutMs: 5_000 });
+    const { delivered, close } = await serve(rig, {
+      kind: 'completed',
+      resultJson: '{"sent":3}',
+      keepResultMs: 5_000,
+    });
+    expect(await early).toEqual({ sent: 3 });
+    expect(await handle.result({ timeoutMs: 1_000 })).toEqual({ sent: 3 });
+    expect(delivered[0]?.keepResultMs).toBe(5_000);
+    await close();
+  },
+
+  async 'a failure reaches who waits for the result, with code and cause'(rig) {
+    const handle = await rig.producer.enqueue(sendEmail, { to: 'a' }, { keepResultMs: 5_000 });
+    const { close } = await serve(rig, { kind: 'failed', failure, keepResultMs: 5_000 });
+    await expect(handle.result({ timeoutMs: 5_000 })).rejects.toMatchObject({
+      name: 'TaskFailedError',
+      ...{ code: 'E_TASK_FAILED', causeName: 'Error', causeMessage: 'no' },
+    });
+    await close();
+  },
+
+  async 'a result is kept for its time, and not longer'(rig) {
+    const handle = await rig.producer.enqueue(sendEmail, { to: 'a' }, { keepResultMs: 300 });
+    const { delivered, close } = await serve(rig, { kind: 'completed', resultJson: '{"sent":3}', keepResultMs: 300 });
+    await rig.until(() => expect(delivered).toHaveLength(1));
+    await close();
+    await rig.advance(400);
+    const late = expect(handle.result({ timeoutMs: 50 })).rejects.toMatchObject({ code: 'E_RESULT_TIMEOUT' });
+    await rig.advance(50);
+    await late;
+  },
+
+  async 'an id of its own is accepted once, also after the job is done and gone'(rig) {
+    const enqueue = () => rig.producer.enqueue(sendEmail, { to: 'a' }, { id: 'welcome' });
+    expect(await enqueue()).toMatchObject({ id: 'welcome', accepted: true });
+    expect(await enqueue()).toMatchObject({ id: 'welcome', accepted: false });
+    await completeNext(rig);
+    expect(await enqueue()).toMatchObject({ id: 'welcome', accepted: false });
+    expect(await rig.producer.counts('mail')).toEqual(empty);
+  },
+
+  async 'an id of its own is accepted again after its window, when the job is gone'(rig) {
+    const enqueue = () => rig.producer.enqueue(sendEmail, { to: 'a' }, { id: 'welcome', idempotencyMs: 500 });
+    await enqueue();
+    await completeNext(rig);
+    await rig.advance(550);
+    expect(await enqueue()).toMatchObject({ accepted: true });
+    expect(await rig.producer.counts('mail')).toEqual({ ...empty, waiting: 1 });
+  },
+
+  async 'an id of its own is not accepted after its window, while the job still waits'(rig) {
+    const enqueue = () => rig.producer.enqueue(sendEmail, { to: 'a' }, { id: 'welcome', idempotencyMs: 20 });
+    await enqueue();
+    await rig.advance(60);
+    expect(await enqueue()).toMatchObject({ accepted: false });
+    expect(await rig.producer.counts('mail')).toEqual({ ...empty, waiting: 1 });
+  },
+
+  async 'an id of its own is told apart in a bulk from those that are generated'(rig) {
+    await rig.producer.enqueue(sendEmail, { to: 'a' }, { id: 'old' });
+    const handles = await rig.producer.enqueueMany(sendEmail, [
+      { payload: { to: 'a' } },
+      { payload: { to: 'b' }, id: 'old' },
+      { payload: { to: 'c' }, id: 'new' },
+      { payload: { to: 'd' }, id: 'new' },
+    ]);
+    expect(handles.map(({ accepted }) => accepted)).toEqual([true, false, true, false]);
+    expect(handles.slice(1).map(({ id }) => id)).toEqual(['old', 'new', 'new']);
+  },
+
+  async 'an id is accepted from exactly one of two producers that send it at once'(rig) {
+    const other = rig.openProducer();
+    const ids = Array.from({ length: 50 }, (_, index) => `race-${index}`);
+    const answers = await Promise.all(
+      ids.map((id) => Promise.all([rig.producer, other].map((one) => one.enqueue(sendEmail, { to: 'a' }, { id })))),
+    );
+    await other.close();
+    expect(answers.map((pair) => pair.filter(({ accepted }) => accepted).length)).toEqual(ids.map(() => 1));
+    expect(await rig.producer.counts('mail')).toEqual({ ...empty, waiting: 50 });
+  },
+
+  async 'a job that a task sends with the same id again is made once'(rig) {
+    const job = { task: 'send-email', queue: 'mail', id: 'child', payload: { to: 'a' }, version: 1 };
+    await rig.broker.send([{ ...job, idempotencyMs: 60_000 }]);
+    await rig.broker.send([{ ...job, idempotencyMs: 60_000 }]);
+    await completeNext(rig);
+    await rig.broker.send([{ ...job, idempotencyMs: 60_000 }]);
+    expect(await rig.producer.counts('mail')).toEqual(empty);
+  },
+
+  async 'a simple dedupe key lasts until the job has ended'(rig) {
+    const enqueue = () => rig.producer.enqueue(sendEmail, { to: 'a' }, { dedupe: { key: 'user:1', mode: 'simple' } });
+    const first = await enqueue();
+    expect(first.accepted).toBe(true);
+    expect(await enqueue()).toMatchObject({ id: first.id, accepted: false });
+    await completeNext(rig);
+    const second = await enqueue();
+    expect(second.accepted).toBe(true);
+    await rig.producer.cancel(second.id);
+    expect(await enqueue()).toMatchObject({ accepted: true });
+  },
+
+  async 'a simple dedupe key is free when the job has failed'(rig) {
+    const enqueue = () => rig.producer.enqueue(sendEmail, { to: 'a' }, { dedupe: { key: 'user:1', mode: 'simple' } });
+    await enqueue();
+    const { close } = await serve(rig, { kind: 'failed', failure });
+    await rig.until(async () => expect(await rig.producer.counts('mail')).toEqual({ ...empty, failed: 1 }));
+    await close();
+    expect(await enqueue()).toMatchObject({ accepted: true });
+  },
+
+  async 'a throttle lasts for its time from the first job, whatever became of it'(rig) {
+    const dedupe = { key: 'user:1', mode: 'throttle', ttlMs: 600 } as const;
+    const enqueue = () => rig.producer.enqueue(sendEmail, { to: 'a' }, { dedupe });
+    const first = await enqueue();
+    await completeNext(rig);
+    expect(await enqueue()).toMatchObject({ id: first.id, accepted: false });
+    await rig.advance(600);
+    const next = await enqueue();
+    expect(next).toMatchObject({ accepted: true });
+    await rig.producer.cancel(next.id);
+    expect(await enqueue()).toMatchObject({ id: next.id, accepted: false });
+  },
+
+  async 'a debounce replaces the job that is still delayed, and starts anew'(rig) {
+    const dedupe = { key: 'user:1', mode: 'debounce', ttlMs: 600 } as const;
+    const enqueue = (to: string) => rig.producer.enqueue(sendEmail, { to }, { dedupe, delayMs: 600 });
+    const first = await enqueue('old');
+    await rig.advance(400);
+    const second = await enqueue('new');
+    expect(second.accepted).toBe(true);
+    expect(second.id).not.toBe(first.id);
+    expect(await rig.producer.counts('mail')).toEqual({ ...empty, delayed: 1 });
+    const { delivered, close } = await serve(rig);
+    await rig.advance(300);
+    expect(delivered).toEqual([]);
+    await rig.advance(300);
+    await rig.until(() => expect(recipients(delivered)).toEqual(['new']));
+    await close();
+  },
+
+  async 'a debounce names the job that is not delayed any more'(rig) {
+    const dedupe = { key: 'user:1', mode: 'debounce', ttlMs: 60_000 } as const;
+    const first = await rig.producer.enqueue(sendEmail, { to: 'old' }, { dedupe, delayMs: 1 });
+    const { delivered, end, close } = await hold(rig);
+    await rig.advance(50);
+    await rig.until(() => expect(delivered).toHaveLength(1));
+    const second = await rig.producer.enqueue(sendEmail, { to: 'new' }, { dedupe, delayMs: 1 });
+    expect(second).toMatchObject({ id: first.id, accepted: false });
+    end(completed);
+    await close();
+  },
+
+  async 'a dedupe key is one of its task: neither another task nor an id clashes with it'(rig) {
+    const dedupe = { key: 'user-1', mode: 'simple' } as const;
+    await rig.producer.enqueue(sendEmail, { to: 'a' }, { dedupe });
+    const other = await rig.producer.enqueue(remind, {}, { dedupe });
+    const id = await rig.producer.enqueue(remind, {}, { id: 'user-1' });
+    expect([other, id].map(({ accepted }) => accepted)).toEqual([true, true]);
+  },
+
+  async 'a closed producer refuses every use, and ends its waits'(rig) {
+    const producer = rig.openProducer();
+    const handle = await producer.enqueue(sendEmail, { to: 'a' }, { keepResultMs: 5_000 });
+    const waiting = handle.result().catch((error) => error);
+    await rig.advance(20);
+    await producer.close();
+    await producer.close();
+    const uses = [
+      waiting.then((error) => Promise.reject(error)),
+      producer.enqueue(sendEmail, { to: 'a' }),
+      producer.cancel('x'),
+      producer.counts('mail'),
+      producer.workers('mail'),
+      handle.result(),
+    ];
+    for (const use of uses) {
+      await expect(use).rejects.toMatchObject({
+        code: 'E_PRODUCER_CLOSED',
+        message: 'The producer was closed. Create another, or close it later.',
+      });
+    }
+    expect(await rig.producer.counts('mail')).toEqual({ ...empty, waiting: 1 });
+  },
+};
