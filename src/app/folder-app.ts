@@ -42,15 +42,20 @@ async function discoverManifests(root: string, kind: 'tasks' | 'queues'): Promis
   return (await Promise.all(found)).flat();
 }
 
+export function appNotFound(root: string): IsletError {
+  return new IsletError(
+    'E_APP_NOT_FOUND',
+    `${root} is no Islet app: it has no folder "queues". Start in the app's folder, or make a new app: ` +
+      'npx islet init my-workers.',
+  );
+}
+
 /** The folder that holds an app's runnable code: `dist/` where it was compiled, else the app's own. */
 function findCode(root: string): string {
   const compiled = join(root, 'dist');
   const code = [compiled, root].find((folder) => existsSync(join(folder, 'queues')));
   if (code) return code;
-  throw new IsletError(
-    'E_APP_NOT_FOUND',
-    `${root} is no Islet app: it has no folder "queues". Start in the app's folder.`,
-  );
+  throw appNotFound(root);
 }
 
 /** Opens an app laid out as folders (`queues`, `tasks`, `config`). Throws `E_APP_NOT_FOUND`. */

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { enqueueCommand } from './enqueue-command.ts';
+import { initCommand } from './init-command.ts';
 import { jobsCommand } from './jobs-command.ts';
 import { reportError, UsageError } from './report-error.ts';
 import { workerCommand } from './worker-command.ts';
@@ -9,7 +10,12 @@ export interface Surroundings {
   /** Where programs are looked for: the variable PATH. */
   path: string | undefined;
   /** Islet's own package.json. */
-  islet: { version: string; dependencies: Record<string, string>; devDependencies: Record<string, string> };
+  islet: {
+    version: string;
+    engines: { node: string };
+    dependencies: Record<string, string>;
+    devDependencies: Record<string, string>;
+  };
   /** Compiles the app in the working directory where it is stale; returns what the compiler said against it. */
   compile(): string | undefined;
 }
@@ -20,7 +26,13 @@ function createProgram(surroundings: Surroundings): Command {
     .option('--verbose', 'show stack traces')
     .exitOverride()
     .configureOutput({ writeErr: () => {} });
-  for (const command of [workerCommand(surroundings), enqueueCommand(surroundings), jobsCommand(surroundings)]) {
+  const commands = [
+    initCommand(surroundings),
+    workerCommand(surroundings),
+    enqueueCommand(surroundings),
+    jobsCommand(surroundings),
+  ];
+  for (const command of commands) {
     program.addCommand(command);
     for (const each of [command, ...command.commands]) each.exitOverride().configureOutput({ writeErr: () => {} });
   }
@@ -33,7 +45,7 @@ export async function main(argv: string[], surroundings: Surroundings): Promise<
   const args = argv.filter((argument) => argument !== '--verbose');
   try {
     if (args.length === 0) {
-      throw new UsageError('Name a command: worker, enqueue or jobs. "islet --help" explains them.');
+      throw new UsageError('Name a command: init, worker, enqueue or jobs. "islet --help" explains them.');
     }
     await createProgram(surroundings).parseAsync(args, { from: 'user' });
   } catch (error) {
