@@ -29,6 +29,7 @@ const broken: [from: string, file: string, source: string][] = [
   ['tasks/*/manifest.ts', 'tasks/a/manifest.ts', `import task from './task.ts';`],
   ['queues/*/manifest.ts', 'queues/a/manifest.ts', `import './dependencies.ts';`],
   ['tasks/**', 'tasks/a/task.ts', `import '../b/task.ts';`],
+  ['queues/*.ts', 'queues/hooks.ts', `import { open } from './a/dependencies.ts';`],
   ['queues/**', 'queues/a/dependencies.ts', `import '../b/dependencies.ts';`],
   ['config/**', 'config/schema.ts', `import '../src/log.ts';`],
 ];

@@ -4,7 +4,7 @@ import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { IsletError } from '../errors.ts';
 import { type Catalog, createCatalog, type FoundManifest } from '../manifest/catalog.ts';
-import type { AppSource } from './app-source.ts';
+import type { AppSource, ModuleSource } from './app-source.ts';
 
 /** Compiled code first: Node 20 runs nothing else. */
 const endings = ['.js', '.ts'];
@@ -70,22 +70,22 @@ export function openAppFolder(root: string): AppSource {
     catalog ??= discover();
     return catalog;
   };
+  const findModule = (folder: string, name: string): ModuleSource | undefined => {
+    const file = findFile(folder, name);
+    return file === undefined ? undefined : { file: relative(root, file), load: () => importDefault(file) };
+  };
   return {
     manifests,
+    hooks: () => findModule(join(code, 'queues'), 'hooks'),
     async loadQueue(name) {
       const { queue, tasksOf } = await manifests();
-      const dependencies = findFile(join(code, 'queues', queue(name).name), 'dependencies');
+      const folder = join(code, 'queues', queue(name).name);
       const tasks = tasksOf(name).map((manifest) => {
-        const folder = join(code, 'tasks', manifest.name);
-        const file = findFile(folder, 'task') ?? join(folder, 'task.js');
+        const taskFolder = join(code, 'tasks', manifest.name);
+        const file = findFile(taskFolder, 'task') ?? join(taskFolder, 'task.js');
         return { manifest, file: relative(root, file), load: () => importDefault(file) };
       });
-      return {
-        dependencies: dependencies
-          ? { file: relative(root, dependencies), load: () => importDefault(dependencies) }
-          : undefined,
-        tasks,
-      };
+      return { dependencies: findModule(folder, 'dependencies'), hooks: findModule(folder, 'hooks'), tasks };
     },
     async config() {
       const file = findFile(join(code, 'config'), 'index');
