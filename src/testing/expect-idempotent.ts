@@ -86,7 +86,7 @@ function createWorld<Given extends object>(task: Task, payload: unknown, options
   return {
     effects: async () => ({ effects: await options.effects(fakes), enqueued: [...jobs] }),
     run(process: Process) {
-      const deps = createFakeDeps(task.manifest.name, watchCalls(fakes, process.watch));
+      const deps = createFakeDeps(`Task "${task.manifest.name}"`, watchCalls(fakes, process.watch));
       const stop = new AbortController();
       const over = runOnce(task, payload, { deps, attempt: 1, signal: stop.signal, enqueue: createEnqueue(process) });
       return { over, stop };

@@ -1,4 +1,5 @@
 import { IsletError } from '../errors.ts';
+import type { Log } from '../log.ts';
 
 /** Stand-ins for a queue's dependencies: any of them, and of an object any of its members. */
 export type Fakes<Dependencies extends object> = {
@@ -20,7 +21,7 @@ const askedOfEverything = new Set([
 ]);
 
 /** Lets a task see its fakes. Reading one that the test does not give throws `E_FAKE_MISSING`. */
-export function createFakeDeps(task: string, fakes: object): object {
+export function createFakeDeps(owner: string, fakes: object): object {
   return new Proxy(fakes, {
     get(target, name, receiver) {
       if (name in target || typeof name === 'symbol' || askedOfEverything.has(name)) {
@@ -30,11 +31,24 @@ export function createFakeDeps(task: string, fakes: object): object {
       const seen = given.length > 0 ? `the test gives ${given.join(', ')}` : 'the test gives none';
       throw new IsletError(
         'E_FAKE_MISSING',
-        `Task "${task}" asked for its dependency "${name}"; ${seen}. Add a fake of it to the test's \`deps\`.`,
+        `${owner} asked for its dependency "${name}"; ${seen}. Add a fake of it to the test's \`deps\`.`,
       );
     },
   });
 }
+
+const silent = () => {};
+
+/** A log that says nothing. */
+export const silentLog = {
+  trace: silent,
+  debug: silent,
+  info: silent,
+  warn: silent,
+  error: silent,
+  fatal: silent,
+  child: () => silentLog,
+} as unknown as Log;
 
 /** Called in place of each function of a fake, with its path and what performs the call. */
 export type CallWatcher = (path: string, call: () => unknown) => unknown;

@@ -1,4 +1,4 @@
-import type { Broker, ConsumeOptions, Consumer, Delivery, NewJob, Outcome, ProducerBroker } from '../broker/broker.ts';
+import type { Broker, ConsumeOptions, Consumer, Delivery, NewJob, ProducerBroker } from '../broker/broker.ts';
 import { CancelledError, IsletError } from '../errors.ts';
 import type { Clock } from '../worker/clock.ts';
 import { type MemoryJob, MemoryQueue } from './memory-queue.ts';
@@ -11,28 +11,18 @@ export interface MemoryBroker extends Broker {
   whenQuiet(queue: string): Promise<void>;
 }
 
-export interface MemoryBrokerOptions {
-  clock: Clock;
-  /** A delivery has ended. */
-  onSettled?(delivery: Delivery, outcome: Outcome): void;
-}
-
 /** Hands the jobs of one queue out. */
 class MemoryConsumer implements Consumer {
   readonly #queue: MemoryQueue;
   readonly #options: ConsumeOptions;
-  readonly #onSettled: NonNullable<MemoryBrokerOptions['onSettled']>;
+  readonly #onSettled: () => void;
   readonly #onClose: () => void;
   readonly #running = new Set<MemoryJob>();
   readonly #dropped = new EventTarget();
   #paused = false;
   #stopped = false;
 
-  constructor(
-    queue: MemoryQueue,
-    options: ConsumeOptions,
-    reports: { onSettled(delivery: Delivery, outcome: Outcome): void; onClose(): void },
-  ) {
+  constructor(queue: MemoryQueue, options: ConsumeOptions, reports: { onSettled(): void; onClose(): void }) {
     this.#queue = queue;
     this.#options = options;
     this.#onSettled = reports.onSettled;
@@ -82,11 +72,10 @@ class MemoryConsumer implements Consumer {
 
   async #deliver(job: MemoryJob): Promise<void> {
     this.#running.add(job);
-    const delivery = this.#toDelivery(job);
-    const outcome = await this.#options.run(delivery);
+    const outcome = await this.#options.run(this.#toDelivery(job));
     this.#queue.settle(job, outcome, this.#options.queue.retention);
     this.#running.delete(job);
-    this.#onSettled(delivery, outcome);
+    this.#onSettled();
     this.#dropped.dispatchEvent(new Event('drop'));
   }
 
@@ -121,7 +110,7 @@ interface Line {
 }
 
 /** Opens lines by their queues' names, and moves jobs along them. */
-function createLines({ clock, onSettled }: MemoryBrokerOptions) {
+function createLines(clock: Clock) {
   const lines = new Map<string, Line>();
   const move = ({ queue, consumers, quiet }: Line) => {
     for (const consumer of consumers) consumer.fetch();
@@ -141,10 +130,7 @@ function createLines({ clock, onSettled }: MemoryBrokerOptions) {
   const consume = (options: ConsumeOptions): Consumer => {
     const line = lineOf(options.queue.name);
     const consumer = new MemoryConsumer(line.queue, options, {
-      onSettled(delivery, outcome) {
-        onSettled?.(delivery, outcome);
-        queueMicrotask(() => move(line));
-      },
+      onSettled: () => queueMicrotask(() => move(line)),
       onClose: () => line.consumers.delete(consumer),
     });
     line.consumers.add(consumer);
@@ -185,9 +171,9 @@ function connectProducer({ lines, lineOf }: Lines): ProducerBroker {
   };
 }
 
-/** Creates an empty broker. */
-export function createMemoryBroker(options: MemoryBrokerOptions): MemoryBroker {
-  const lines = createLines(options);
+/** Creates an empty broker that goes by this clock. */
+export function createMemoryBroker(clock: Clock): MemoryBroker {
+  const lines = createLines(clock);
   return {
     description: 'memory',
     connectProducer: () => connectProducer(lines),

@@ -5,8 +5,8 @@ import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-tas
 import type { EnqueuePort } from '../worker/enqueue-port.ts';
 import { executeTask } from '../worker/execute-task.ts';
 import { classify, completed } from '../worker/outcome.ts';
-import { type Task, type TaskContext, verdicts } from '../worker/task-context.ts';
-import { createFakeDeps, type Fakes } from './fakes.ts';
+import { type Task, verdicts } from '../worker/task-context.ts';
+import { createFakeDeps, type Fakes, silentLog } from './fakes.ts';
 
 export interface RunTaskOptions<Dependencies extends object> {
   /** What the task finds in `deps`; reading another one throws `E_FAKE_MISSING`. Default: nothing. */
@@ -27,17 +27,6 @@ export type TaskOutcome<Result> =
 
 /** The id of the one job that a task is run for. */
 export const testJobId = 'test-job';
-
-const silent = () => {};
-const silentLog = {
-  trace: silent,
-  debug: silent,
-  info: silent,
-  warn: silent,
-  error: silent,
-  fatal: silent,
-  child: () => silentLog,
-} as unknown as TaskContext['log'];
 
 function createDelivery({ name, queue, version }: AnyTask, input: unknown, attempt: number): Delivery {
   return {
@@ -87,7 +76,7 @@ export async function runOnce<M extends AnyTask, Dependencies extends object>(
   const delivery = createDelivery(manifest, payload, attempt);
   try {
     const loadable = { manifest, load: async () => task as unknown as Task };
-    const context = { signal, attempt, jobId: testJobId, log: silentLog, progress: silent, enqueue, ...verdicts };
+    const context = { signal, attempt, jobId: testJobId, log: silentLog, progress: () => {}, enqueue, ...verdicts };
     const result = await executeTask(loadable, { input: payload, openScope, context });
     completed(delivery, manifest, result);
     return { kind: 'completed', result: result as ResultOutput<M> };
@@ -104,5 +93,10 @@ export async function runTask<M extends AnyTask, Dependencies extends object>(
 ): Promise<TaskOutcome<ResultOutput<M>>> {
   const { deps = {}, attempt = 1, signal = new AbortController().signal } = options;
   const enqueue = async () => ({ id: 'enqueued-by-a-test' });
-  return runOnce(task, payload, { deps: createFakeDeps(task.manifest.name, deps), attempt, signal, enqueue });
+  return runOnce(task, payload, {
+    deps: createFakeDeps(`Task "${task.manifest.name}"`, deps),
+    attempt,
+    signal,
+    enqueue,
+  });
 }

@@ -29,7 +29,7 @@ async function openRedisRig(): Promise<Rig> {
 
 async function openMemoryRig(change = (broker: Broker): Broker => broker): Promise<Rig> {
   const clock = createTestClock(Date.now());
-  const memory = createMemoryBroker({ clock });
+  const memory = createMemoryBroker(clock);
   const open = () => openProducer(memory.connectProducer(), 900);
   const producer = open();
   return {

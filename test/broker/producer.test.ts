@@ -1,13 +1,12 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import * as v from 'valibot';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { queuesKey } from '../../src/broker/keys.ts';
 import { createSender } from '../../src/broker/send.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
-import { bullmqQueue, createProducer, type Producer } from '../../src/producer.ts';
+import { createProducer, type Producer } from '../../src/producer.ts';
 
 const url = process.env.TEST_REDIS_URL ?? '';
 const sendEmail = defineTask({

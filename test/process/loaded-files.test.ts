@@ -26,6 +26,12 @@ test('manifests load nothing but the schema library', () => {
   expect(packagesIn(loaded)).toEqual(['valibot']);
 });
 
+test('the test kit loads no package at all: no bullmq, ioredis, awilix or pino', () => {
+  const loaded = loadedBy('dist/src/testing.js');
+  expect(loaded.filter((url) => url.endsWith('/testing/memory-broker.js'))).toHaveLength(1);
+  expect(packagesIn(loaded)).toEqual([]);
+});
+
 test('the producer loads no awilix, no pino and no task code', () => {
   const loaded = loadedBy('dist/src/producer.js', 'dist/tasks/scrape-page/manifest.js');
   const packages = packagesIn(loaded);

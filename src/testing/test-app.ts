@@ -1,0 +1,147 @@
+import { IsletError } from '../errors.ts';
+import { workerDefaults } from '../manifest/defaults.ts';
+import type { AnyTask, PayloadInput } from '../manifest/define-task.ts';
+import { deriveJobId } from '../producer/job-id.ts';
+import { prepareJob } from '../producer/prepare-job.ts';
+import { openProducer, type Producer } from '../producer/producer.ts';
+import { createGate } from '../worker/gate.ts';
+import type { Task } from '../worker/task-context.ts';
+import type { WorkerOptions } from '../worker/worker.ts';
+import { type DrainOptions, drainQueue, type JobRun } from './drain.ts';
+import { createFakeDeps, type Fakes, silentLog } from './fakes.ts';
+import { createMemoryBroker, type MemoryBroker } from './memory-broker.ts';
+import type { MemoryJob } from './memory-queue.ts';
+import { createTestClock, type TestClock } from './test-clock.ts';
+
+/** Any task, whatever its payload and dependencies. */
+export interface AnyImplementation {
+  readonly kind: 'implementation';
+  readonly manifest: AnyTask;
+  readonly run: (payload: never, context: never) => unknown;
+}
+
+type DepsOf<T> = T extends { run: (payload: never, context: infer Context) => unknown }
+  ? Context extends { deps: infer Deps extends object }
+    ? Deps
+    : never
+  : never;
+
+type AllOf<Union> = (Union extends unknown ? (one: Union) => void : never) extends (all: infer All) => void
+  ? All
+  : never;
+
+export interface TestAppOptions<Tasks extends readonly AnyImplementation[]> {
+  /** The tasks that can be run: what their task.ts files export by default. */
+  tasks: Tasks;
+  /** What the tasks find in `deps`; reading another one throws `E_FAKE_MISSING`. Default: nothing. */
+  deps?: Fakes<Extract<AllOf<DepsOf<Tasks[number]>>, object>>;
+  /** Where the clock starts, in milliseconds since 1970. Default: now. */
+  startAt?: number;
+}
+
+/** A job that was enqueued in a test. */
+export interface EnqueuedJob<M extends AnyTask = AnyTask> {
+  readonly id: string;
+  readonly payload: PayloadInput<M>;
+  /** Undefined: none was asked for. */
+  readonly delayMs: number | undefined;
+  readonly priority: number | undefined;
+  /** `replaced`: by a newer one of its dedupe key. */
+  readonly state: MemoryJob['state'];
+}
+
+/** An app in memory: nothing of it needs Redis, or waits for a clock. */
+export interface TestApp extends Pick<Producer, 'enqueue' | 'enqueueMany' | 'cancel' | 'counts'> {
+  /** Hand it to code under test that enqueues. */
+  readonly producer: Producer;
+  /** All jobs of a task that were enqueued, in their order, also those that have run. */
+  enqueued<M extends AnyTask>(manifest: M): EnqueuedJob<M>[];
+  /**
+   * Runs a queue's jobs, and those that they enqueue there, until none may start: what is delayed, or to be retried,
+   * stays. Tells how each run ended. Throws `E_QUEUE_UNKNOWN`, `E_TASK_UNKNOWN` or `E_DRAIN_ENDLESS`.
+   */
+  drain(queue: string, options?: DrainOptions): Promise<JobRun[]>;
+  /** Moves the clock on by `ms` milliseconds: delays, backoff and time-outs go by it. */
+  advance(ms: number): Promise<void>;
+  /** The clock's time, in milliseconds since 1970. */
+  now(): number;
+  /** Closes the producer. May be called twice. */
+  close(): Promise<void>;
+}
+
+const producerTimeoutMs = 900;
+
+function toEnqueued<M extends AnyTask>({ id, payloadJson, delayMs, priority, state }: MemoryJob): EnqueuedJob<M> {
+  return { id, payload: JSON.parse(payloadJson), delayMs, priority, state };
+}
+
+/** What a worker of one queue runs in, with fakes in place of its dependencies. */
+function createScope(
+  queue: string,
+  tasks: readonly Task[],
+  deps: object,
+  { send }: MemoryBroker,
+  clock: TestClock,
+): WorkerOptions['scope'] {
+  const cradle = createFakeDeps(`A task of queue "${queue}"`, deps);
+  const entries = tasks.flatMap((task) => {
+    const loadable = { manifest: task.manifest, load: async () => task };
+    return [task.manifest.name, ...task.manifest.formerNames].map((name) => [name, loadable] as const);
+  });
+  const code = {
+    openScope: () => ({ cradle, dispose: async () => {} }),
+    tasks: new Map(entries),
+    close: async () => {},
+  };
+  const children = { deriveId: deriveJobId, send, prepare: prepareJob };
+  return { queue: code, log: silentLog, children, limits: workerDefaults, clock, gate: createGate() };
+}
+
+function checkTasks(tasks: unknown): readonly Task[] {
+  if (!Array.isArray(tasks)) throw new IsletError('E_TASK_LOAD_FAILED', 'createTestApp needs `tasks`: an array.');
+  for (const [index, task] of tasks.entries()) {
+    if (task?.kind === 'implementation') continue;
+    const seen = `\`tasks[${index}]\` of createTestApp is not what implement() returns`;
+    throw new IsletError('E_TASK_LOAD_FAILED', `${seen}. Give it what the task.ts file exports by default.`);
+  }
+  return tasks;
+}
+
+/**
+ * Creates an app without Redis: jobs are enqueued and run as in a real one, by a clock that the test moves, with fakes
+ * in place of the queues' dependencies.
+ */
+export function createTestApp<const Tasks extends readonly AnyImplementation[]>(
+  options: TestAppOptions<Tasks>,
+): TestApp {
+  const { deps = {}, startAt = Date.now() } = options;
+  const tasks = checkTasks(options.tasks);
+  const clock = createTestClock(startAt);
+  const broker = createMemoryBroker(clock);
+  const producer = openProducer(broker.connectProducer(), producerTimeoutMs);
+  return {
+    producer,
+    enqueue: producer.enqueue,
+    enqueueMany: producer.enqueueMany,
+    cancel: producer.cancel,
+    counts: producer.counts,
+    enqueued: (manifest) =>
+      broker
+        .queue(manifest.queue)
+        .all.filter(({ task }) => task === manifest.name)
+        .map((job) => toEnqueued(job)),
+    async drain(queue, drainOptions = {}) {
+      const known = tasks.filter(({ manifest }) => manifest.queue === queue);
+      if (known.length === 0) {
+        const queues = [...new Set(tasks.map(({ manifest }) => `"${manifest.queue}"`))];
+        const seen = `No task of queue "${queue}" was given to createTestApp, only of ${queues.join(', ') || 'none'}.`;
+        throw new IsletError('E_QUEUE_UNKNOWN', `${seen} Add its tasks to \`tasks\`.`);
+      }
+      const scope = createScope(queue, known, deps, broker, clock);
+      return drainQueue({ broker, clock, name: queue, scope }, drainOptions);
+    },
+    advance: (ms) => clock.advance(ms),
+    now: () => clock.now(),
+    close: () => producer.close(),
+  };
+}

@@ -1,0 +1,293 @@
+import * as v from 'valibot';
+import { describe, expect, test } from 'vitest';
+import { defineTask } from '../../../src/index.ts';
+import { implement, PermanentError, type TaskContext } from '../../../src/task.ts';
+import { createTestApp } from '../../../src/testing.ts';
+
+const sendEmailManifest = defineTask({
+  name: 'send-email',
+  queue: 'mail',
+  payload: v.object({ to: v.string() }),
+  attempts: 2,
+  backoff: { type: 'fixed', delayMs: 60_000, jitter: 0 },
+  timeoutMs: 30_000,
+  keepResultMs: 60_000,
+});
+const logSentManifest = defineTask({ name: 'log-sent', queue: 'audit', payload: v.object({ to: v.string() }) });
+
+interface MailDeps {
+  mailer: { send(to: string, signal?: AbortSignal): Promise<number>; close(): void };
+}
+interface AuditDeps {
+  audit: { write(line: string): Promise<void> };
+}
+
+const sendEmail = implement(
+  sendEmailManifest,
+  async ({ to }, { deps, enqueue, signal, attempt }: TaskContext<MailDeps>) => {
+    const sent = await deps.mailer.send(to, signal);
+    await enqueue(logSentManifest, { to });
+    return { sent, attempt };
+  },
+);
+const logSent = implement(logSentManifest, async ({ to }, { deps }: TaskContext<AuditDeps>) => deps.audit.write(to));
+
+/** An app whose mailer sends as it is told. */
+function openApp(send: MailDeps['mailer']['send'] = async () => 1) {
+  const lines: string[] = [];
+  const app = createTestApp({
+    tasks: [sendEmail, logSent],
+    deps: { mailer: { send }, audit: { write: async (line) => void lines.push(line) } },
+  });
+  return { ...app, lines };
+}
+
+describe('enqueued', () => {
+  test('tells the jobs of a task, in their order, with their options', async () => {
+    const app = openApp();
+    await app.enqueue(sendEmailManifest, { to: 'a' });
+    await app.enqueue(sendEmailManifest, { to: 'b' }, { id: 'mine', delayMs: 5_000 });
+    await app.enqueue(logSentManifest, { to: 'c' });
+    expect(app.enqueued(sendEmailManifest)).toEqual([
+      { id: expect.any(String), payload: { to: 'a' }, state: 'waiting' },
+      { id: 'mine', payload: { to: 'b' }, delayMs: 5_000, state: 'delayed' },
+    ]);
+    expect(await app.counts('mail')).toMatchObject({ waiting: 1, delayed: 1 });
+  });
+
+  test('tells nothing that the producer refused', async () => {
+    const app = openApp();
+    await expect(app.enqueue(sendEmailManifest, { to: 5 } as never)).rejects.toMatchObject({
+      code: 'E_PAYLOAD_INVALID',
+    });
+    expect(app.enqueued(sendEmailManifest)).toEqual([]);
+  });
+
+  test('tells what has become of a job', async () => {
+    const app = openApp();
+    await app.enqueue(sendEmailManifest, { to: 'a' });
+    await app.drain('mail');
+    expect(app.enqueued(sendEmailManifest)).toMatchObject([{ state: 'completed' }]);
+    expect(app.enqueued(logSentManifest)).toMatchObject([{ payload: { to: 'a' }, state: 'waiting' }]);
+  });
+});
+
+describe('drain', () => {
+  test('runs the jobs of one queue with the fakes, in their order', async () => {
+    const sent: string[] = [];
+    const app = openApp(async (to) => sent.push(to));
+    await app.enqueueMany(
+      sendEmailManifest,
+      ['a', 'b', 'c'].map((to) => ({ payload: { to } })),
+    );
+    expect(await app.drain('mail')).toMatchObject(
+      ['a', 'b', 'c'].map((to, index) => ({
+        task: 'send-email',
+        payload: { to },
+        attempt: 1,
+        kind: 'completed',
+        result: { sent: index + 1 },
+      })),
+    );
+    expect(sent).toEqual(['a', 'b', 'c']);
+    expect(app.lines).toEqual([]);
+    await app.drain('audit');
+    expect(app.lines).toEqual(['a', 'b', 'c']);
+  });
+
+  test('leaves a retry until the clock has moved', async () => {
+    const outcomes = [Promise.reject(new Error('busy')), Promise.resolve(1)];
+    const app = openApp(() => outcomes.shift() as Promise<number>);
+    const handle = await app.enqueue(sendEmailManifest, { to: 'a' });
+    expect(await app.drain('mail')).toMatchObject([
+      { kind: 'retry', delayMs: 60_000, error: { code: 'E_TASK_FAILED', causeMessage: 'busy' } },
+    ]);
+    await app.advance(59_999);
+    expect(await app.drain('mail')).toEqual([]);
+    await app.advance(1);
+    expect(await app.drain('mail')).toMatchObject([{ kind: 'completed', attempt: 2, result: { sent: 1, attempt: 2 } }]);
+    expect(await handle.result()).toEqual({ sent: 1, attempt: 2 });
+  });
+
+  test('runs through delays and retries, when asked to', async () => {
+    const startAt = Date.parse('2030-01-01');
+    const failing = async () => {
+      throw new Error('busy');
+    };
+    const app = createTestApp({ tasks: [sendEmail], deps: { mailer: { send: failing } }, startAt });
+    await app.enqueue(sendEmailManifest, { to: 'a' }, { delayMs: 3_600_000 });
+    const runs = await app.drain('mail', { delayed: true });
+    expect(runs.map(({ kind, attempt }) => [kind, attempt])).toEqual([
+      ['retry', 1],
+      ['failed', 2],
+    ]);
+    expect(app.now()).toBe(startAt + 3_600_000 + 60_000);
+  });
+
+  test('runs through a rate limit, when asked to', async () => {
+    const manifest = defineTask({ name: 'poll', queue: 'mail', payload: v.object({}) });
+    let limited = false;
+    const poll = implement(manifest, async (_, { rateLimited }) => {
+      if (limited) return;
+      limited = true;
+      throw rateLimited({ delayMs: 10_000 });
+    });
+    const app = createTestApp({ tasks: [poll] });
+    const before = app.now();
+    await app.enqueue(manifest, {});
+    const runs = await app.drain('mail', { delayed: true });
+    expect(runs.map(({ kind }) => kind)).toEqual(['rateLimited', 'completed']);
+    expect(app.now()).toBe(before + 10_000);
+  });
+
+  test('times a hanging task out as the clock moves', async () => {
+    let aborted: unknown;
+    const app = openApp(
+      (_, signal) =>
+        new Promise((__, reject) =>
+          signal?.addEventListener('abort', () => {
+            aborted = signal.reason;
+            reject(signal.reason);
+          }),
+        ),
+    );
+    await app.enqueue(sendEmailManifest, { to: 'a' });
+    const draining = app.drain('mail');
+    await app.advance(30_000);
+    expect(await draining).toMatchObject([{ kind: 'retry', error: { code: 'E_TASK_TIMEOUT' } }]);
+    expect(aborted).toMatchObject({ code: 'E_TASK_TIMEOUT' });
+  });
+
+  test('tells that a running job was cancelled', async () => {
+    const app = openApp(
+      (_, signal) => new Promise((__, reject) => signal?.addEventListener('abort', () => reject(signal.reason))),
+    );
+    const { id } = await app.enqueue(sendEmailManifest, { to: 'a' });
+    const draining = app.drain('mail');
+    await app.advance(0);
+    expect(await app.cancel(id)).toEqual({ found: 'running', queue: 'mail' });
+    expect(await draining).toMatchObject([{ kind: 'cancelled', error: { code: 'E_JOB_CANCELLED' } }]);
+  });
+
+  test('runs several jobs at once, when asked to', async () => {
+    let running = 0;
+    let most = 0;
+    const app = openApp(async () => {
+      most = Math.max(most, ++running);
+      await Promise.resolve();
+      running -= 1;
+      return 1;
+    });
+    await app.enqueueMany(
+      sendEmailManifest,
+      Array.from({ length: 10 }, () => ({ payload: { to: 'a' } })),
+    );
+    expect(await app.drain('mail', { concurrency: 4 })).toHaveLength(10);
+    expect(most).toBe(4);
+  });
+
+  test('runs an at-most-once task and a permanent error as a worker does', async () => {
+    const manifest = defineTask({ name: 'pay', queue: 'money', payload: v.object({}), delivery: 'at-most-once' });
+    const pay = implement(manifest, async () => {
+      throw new PermanentError('no funds');
+    });
+    const app = createTestApp({ tasks: [pay] });
+    await app.enqueue(manifest, {});
+    expect(await app.drain('money', { delayed: true })).toMatchObject([{ kind: 'failed', attempt: 1 }]);
+  });
+
+  test('enqueues the jobs of a job once, also when that runs twice', async () => {
+    const failingOnce = implement(sendEmailManifest, async ({ to }, { enqueue, attempt }: TaskContext<MailDeps>) => {
+      await enqueue(logSentManifest, { to });
+      if (attempt === 1) throw new Error('after the enqueue');
+      return { sent: 1 };
+    });
+    const app = createTestApp({ tasks: [failingOnce] });
+    await app.enqueue(sendEmailManifest, { to: 'a' });
+    expect(await app.drain('mail', { delayed: true })).toHaveLength(2);
+    expect(app.enqueued(logSentManifest)).toHaveLength(1);
+  });
+
+  test('may be called twice at once: each job runs once', async () => {
+    const sent: string[] = [];
+    const app = openApp(async (to) => sent.push(to));
+    await app.enqueueMany(
+      sendEmailManifest,
+      ['a', 'b', 'c', 'd'].map((to) => ({ payload: { to } })),
+    );
+    const both = await Promise.all([app.drain('mail'), app.drain('mail')]);
+    expect(both.flat()).toHaveLength(4);
+    expect([...sent].sort()).toEqual(['a', 'b', 'c', 'd']);
+  });
+});
+
+describe('refuses', () => {
+  test('a queue none of whose tasks it has', async () => {
+    await expect(openApp().drain('mial')).rejects.toMatchObject({
+      code: 'E_QUEUE_UNKNOWN',
+      message: 'No task of queue "mial" was given to createTestApp, only of "mail", "audit". Add its tasks to `tasks`.',
+    });
+  });
+
+  test('a job of a task that it does not have', async () => {
+    const other = defineTask({ name: 'other', queue: 'mail', payload: v.object({}) });
+    const app = openApp();
+    await app.enqueue(other, {});
+    await expect(app.drain('mail')).rejects.toMatchObject({
+      code: 'E_TASK_UNKNOWN',
+      message: 'Task "other" has a job in queue "mail", but was not given to createTestApp. Add it to `tasks`.',
+    });
+  });
+
+  test('a queue that is never empty', async () => {
+    const manifest = defineTask({ name: 'again', queue: 'mail', payload: v.object({}) });
+    const again = implement(manifest, async (_, { enqueue }) => void (await enqueue(manifest, {})));
+    const app = createTestApp({ tasks: [again] });
+    await app.enqueue(manifest, {});
+    await expect(app.drain('mail', { maxRuns: 50 })).rejects.toMatchObject({
+      code: 'E_DRAIN_ENDLESS',
+      message:
+        'Queue "mail" was not empty after 50 runs; the last was of task "again". Does it enqueue itself? Raise ' +
+        '`maxRuns` if not.',
+    });
+  });
+
+  test('a task that asks for a dependency without a fake: its job fails, and says so', async () => {
+    const app = createTestApp({ tasks: [sendEmail] });
+    await app.enqueue(sendEmailManifest, { to: 'a' });
+    expect(await app.drain('mail')).toMatchObject([
+      {
+        kind: 'retry',
+        error: {
+          causeMessage:
+            'A task of queue "mail" asked for its dependency "mailer"; the test gives none. Add a fake of it to the ' +
+            "test's `deps`.",
+        },
+      },
+    ]);
+  });
+
+  test('what is not a task', () => {
+    expect(() => createTestApp({ tasks: [sendEmailManifest as never] })).toThrow(
+      '`tasks[0]` of createTestApp is not what implement() returns. Give it what the task.ts file exports by default.',
+    );
+    expect(() => createTestApp({ tasks: undefined as never })).toThrow('createTestApp needs `tasks`: an array.');
+  });
+
+  test('everything, once it is closed', async () => {
+    const app = openApp();
+    await app.close();
+    await app.close();
+    await expect(app.enqueue(sendEmailManifest, { to: 'a' })).rejects.toMatchObject({ code: 'E_PRODUCER_CLOSED' });
+  });
+});
+
+test('advance runs the timers in their order, each with its consequences', async () => {
+  const app = openApp();
+  for (const [to, delayMs] of Object.entries({ late: 3_000, soon: 1_000, between: 2_000 })) {
+    await app.enqueue(sendEmailManifest, { to }, { delayMs });
+  }
+  await app.advance(2_000);
+  expect(await app.counts('mail')).toMatchObject({ waiting: 2, delayed: 1 });
+  expect((await app.drain('mail')).map(({ payload }) => payload)).toEqual([{ to: 'soon' }, { to: 'between' }]);
+});
