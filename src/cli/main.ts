@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { enqueueCommand } from './enqueue-command.ts';
+import { generateCommand } from './generate-command.ts';
 import { initCommand } from './init-command.ts';
 import { jobsCommand } from './jobs-command.ts';
 import { reportError, UsageError } from './report-error.ts';
@@ -28,6 +29,7 @@ function createProgram(surroundings: Surroundings): Command {
     .configureOutput({ writeErr: () => {} });
   const commands = [
     initCommand(surroundings),
+    generateCommand(),
     workerCommand(surroundings),
     enqueueCommand(surroundings),
     jobsCommand(surroundings),
@@ -45,7 +47,7 @@ export async function main(argv: string[], surroundings: Surroundings): Promise<
   const args = argv.filter((argument) => argument !== '--verbose');
   try {
     if (args.length === 0) {
-      throw new UsageError('Name a command: init, worker, enqueue or jobs. "islet --help" explains them.');
+      throw new UsageError('Name a command: init, generate, worker, enqueue or jobs. "islet --help" explains them.');
     }
     await createProgram(surroundings).parseAsync(args, { from: 'user' });
   } catch (error) {

@@ -14,6 +14,7 @@ const usageCodes = new Set([
   'E_PAYLOAD_INVALID',
   'E_ENQUEUE_OPTIONS_INVALID',
   'E_JOB_AMBIGUOUS',
+  'E_NAME_INVALID',
   'E_REDIS_MISSING',
 ]);
 
