@@ -1,10 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { enqueueCommand } from './enqueue-command.ts';
-import { generateCommand } from './generate-command.ts';
-import { initCommand } from './init-command.ts';
-import { jobsCommand } from './jobs-command.ts';
 import { reportError, UsageError } from './report-error.ts';
-import { workerCommand } from './worker-command.ts';
 
 /** What the launcher reads of its surroundings for the command line. */
 export interface Surroundings {
@@ -21,20 +16,26 @@ export interface Surroundings {
   compile(): string | undefined;
 }
 
-function createProgram(surroundings: Surroundings): Command {
+/** Each is imported only where it is wanted: a generator needs no Redis client, a worker no prompts. */
+const commands: Record<string, (surroundings: Surroundings) => Promise<Command>> = {
+  init: async (surroundings) => (await import('./init-command.ts')).initCommand(surroundings),
+  generate: async () => (await import('./generate-command.ts')).generateCommand(),
+  worker: async (surroundings) => (await import('./worker-command.ts')).workerCommand(surroundings),
+  enqueue: async (surroundings) => (await import('./enqueue-command.ts')).enqueueCommand(surroundings),
+  jobs: async (surroundings) => (await import('./jobs-command.ts')).jobsCommand(surroundings),
+};
+
+/** With the command that is named, or with all, for an overview. */
+async function createProgram(name: string, surroundings: Surroundings): Promise<Command> {
   const program = new Command('islet')
     .description('Run background jobs: one lean process per queue.')
     .option('--verbose', 'show stack traces')
     .exitOverride()
     .configureOutput({ writeErr: () => {} });
-  const commands = [
-    initCommand(surroundings),
-    generateCommand(),
-    workerCommand(surroundings),
-    enqueueCommand(surroundings),
-    jobsCommand(surroundings),
-  ];
-  for (const command of commands) {
+  const named = Object.hasOwn(commands, name) ? [commands[name]] : Object.values(commands);
+  for (const open of named) {
+    const command = await open?.(surroundings);
+    if (!command) continue;
     program.addCommand(command);
     for (const each of [command, ...command.commands]) each.exitOverride().configureOutput({ writeErr: () => {} });
   }
@@ -46,10 +47,11 @@ export async function main(argv: string[], surroundings: Surroundings): Promise<
   const verbose = argv.includes('--verbose');
   const args = argv.filter((argument) => argument !== '--verbose');
   try {
-    if (args.length === 0) {
-      throw new UsageError('Name a command: init, generate, worker, enqueue or jobs. "islet --help" explains them.');
+    const [name] = args;
+    if (name === undefined) {
+      throw new UsageError(`Name a command: ${Object.keys(commands).join(', ')}. "islet --help" explains them.`);
     }
-    await createProgram(surroundings).parseAsync(args, { from: 'user' });
+    await (await createProgram(name, surroundings)).parseAsync(args, { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return;
     const shown = error instanceof CommanderError ? new UsageError(error.message.replace(/^error: /, '')) : error;
