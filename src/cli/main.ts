@@ -1,10 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { enqueueCommand } from './enqueue-command.ts';
-import { generateCommand } from './generate-command.ts';
-import { initCommand } from './init-command.ts';
-import { jobsCommand } from './jobs-command.ts';
 import { reportError, UsageError } from './report-error.ts';
-import { workerCommand } from './worker-command.ts';
 
 /** What the launcher reads of its surroundings for the command line. */
 export interface Surroundings {
@@ -21,20 +16,26 @@ export interface Surroundings {
   compile(): string | undefined;
 }
 
-function createProgram(surroundings: Surroundings): Command {
+/** Each command's code is loaded when it is called for: BullMQ alone takes longer than writing a task. */
+const commands: Record<string, (surroundings: Surroundings) => Promise<Command>> = {
+  init: async (surroundings) => (await import('./init-command.ts')).initCommand(surroundings),
+  generate: async () => (await import('./generate-command.ts')).generateCommand(),
+  destroy: async (surroundings) => (await import('./destroy-command.ts')).destroyCommand(surroundings),
+  worker: async (surroundings) => (await import('./worker-command.ts')).workerCommand(surroundings),
+  enqueue: async (surroundings) => (await import('./enqueue-command.ts')).enqueueCommand(surroundings),
+  jobs: async (surroundings) => (await import('./jobs-command.ts')).jobsCommand(surroundings),
+};
+
+async function createProgram(surroundings: Surroundings, called: string): Promise<Command> {
   const program = new Command('islet')
     .description('Run background jobs: one lean process per queue.')
     .option('--verbose', 'show stack traces')
     .exitOverride()
     .configureOutput({ writeErr: () => {} });
-  const commands = [
-    initCommand(surroundings),
-    generateCommand(),
-    workerCommand(surroundings),
-    enqueueCommand(surroundings),
-    jobsCommand(surroundings),
-  ];
-  for (const command of commands) {
+  // Help, and advice about an unknown name, need all of them.
+  const wanted = Object.entries(commands).filter(([name]) => name === called || !Object.hasOwn(commands, called));
+  for (const [, load] of wanted) {
+    const command = await load(surroundings);
     program.addCommand(command);
     for (const each of [command, ...command.commands]) each.exitOverride().configureOutput({ writeErr: () => {} });
   }
@@ -46,10 +47,12 @@ export async function main(argv: string[], surroundings: Surroundings): Promise<
   const verbose = argv.includes('--verbose');
   const args = argv.filter((argument) => argument !== '--verbose');
   try {
-    if (args.length === 0) {
-      throw new UsageError('Name a command: init, generate, worker, enqueue or jobs. "islet --help" explains them.');
+    const [called] = args;
+    if (called === undefined) {
+      throw new UsageError(`Name a command: ${Object.keys(commands).join(', ')}. "islet --help" explains them.`);
     }
-    await createProgram(surroundings).parseAsync(args, { from: 'user' });
+    const program = await createProgram(surroundings, called);
+    await program.parseAsync(args, { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return;
     const shown = error instanceof CommanderError ? new UsageError(error.message.replace(/^error: /, '')) : error;
