@@ -22,28 +22,34 @@ async function readSettings({ compile }: Surroundings): Promise<IsletConfig> {
   }
 }
 
-async function sampleAt(url: string, prefix: string, queue: string, jobNames: string[] | undefined) {
-  const client = createClient(url, { retryStrategy: () => null, commandTimeout: limitMs });
+async function sampleAt(url: string, place: { prefix: string; queue: string }, isWanted: (name: string) => boolean) {
+  const client = createClient(url, { retryStrategy: () => null });
+  let timer: NodeJS.Timeout | undefined;
+  // Not the client's own time-out of commands: its timers outlive the client, and with it the command.
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${limitMs} ms`)), limitMs);
+  });
   try {
-    const deadline = Date.now() + limitMs;
-    await connectOnce(client, url, limitMs);
-    client.on('error', () => {});
-    client.options.commandTimeout = Math.max(1, deadline - Date.now());
-    return await sampleJobs({ client, prefix, queue }, (name) => jobNames?.includes(name) ?? true);
+    const look = async () => {
+      await connectOnce(client, url, limitMs);
+      client.on('error', () => {});
+      return sampleJobs({ client, ...place }, isWanted);
+    };
+    return await Promise.race([look(), late]);
   } catch (error) {
     throw error instanceof IsletError ? error : explainRedisError(url, error);
   } finally {
+    clearTimeout(timer);
     client.disconnect();
   }
 }
 
 function describeSample({ kind, queue }: Removal, { total, looked, seen }: JobSample): string {
-  const states = Object.entries(seen).map(([state, count]) => `${count} ${state}`);
-  const extent = looked < total ? `a sample of ${looked} of the ${total}` : `all ${total}`;
-  const count = Object.values(seen).reduce((sum, each) => sum + each, 0);
   const whose = kind === 'task' ? ' of this task' : '';
-  const found = count === 0 ? 'none' : `${count} (${states.join(', ')})`;
-  return `Jobs${whose} in Redis: ${found}, seen in ${extent} of queue "${queue}".`;
+  if (total === 0) return `Jobs${whose} in Redis: none, queue "${queue}" is empty.`;
+  const states = Object.entries(seen).map(([state, count]) => `${count} ${state}`);
+  const found = states.length === 0 ? 'none' : states.join(', ');
+  return `Jobs${whose} seen in Redis: ${found}. Looked at ${looked} of the ${total} in queue "${queue}".`;
 }
 
 /** What a look into Redis saw of the jobs that a removal would leave behind. */
@@ -53,7 +59,7 @@ export interface Look {
   isSeen: boolean;
 }
 
-/** Looks for jobs of what is to be removed, for 2 seconds at most once Redis is there. Never throws. */
+/** Looks for jobs of what is to be removed, for 2 seconds at most where Redis is there. Never throws. */
 export async function lookForJobs(removal: Removal, devRedis: boolean, surroundings: Surroundings): Promise<Look> {
   const { queue } = removal;
   if (queue === undefined) return { said: 'Redis was not asked: the manifest is broken.', isSeen: false };
@@ -61,7 +67,8 @@ export async function lookForJobs(removal: Removal, devRedis: boolean, surroundi
     const config = await readSettings(surroundings);
     const redis = await openRedis(config, devRedis, surroundings.path);
     try {
-      const sample = await sampleAt(redis.url, config.redis.prefix, queue, removal.jobNames);
+      const place = { prefix: config.redis.prefix, queue };
+      const sample = await sampleAt(redis.url, place, (name) => removal.jobNames?.includes(name) ?? true);
       return { said: describeSample(removal, sample), isSeen: Object.keys(sample.seen).length > 0 };
     } finally {
       await redis.close();
