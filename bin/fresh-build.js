@@ -6,14 +6,17 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  realpathSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 const SOURCE_FOLDERS = ['src', 'queues', 'tasks', 'config', 'demo', 'bench', 'chaos', 'test/fixtures'];
-/** Folders whose subfolders are found by looking into dist/, so a removed one must not stay there. */
+/** Folders whose files are found by looking into dist/, so a removed one must not stay there. */
 const DISCOVERED_FOLDERS = ['tasks', 'queues'];
 const LOCK_LIMIT_MS = 120_000;
 const UNWRITTEN_LIMIT_MS = 5_000;
@@ -25,15 +28,27 @@ const UNWRITTEN_LIMIT_MS = 5_000;
  * @returns {string[]} one reason each; empty when it matches, or when there is nothing to compile
  */
 export function staleFiles(root) {
-  if (!existsSync(join(root, 'tsconfig.json'))) return [];
+  if (!existsSync(join(root, 'tsconfig.json')) || runsFromSources(root)) return [];
   const sources = SOURCE_FOLDERS.flatMap((folder) => sourcesIn(join(root, folder)));
   if (sources.length === 0) return [];
   const stale = sources.map((source) => reasonAgainst(root, source)).filter((reason) => reason !== undefined);
-  return [...stale, ...leftovers(root)];
+  return [...stale, ...leftovers(root).map((file) => `${file} has no source any more`)];
 }
 
 /**
- * Removes `dist/` and compiles again. Two builds at once wait for each other, and the second finds nothing to do.
+ * Says whether an app's TypeScript files run as they are: where this Node can do that, and nobody has compiled them.
+ * Islet itself is always compiled.
+ *
+ * @param {string} root the folder of the package
+ */
+export function runsFromSources(root) {
+  if (!process.features.typescript || existsSync(join(root, 'dist'))) return false;
+  return realpathSync(root) !== dirname(dirname(realpathSync(fileURLToPath(import.meta.url))));
+}
+
+/**
+ * Compiles again, and puts the result in the place of `dist/`; when that fails, the old one stays. Two builds at once
+ * wait for each other, and the second finds nothing to do.
  *
  * @param {string} root the folder of the package
  * @throws {Error} with the compiler's output when it fails
@@ -47,15 +62,48 @@ export function build(root) {
   }
 }
 
+/**
+ * The compiler as a process that goes on and compiles at each save, for `islet dev`. Files with errors are not written.
+ *
+ * @param {string} root the folder of the package
+ * @returns {string[]} what Node is to run
+ * @throws {Error} when the compiler is not installed
+ */
+export function watchCommand(root) {
+  const output = runsFromSources(root) ? ['--noEmit'] : ['--noEmitOnError', '--outDir', 'dist'];
+  return [...compilerCommand(root), ...output, '--watch', '--preserveWatchOutput', '--pretty', 'false'];
+}
+
+/**
+ * Removes what is compiled of tasks and queues that are gone.
+ *
+ * @param {string} root the folder of the package
+ */
+export function pruneLeftovers(root) {
+  for (const file of leftovers(root)) rmSync(join(root, file), { recursive: true, force: true });
+}
+
 /** @param {string} root */
 function compile(root) {
+  // Beside dist/, so that the source maps' relative paths hold.
+  const [fresh, old] = [join(root, 'dist.new'), join(root, 'dist.old')];
+  for (const folder of [fresh, old]) rmSync(folder, { recursive: true, force: true });
+  const command = [...compilerCommand(root), '--noEmitOnError', '--outDir', fresh];
+  const done = spawnSync(process.execPath, command, { cwd: root, encoding: 'utf8' });
+  if (done.status !== 0) {
+    rmSync(fresh, { recursive: true, force: true });
+    throw new Error(`The build failed.\n${done.error?.message ?? `${done.stdout}${done.stderr}`}`.trimEnd());
+  }
+  if (existsSync(join(root, 'dist'))) renameSync(join(root, 'dist'), old);
+  renameSync(fresh, join(root, 'dist'));
+  rmSync(old, { recursive: true, force: true });
+}
+
+/** @param {string} root */
+function compilerCommand(root) {
   const compiler = join(root, 'node_modules/typescript/bin/tsc');
   if (!existsSync(compiler)) throw new Error('The compiler is not installed. Run "npm ci" first.');
-  const project = existsSync(join(root, 'tsconfig.build.json')) ? 'tsconfig.build.json' : 'tsconfig.json';
-  rmSync(join(root, 'dist'), { recursive: true, force: true });
-  const done = spawnSync(process.execPath, [compiler, '-p', project], { cwd: root, encoding: 'utf8' });
-  if (done.status === 0) return;
-  throw new Error(`The build failed.\n${done.error?.message ?? `${done.stdout}${done.stderr}`}`.trimEnd());
+  return [compiler, '-p', existsSync(join(root, 'tsconfig.build.json')) ? 'tsconfig.build.json' : 'tsconfig.json'];
 }
 
 /**
@@ -63,11 +111,19 @@ function compile(root) {
  * @returns {string[]} the files that the compiler makes an output of
  */
 function sourcesIn(folder) {
+  return filesIn(folder).filter((file) => /(?<!\.test|\.d)\.ts$/.test(file));
+}
+
+/**
+ * @param {string} folder
+ * @returns {string[]}
+ */
+function filesIn(folder) {
   if (!existsSync(folder)) return [];
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : sourcesIn(path);
-    return /(?<!\.test|\.d)\.ts$/.test(entry.name) ? [path] : [];
+    if (!entry.isDirectory()) return [path];
+    return entry.name === 'node_modules' ? [] : filesIn(path);
   });
 }
 
@@ -84,17 +140,19 @@ function reasonAgainst(root, source) {
 }
 
 /**
+ * Lists what is compiled of tasks and queues whose source is gone: whole folders, and single files.
+ *
  * @param {string} root
  * @returns {string[]}
  */
 function leftovers(root) {
-  return DISCOVERED_FOLDERS.flatMap((folder) => {
-    const outputs = join(root, 'dist', folder);
-    if (!existsSync(outputs)) return [];
-    return readdirSync(outputs, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory() && !existsSync(join(root, folder, entry.name)))
-      .map((entry) => `dist/${folder}/${entry.name} has no source folder any more`);
+  const outputs = DISCOVERED_FOLDERS.flatMap((folder) => filesIn(join(root, 'dist', folder)));
+  const gone = outputs.flatMap((file) => {
+    const source = relative(join(root, 'dist'), file).replace(/\.js$/, '');
+    if (!file.endsWith('.js') || ['.ts', '.js'].some((ending) => existsSync(join(root, source + ending)))) return [];
+    return [existsSync(join(root, dirname(source))) ? relative(root, file) : relative(root, dirname(file))];
   });
+  return [...new Set(gone)];
 }
 
 /** @param {string} root */

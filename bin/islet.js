@@ -3,12 +3,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, staleFiles } from './fresh-build.js';
 
-/** They write and remove source files, or start a new app: what is compiled does not matter to them. */
-const WITHOUT_BUILD = ['generate', 'destroy', 'init'];
+/** They write and remove source files, start a new app or only explain: what is compiled does not matter to them. */
+const WITHOUT_BUILD = ['generate', 'destroy', 'init', '--help', '-h', undefined];
 
 const root = process.cwd();
 
-if (WITHOUT_BUILD.includes(process.argv[2] ?? '') || prepare()) {
+if (WITHOUT_BUILD.includes(process.argv[2]) || prepare()) {
   const { main } = await import('../dist/src/cli/main.js');
   const islet = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
   await main(process.argv.slice(2), { path: process.env.PATH, islet, compile });

@@ -1,4 +1,5 @@
 export { PermanentError } from './errors.ts';
+export { type CreateHooks, defineHooks, type HookedJob, type Hooks, type JobEnd } from './worker/hooks.ts';
 export {
   type DependenciesOf,
   implement,

@@ -22,6 +22,7 @@ const broken: [from: string, file: string, source: string][] = [
   ['src/supervisor/**', 'src/supervisor/a.ts', `import '../broker/broker.ts';`],
   ['src/testing/**', 'src/testing/a.ts', `import { Redis } from 'ioredis';`],
   ['src/scaffold/**', 'src/scaffold/a.ts', `import '../build/a.ts';`],
+  ['src/check/**', 'src/check/a.ts', `import '../worker/worker.ts';`],
   ['src/build/**', 'src/build/a.ts', `import '../worker/worker.ts';`],
   ['src/dev-redis/**', 'src/dev-redis/a.ts', `import '../broker/broker.ts';`],
   ['src/cli/**', 'src/cli/a.ts', `import '../../queues/a/manifest.ts';`],
@@ -29,6 +30,7 @@ const broken: [from: string, file: string, source: string][] = [
   ['tasks/*/manifest.ts', 'tasks/a/manifest.ts', `import task from './task.ts';`],
   ['queues/*/manifest.ts', 'queues/a/manifest.ts', `import './dependencies.ts';`],
   ['tasks/**', 'tasks/a/task.ts', `import '../b/task.ts';`],
+  ['queues/*.ts', 'queues/hooks.ts', `import { open } from './a/dependencies.ts';`],
   ['queues/**', 'queues/a/dependencies.ts', `import '../b/dependencies.ts';`],
   ['config/**', 'config/schema.ts', `import '../src/log.ts';`],
 ];

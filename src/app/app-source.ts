@@ -9,10 +9,19 @@ export interface TaskSource {
   load(): Promise<unknown>;
 }
 
+/** A file of the app's whose default export is wanted, not loaded yet. */
+export interface ModuleSource {
+  file: string;
+  /** Throws what the import threw. */
+  load(): Promise<unknown>;
+}
+
 /** The code of one queue, not loaded yet. */
 export interface QueueSource {
   /** Undefined when the queue has no dependencies.ts. */
-  dependencies: { file: string; load(): Promise<unknown> } | undefined;
+  dependencies: ModuleSource | undefined;
+  /** Undefined when the queue has no hooks.ts. */
+  hooks: ModuleSource | undefined;
   tasks: TaskSource[];
 }
 
@@ -20,6 +29,8 @@ export interface QueueSource {
 export interface AppSource {
   manifests(): Promise<Catalog>;
   loadQueue(queue: string): Promise<QueueSource>;
+  /** The hooks of all queues; undefined when there is no queues/hooks.ts. */
+  hooks(): ModuleSource | undefined;
   /** What config/index.ts exports by default: the parsed settings. */
   config(): Promise<unknown>;
 }

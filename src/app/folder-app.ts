@@ -1,22 +1,8 @@
-import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { IsletError } from '../errors.ts';
 import { type Catalog, createCatalog, type FoundManifest } from '../manifest/catalog.ts';
-import type { AppSource } from './app-source.ts';
-
-/** Compiled code first: Node 20 runs nothing else. */
-const endings = ['.js', '.ts'];
-
-function findFile(folder: string, name: string): string | undefined {
-  return endings.map((ending) => join(folder, name + ending)).find(existsSync);
-}
-
-async function importDefault(file: string): Promise<unknown> {
-  const module: { default?: unknown } = await import(pathToFileURL(file).href);
-  return module.default;
-}
+import { findCode, findFile, importDefault, listFolders } from './app-files.ts';
+import type { AppSource, ModuleSource } from './app-source.ts';
 
 async function importManifest(root: string, folder: string, file: string): Promise<FoundManifest> {
   const shown = relative(root, file);
@@ -30,32 +16,11 @@ async function importManifest(root: string, folder: string, file: string): Promi
 }
 
 async function discoverManifests(root: string, kind: 'tasks' | 'queues'): Promise<FoundManifest[]> {
-  const parent = join(root, kind);
-  if (!existsSync(parent)) return [];
-  const folders = (await readdir(parent, { withFileTypes: true })).filter((entry) => entry.isDirectory());
-  const found = folders
-    .sort((a, b) => a.name.localeCompare(b.name))
-    .map(async ({ name }) => {
-      const file = findFile(join(parent, name), 'manifest');
-      return file ? [await importManifest(root, name, file)] : [];
-    });
+  const found = (await listFolders(root, kind)).map(async (name) => {
+    const file = findFile(join(root, kind, name), 'manifest');
+    return file ? [await importManifest(root, name, file)] : [];
+  });
   return (await Promise.all(found)).flat();
-}
-
-export function appNotFound(root: string): IsletError {
-  return new IsletError(
-    'E_APP_NOT_FOUND',
-    `${root} is no Islet app: it has no folder "queues". Start in the app's folder, or make a new app: ` +
-      'npx islet init my-workers.',
-  );
-}
-
-/** The folder that holds an app's runnable code: `dist/` where it was compiled, else the app's own. */
-function findCode(root: string): string {
-  const compiled = join(root, 'dist');
-  const code = [compiled, root].find((folder) => existsSync(join(folder, 'queues')));
-  if (code) return code;
-  throw appNotFound(root);
 }
 
 /** Opens an app laid out as folders (`queues`, `tasks`, `config`). Throws `E_APP_NOT_FOUND`. */
@@ -70,22 +35,22 @@ export function openAppFolder(root: string): AppSource {
     catalog ??= discover();
     return catalog;
   };
+  const findModule = (folder: string, name: string): ModuleSource | undefined => {
+    const file = findFile(folder, name);
+    return file === undefined ? undefined : { file: relative(root, file), load: () => importDefault(file) };
+  };
   return {
     manifests,
+    hooks: () => findModule(join(code, 'queues'), 'hooks'),
     async loadQueue(name) {
       const { queue, tasksOf } = await manifests();
-      const dependencies = findFile(join(code, 'queues', queue(name).name), 'dependencies');
+      const folder = join(code, 'queues', queue(name).name);
       const tasks = tasksOf(name).map((manifest) => {
-        const folder = join(code, 'tasks', manifest.name);
-        const file = findFile(folder, 'task') ?? join(folder, 'task.js');
+        const taskFolder = join(code, 'tasks', manifest.name);
+        const file = findFile(taskFolder, 'task') ?? join(taskFolder, 'task.js');
         return { manifest, file: relative(root, file), load: () => importDefault(file) };
       });
-      return {
-        dependencies: dependencies
-          ? { file: relative(root, dependencies), load: () => importDefault(dependencies) }
-          : undefined,
-        tasks,
-      };
+      return { dependencies: findModule(folder, 'dependencies'), hooks: findModule(folder, 'hooks'), tasks };
     },
     async config() {
       const file = findFile(join(code, 'config'), 'index');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { QueueManifest } from '../manifest/define-queue.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
-import { appNotFound } from './folder-app.ts';
+import { appNotFound } from './app-files.ts';
 
 /** The tasks and queues of an app as its source folders stand; a broken manifest is named, and hinders nothing. */
 export interface AppSources {

@@ -21,6 +21,7 @@ const commands: Record<string, (surroundings: Surroundings) => Promise<Command>>
   init: async (surroundings) => (await import('./init-command.ts')).initCommand(surroundings),
   generate: async () => (await import('./generate-command.ts')).generateCommand(),
   destroy: async (surroundings) => (await import('./destroy-command.ts')).destroyCommand(surroundings),
+  check: async () => (await import('./check-command.ts')).checkCommand(),
   worker: async (surroundings) => (await import('./worker-command.ts')).workerCommand(surroundings),
   enqueue: async (surroundings) => (await import('./enqueue-command.ts')).enqueueCommand(surroundings),
   jobs: async (surroundings) => (await import('./jobs-command.ts')).jobsCommand(surroundings),

@@ -21,61 +21,95 @@ export interface Catalog {
   tasksOf(queue: string): AnyTask[];
 }
 
-const fail = (message: string) => new IsletError('E_CATALOG_INVALID', message);
+/** What is wrong with an app's manifests, and in which file. */
+export interface CatalogProblem {
+  message: string;
+  file: string;
+}
 
-function collect<T extends { kind: string; name: string }>(kind: T['kind'], found: FoundManifest[]): Map<string, T> {
-  const byName = new Map<string, T>();
+/** The manifests of an app, before they are checked together. */
+export interface FoundManifests {
+  tasks: FoundManifest[];
+  queues: FoundManifest[];
+}
+
+type Report = (file: string, message: string) => void;
+
+/** The manifests that are what they seem to be, by name, with their files. */
+function collect<T extends { kind: string; name: string }>(kind: T['kind'], found: FoundManifest[], report: Report) {
+  const byName = new Map<string, { manifest: T; file: string }>();
   for (const { folder, file, value } of found) {
     const manifest = value as T | undefined;
     if (manifest?.kind !== kind) {
       const maker = kind === 'task' ? 'defineTask' : 'defineQueue';
-      throw fail(`${file} must export by default what ${maker}() returns. Fix that export.`);
+      report(file, `${file} must export by default what ${maker}() returns. Fix that export.`);
+    } else if (byName.has(manifest.name)) {
+      report(file, `There are two ${kind}s "${manifest.name}"; one of them is ${file}.`);
+    } else if (manifest.name !== folder) {
+      report(file, `${file} names its ${kind} "${manifest.name}", its folder is "${folder}". Make them equal.`);
+    } else {
+      byName.set(manifest.name, { manifest, file });
     }
-    if (byName.has(manifest.name)) throw fail(`There are two ${kind}s "${manifest.name}"; one of them is ${file}.`);
-    if (manifest.name !== folder) {
-      throw fail(`${file} names its ${kind} "${manifest.name}", its folder is "${folder}". Make them equal.`);
-    }
-    byName.set(manifest.name, manifest);
   }
   return byName;
 }
 
-function checkTasks(tasks: Map<string, AnyTask>, queues: Map<string, QueueManifest>): void {
+type Collected<T> = ReturnType<typeof collect<T & { kind: string; name: string }>>;
+
+function checkTasks(tasks: Collected<AnyTask>, queues: Collected<QueueManifest>, report: Report): void {
   const claimed = new Map<string, string>([...tasks.keys()].map((name) => [name, name]));
-  for (const task of tasks.values()) {
+  for (const { manifest: task, file } of tasks.values()) {
     if (!queues.has(task.queue)) {
-      throw fail(
-        `Task "${task.name}" names a queue "${task.queue}" that is not there.${didYouMean(task.queue, queues.keys())}`,
-      );
+      const seen = `Task "${task.name}" names a queue "${task.queue}" that is not there.`;
+      report(file, `${seen}${didYouMean(task.queue, queues.keys())}`);
     }
     for (const former of task.formerNames) {
       const owner = claimed.get(former);
-      if (owner)
-        throw fail(`Task "${task.name}" has the former name "${former}", which is claimed by task "${owner}".`);
+      if (owner) {
+        report(file, `Task "${task.name}" has the former name "${former}", which is claimed by task "${owner}".`);
+      }
       claimed.set(former, task.name);
     }
   }
 }
 
-function checkPriorities(tasks: Iterable<AnyTask>): void {
+function checkPriorities(tasks: Collected<AnyTask>, report: Report): void {
   const first = new Map<string, AnyTask>();
-  for (const task of tasks) {
+  for (const { manifest: task, file } of tasks.values()) {
     const other = first.get(task.queue) ?? task;
     first.set(task.queue, other);
     if ((other.priority === undefined) === (task.priority === undefined)) continue;
-    throw fail(
+    report(
+      file,
       `Queue "${task.queue}" mixes tasks with and without a priority ("${other.name}", "${task.name}"); ` +
         'jobs without one would starve the others. Give all of its tasks a priority, or none.',
     );
   }
 }
 
+function checkAll(found: FoundManifests, report: Report) {
+  const queues = collect<QueueManifest>('queue', found.queues, report);
+  const tasks = collect<AnyTask>('task', found.tasks, report);
+  checkTasks(tasks, queues, report);
+  checkPriorities(tasks, report);
+  return { tasks, queues };
+}
+
+/** Lists all that is wrong with manifests, each and together. */
+export function findCatalogProblems(found: FoundManifests): CatalogProblem[] {
+  const problems: CatalogProblem[] = [];
+  checkAll(found, (file, message) => problems.push({ file, message }));
+  return problems;
+}
+
 /** Checks all manifests together. Throws `E_CATALOG_INVALID` for duplicates, unknown queues and wrong folders. */
-export function createCatalog(found: { tasks: FoundManifest[]; queues: FoundManifest[] }): Catalog {
-  const queues = collect<QueueManifest>('queue', found.queues);
-  const tasks = collect<AnyTask>('task', found.tasks);
-  checkTasks(tasks, queues);
-  checkPriorities(tasks.values());
+export function createCatalog(found: FoundManifests): Catalog {
+  const { tasks: foundTasks, queues: foundQueues } = checkAll(found, (_, message) => {
+    throw new IsletError('E_CATALOG_INVALID', message);
+  });
+  const manifestsOf = <T>(all: Map<string, { manifest: T }>) =>
+    new Map([...all].map(([name, { manifest }]) => [name, manifest] as const));
+  const [tasks, queues] = [manifestsOf(foundTasks), manifestsOf(foundQueues)];
   const lookUp = <T>(map: Map<string, T>, kind: string, name: string): T => {
     const hit = map.get(name);
     if (hit) return hit;

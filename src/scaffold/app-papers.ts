@@ -55,7 +55,7 @@ USER node
 CMD ["sh", "-c", "exec node node_modules/islet/bin/islet.js worker --queue \\"$QUEUE\\""]
 `;
 
-const ignored = 'node_modules/\ndist/\n.islet/\n*.log\n';
+const ignored = 'node_modules/\ndist/\ndist.*/\n.islet/\n*.log\n';
 
 /** The files for people and for the tools around a new app. */
 export function paperFiles(name: string): Files {

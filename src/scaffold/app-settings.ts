@@ -37,6 +37,8 @@ function packageJson(name: string, islet: IsletPackage): string {
       Object.entries({ ...versions(libraries), islet: `^${islet.version}` }).sort(([a], [b]) => a.localeCompare(b)),
     ),
     devDependencies: versions(tools),
+    // BullMQ's native helper is optional, and without its script npm does not ask about it.
+    allowScripts: { 'msgpackr-extract': false },
   };
   return `${JSON.stringify(content, null, 2)}\n`;
 }

@@ -1,5 +1,5 @@
 import { IsletError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import type { TaskContext } from '../worker/task-context.ts';
 
 /** Stand-ins for a queue's dependencies: any of them, and of an object any of its members. */
 export type Fakes<Dependencies extends object> = {
@@ -48,7 +48,7 @@ export const silentLog = {
   error: silent,
   fatal: silent,
   child: () => silentLog,
-} as unknown as Log;
+} as unknown as TaskContext['log'];
 
 /** Called in place of each function of a fake, with its path and what performs the call. */
 export type CallWatcher = (path: string, call: () => unknown) => unknown;

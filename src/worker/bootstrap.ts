@@ -6,6 +6,8 @@ import type { Log } from '../log.ts';
 import { createUnblockedClock } from './clock.ts';
 import type { ChildJobs } from './enqueue-port.ts';
 import { createGate, type ProcessGate } from './gate.ts';
+import { type LoadedHooks, loadHooks, startHooks } from './hooks.ts';
+import { joinHooks } from './job-hooks.ts';
 import type { WorkerLimits } from './limits.ts';
 import { type LoadedQueue, loadQueue } from './load-queue.ts';
 import { startWorker, type Worker } from './worker.ts';
@@ -44,7 +46,18 @@ export interface WorkerProcess {
   stop(graceMs: number): Promise<void>;
 }
 
-type Loaded = { name: string; code: LoadedQueue };
+interface Loaded {
+  name: string;
+  code: LoadedQueue;
+  /** The outermost first. */
+  hooks: LoadedHooks[];
+}
+
+/** What was loaded and told of the start, and how to take that back, in the opposite order. */
+interface LoadedApp {
+  queues: Loaded[];
+  close(): Promise<void>;
+}
 
 /** What aborted code has to stop; a job that timed out shortly before may ignore its signal for longer. */
 const stopLimitMs = 1_100;
@@ -55,16 +68,30 @@ export const exitLimitMs = 1_900;
 /** A process that is blocked then does none of this: it is ended earlier. */
 export const blockedExitMs = 1_400;
 
-async function loadAll({ app, queues, config, log }: BootstrapOptions): Promise<Loaded[]> {
-  const loaded: Loaded[] = [];
+async function loadAll({ app, queues: names, config, log }: BootstrapOptions): Promise<LoadedApp> {
+  const queues: Loaded[] = [];
+  const closers: (() => Promise<void>)[] = [];
+  const close = async () => {
+    for (const closer of closers.splice(0).reverse()) await closer().catch(() => {});
+  };
   try {
-    for (const name of queues) {
+    const source = app.hooks();
+    const appHooks = source ? [await loadHooks(source, { config, log })] : [];
+    for (const name of names) {
       const host = { config, log: log.child({ queue: name }) };
-      loaded.push({ name, code: await loadQueue(name, await app.loadQueue(name), host) });
+      const queue = await app.loadQueue(name);
+      const code = await loadQueue(name, queue, host);
+      closers.push(() => code.close());
+      const hooks = queue.hooks ? [...appHooks, await loadHooks(queue.hooks, host)] : appHooks;
+      queues.push({ name, code, hooks });
     }
-    return loaded;
+    for (const hooks of appHooks) closers.push(await startHooks(hooks, names, log));
+    for (const { name, hooks } of queues) {
+      for (const own of hooks.slice(appHooks.length)) closers.push(await startHooks(own, [name], log));
+    }
+    return { queues, close };
   } catch (error) {
-    await Promise.allSettled(loaded.map(({ code }) => code.close()));
+    await close();
     throw error;
   }
 }
@@ -103,7 +130,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
   const catalog = await options.app.manifests();
   const queues = options.queues.map((name) => catalog.queue(name));
   const loaded = await loadAll(options);
-  const closeCode = () => Promise.allSettled(loaded.map(({ code }) => code.close()));
+  const closeCode = () => loaded.close();
   const broker = await options.connect().catch(async (error) => {
     await closeCode();
     throw error;
@@ -130,7 +157,11 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
   };
   let stopping: Promise<void> | undefined;
   const process: WorkerProcess = {
-    queues: loaded.map(({ name, code }) => ({ queue: name, tasks: nameTasks(code), concurrency: concurrencyOf(name) })),
+    queues: loaded.queues.map(({ name, code }) => ({
+      queue: name,
+      tasks: nameTasks(code),
+      concurrency: concurrencyOf(name),
+    })),
     redis: broker.description,
     graceLeftMs(graceMs) {
       const exitAt = broker.exitBy(Date.now() + graceMs + blockedExitMs);
@@ -143,10 +174,10 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
     },
   };
   try {
-    for (const [index, { code }] of loaded.entries()) {
+    for (const [index, { code, hooks }] of loaded.queues.entries()) {
       const queue = queues[index];
       if (!queue) continue;
-      const scope = { queue: code, log, children, limits, clock, gate };
+      const scope = { queue: code, log, children, limits, clock, gate, hooks: joinHooks(hooks, log) };
       workers.push(await startWorker(broker, { queue, concurrency: concurrencyOf(queue.name), scope, onUnhealthy }));
     }
     return process;

@@ -1,5 +1,6 @@
 import { type AwilixContainer, createContainer, Lifetime } from 'awilix';
 import type { QueueSource, TaskSource } from '../app/app-source.ts';
+import { findExportProblem } from '../app/check-export.ts';
 import { IsletError } from '../errors.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import type { Scope } from './execute-task.ts';
@@ -32,11 +33,8 @@ async function importTask(source: TaskSource): Promise<Task> {
     const said = cause instanceof Error ? cause.message : String(cause);
     throw loadFailed(source, `it could not be imported: ${said}`, cause);
   }
-  const { kind, manifest } = (task ?? {}) as Partial<Task>;
-  if (kind !== 'implementation') throw loadFailed(source, 'it must export by default what implement() returns.');
-  if (manifest?.name !== source.manifest.name) {
-    throw loadFailed(source, `it implements the manifest of "${manifest?.name}". Import its own manifest.`);
-  }
+  const problem = findExportProblem('task', task, source.manifest.name);
+  if (problem !== undefined) throw loadFailed(source, problem);
   return task as Task;
 }
 

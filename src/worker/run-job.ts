@@ -7,6 +7,7 @@ import { createContext, identify } from './create-context.ts';
 import { type Decision, decide } from './decide.ts';
 import type { ChildJobs } from './enqueue-port.ts';
 import { executeTask } from './execute-task.ts';
+import type { JobHooks } from './job-hooks.ts';
 import type { WorkerLimits } from './limits.ts';
 import type { LoadableTask, LoadedQueue } from './load-queue.ts';
 import { type AttemptState, classify, completed } from './outcome.ts';
@@ -27,6 +28,7 @@ export interface RunScope {
   limits: WorkerLimits;
   gate: Gate;
   clock: Clock;
+  hooks?: JobHooks;
   /** A job was settled without its code, which ignored its signal; the promise resolves when that ends at last. */
   onAbandoned(stillRuns: Promise<void>): void;
 }
@@ -56,6 +58,7 @@ export async function runJob(delivery: Delivery, scope: RunScope): Promise<Outco
   const decision = decide(delivery, scope.queue.tasks, scope.limits, scope.clock.now());
   const outcome = decision.kind === 'end' ? decision.outcome : await runTaken(delivery, decision, scope);
   logOutcome(delivery, outcome, performance.now() - startedAt, scope.log);
+  if (outcome.kind === 'failed') await scope.hooks?.failed(delivery, outcome.failure);
   return outcome;
 }
 
@@ -96,7 +99,9 @@ async function attemptTask(delivery: Delivery, task: LoadableTask, scope: RunSco
   };
   try {
     const { openScope } = scope.queue;
-    const execute = () => executeTask(task, { input, openScope, context, beforeRun });
+    const { hooks } = scope;
+    const around = hooks && (<T>(work: () => Promise<T>) => hooks.around(delivery, work));
+    const execute = () => executeTask(task, { input, openScope, context, around, beforeRun });
     return await untilSettled(delivery, abandonAfterMs, scope, execute);
   } finally {
     stopTimer();

@@ -128,6 +128,11 @@ export const importRules: readonly ImportRule[] = [
     because: 'generating files needs no worker and no broker',
   },
   {
+    from: 'src/check/**',
+    may: [errors, manifest, 'src/app/**', 'src/check/**', 'node:*'],
+    because: 'what is checked is imported in processes of its own, and nothing is run or connected to',
+  },
+  {
     from: 'src/build/**',
     may: [errors, manifest, 'src/app/**', 'src/build/**', 'node:*', 'esbuild'],
     because: 'packing a worker does not run one',
@@ -153,7 +158,7 @@ export const importRules: readonly ImportRule[] = [
   {
     from: 'queues/*/manifest.ts',
     may: ['islet', 'valibot', 'zod', 'arktype', '@standard-schema/spec', './**'],
-    never: ['tasks/*/task.ts', '**/dependencies.ts'],
+    never: ['tasks/*/task.ts', '**/dependencies.ts', '**/hooks.ts'],
     because: 'anyone may import a manifest, so it must cost next to nothing',
   },
   {
@@ -168,6 +173,12 @@ export const importRules: readonly ImportRule[] = [
     ],
     never: ['bullmq', 'ioredis', 'convict'],
     because: "each task is an island: another task's work is enqueued, not imported, and settings come with its deps",
+  },
+  {
+    from: 'queues/*.ts',
+    may: ['queues/*.ts', 'type:config/schema.ts', 'node:*', 'package:*'],
+    never: ['bullmq', 'convict'],
+    because: "the hooks of all queues are loaded in each worker, so they know no queue's code",
   },
   {
     from: 'queues/**',

@@ -16,8 +16,8 @@ test.each(documents)('%s names no error code that the code does not have', (docu
   expect(codesOf(read(document)).filter((code) => !codes.includes(code))).toEqual([]);
 });
 
-describe('the configuration in the README', () => {
-  const rows = tableOf('README.md', 'Configuration');
+describe('docs/configuration.md', () => {
+  const rows = tableOf('docs/configuration.md', 'Settings');
   const settings = listSettings(isletSettings);
   const ofWorker = ([setting]: string[]) => setting?.startsWith('worker.') === true;
 

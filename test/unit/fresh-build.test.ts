@@ -1,14 +1,27 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 const moduleUrl = pathToFileURL(resolve('bin/fresh-build.js')).href;
-const { build, staleFiles } = (await import(moduleUrl)) as {
+const { build, pruneLeftovers, runsFromSources, staleFiles, watchCommand } = (await import(moduleUrl)) as {
   build(root: string): void;
+  pruneLeftovers(root: string): void;
+  runsFromSources(root: string): boolean;
+  watchCommand(root: string): string[];
   staleFiles(root: string): string[];
 };
 
@@ -17,8 +30,10 @@ const COMPILER = `
 const fs = require('node:fs');
 fs.appendFileSync('runs', 'x');
 if (fs.existsSync('broken')) { console.log('src/a.ts(1,1): error TS1005'); process.exit(2); }
-fs.mkdirSync('dist/src', { recursive: true });
-fs.writeFileSync('dist/src/a.js', process.argv.slice(2).join(' '));
+const args = process.argv.slice(2);
+const out = args[args.indexOf('--outDir') + 1];
+fs.mkdirSync(out + '/src', { recursive: true });
+fs.writeFileSync(out + '/src/a.js', args.slice(0, 2).join(' '));
 `;
 
 let root: string;
@@ -51,9 +66,19 @@ describe('staleFiles', () => {
     put('dist/tasks/gone/task.js', 20);
     put('dist/queues/old/queue.js', 20);
     expect(staleFiles(root)).toEqual([
-      'dist/tasks/gone has no source folder any more',
-      'dist/queues/old has no source folder any more',
+      'dist/tasks/gone has no source any more',
+      'dist/queues/old has no source any more',
     ]);
+  });
+
+  test('names an output whose source was removed from its folder, but not one that is JavaScript itself', () => {
+    put('dist/src/a.js', 20);
+    put('queues/mail/plain.js', 10);
+    for (const name of ['plain', 'hooks']) put(`dist/queues/mail/${name}.js`, 20);
+    expect(staleFiles(root)).toEqual(['dist/queues/mail/hooks.js has no source any more']);
+    pruneLeftovers(root);
+    expect(staleFiles(root)).toEqual([]);
+    expect(existsSync(join(root, 'dist/queues/mail/plain.js'))).toBe(true);
   });
 
   test('passes over tests and declarations', () => {
@@ -89,9 +114,12 @@ describe('build', () => {
     expect(readFileSync(join(root, 'dist/src/a.js'), 'utf8')).toBe('-p tsconfig.build.json');
   });
 
-  test("throws the compiler's output when it fails, and can be tried again", () => {
+  test("throws the compiler's output when it fails, leaves the old build as it was, and can be tried again", () => {
+    put('dist/src/a.js', 5, 'the old one');
     put('broken', 10);
     expect(() => build(root)).toThrow('The build failed.\nsrc/a.ts(1,1): error TS1005');
+    expect(readFileSync(join(root, 'dist/src/a.js'), 'utf8')).toBe('the old one');
+    expect(existsSync(join(root, 'dist.new'))).toBe(false);
     rmSync(join(root, 'broken'));
     expect(() => build(root)).not.toThrow();
   });
@@ -99,6 +127,13 @@ describe('build', () => {
   test('says what to run when the compiler is not installed', () => {
     rmSync(join(root, 'node_modules'), { recursive: true });
     expect(() => build(root)).toThrow('The compiler is not installed. Run "npm ci" first.');
+  });
+
+  test('clears away what a build that was killed left', () => {
+    put('dist.new/src/old.js', 10);
+    put('dist.old/src/old.js', 10);
+    build(root);
+    expect(['dist.new', 'dist.old', 'dist/src/old.js'].filter((name) => existsSync(join(root, name)))).toEqual([]);
   });
 
   test('takes over the lock of a build that was killed', async () => {
@@ -120,6 +155,28 @@ describe('build', () => {
     expect((await Promise.all(ends)).map(([status]) => status)).toEqual([0, 0]);
     expect(readFileSync(join(root, 'runs'), 'utf8')).toBe('x');
   });
+});
+
+test('Islet itself is compiled where nothing was compiled before: its parts import it by its own name', () => {
+  const parts = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'src', 'bin', 'queues', 'tasks', 'config'];
+  for (const part of parts) cpSync(part, join(root, part), { recursive: true });
+  symlinkSync(resolve('node_modules'), join(root, 'node_modules'));
+  build(root);
+  expect(existsSync(join(root, 'dist/src/cli/main.js'))).toBe(true);
+});
+
+test('a compiler that goes on writes nothing that has an error', () => {
+  put('node_modules/typescript/bin/tsc', 10, COMPILER);
+  put('dist/src/a.js', 20);
+  expect(watchCommand(root).join(' ')).toMatch(/tsc -p tsconfig.json --noEmitOnError --outDir dist --watch/);
+});
+
+test('sources run as they are where Node can do that, unless they were compiled, and never those of Islet', () => {
+  const typescript = Boolean((process.features as { typescript?: unknown }).typescript);
+  expect(runsFromSources(root)).toBe(typescript);
+  put('dist/src/a.js', 20);
+  expect(runsFromSources(root)).toBe(false);
+  expect(runsFromSources(process.cwd())).toBe(false);
 });
 
 function put(name: string, seconds: number, text = ''): void {

@@ -1,0 +1,44 @@
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { IsletError } from '../errors.ts';
+
+/** Compiled code first: Node 20 runs nothing else. */
+const endings = ['.js', '.ts'];
+
+export function appNotFound(root: string): IsletError {
+  return new IsletError(
+    'E_APP_NOT_FOUND',
+    `${root} is no Islet app: it has no folder "queues". Start in the app's folder, or make a new app: ` +
+      'npx islet init my-workers.',
+  );
+}
+
+/** The folder that holds an app's runnable code: `dist/` where it was compiled, else the app's own. */
+export function findCode(root: string): string {
+  const compiled = join(root, 'dist');
+  const code = [compiled, root].find((folder) => existsSync(join(folder, 'queues')));
+  if (code) return code;
+  throw appNotFound(root);
+}
+
+/** The file of this name in a folder, as it can be run. */
+export function findFile(folder: string, name: string): string | undefined {
+  return endings.map((ending) => join(folder, name + ending)).find(existsSync);
+}
+
+/** The names of the tasks' or queues' folders, sorted. */
+export async function listFolders(code: string, kind: 'tasks' | 'queues'): Promise<string[]> {
+  const parent = join(code, kind);
+  if (!existsSync(parent)) return [];
+  const entries = await readdir(parent, { withFileTypes: true });
+  const names = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  return names.sort((a, b) => a.localeCompare(b));
+}
+
+/** Imports a file of the app's and returns its default export. Throws what the import threw. */
+export async function importDefault(file: string): Promise<unknown> {
+  const module: { default?: unknown } = await import(pathToFileURL(file).href);
+  return module.default;
+}

@@ -1,0 +1,97 @@
+import type { ModuleSource } from '../app/app-source.ts';
+import type { Failure } from '../broker/broker.ts';
+import { IsletError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { bounded, textOf } from './job-hooks.ts';
+import type { QueueHost } from './task-context.ts';
+
+/** What hooks see of a job. */
+export interface HookedJob {
+  readonly id: string;
+  readonly task: string;
+  readonly queue: string;
+  /** Numbered from 1. */
+  readonly attempt: number;
+  /** As it was enqueued, redacted fields included. */
+  readonly payload: unknown;
+}
+
+/** How the code of a job ended: it returned, or threw this. */
+export type JobEnd = { readonly ok: true } | { readonly ok: false; readonly error: unknown };
+
+/** What an app does around its jobs. A hook that throws, or that hangs for 5 seconds, is logged and changes nothing. */
+export interface Hooks {
+  /**
+   * Called around each run of a job's code, which `run` starts: what is set in an AsyncLocalStorage here reaches the
+   * task. `run` never rejects. A hook that does not call it cannot keep the job from running.
+   */
+  aroundJob?(job: HookedJob, run: () => Promise<JobEnd>): void | Promise<void>;
+  /**
+   * Called when a job fails for good, before that is written: again, if the worker dies in between. Not for a job that
+   * was cancelled.
+   */
+  onJobFailed?(job: HookedJob, failure: Failure): void | Promise<void>;
+  /** Called once, before the first job. When it throws, the worker does not start. */
+  onWorkerStart?(worker: { readonly queues: readonly string[] }): void | Promise<void>;
+  /** Called once, after the last job, while dependencies are still open. */
+  onWorkerStop?(worker: { readonly queues: readonly string[] }): void | Promise<void>;
+}
+
+/** What a hooks.ts exports by default. */
+export type CreateHooks<Config> = (host: QueueHost<Config>) => Hooks | Promise<Hooks>;
+
+/** Types the default export of `queues/hooks.ts`, for all queues, or of `queues/<queue>/hooks.ts`. */
+export function defineHooks<Config = unknown>(create: CreateHooks<Config>): CreateHooks<Config> {
+  return create;
+}
+
+export interface LoadedHooks extends Hooks {
+  readonly file: string;
+}
+
+const names = ['aroundJob', 'onJobFailed', 'onWorkerStart', 'onWorkerStop'] as const;
+
+function hooksFailed(file: string, said: string, cause?: unknown): IsletError {
+  const text = `The hooks in ${file} failed: ${said}. The worker did not start.`;
+  return new IsletError('E_HOOKS_FAILED', text, { cause });
+}
+
+function checkHooks(file: string, hooks: unknown): asserts hooks is Hooks {
+  if (typeof hooks !== 'object' || hooks === null) {
+    throw hooksFailed(file, 'its function must return an object of hooks');
+  }
+  for (const [name, hook] of Object.entries(hooks)) {
+    if (!names.some((known) => known === name)) {
+      throw hooksFailed(file, `there is no hook "${name}". Use one of ${names.join(', ')}`);
+    }
+    if (hook !== undefined && typeof hook !== 'function') throw hooksFailed(file, `"${name}" must be a function`);
+  }
+}
+
+/** Imports the hooks of one file, and makes them. Throws `E_HOOKS_FAILED`. */
+export async function loadHooks({ file, load }: ModuleSource, host: QueueHost): Promise<LoadedHooks> {
+  try {
+    const create = await load();
+    if (typeof create !== 'function') throw hooksFailed(file, 'it must export a function by default');
+    const hooks: unknown = await create(host);
+    checkHooks(file, hooks);
+    return { ...hooks, file };
+  } catch (cause) {
+    throw cause instanceof IsletError ? cause : hooksFailed(file, textOf(cause), cause);
+  }
+}
+
+/** Tells hooks that the worker starts, and returns how to tell them that it has stopped. Throws `E_HOOKS_FAILED`. */
+export async function startHooks(
+  { file, onWorkerStart, onWorkerStop }: LoadedHooks,
+  queues: readonly string[],
+  log: Log,
+): Promise<() => Promise<void>> {
+  try {
+    await onWorkerStart?.({ queues });
+  } catch (cause) {
+    throw hooksFailed(file, `onWorkerStart threw: ${textOf(cause)}`, cause);
+  }
+  const warn = (problem: string) => log.warn({ file, hook: 'onWorkerStop', problem }, 'A hook failed');
+  return () => bounded(async () => onWorkerStop?.({ queues }), warn);
+}

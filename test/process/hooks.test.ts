@@ -1,0 +1,83 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createProducer, type Producer } from '../../src/producer.ts';
+import say from '../fixtures/hooks/tasks/say/manifest.ts';
+import { fixtureApp, killAll, startIslet } from '../support/islet-process.ts';
+import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
+
+let place: RedisPlace;
+let producer: Producer;
+
+beforeEach(() => {
+  place = openRedisPlace();
+  producer = createProducer({ redis: place.url, prefix: place.prefix });
+});
+
+afterEach(async () => {
+  await killAll();
+  await producer.close();
+  await place.close();
+});
+
+function startWorker(...queues: string[]) {
+  const flags = queues.flatMap((queue) => ['--queue', queue]);
+  return startIslet(['worker', ...flags], { cwd: fixtureApp('hooks'), env: place.env, probe: true });
+}
+
+test('hooks run around each job, the app’s outside, and what they set reaches the task', async () => {
+  const worker = startWorker('mail');
+  const handle = await producer.enqueue(say, {});
+  expect(await handle.result()).toBe(`tenant of ${handle.id}`);
+  await worker.outcome(handle.id, 'completed');
+  await worker.stop();
+  const told = worker.lines({ level: 30 }).map(({ msg }) => msg);
+  expect(told.filter((msg) => /^(App|Queue|Worker ready|Job finished)/.test(msg))).toEqual([
+    'App: start',
+    'Worker ready',
+    'App: before',
+    'App: after',
+    'Job finished',
+    'Queue: stop',
+    'App: stop',
+    'Queue: disposed',
+  ]);
+  expect(worker.lines({ msg: 'App: start' })).toMatchObject([{ queues: ['mail'] }]);
+  expect(worker.lines({ msg: 'A hook failed' })).toMatchObject([{ hook: 'onWorkerStop', problem: 'stopped badly' }]);
+});
+
+test('a job that failed for good is told of, and a hook that throws then changes nothing', async () => {
+  const worker = startWorker('mail');
+  const handle = await producer.enqueue(say, { fails: true });
+  await expect(handle.result()).rejects.toMatchObject({ code: 'E_TASK_FAILED', causeMessage: 'told to fail' });
+  await worker.stop();
+  expect(worker.lines({ msg: 'App: after' })).toMatchObject([{ ok: false, error: 'Error: told to fail' }]);
+  expect(worker.lines({ msg: 'App: failed' })).toMatchObject([
+    { jobId: handle.id, attempt: 1, code: 'E_TASK_FAILED', causeMessage: 'told to fail' },
+  ]);
+  expect(worker.lines({ hook: 'onJobFailed' })).toMatchObject([
+    { msg: 'A hook failed', problem: 'no such tracker', jobId: handle.id, task: 'say' },
+  ]);
+});
+
+test.each([
+  ['before', 'nobody'],
+  ['after', expect.stringMatching(/^tenant of/)],
+])('a hook that throws %s the job breaks no job', async (throws, result) => {
+  const worker = startWorker('mail');
+  const handle = await producer.enqueue(say, { throws });
+  expect(await handle.result()).toEqual(result);
+  expect(worker.lines({ hook: 'aroundJob' })[0]).toMatchObject({ problem: `${throws} the job`, jobId: handle.id });
+  await worker.stop();
+});
+
+test("a queue's worker does not load another queue's hooks, and one whose hooks cannot start does not start", async () => {
+  const mail = startWorker('mail');
+  await mail.line({ msg: 'Worker ready' });
+  const loaded = (await mail.loadedScripts()).filter((url) => url.endsWith('hooks.js') && url.includes('/queues/'));
+  expect(loaded.map((url) => url.split('/queues/')[1]).sort()).toEqual(['hooks.js', 'mail/hooks.js']);
+  const other = startWorker('other');
+  expect((await other.exited).code).toBe(1);
+  expect(other.stderr()).toContain(
+    'E_HOOKS_FAILED: The hooks in queues/other/hooks.js failed: onWorkerStart threw: no licence. The worker did not start.',
+  );
+  expect(other.lines({ msg: 'App: stop' })).toHaveLength(1);
+});
