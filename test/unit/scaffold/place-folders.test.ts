@@ -65,6 +65,19 @@ describe('placeFolders', () => {
     expect(paths(placed.flat()).filter((path) => path === 'queues/mail')).toHaveLength(1);
   });
 
+  test('places nothing when somebody else has claimed the name and is not done yet', async () => {
+    await mkdir(join(root, 'tasks/a'), { recursive: true });
+    expect(await placeFolders(root, task('a'), queue)).toEqual([]);
+    expect(await tree()).toEqual([]);
+  });
+
+  test('takes the needed folder and the claim back when the last step fails', async () => {
+    // Nothing was staged that could be moved.
+    await expect(placeFolders(root, { path: 'tasks/a', files: {} }, queue)).rejects.toThrow('ENOENT');
+    expect(await tree()).toEqual([]);
+    expect(await placeFolders(root, task('a'), queue)).toHaveLength(2);
+  });
+
   test('places nothing when a file cannot be written', async () => {
     const broken = { path: 'tasks/a', files: { 'manifest.ts': 'a', 'manifest.ts/task.ts': 'a' } };
     await expect(placeFolders(root, broken, queue)).rejects.toThrow();
