@@ -71,9 +71,12 @@ describe('placeFolders', () => {
     expect(await tree()).toEqual([]);
   });
 
-  test('takes the needed folder and the claim back when the last step fails', async () => {
-    // Nothing was staged that could be moved.
-    await expect(placeFolders(root, { path: 'tasks/a', files: {} }, queue)).rejects.toThrow('ENOENT');
+  // Nothing is staged of a folder without files, so it cannot be moved.
+  test.each([
+    ['the first move', task('a'), { ...queue, files: {} }],
+    ['the last move', { ...task('a'), files: {} }, queue],
+  ])('takes back what it had placed when %s fails', async (_, wanted, needed) => {
+    await expect(placeFolders(root, wanted, needed)).rejects.toThrow('ENOENT');
     expect(await tree()).toEqual([]);
     expect(await placeFolders(root, task('a'), queue)).toHaveLength(2);
   });
