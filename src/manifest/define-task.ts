@@ -21,7 +21,7 @@ export type DeliveryGuarantee = 'at-least-once' | 'at-most-once';
 type Schema = StandardSchemaV1;
 type OptionalSchema = Schema | undefined;
 
-/** What a manifest may say. It has no type parameters, so that the compiler's messages about it are short. */
+/** What the manifest of a task may say. */
 export interface TaskOptions {
   /** Unique in the app and equal to its folder's name: lower-case words with hyphens, at most 100 characters. */
   name: string;
@@ -84,6 +84,7 @@ export interface TaskOptions {
 /** What the manifest of an at-most-once task may say. */
 export interface AtMostOnceOptions extends Omit<TaskOptions, 'attempts'> {
   delivery: 'at-most-once';
+  /** One, and no more. Default: 1. */
   attempts?: 1 | Refused<'an at-most-once task has one attempt'>;
 }
 
@@ -166,7 +167,7 @@ function checkAttempts(owner: string, delivery: DeliveryGuarantee | undefined, a
 
 /** Declares a task. Throws `E_MANIFEST_INVALID` for an option that is missing, unknown or wrong. */
 export function defineTask<const Given extends TaskOptions>(
-  given: Checked<Given, AllowedFor<Given>>,
+  options: Checked<Given, AllowedFor<Given>>,
 ): TaskManifest<
   Given['payload'],
   OptionOf<Given, 'result'>,
@@ -174,12 +175,12 @@ export function defineTask<const Given extends TaskOptions>(
   OptionOf<Given, 'priority'>,
   OptionOf<Given, 'delivery'> extends undefined ? 'at-least-once' : NonNullable<OptionOf<Given, 'delivery'>>
 > {
-  const options = given as TaskOptions;
-  const owner = `Task "${String(options?.name)}"`;
-  checkOptions(owner, options, ['name', 'queue', 'payload'], taskChecks);
-  checkAttempts(owner, options.delivery, options.attempts);
-  checkOptions(`${owner}, backoff`, options.backoff ?? {}, [], backoffChecks);
-  const backoff = { ...taskDefaults.backoff, ...options.backoff };
+  const given = options as TaskOptions;
+  const owner = `Task "${String(given?.name)}"`;
+  checkOptions(owner, given, ['name', 'queue', 'payload'], taskChecks);
+  checkAttempts(owner, given.delivery, given.attempts);
+  checkOptions(`${owner}, backoff`, given.backoff ?? {}, [], backoffChecks);
+  const backoff = { ...taskDefaults.backoff, ...given.backoff };
   if (backoff.maxDelayMs < backoff.delayMs) {
     const seen = `maxDelayMs ${backoff.maxDelayMs} is below delayMs ${backoff.delayMs}`;
     throw new IsletError('E_MANIFEST_INVALID', `${owner}, backoff does not parse: ${seen}.`);
@@ -187,9 +188,9 @@ export function defineTask<const Given extends TaskOptions>(
   const {
     redact = [],
     formerNames = [],
-    attempts = options.delivery === 'at-most-once' ? 1 : taskDefaults.attempts,
-  } = options;
-  const set = { ...options, backoff, redact, formerNames, attempts };
+    attempts = given.delivery === 'at-most-once' ? 1 : taskDefaults.attempts,
+  } = given;
+  const set = { ...given, backoff, redact, formerNames, attempts };
   const whole = { ...taskDefaults, result: undefined, keepResultMs: undefined, priority: undefined, ...set };
   return Object.freeze({ ...whole, kind: 'task' }) as never;
 }

@@ -42,6 +42,7 @@ export interface EnqueueOptions {
 
 /** The options for a job of a task whose manifest has no `priority`. */
 export interface EnqueueOptionsWithoutPriority extends Omit<EnqueueOptions, 'priority'> {
+  /** Not to be given: jobs with a priority would starve those without one. */
   priority?: Refused<"the task's manifest has no priority">;
 }
 

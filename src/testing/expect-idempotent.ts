@@ -114,13 +114,13 @@ export async function expectIdempotent<
   M extends AnyTask,
   Dependencies extends object,
   Given extends Fakes<Dependencies> = Fakes<Dependencies>,
->(given: RunsTwice<M, Dependencies>, payload: PayloadInput<M>, options: IdempotencyOptions<Given>): Promise<void> {
-  const task = given as unknown as Task;
-  const { manifest } = task;
+>(task: RunsTwice<M, Dependencies>, payload: PayloadInput<M>, options: IdempotencyOptions<Given>): Promise<void> {
+  const repeated = task as unknown as Task;
+  const { manifest } = repeated;
   if (manifest.delivery !== 'at-least-once') {
     throw refuse(manifest, 'it is at-most-once, so nothing runs it twice. Test it with runTask instead.');
   }
-  const world = () => createWorld(task, payload, options);
+  const world = () => createWorld(repeated, payload, options);
   const unknown: Observed = { paths: [], async: new Set() };
 
   /** Runs to the end in a process of its own. */
