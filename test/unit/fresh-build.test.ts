@@ -1,6 +1,16 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -145,6 +155,14 @@ describe('build', () => {
     expect((await Promise.all(ends)).map(([status]) => status)).toEqual([0, 0]);
     expect(readFileSync(join(root, 'runs'), 'utf8')).toBe('x');
   });
+});
+
+test('Islet itself is compiled where nothing was compiled before: its parts import it by its own name', () => {
+  const parts = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'src', 'bin', 'queues', 'tasks', 'config'];
+  for (const part of parts) cpSync(part, join(root, part), { recursive: true });
+  symlinkSync(resolve('node_modules'), join(root, 'node_modules'));
+  build(root);
+  expect(existsSync(join(root, 'dist/src/cli/main.js'))).toBe(true);
 });
 
 test('a compiler that goes on writes nothing that has an error', () => {
