@@ -84,7 +84,6 @@ export interface TaskOptions {
 /** What the manifest of an at-most-once task may say. */
 export interface AtMostOnceOptions extends Omit<TaskOptions, 'attempts'> {
   delivery: 'at-most-once';
-  /** One, and no more. */
   attempts?: 1 | Refused<'an at-most-once task has one attempt'>;
 }
 
