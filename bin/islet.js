@@ -23,13 +23,19 @@ function prepare() {
   }
   // In production a build would hide that the wrong code was shipped, and the compiler is usually not there.
   if (process.env.NODE_ENV !== undefined && process.env.NODE_ENV !== 'development') {
-    const reasons = stale.slice(0, 3).join(', ');
-    const what = `The compiled code in dist/ is older than its sources: ${reasons}.`;
-    return refuse(`E_BUILD_STALE: ${what} Nothing was started. Run "npm run build" first.`);
+    return refuse(`E_BUILD_STALE: ${describeStale(stale)} Nothing was started. Run "npm run build" first.`);
   }
   console.error(`Rebuilding: ${stale[0]}`);
   const problem = compile();
   return problem === undefined || refuse(`${problem}\nNothing was started.`);
+}
+
+/** @param {string[]} stale */
+function describeStale(stale) {
+  if (existsSync(join(root, 'dist'))) {
+    return `The compiled code in dist/ is older than its sources: ${stale.slice(0, 3).join(', ')}.`;
+  }
+  return `There is no dist/, and Node ${process.version} runs no TypeScript: from 22.18 on, Node does.`;
 }
 
 /** Compiles what is stale; returns what the compiler said against it. */
