@@ -22,6 +22,7 @@ const broken: [from: string, file: string, source: string][] = [
   ['src/supervisor/**', 'src/supervisor/a.ts', `import '../broker/broker.ts';`],
   ['src/testing/**', 'src/testing/a.ts', `import { Redis } from 'ioredis';`],
   ['src/scaffold/**', 'src/scaffold/a.ts', `import '../build/a.ts';`],
+  ['src/check/**', 'src/check/a.ts', `import '../worker/worker.ts';`],
   ['src/build/**', 'src/build/a.ts', `import '../worker/worker.ts';`],
   ['src/dev-redis/**', 'src/dev-redis/a.ts', `import '../broker/broker.ts';`],
   ['src/cli/**', 'src/cli/a.ts', `import '../../queues/a/manifest.ts';`],

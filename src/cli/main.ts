@@ -16,26 +16,27 @@ export interface Surroundings {
   compile(): string | undefined;
 }
 
-/** Each is imported only where it is wanted: a generator needs no Redis client, a worker no prompts. */
+/** Each command's code is loaded when it is called for: BullMQ alone takes longer than writing a task. */
 const commands: Record<string, (surroundings: Surroundings) => Promise<Command>> = {
   init: async (surroundings) => (await import('./init-command.ts')).initCommand(surroundings),
   generate: async () => (await import('./generate-command.ts')).generateCommand(),
+  destroy: async (surroundings) => (await import('./destroy-command.ts')).destroyCommand(surroundings),
+  check: async () => (await import('./check-command.ts')).checkCommand(),
   worker: async (surroundings) => (await import('./worker-command.ts')).workerCommand(surroundings),
   enqueue: async (surroundings) => (await import('./enqueue-command.ts')).enqueueCommand(surroundings),
   jobs: async (surroundings) => (await import('./jobs-command.ts')).jobsCommand(surroundings),
 };
 
-/** With the command that is named, or with all, for an overview. */
-async function createProgram(name: string, surroundings: Surroundings): Promise<Command> {
+async function createProgram(surroundings: Surroundings, called: string): Promise<Command> {
   const program = new Command('islet')
     .description('Run background jobs: one lean process per queue.')
     .option('--verbose', 'show stack traces')
     .exitOverride()
     .configureOutput({ writeErr: () => {} });
-  const named = Object.hasOwn(commands, name) ? [commands[name]] : Object.values(commands);
-  for (const open of named) {
-    const command = await open?.(surroundings);
-    if (!command) continue;
+  // Help, and advice about an unknown name, need all of them.
+  const wanted = Object.entries(commands).filter(([name]) => name === called || !Object.hasOwn(commands, called));
+  for (const [, load] of wanted) {
+    const command = await load(surroundings);
     program.addCommand(command);
     for (const each of [command, ...command.commands]) each.exitOverride().configureOutput({ writeErr: () => {} });
   }
@@ -47,11 +48,12 @@ export async function main(argv: string[], surroundings: Surroundings): Promise<
   const verbose = argv.includes('--verbose');
   const args = argv.filter((argument) => argument !== '--verbose');
   try {
-    const [name] = args;
-    if (name === undefined) {
+    const [called] = args;
+    if (called === undefined) {
       throw new UsageError(`Name a command: ${Object.keys(commands).join(', ')}. "islet --help" explains them.`);
     }
-    await (await createProgram(name, surroundings)).parseAsync(args, { from: 'user' });
+    const program = await createProgram(surroundings, called);
+    await program.parseAsync(args, { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return;
     const shown = error instanceof CommanderError ? new UsageError(error.message.replace(/^error: /, '')) : error;

@@ -128,6 +128,11 @@ export const importRules: readonly ImportRule[] = [
     because: 'generating files needs no worker and no broker',
   },
   {
+    from: 'src/check/**',
+    may: [errors, manifest, 'src/app/**', 'src/check/**', 'node:*'],
+    because: 'what is checked is imported in processes of its own, and nothing is run or connected to',
+  },
+  {
     from: 'src/build/**',
     may: [errors, manifest, 'src/app/**', 'src/build/**', 'node:*', 'esbuild'],
     because: 'packing a worker does not run one',

@@ -1,0 +1,56 @@
+import { Command } from 'commander';
+import type { CheckReport } from '../check/check-app.ts';
+
+interface CheckFlags {
+  queue?: string;
+  json?: boolean;
+}
+
+const say = (line: string) => process.stdout.write(`${line}\n`);
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
+}
+
+/** Columns as wide as what stands in them. */
+function toTable(rows: string[][]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+function print({ queues, problems }: CheckReport): void {
+  const rows = queues.map(({ queue, tasks, importMs }) => {
+    const own = problems.filter((problem) => problem.queue === queue).length;
+    return [queue, String(tasks.length), `${importMs} ms`, own === 0 ? '' : count(own, 'problem')];
+  });
+  for (const line of toTable([['queue', 'tasks', 'imports', ''], ...rows])) say(line);
+  for (const { code, file, line, message } of problems) {
+    const place = file === undefined ? '' : ` ${file}${line === undefined ? '' : `:${line}`}`;
+    say(`\n${code}${place}\n  ${message.replaceAll('\n', '\n  ')}`);
+  }
+  const tasks = queues.reduce((sum, queue) => sum + queue.tasks.length, 0);
+  const checked = `${count(queues.length, 'queue')}, ${count(tasks, 'task')}`;
+  say(`\n${checked}: ${problems.length === 0 ? 'no problem' : count(problems.length, 'problem')}`);
+}
+
+async function check({ queue, json }: CheckFlags): Promise<void> {
+  const { checkApp } = await import('../check/check-app.ts');
+  const report = await checkApp(process.cwd(), queue);
+  if (json) say(JSON.stringify({ ok: report.problems.length === 0, ...report }, null, 2));
+  else print(report);
+  if (report.problems.length > 0) process.exitCode = 1;
+}
+
+/** The command `islet check`. */
+export function checkCommand(): Command {
+  return new Command('check')
+    .description('import every manifest, queue and task, and say what is wrong')
+    .option('--queue <name>', 'only the code of this queue')
+    .option('--json', 'for machines')
+    .action(check);
+}

@@ -1,0 +1,80 @@
+import { openAppFolder } from '../app/folder-app.ts';
+import { connectOnce, createClient, explainRedisError } from '../broker/connection.ts';
+import { type JobSample, sampleJobs } from '../broker/sample-jobs.ts';
+import type { IsletConfig } from '../config.ts';
+import { IsletError } from '../errors.ts';
+import type { Removal } from '../scaffold/destroy.ts';
+import type { Surroundings } from './main.ts';
+import { openRedis } from './open-redis.ts';
+
+/** How long, in milliseconds, a look may take in all. */
+const limitMs = 2_000;
+
+/** The settings, from compiled code where there is some; compiling is the last resort. */
+async function readSettings({ compile }: Surroundings): Promise<IsletConfig> {
+  try {
+    return (await openAppFolder(process.cwd()).config()) as IsletConfig;
+  } catch (error) {
+    if (error instanceof IsletError && error.code === 'E_CONFIG_INVALID') throw error;
+    const problem = compile();
+    if (problem !== undefined) throw new Error(problem.split('\n').slice(0, 2).join(' '));
+    return (await openAppFolder(process.cwd()).config()) as IsletConfig;
+  }
+}
+
+async function sampleAt(url: string, place: { prefix: string; queue: string }, isWanted: (name: string) => boolean) {
+  const client = createClient(url, { retryStrategy: () => null });
+  let timer: NodeJS.Timeout | undefined;
+  // Not the client's own time-out of commands: its timers outlive the client, and with it the command.
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${limitMs} ms`)), limitMs);
+  });
+  try {
+    const look = async () => {
+      await connectOnce(client, url, limitMs);
+      client.on('error', () => {});
+      return sampleJobs({ client, ...place }, isWanted);
+    };
+    return await Promise.race([look(), late]);
+  } catch (error) {
+    throw error instanceof IsletError ? error : explainRedisError(url, error);
+  } finally {
+    clearTimeout(timer);
+    client.disconnect();
+  }
+}
+
+function describeSample({ kind, queue }: Removal, { total, looked, seen }: JobSample): string {
+  const whose = kind === 'task' ? ' of this task' : '';
+  if (total === 0) return `Jobs${whose} in Redis: none, queue "${queue}" is empty.`;
+  const states = Object.entries(seen).map(([state, count]) => `${count} ${state}`);
+  const found = states.length === 0 ? 'none' : states.join(', ');
+  return `Jobs${whose} seen in Redis: ${found}. Looked at ${looked} of the ${total} in queue "${queue}".`;
+}
+
+/** What a look into Redis saw of the jobs that a removal would leave behind. */
+export interface Look {
+  /** One line for people, also when Redis could not be asked. */
+  said: string;
+  isSeen: boolean;
+}
+
+/** Looks for jobs of what is to be removed, for 2 seconds at most where Redis is there. Never throws. */
+export async function lookForJobs(removal: Removal, devRedis: boolean, surroundings: Surroundings): Promise<Look> {
+  const { queue } = removal;
+  if (queue === undefined) return { said: 'Redis was not asked: the manifest is broken.', isSeen: false };
+  try {
+    const config = await readSettings(surroundings);
+    const redis = await openRedis(config, devRedis, surroundings.path);
+    try {
+      const place = { prefix: config.redis.prefix, queue };
+      const sample = await sampleAt(redis.url, place, (name) => removal.jobNames?.includes(name) ?? true);
+      return { said: describeSample(removal, sample), isSeen: Object.keys(sample.seen).length > 0 };
+    } finally {
+      await redis.close();
+    }
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return { said: `Whether jobs of it are in Redis is not known: ${why}`, isSeen: false };
+  }
+}
