@@ -17,15 +17,22 @@ beforeEach(() => {
 
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-test('refuses to start in production, when a source is newer than its compiled file', async () => {
+test.each([
+  ['a source is not compiled', ['dist/config/index.js'], 'queues/mail/manifest.ts is not compiled'],
+  [
+    'a removed task is still compiled',
+    ['dist/config/index.js', 'dist/queues/mail/manifest.js', 'dist/tasks/gone/task.js'],
+    'dist/tasks/gone has no source any more',
+  ],
+])('refuses to start in production, when %s', async (_, compiled, reason) => {
   put('tsconfig.json', '{}\n');
-  put('dist/config/index.js', '');
+  for (const file of compiled) put(file, '');
   expect(await startWorker()).toEqual({
     code: 1,
     stdout: '',
     stderr:
-      'E_BUILD_STALE: The compiled code in dist/ is older than its sources: queues/mail/manifest.ts is not compiled. ' +
-      'Nothing was started. Run "npm run build" first.\n',
+      `E_BUILD_STALE: The compiled code in dist/ is not that of its sources: ${reason}. ` +
+      'Nothing was started. Remove dist/ and run "npm run build" first.\n',
   });
 });
 

@@ -163,7 +163,7 @@ test('Islet itself is compiled where nothing was compiled before: its parts impo
   symlinkSync(resolve('node_modules'), join(root, 'node_modules'));
   build(root);
   expect(existsSync(join(root, 'dist/src/cli/main.js'))).toBe(true);
-});
+}, 60_000);
 
 test('a compiler that goes on writes nothing that has an error', () => {
   put('node_modules/typescript/bin/tsc', 10, COMPILER);
