@@ -27,13 +27,22 @@ function prepare() {
   }
   // In production a build would hide that the wrong code was shipped, and the compiler is usually not there.
   if (process.env.NODE_ENV !== undefined && process.env.NODE_ENV !== 'development') {
-    const reasons = stale.slice(0, 3).join(', ');
-    const what = `The compiled code in dist/ is older than its sources: ${reasons}.`;
-    return refuse(`E_BUILD_STALE: ${what} Nothing was started. Run "npm run build" first.`);
+    return refuse(`E_BUILD_STALE: ${describeStale(stale)}`);
   }
   console.error(`Rebuilding: ${stale[0]}`);
   const problem = compile();
   return problem === undefined || refuse(`${problem}\nNothing was started.`);
+}
+
+/** @param {string[]} stale */
+function describeStale(stale) {
+  if (!existsSync(join(root, 'dist'))) {
+    const why = `Node ${process.version} runs no TypeScript: from 22.18 on, Node does`;
+    return `There is no dist/, and ${why}. Nothing was started. Run "npm run build" first.`;
+  }
+  const what = `The compiled code in dist/ is not that of its sources: ${stale.slice(0, 3).join(', ')}.`;
+  // The compiler alone leaves there what it made of a removed source.
+  return `${what} Nothing was started. Remove dist/ and run "npm run build" first.`;
 }
 
 /** Compiles what is stale; returns what the compiler said against it. */

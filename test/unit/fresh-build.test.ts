@@ -163,7 +163,7 @@ test('Islet itself is compiled where nothing was compiled before: its parts impo
   symlinkSync(resolve('node_modules'), join(root, 'node_modules'));
   build(root);
   expect(existsSync(join(root, 'dist/src/cli/main.js'))).toBe(true);
-});
+}, 60_000);
 
 test('an output whose source was saved as it was counts as new, once it was compiled', () => {
   put('dist/src/a.js', 5);
