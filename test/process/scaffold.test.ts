@@ -95,10 +95,10 @@ describe('islet init', () => {
   test('makes an app that is still one when its last queue is gone', async () => {
     const other = await createNewApp();
     try {
-      for (const folder of ['queues', 'tasks']) await rm(join(other.folder, folder), { recursive: true });
+      for (const folder of ['queues', 'tasks']) await rm(join(other.root, folder), { recursive: true });
       const args = ['generate', 'task', 'first', '--queue', 'again', '--create-queue'];
       expect(await other.islet(args)).toMatchObject({ code: 0, stderr: '' });
-      expect(existsSync(join(other.folder, 'queues/again/manifest.ts'))).toBe(true);
+      expect(existsSync(join(other.root, 'queues/again/manifest.ts'))).toBe(true);
     } finally {
       await other.close();
     }
