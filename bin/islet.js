@@ -1,17 +1,21 @@
 #!/usr/bin/env node
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { build, staleFiles } from './fresh-build.js';
 
-/** They write and remove source files, start a new app or only explain: what is compiled does not matter to them. */
-const WITHOUT_BUILD = ['generate', 'destroy', 'init', '--help', '-h', undefined];
+/** They write and remove source files, start a new app, only explain, or compile themselves. */
+const WITHOUT_BUILD = ['generate', 'destroy', 'init', 'dev', '--help', '-h', undefined];
 
 const root = process.cwd();
 
-if (WITHOUT_BUILD.includes(process.argv[2]) || prepare()) {
+// A supervised worker's parent has seen to that.
+if (WITHOUT_BUILD.includes(process.argv[2]) || process.argv.includes('--supervised') || prepare()) {
   const { main } = await import('../dist/src/cli/main.js');
   const islet = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-  await main(process.argv.slice(2), { path: process.env.PATH, islet, compile });
+  const builder = fileURLToPath(new URL('./watch-build.js', import.meta.url));
+  const program = fileURLToPath(import.meta.url);
+  await main(process.argv.slice(2), { path: process.env.PATH, islet, program, builder, compile });
 }
 
 /** Makes sure that what runs is what the sources say; false when that cannot be. */
