@@ -5,15 +5,15 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { defineTask } from '../../src/index.ts';
 import { createProducer, type Producer, type ResultHandle } from '../../src/producer.ts';
 import { type IsletProcess, killAll, startIslet } from '../support/islet-process.ts';
+import { createNewApp, type NewApp } from '../support/new-app.ts';
 import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
-import { initFiles, openTempApp, type TempApp } from '../support/temp-app.ts';
 
-let app: TempApp;
+let app: NewApp;
 let place: RedisPlace;
 let producer: Producer;
 
 beforeEach(async () => {
-  app = await openTempApp(initFiles);
+  app = await createNewApp();
   place = openRedisPlace();
   producer = createProducer({ redis: place.url, prefix: place.prefix });
 });

@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -24,7 +24,7 @@ afterAll(async () => {
 
 afterEach(killAll);
 
-const read = (path: string) => readFile(join(app.folder, path), 'utf8');
+const read = (path: string) => readFile(join(app.root, path), 'utf8');
 
 describe('islet init', () => {
   let parent: string;
@@ -89,6 +89,18 @@ describe('islet init', () => {
           `E_APP_NOT_FOUND: ${parent} is no Islet app: it has no folder "queues". Start in the app's folder, or make a ` +
           'new app: npx islet init my-workers.\n',
       });
+    }
+  });
+
+  test('makes an app that is still one when its last queue is gone', async () => {
+    const other = await createNewApp();
+    try {
+      for (const folder of ['queues', 'tasks']) await rm(join(other.root, folder), { recursive: true });
+      const args = ['generate', 'task', 'first', '--queue', 'again', '--create-queue'];
+      expect(await other.islet(args)).toMatchObject({ code: 0, stderr: '' });
+      expect(existsSync(join(other.root, 'queues/again/manifest.ts'))).toBe(true);
+    } finally {
+      await other.close();
     }
   });
 
@@ -157,9 +169,9 @@ Next:
   });
 
   test('names no Dependencies that the queue does not export', async () => {
-    await mkdir(join(app.folder, 'queues/plain'));
+    await mkdir(join(app.root, 'queues/plain'));
     await writeFile(
-      join(app.folder, 'queues/plain/manifest.ts'),
+      join(app.root, 'queues/plain/manifest.ts'),
       `import { defineQueue } from 'islet';\n\nexport default defineQueue({ name: 'plain' });\n`,
     );
     await app.islet(['generate', 'task', 'plain-task', '--queue', 'plain']);
@@ -171,7 +183,7 @@ Next:
 
   test('gives a priority to a task of a queue whose tasks have one', async () => {
     await app.islet(['generate', 'task', 'urgent', '--queue', 'lanes', '--create-queue']);
-    const file = join(app.folder, 'tasks/urgent/manifest.ts');
+    const file = join(app.root, 'tasks/urgent/manifest.ts');
     await writeFile(file, (await readFile(file, 'utf8')).replace(`queue: 'lanes',`, `queue: 'lanes',\n  priority: 7,`));
     await app.islet(['generate', 'task', 'not-urgent', '--queue', 'lanes']);
     expect(await read('tasks/not-urgent/manifest.ts')).toContain('  priority: 7,\n');
@@ -229,7 +241,7 @@ Next:
     ],
   ])('writes nothing and says why, given %s', async (_, code, args, said) => {
     expect(await app.islet(['generate', ...args])).toEqual({ code, stdout: '', stderr: `${said}\n` });
-    expect(existsSync(join(app.folder, 'tasks/fresh'))).toBe(false);
+    expect(existsSync(join(app.root, 'tasks/fresh'))).toBe(false);
   });
 
   test('says without a terminal what is missing, and which queues there are', async () => {
@@ -252,13 +264,13 @@ Next:
     const make = (name: string) => app.islet(['generate', 'task', name, '--queue', 'shared', '--create-queue']);
     const ended = await Promise.all([make('shared-a'), make('shared-b')]);
     expect(ended.map(({ code, stderr }) => ({ code, stderr }))).toEqual(Array(2).fill({ code: 0, stderr: '' }));
-    expect((await readdir(join(app.folder, 'queues/shared'))).sort()).toEqual(['dependencies.ts', 'manifest.ts']);
+    expect((await readdir(join(app.root, 'queues/shared'))).sort()).toEqual(['dependencies.ts', 'manifest.ts']);
   });
 
   test('knows former names, and works beside broken manifests, which it names', async () => {
     const other = await createNewApp();
     try {
-      const file = join(other.folder, 'tasks/send-welcome/manifest.ts');
+      const file = join(other.root, 'tasks/send-welcome/manifest.ts');
       const whole = await readFile(file, 'utf8');
       await writeFile(file, whole.replace(`queue: 'mail',`, `queue: 'mail',\n  formerNames: ['greet'],`));
       const greet = await other.islet(['generate', 'task', 'greet', '--queue', 'mail']);
@@ -287,13 +299,11 @@ Next:
   });
 });
 
-const hasScript = spawnSync('script', ['--version']).status === 0;
-
 /** Runs `islet <args>` on a terminal and types each answer once its question stands there. */
 async function type(args: string[], answers: [question: string, keys: string][]) {
   const command = `stty cols 200 rows 50; exec ${process.execPath} ${resolve('bin/islet.js')} ${args.join(' ')}`;
   const child = spawn('script', ['-qec', command, '/dev/null'], {
-    cwd: app.folder,
+    cwd: app.root,
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   let screen = '';
@@ -314,7 +324,8 @@ async function type(args: string[], answers: [question: string, keys: string][])
   }
 }
 
-describe.skipIf(!hasScript)('on a terminal', () => {
+// By the `script` of util-linux, which every Linux has.
+describe.runIf(process.platform === 'linux')('on a terminal', () => {
   const down = '\x1b[B';
 
   test('generate asks for everything', async () => {
@@ -336,24 +347,24 @@ describe.skipIf(!hasScript)('on a terminal', () => {
   test('generate asks only for what is missing', async () => {
     const { code } = await type(['generate', 'queue'], [["The queue's name?", 'asked-queue\r']]);
     expect(code).toBe(0);
-    expect(existsSync(join(app.folder, 'queues/asked-queue/manifest.ts'))).toBe(true);
+    expect(existsSync(join(app.root, 'queues/asked-queue/manifest.ts'))).toBe(true);
   });
 
   test('generate writes nothing when it is cancelled', async () => {
     const { code, screen } = await type(['generate', 'task', 'cancelled'], [['Which queue runs it?', '\x03']]);
     expect(screen).toContain('Nothing was written.');
     expect(code).toBe(1);
-    expect(existsSync(join(app.folder, 'tasks/cancelled'))).toBe(false);
+    expect(existsSync(join(app.root, 'tasks/cancelled'))).toBe(false);
   });
 
   test('destroy asks, and removes only after a yes', async () => {
     await app.islet(['generate', 'task', 'unwanted', '--queue', 'mail']);
     const no = await type(['destroy', 'task', 'unwanted'], [['Remove tasks/unwanted?', '\r']]);
     expect(no).toMatchObject({ code: 1, screen: expect.stringContaining('Nothing was removed.') });
-    expect(existsSync(join(app.folder, 'tasks/unwanted/task.ts'))).toBe(true);
+    expect(existsSync(join(app.root, 'tasks/unwanted/task.ts'))).toBe(true);
     const yes = await type(['destroy', 'task', 'unwanted'], [['Remove tasks/unwanted?', 'y']]);
     expect(yes).toMatchObject({ code: 0, screen: expect.stringContaining('Removed tasks/unwanted.') });
-    expect(existsSync(join(app.folder, 'tasks/unwanted'))).toBe(false);
+    expect(existsSync(join(app.root, 'tasks/unwanted'))).toBe(false);
   });
 });
 
@@ -377,11 +388,11 @@ To rename it instead: rename its folder and its \`name\`, and add formerNames: [
 `,
       stderr: 'E_USAGE: There is no terminal to ask on. Nothing was removed. Give --yes to remove it.\n',
     });
-    expect(existsSync(join(app.folder, 'tasks/doomed/task.ts'))).toBe(true);
+    expect(existsSync(join(app.root, 'tasks/doomed/task.ts'))).toBe(true);
     const removed = await app.islet(['destroy', 'task', 'doomed', '--yes'], place.env);
     expect(removed.code).toBe(0);
     expect(removed.stdout).toMatch(/\nRemoved tasks\/doomed\.\n$/);
-    expect(existsSync(join(app.folder, 'tasks/doomed'))).toBe(false);
+    expect(existsSync(join(app.root, 'tasks/doomed'))).toBe(false);
   });
 
   test('looks at a bounded sample of a long queue', async () => {
@@ -411,7 +422,7 @@ To rename it instead: rename its folder and its \`name\`, and add formerNames: [
     expect(stdout).toContain('Whether jobs of it are in Redis is not known: ');
     expect(stdout).toContain(said);
     expect(stdout).not.toContain('hidden');
-    expect({ code, isThere: existsSync(join(app.folder, 'queues/unasked')) }).toEqual({ code: 0, isThere: false });
+    expect({ code, isThere: existsSync(join(app.root, 'queues/unasked')) }).toEqual({ code: 0, isThere: false });
   });
 
   test('refuses a queue that still has tasks, and names them', async () => {
@@ -439,6 +450,6 @@ To rename it instead: rename its folder and its \`name\`, and add formerNames: [
     const { code, stderr } = await app.islet(['destroy', ...args]);
     expect(stderr).toMatch(said);
     expect(code).toBe(2);
-    expect(existsSync(join(app.folder, 'config/index.ts'))).toBe(true);
+    expect(existsSync(join(app.root, 'config/index.ts'))).toBe(true);
   });
 });

@@ -1,7 +1,6 @@
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { initApp } from '../../src/scaffold/init-app.ts';
 import { repository } from './islet-process.ts';
 
 /** An app in a folder of its own, with the packages of this repository as if they were installed there. */
@@ -47,9 +46,3 @@ export const copyFixture = (name: string) => async (root: string) => {
   await cp(join(repository, 'tsconfig.json'), join(root, 'tsconfig.json'));
   await writeFile(join(root, 'package.json'), '{ "type": "module" }');
 };
-
-/** Fills an app as `islet init` does. */
-export async function initFiles(root: string): Promise<void> {
-  const islet = JSON.parse(await readFile(join(repository, 'package.json'), 'utf8'));
-  await initApp(root, islet);
-}
