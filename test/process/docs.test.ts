@@ -68,7 +68,7 @@ const exercises: Record<string, (command: string) => Promise<unknown>> = {
   'npm run chaos -- --only sigkill --jobs 2000 --minutes 1 --bare': async (line) => parseOptions(flagsOf(line)),
   // The packed package: by the newcomer's path, which the continuous integration walks.
   'npm pack': onNewcomersPath,
-  'npx --package ./islet-0.1.0.tgz islet init ../my-workers': onNewcomersPath,
+  'npx --yes --package ./islet-0.1.0.tgz islet init ../my-workers': onNewcomersPath,
   'cd ../my-workers && npm install ../islet/islet-0.1.0.tgz': onNewcomersPath,
   // In the app, in this order.
   'npm run generate -- task send-invoice --queue mail': (line) => shell(line),
