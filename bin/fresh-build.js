@@ -10,6 +10,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -75,12 +76,19 @@ export function watchCommand(root) {
 }
 
 /**
- * Removes what is compiled of tasks and queues that are gone.
+ * Makes `dist/` match the sources after such a compiler has found no error: removes what is compiled of tasks and queues
+ * that are gone, and marks outputs as new whose source was saved as it was, since those are not written again.
  *
  * @param {string} root the folder of the package
  */
-export function pruneLeftovers(root) {
+export function refreshOutputs(root) {
+  if (!existsSync(join(root, 'dist'))) return;
   for (const file of leftovers(root)) rmSync(join(root, file), { recursive: true, force: true });
+  const now = new Date();
+  for (const source of SOURCE_FOLDERS.flatMap((folder) => sourcesIn(join(root, folder)))) {
+    const output = outputOf(root, source);
+    if (existsSync(output) && statSync(source).mtimeMs > statSync(output).mtimeMs) utimesSync(output, now, now);
+  }
 }
 
 /** @param {string} root */
@@ -97,6 +105,14 @@ function compile(root) {
   if (existsSync(join(root, 'dist'))) renameSync(join(root, 'dist'), old);
   renameSync(fresh, join(root, 'dist'));
   rmSync(old, { recursive: true, force: true });
+}
+
+/**
+ * @param {string} root
+ * @param {string} source
+ */
+function outputOf(root, source) {
+  return join(root, 'dist', relative(root, source).replace(/\.ts$/, '.js'));
 }
 
 /** @param {string} root */
@@ -134,7 +150,7 @@ function filesIn(folder) {
  */
 function reasonAgainst(root, source) {
   const name = relative(root, source);
-  const output = statSync(join(root, 'dist', name.replace(/\.ts$/, '.js')), { throwIfNoEntry: false });
+  const output = statSync(outputOf(root, source), { throwIfNoEntry: false });
   if (output === undefined) return `${name} is not compiled`;
   return statSync(source).mtimeMs > output.mtimeMs ? `${name} is newer than its compiled file` : undefined;
 }

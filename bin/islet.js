@@ -1,17 +1,21 @@
 #!/usr/bin/env node
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { build, staleFiles } from './fresh-build.js';
 
-/** They write and remove source files, start a new app or only explain: what is compiled does not matter to them. */
-const WITHOUT_BUILD = ['generate', 'destroy', 'init', '--help', '-h', undefined];
+/** They write and remove source files, start a new app, only explain, or compile themselves. */
+const WITHOUT_BUILD = ['generate', 'destroy', 'init', 'dev', '--help', '-h', undefined];
 
 const root = process.cwd();
 
-if (WITHOUT_BUILD.includes(process.argv[2]) || prepare()) {
+// A supervised worker's parent has seen to that.
+if (WITHOUT_BUILD.includes(process.argv[2]) || process.argv.includes('--supervised') || prepare()) {
   const { main } = await import('../dist/src/cli/main.js');
   const islet = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-  await main(process.argv.slice(2), { path: process.env.PATH, islet, compile });
+  const builder = fileURLToPath(new URL('./watch-build.js', import.meta.url));
+  const program = fileURLToPath(import.meta.url);
+  await main(process.argv.slice(2), { path: process.env.PATH, islet, program, builder, compile });
 }
 
 /** Makes sure that what runs is what the sources say; false when that cannot be. */
@@ -23,13 +27,22 @@ function prepare() {
   }
   // In production a build would hide that the wrong code was shipped, and the compiler is usually not there.
   if (process.env.NODE_ENV !== undefined && process.env.NODE_ENV !== 'development') {
-    const reasons = stale.slice(0, 3).join(', ');
-    const what = `The compiled code in dist/ is older than its sources: ${reasons}.`;
-    return refuse(`E_BUILD_STALE: ${what} Nothing was started. Run "npm run build" first.`);
+    return refuse(`E_BUILD_STALE: ${describeStale(stale)}`);
   }
   console.error(`Rebuilding: ${stale[0]}`);
   const problem = compile();
   return problem === undefined || refuse(`${problem}\nNothing was started.`);
+}
+
+/** @param {string[]} stale */
+function describeStale(stale) {
+  if (!existsSync(join(root, 'dist'))) {
+    const why = `Node ${process.version} runs no TypeScript: from 22.18 on, Node does`;
+    return `There is no dist/, and ${why}. Nothing was started. Run "npm run build" first.`;
+  }
+  const what = `The compiled code in dist/ is not that of its sources: ${stale.slice(0, 3).join(', ')}.`;
+  // The compiler alone leaves there what it made of a removed source.
+  return `${what} Nothing was started. Remove dist/ and run "npm run build" first.`;
 }
 
 /** Compiles what is stale; returns what the compiler said against it. */

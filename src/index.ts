@@ -2,6 +2,7 @@ export * from './errors.ts';
 export { defineQueue, type QueueManifest, type QueueOptions } from './manifest/define-queue.ts';
 export {
   type AnyTask,
+  type AtMostOnceOptions,
   type Backoff,
   type DeliveryGuarantee,
   defineTask,

@@ -1,5 +1,5 @@
 export type { QueueCounts } from './broker/broker.ts';
 export { bullmqQueue } from './broker/keys.ts';
 export { createProducer, type ProducerOptions } from './producer/create-producer.ts';
-export type { Dedupe, EnqueueOptions } from './producer/enqueue-options.ts';
+export type { Dedupe, EnqueueOptions, EnqueueOptionsWithoutPriority } from './producer/enqueue-options.ts';
 export type { Cancellation, CancelOptions, HandleFor, JobHandle, Producer, ResultHandle } from './producer/producer.ts';

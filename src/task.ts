@@ -1,6 +1,8 @@
 export { PermanentError } from './errors.ts';
 export { type CreateHooks, defineHooks, type HookedJob, type Hooks, type JobEnd } from './worker/hooks.ts';
 export {
+  type AtLeastOnceContext,
+  type AtMostOnceContext,
   type DependenciesOf,
   implement,
   type QueueHost,

@@ -39,6 +39,13 @@ export async function listFolders(code: string, kind: 'tasks' | 'queues'): Promi
 
 /** Imports a file of the app's and returns its default export. Throws what the import threw. */
 export async function importDefault(file: string): Promise<unknown> {
-  const module: { default?: unknown } = await import(pathToFileURL(file).href);
-  return module.default;
+  try {
+    const module: { default?: unknown } = await import(pathToFileURL(file).href);
+    return module.default;
+  } catch (cause) {
+    if ((cause as { code?: unknown } | null)?.code !== 'ERR_UNKNOWN_FILE_EXTENSION' || !file.endsWith('.ts'))
+      throw cause;
+    const what = `${file} is not compiled, and Node ${process.version} runs no TypeScript: from 22.18 on, Node does.`;
+    throw new IsletError('E_BUILD_STALE', `${what} Run "npm run build" first.`, { cause });
+  }
 }

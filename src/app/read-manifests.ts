@@ -2,10 +2,9 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { register } from 'node:module';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { QueueManifest } from '../manifest/define-queue.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
-import { appNotFound } from './app-files.ts';
+import { appNotFound, importDefault } from './app-files.ts';
 
 /** The tasks and queues of an app as its source folders stand; a broken manifest is named, and hinders nothing. */
 export interface AppSources {
@@ -54,8 +53,7 @@ async function chooseFile(root: string, source: string): Promise<string> {
 async function importManifest(root: string, source: string): Promise<unknown> {
   const file = await chooseFile(root, source);
   if (file.endsWith('.ts')) ensureTypeScript();
-  const module: { default?: unknown } = await import(pathToFileURL(file).href);
-  return module.default;
+  return importDefault(file);
 }
 
 interface Found<T> {

@@ -31,10 +31,10 @@ function refuseMissing(what: string, usage: string): never {
 function checkFlags({ delivery, attempts = 1, timeout = 1 }: TaskFlags): void {
   if (delivery === 'at-most-once' && attempts > 1) {
     throw new UsageError(
-      `--attempts ${attempts} does not go with --delivery at-most-once: such a task has one attempt.`,
+      `--attempts ${attempts} does not go with --delivery at-most-once: such a task has one attempt. Nothing was written.`,
     );
   }
-  if (timeout < 1 || timeout > longestMs) throw new UsageError('--timeout: expected 1ms to 24d.');
+  if (timeout < 1 || timeout > longestMs) throw new UsageError('--timeout: expected 1ms to 24d. Nothing was written.');
 }
 
 /** Says what was written and what comes next; broken manifests elsewhere hinder nothing. */
@@ -56,6 +56,7 @@ async function ask(app: AppSources, given: { kind?: 'task' | 'queue'; name?: str
 }
 
 async function writeTask(app: AppSources, name: string, queue: string, flags: TaskFlags): Promise<void> {
+  checkFlags(flags);
   const { generateTask } = await import('../scaffold/generate.ts');
   const { newTaskPayload } = await import('../scaffold/task-templates.ts');
   const { timeout: timeoutMs, delivery, attempts, rare, createQueue } = flags;
@@ -70,7 +71,6 @@ async function writeQueue(app: AppSources, name: string, { concurrency }: QueueF
 }
 
 async function task(name: string | undefined, flags: TaskFlags): Promise<void> {
-  checkFlags(flags);
   const app = await readManifests(process.cwd());
   if (name !== undefined && flags.queue !== undefined) return writeTask(app, name, flags.queue, flags);
   if (!isTerminal()) {

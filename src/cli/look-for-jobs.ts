@@ -23,7 +23,8 @@ async function readSettings({ compile }: Surroundings): Promise<IsletConfig> {
 }
 
 async function sampleAt(url: string, place: { prefix: string; queue: string }, isWanted: (name: string) => boolean) {
-  const client = createClient(url, { retryStrategy: () => null });
+  // By default the client holds the process for 2 seconds after a connection that failed.
+  const client = createClient(url, { retryStrategy: () => null, disconnectTimeout: 50 });
   let timer: NodeJS.Timeout | undefined;
   // Not the client's own time-out of commands: its timers outlive the client, and with it the command.
   const late = new Promise<never>((_, reject) => {

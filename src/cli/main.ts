@@ -12,6 +12,10 @@ export interface Surroundings {
     dependencies: Record<string, string>;
     devDependencies: Record<string, string>;
   };
+  /** The file of this command line, to start it as another process. */
+  program: string;
+  /** The file of the program that compiles at each save. */
+  builder: string;
   /** Compiles the app in the working directory where it is stale; returns what the compiler said against it. */
   compile(): string | undefined;
 }
@@ -21,6 +25,7 @@ const commands: Record<string, (surroundings: Surroundings) => Promise<Command>>
   init: async (surroundings) => (await import('./init-command.ts')).initCommand(surroundings),
   generate: async () => (await import('./generate-command.ts')).generateCommand(),
   destroy: async (surroundings) => (await import('./destroy-command.ts')).destroyCommand(surroundings),
+  dev: async (surroundings) => (await import('./dev-command.ts')).devCommand(surroundings),
   check: async () => (await import('./check-command.ts')).checkCommand(),
   worker: async (surroundings) => (await import('./worker-command.ts')).workerCommand(surroundings),
   enqueue: async (surroundings) => (await import('./enqueue-command.ts')).enqueueCommand(surroundings),

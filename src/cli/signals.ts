@@ -19,6 +19,8 @@ function describeStray(error: unknown): string {
 export interface Ending {
   /** Stops the worker as if a signal had come; the process then exits with 1. */
   fail(): void;
+  /** Stops the worker as a signal does, because there is nobody left who would. */
+  orphaned(): void;
   /** Waits until the worker has been stopped, and returns the exit code. */
   of(worker: WorkerProcess): Promise<number>;
 }
@@ -86,6 +88,11 @@ export function listenForEnd(log: Log, graceMs: number): Ending {
     fail() {
       // It may be found unhealthy again and again while it stops.
       if (!asked) ask(graceMs, 1);
+    },
+    orphaned() {
+      if (asked) return;
+      log.warn({ graceMs }, 'The parent process is gone: draining');
+      ask(graceMs, 0);
     },
     of(started) {
       worker = started;

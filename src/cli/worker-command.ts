@@ -1,10 +1,12 @@
-import { Command } from 'commander';
+import { once } from 'node:events';
+import { Command, Option } from 'commander';
 import { openAppFolder } from '../app/folder-app.ts';
 import { type BrokerOptions, connectBroker } from '../broker/bullmq-broker.ts';
 import { type IsletConfig, readWorkerSettings } from '../config.ts';
 import { createLog, type Log } from '../log.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob } from '../producer/prepare-job.ts';
+import { messages } from '../supervisor/worker-child.ts';
 import { blockedExitMs, bootstrap, type WorkerProcess } from '../worker/bootstrap.ts';
 import { describeCurrentJob } from '../worker/run-job.ts';
 import { openRedis } from './open-redis.ts';
@@ -20,6 +22,7 @@ interface WorkerFlags {
   guard: boolean;
   allowEviction?: boolean;
   devRedis?: boolean;
+  supervised?: boolean;
 }
 
 const toMb = (bytes: number) => Math.round(bytes / 1_048_576);
@@ -45,7 +48,16 @@ function reportRedis(log: Log): Pick<BrokerOptions, 'onNotice' | 'onConnection'>
   };
 }
 
+/** Waits until the parent says so, with all of the framework loaded. */
+async function untilStarted(): Promise<void> {
+  const orphaned = () => process.exit(0);
+  process.once('disconnect', orphaned);
+  await once(process, 'message');
+  process.removeListener('disconnect', orphaned);
+}
+
 async function runWorker(flags: WorkerFlags, path: string | undefined): Promise<void> {
+  if (flags.supervised) await untilStarted();
   if (flags.queue.length === 0) throw new UsageError('Name a queue: islet worker --queue <name>.');
   const app = openAppFolder(process.cwd());
   const config = (await app.config()) as IsletConfig;
@@ -55,8 +67,13 @@ async function runWorker(flags: WorkerFlags, path: string | undefined): Promise<
   const limits = { ...settings, gracefulTimeoutMs: flags.gracefulTimeout ?? settings.gracefulTimeoutMs };
   const log = createLog(config.log.level);
   const ending = listenForEnd(log, limits.gracefulTimeoutMs);
+  if (flags.supervised) {
+    process.on('disconnect', () => ending.orphaned());
+    // Listening to the parent is no reason to live.
+    process.channel?.unref();
+  }
   const redis = await openRedis(config, flags.devRedis === true, path);
-  if (redis.notice) process.stderr.write(`${redis.notice}\n`);
+  if (redis.notice && !flags.supervised) process.stderr.write(`${redis.notice}\n`);
   const guard = {
     maxBlockMs: settings.maxBlockMs,
     stopWithinMs: limits.gracefulTimeoutMs + blockedExitMs,
@@ -89,6 +106,7 @@ async function runWorker(flags: WorkerFlags, path: string | undefined): Promise<
       },
     });
     announce(worker, log);
+    if (flags.supervised) process.send?.(messages.ready);
     code = await ending.of(worker);
     log.info({ maxRssMb: Math.round(process.resourceUsage().maxRSS / 1_024) }, 'Worker stopped');
   } finally {
@@ -118,5 +136,11 @@ export function workerCommand({ path }: { path: string | undefined }): Command {
     .option('--no-guard', 'without the thread that keeps the locks of a blocked event loop')
     .option('--allow-eviction', 'start also on a Redis that drops keys when it is full')
     .option('--dev-redis', 'without REDIS_URL, use a private Redis of this project (development only)')
+    .addOption(
+      new Option(
+        '--supervised',
+        'wait for the parent process, tell it when jobs are taken, and end with it',
+      ).hideHelp(),
+    )
     .action((flags: WorkerFlags) => runWorker(flags, path));
 }

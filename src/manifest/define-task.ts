@@ -1,6 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { IsletError } from '../errors.ts';
 import { type Check, checkOptions, checks } from './check-options.ts';
+import type { Checked, Refused } from './checked.ts';
 import { taskDefaults } from './defaults.ts';
 
 export interface Backoff {
@@ -20,21 +21,16 @@ export type DeliveryGuarantee = 'at-least-once' | 'at-most-once';
 type Schema = StandardSchemaV1;
 type OptionalSchema = Schema | undefined;
 
-export interface TaskOptions<
-  Payload extends Schema,
-  Result extends OptionalSchema,
-  Keep extends number | undefined,
-  Priority extends number | undefined,
-  Guarantee extends DeliveryGuarantee,
-> {
+/** What the manifest of a task may say. */
+export interface TaskOptions {
   /** Unique in the app and equal to its folder's name: lower-case words with hyphens, at most 100 characters. */
   name: string;
   /** The queue whose workers run this task. `queues/<queue>/manifest.ts` must exist. */
   queue: string;
   /** Any Standard Schema. Its input is what is enqueued, as JSON; its output is what the task sees. */
-  payload: Payload;
+  payload: Schema;
   /** Any Standard Schema of what the task returns, checked by the worker. Default: any JSON value, not checked. */
-  result?: Result;
+  result?: Schema;
   /** Raise it when an older worker must not run newer payloads. An integer from 1. Default: 1. */
   version?: number;
   /**
@@ -42,12 +38,12 @@ export interface TaskOptions<
    * never; a job that was interrupted fails with `E_JOB_INTERRUPTED`, and nothing runs it again but a person. Each job
    * then costs one more command, has one attempt, and no `snooze` or `rateLimited`. Default: "at-least-once".
    */
-  delivery?: Guarantee;
+  delivery?: DeliveryGuarantee;
   /**
    * How often a job is tried in all, the first time included, before it fails for good. 1 to 1_000; of an at-most-once
    * task 1, and no more. Default: 3 (at-most-once: 1).
    */
-  attempts?: Guarantee extends 'at-most-once' ? 1 | 'an at-most-once task has one attempt' : number;
+  attempts?: number;
   /** The wait between two attempts. Default: exponential from 1_000 ms, capped at 1 hour, half of it random. */
   backoff?: Backoff;
   /**
@@ -73,17 +69,25 @@ export interface TaskOptions<
    * Top-level payload fields whose values never appear in Islet's errors, log lines and failed reasons. Fields of
    * these names are hidden in lines that the task logs, too; text that it writes itself is its own. Default: none.
    */
-  redact?: string[];
+  redact?: readonly string[];
   /** Names this task had before, while jobs under them may be in Redis. Default: none. */
-  formerNames?: string[];
+  formerNames?: readonly string[];
   /** Keep the result in Redis for so many milliseconds after the end, so that `handle.result()` exists. Default: not kept. */
-  keepResultMs?: Keep;
+  keepResultMs?: number;
   /**
    * The priority of this task's jobs, 1 (first) to 2_097_151. All tasks of a queue have one or none has, because jobs
    * without a priority would starve the others. Default: none, first in first out.
    */
-  priority?: Priority;
+  priority?: number;
 }
+
+/** What the manifest of an at-most-once task may say. */
+export interface AtMostOnceOptions extends Omit<TaskOptions, 'attempts'> {
+  delivery: 'at-most-once';
+  attempts?: 1 | Refused<'an at-most-once task has one attempt'>;
+}
+
+type AllowedFor<Given> = Given extends { delivery: 'at-most-once' } ? AtMostOnceOptions : TaskOptions;
 
 export interface TaskManifest<
   Payload extends Schema = Schema,
@@ -111,6 +115,8 @@ export interface TaskManifest<
   readonly keepResultMs: Keep;
   readonly priority: Priority;
 }
+
+type OptionOf<Given, Name extends keyof TaskOptions> = Name extends keyof Given ? Given[Name] : undefined;
 
 export type AnyTask = TaskManifest;
 export type PayloadInput<M extends AnyTask> = StandardSchemaV1.InferInput<M['payload']>;
@@ -159,20 +165,21 @@ function checkAttempts(owner: string, delivery: DeliveryGuarantee | undefined, a
 }
 
 /** Declares a task. Throws `E_MANIFEST_INVALID` for an option that is missing, unknown or wrong. */
-export function defineTask<
-  const Payload extends Schema,
-  const Result extends OptionalSchema = undefined,
-  const Keep extends number | undefined = undefined,
-  const Priority extends number | undefined = undefined,
-  const Guarantee extends DeliveryGuarantee = 'at-least-once',
->(
-  options: TaskOptions<Payload, Result, Keep, Priority, Guarantee>,
-): TaskManifest<Payload, Result, Keep, Priority, Guarantee> {
-  const owner = `Task "${String(options?.name)}"`;
-  checkOptions(owner, options, ['name', 'queue', 'payload'], taskChecks);
-  checkAttempts(owner, options.delivery, options.attempts);
-  checkOptions(`${owner}, backoff`, options.backoff ?? {}, [], backoffChecks);
-  const backoff = { ...taskDefaults.backoff, ...options.backoff };
+export function defineTask<const Given extends TaskOptions>(
+  options: Checked<Given, AllowedFor<Given>>,
+): TaskManifest<
+  Given['payload'],
+  OptionOf<Given, 'result'>,
+  OptionOf<Given, 'keepResultMs'>,
+  OptionOf<Given, 'priority'>,
+  OptionOf<Given, 'delivery'> extends undefined ? 'at-least-once' : NonNullable<OptionOf<Given, 'delivery'>>
+> {
+  const given = options as TaskOptions;
+  const owner = `Task "${String(given?.name)}"`;
+  checkOptions(owner, given, ['name', 'queue', 'payload'], taskChecks);
+  checkAttempts(owner, given.delivery, given.attempts);
+  checkOptions(`${owner}, backoff`, given.backoff ?? {}, [], backoffChecks);
+  const backoff = { ...taskDefaults.backoff, ...given.backoff };
   if (backoff.maxDelayMs < backoff.delayMs) {
     const seen = `maxDelayMs ${backoff.maxDelayMs} is below delayMs ${backoff.delayMs}`;
     throw new IsletError('E_MANIFEST_INVALID', `${owner}, backoff does not parse: ${seen}.`);
@@ -180,15 +187,9 @@ export function defineTask<
   const {
     redact = [],
     formerNames = [],
-    attempts = options.delivery === 'at-most-once' ? 1 : taskDefaults.attempts,
-  } = options;
-  const given = { ...options, backoff, redact, formerNames, attempts };
-  const whole = { ...taskDefaults, result: undefined, keepResultMs: undefined, priority: undefined, ...given };
-  return Object.freeze({ ...whole, kind: 'task' }) as unknown as TaskManifest<
-    Payload,
-    Result,
-    Keep,
-    Priority,
-    Guarantee
-  >;
+    attempts = given.delivery === 'at-most-once' ? 1 : taskDefaults.attempts,
+  } = given;
+  const set = { ...given, backoff, redact, formerNames, attempts };
+  const whole = { ...taskDefaults, result: undefined, keepResultMs: undefined, priority: undefined, ...set };
+  return Object.freeze({ ...whole, kind: 'task' }) as never;
 }

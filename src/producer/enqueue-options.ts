@@ -1,5 +1,6 @@
 import { IsletError } from '../errors.ts';
 import { type Check, checkOptions, checks } from '../manifest/check-options.ts';
+import type { Refused } from '../manifest/checked.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 
 /** Jobs of one task with one key are one job, for a while. */
@@ -37,6 +38,12 @@ export interface EnqueueOptions {
   dedupe?: Dedupe;
   /** Keep the result so many milliseconds after the end, for `handle.result()`. Default: the manifest's. */
   keepResultMs?: number;
+}
+
+/** The options for a job of a task whose manifest has no `priority`. */
+export interface EnqueueOptionsWithoutPriority extends Omit<EnqueueOptions, 'priority'> {
+  /** Not to be given: jobs with a priority would starve those without one. */
+  priority?: Refused<"the task's manifest has no priority">;
 }
 
 /** BullMQ's own keys of a queue: a job is a key beside them. */

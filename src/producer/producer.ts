@@ -1,7 +1,8 @@
 import type { CancelFound, JobToAdd, ProducerBroker, QueueCounts } from '../broker/broker.ts';
 import { IsletError } from '../errors.ts';
+import type { Checked } from '../manifest/checked.ts';
 import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-task.ts';
-import { type EnqueueOptions, isJobId } from './enqueue-options.ts';
+import { type EnqueueOptions, type EnqueueOptionsWithoutPriority, isJobId } from './enqueue-options.ts';
 import { prepareJob } from './prepare-job.ts';
 import { readResult } from './result.ts';
 import { type Confirmed, chunkSize, sendChunks } from './send-chunks.ts';
@@ -23,10 +24,8 @@ export interface ResultHandle<Result> extends JobHandle {
   result(options?: { timeoutMs?: number }): Promise<Result>;
 }
 
-/** A task without a `priority` takes none at enqueue. */
-export type OptionsFor<M extends AnyTask> = M['priority'] extends number
-  ? EnqueueOptions
-  : Omit<EnqueueOptions, 'priority'> & { priority?: never };
+type OptionsFor<M extends AnyTask> = M['priority'] extends number ? EnqueueOptions : EnqueueOptionsWithoutPriority;
+type ItemFor<M extends AnyTask> = { payload: PayloadInput<M> } & OptionsFor<M>;
 
 /** Only jobs whose result is kept can be asked for it. */
 export type HandleFor<M extends AnyTask, O> = M['keepResultMs'] extends number
@@ -61,16 +60,16 @@ export interface Producer {
   enqueue<M extends AnyTask, const O extends OptionsFor<M> = OptionsFor<M>>(
     manifest: M,
     payload: PayloadInput<M>,
-    options?: O,
+    options?: Checked<O, OptionsFor<M>>,
   ): Promise<HandleFor<M, O>>;
   /**
    * Enqueues many jobs in chunks of 500, after all were checked. When Redis did not confirm them all, throws an
    * `EnqueueError` whose `jobs` says which ids are in, which may be, and which were not sent.
    */
-  enqueueMany<M extends AnyTask, const O extends OptionsFor<M> = OptionsFor<M>>(
+  enqueueMany<M extends AnyTask, const Item extends ItemFor<M> = ItemFor<M>>(
     manifest: M,
-    items: readonly ({ payload: PayloadInput<M> } & O)[],
-  ): Promise<HandleFor<M, O>[]>;
+    items: readonly Checked<Item, { payload: PayloadInput<M> } & OptionsFor<M>>[],
+  ): Promise<HandleFor<M, Item>[]>;
   /**
    * Cancels a job by its id, from any process. A job that waits ends at once; the signal of a running one is aborted,
    * and it ends as cancelled, with no further attempt. May be repeated. Throws `E_JOB_AMBIGUOUS` when several queues
@@ -130,7 +129,8 @@ export function openProducer(broker: ProducerBroker, timeoutMs: number): Produce
       const [handle] = await many(manifest, [{ payload, ...(enqueueOptions as EnqueueOptions) }]);
       return handle as never;
     },
-    enqueueMany: (manifest, items) => many(manifest, items) as never,
+    enqueueMany: (manifest, items) =>
+      many(manifest, items as readonly ({ payload: unknown } & EnqueueOptions)[]) as never,
     async cancel(id, cancelOptions = {}) {
       if (!isJobId(id)) return { found: 'nowhere' };
       try {

@@ -11,24 +11,33 @@ import { type NewTask, taskFiles } from './task-templates.ts';
 
 export type TaskRequest = Omit<NewTask, 'hasDependencies' | 'priority'> & { createQueue?: boolean };
 
-/** Says who has a name already, or nothing. */
-function findOwner({ root, tasks, queues }: AppSources, kind: Kind, name: string): string | undefined {
+/** Says who has a name already and what to do about it, or nothing. */
+function findOwner({ root, tasks, queues }: AppSources, kind: Kind, name: string) {
   const known: ReadonlyMap<string, unknown> = kind === 'task' ? tasks : queues;
-  const path = `${kind}s/${name}`;
-  if (known.has(name) || existsSync(join(root, path))) return `there is ${path} already`;
+  if (known.has(name) || existsSync(join(root, `${kind}s/${name}`))) return folderOwner(kind, name);
   if (kind === 'queue') return undefined;
   const heir = [...tasks.values()].find((task) => task?.formerNames.includes(name));
-  return heir && `it is a former name of task "${heir.name}", which runs the jobs that were enqueued under it`;
+  return (
+    heir && {
+      owner: `it is a former name of task "${heir.name}", which runs the jobs that were enqueued under it`,
+      advice: `remove it from \`formerNames\` in tasks/${heir.name}/manifest.ts once no such job is left`,
+    }
+  );
 }
+
+const folderOwner = (kind: Kind, name: string) => ({
+  owner: `there is ${kind}s/${name} already`,
+  advice: `remove what has it: islet destroy ${kind} ${name}`,
+});
 
 /** Says why a new task or queue cannot have this name, or nothing. */
 export function findNameProblem(app: AppSources, kind: Kind, name: string): string | undefined {
-  return findProblem(name) ?? findOwner(app, kind, name);
+  return findProblem(name) ?? findOwner(app, kind, name)?.owner;
 }
 
-function nameTaken(kind: Kind, name: string, owner: string): IsletError {
-  const advice = `Nothing was written. Choose another name, or remove what has it: islet destroy ${kind} ${name}.`;
-  return new IsletError('E_NAME_TAKEN', `A new ${kind} cannot be called "${name}": ${owner}. ${advice}`);
+function nameTaken(kind: Kind, name: string, { owner, advice }: ReturnType<typeof folderOwner>): IsletError {
+  const what = `A new ${kind} cannot be called "${name}": ${owner}. Nothing was written.`;
+  return new IsletError('E_NAME_TAKEN', `${what} Choose another name, or ${advice}.`);
 }
 
 function checkNew(app: AppSources, kind: Kind, name: string): void {
@@ -51,7 +60,7 @@ function priorityIn({ tasks }: AppSources, queue: string): number | undefined {
 async function place(app: AppSources, kind: Kind, wanted: NewFolder, needed?: NewFolder): Promise<string[]> {
   const placed = await placeFolders(app.root, wanted, needed);
   const name = wanted.path.slice(`${kind}s/`.length);
-  if (placed.length === 0) throw nameTaken(kind, name, `there is ${wanted.path} already`);
+  if (placed.length === 0) throw nameTaken(kind, name, folderOwner(kind, name));
   return placed.flatMap(({ path, files }) => Object.keys(files).map((file) => `${path}/${file}`));
 }
 

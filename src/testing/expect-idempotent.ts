@@ -1,6 +1,7 @@
 import { deepStrictEqual } from 'node:assert';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { IsletError } from '../errors.ts';
+import type { Refused } from '../manifest/checked.ts';
 import type { AnyTask, PayloadInput } from '../manifest/define-task.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import type { EnqueuePort } from '../worker/enqueue-port.ts';
@@ -14,6 +15,10 @@ export interface IdempotencyOptions<Given extends object> {
   /** Reads from the fakes what the task did to the world, as data that can be compared. */
   effects: (deps: Given) => unknown;
 }
+
+type RunsTwice<M extends AnyTask, Dependencies extends object> = M['delivery'] extends 'at-least-once'
+  ? Task<M, Dependencies>
+  : Refused<'an at-most-once task is never run twice: test it with runTask'>;
 
 interface Interruption {
   /** Which call on a fake, from 0. */
@@ -106,15 +111,16 @@ function refuse(task: AnyTask, what: string, cause?: unknown): IsletError {
  * the difference.
  */
 export async function expectIdempotent<
-  M extends AnyTask & { delivery: 'at-least-once' },
+  M extends AnyTask,
   Dependencies extends object,
   Given extends Fakes<Dependencies> = Fakes<Dependencies>,
->(task: Task<M, Dependencies>, payload: PayloadInput<M>, options: IdempotencyOptions<Given>): Promise<void> {
-  const { manifest } = task;
+>(task: RunsTwice<M, Dependencies>, payload: PayloadInput<M>, options: IdempotencyOptions<Given>): Promise<void> {
+  const repeated = task as unknown as Task;
+  const { manifest } = repeated;
   if (manifest.delivery !== 'at-least-once') {
     throw refuse(manifest, 'it is at-most-once, so nothing runs it twice. Test it with runTask instead.');
   }
-  const world = () => createWorld(task as unknown as Task, payload, options);
+  const world = () => createWorld(repeated, payload, options);
   const unknown: Observed = { paths: [], async: new Set() };
 
   /** Runs to the end in a process of its own. */

@@ -36,7 +36,8 @@ export const verdicts: Verdicts = {
   rateLimited: (options) => new RateLimitedError(checkDelay('rateLimited', options)),
 };
 
-interface BaseContext<Dependencies extends object> {
+/** What a running at-most-once task is given beside its payload: no verdicts, since its code may not start again. */
+export interface AtMostOnceContext<Dependencies extends object> {
   /** The queue's dependencies; a scope of this job's own is made when one is touched. */
   readonly deps: Dependencies;
   /** Aborts on time-out, on cancel, at the worker's stop, and when the lock was lost. Hand it to whatever takes one. */
@@ -52,28 +53,32 @@ interface BaseContext<Dependencies extends object> {
   readonly enqueue: EnqueuePort['enqueue'];
 }
 
+/** What a running at-least-once task is given beside its payload. */
+export interface AtLeastOnceContext<Dependencies extends object> extends AtMostOnceContext<Dependencies>, Verdicts {}
+
 /** What a running task is given beside its payload; `TaskContext<Dependencies, 'at-most-once'>` has no verdicts. */
 export type TaskContext<
   Dependencies extends object = object,
   Guarantee extends DeliveryGuarantee = 'at-least-once',
-> = BaseContext<Dependencies> & (Guarantee extends 'at-least-once' ? Verdicts : object);
-
-export type TaskFunction<M extends AnyTask, Dependencies extends object> = (
-  payload: PayloadOutput<M>,
-  context: TaskContext<Dependencies, M['delivery']>,
-) => ResultInput<M> | Promise<ResultInput<M>>;
+> = Guarantee extends 'at-least-once' ? AtLeastOnceContext<Dependencies> : AtMostOnceContext<Dependencies>;
 
 /** A task: its manifest, and the code that runs it. */
 export interface Task<M extends AnyTask = AnyTask, Dependencies extends object = object> {
   readonly kind: 'implementation';
   readonly manifest: M;
-  readonly run: TaskFunction<M, Dependencies>;
+  readonly run: (
+    payload: PayloadOutput<M>,
+    context: TaskContext<Dependencies, M['delivery']>,
+  ) => ResultInput<M> | Promise<ResultInput<M>>;
 }
 
 /** Binds code to a manifest; task.ts exports the result by default. */
 export function implement<M extends AnyTask, Dependencies extends object = object>(
   manifest: M,
-  run: TaskFunction<M, Dependencies>,
+  run: (
+    payload: PayloadOutput<M>,
+    context: TaskContext<Dependencies, M['delivery']>,
+  ) => ResultInput<M> | Promise<ResultInput<M>>,
 ): Task<M, Dependencies> {
   return Object.freeze({ kind: 'implementation', manifest, run });
 }

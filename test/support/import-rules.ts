@@ -144,7 +144,7 @@ export const importRules: readonly ImportRule[] = [
   },
   {
     from: 'src/cli/**',
-    may: ['src/**', 'commander', '@clack/prompts', 'node:*'],
+    may: ['src/**', 'commander', '@clack/prompts', 'pino-pretty', 'node:*'],
     never: ['src/index.ts', 'src/task.ts', 'src/producer.ts', 'src/testing.ts'],
     because: 'the composition root joins the parts of src, and meets queues and tasks only by import()',
   },

@@ -13,6 +13,8 @@ export interface StartOptions {
   env: Record<string, string | undefined>;
   /** Lets `loadedScripts()` look into the process. */
   probe?: boolean;
+  /** What starts Islet, in place of this Node and this repository's own. Its processes are signalled together. */
+  command?: [program: string, ...args: string[]];
 }
 
 export interface LogLine {
@@ -43,13 +45,12 @@ export interface IsletProcess {
   stop(timeoutMs?: number): Promise<Exit>;
 }
 
-const running = new Set<ChildProcess>();
+const running = new Map<ChildProcess, (signal: NodeJS.Signals) => void>();
 
 /** Kills what a test left running. */
 export async function killAll(): Promise<void> {
-  const left = [...running];
-  const ended = left.map((child) => once(child, 'close'));
-  for (const child of left) child.kill('SIGKILL');
+  const ended = [...running.keys()].map((child) => once(child, 'close'));
+  for (const kill of running.values()) kill('SIGKILL');
   await Promise.all(ended);
 }
 
@@ -78,14 +79,20 @@ export function within<T>(promise: Promise<T>, limitMs: number, what: string): P
 }
 
 /** Starts `islet <args>` as a user does. */
-export function startIslet(args: string[], { cwd, env, probe }: StartOptions): IsletProcess {
+export function startIslet(args: string[], { cwd, env, probe, command }: StartOptions): IsletProcess {
   const probeFile = pathToFileURL(resolve('test/support/loaded-scripts.js')).href;
-  const child = spawn(process.execPath, [resolve('bin/islet.js'), ...args], {
+  const [program, ...first] = command ?? [process.execPath, resolve('bin/islet.js')];
+  const child = spawn(program, [...first, ...args], {
     cwd,
+    detached: command !== undefined,
     env: { ...process.env, NODE_ENV: 'test', NODE_OPTIONS: probe ? `--import=${probeFile}` : undefined, ...env },
     stdio: probe ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'pipe', 'pipe'],
   });
-  running.add(child);
+  const kill = (signal: NodeJS.Signals) => {
+    if (command !== undefined && child.pid !== undefined) process.kill(-child.pid, signal);
+    else child.kill(signal);
+  };
+  running.set(child, kill);
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
   let ended: Exit | undefined;
   const exited = once(child, 'close').then(([code, signal]): Exit => {
@@ -120,9 +127,9 @@ export function startIslet(args: string[], { cwd, env, probe }: StartOptions): I
       const [urls] = await within(answer, 10_000, 'the list of scripts');
       return urls as string[];
     },
-    kill: (signal) => void child.kill(signal),
+    kill,
     stop(timeoutMs = 10_000) {
-      child.kill('SIGTERM');
+      kill('SIGTERM');
       return within(exited, timeoutMs, 'the stop');
     },
   };

@@ -17,9 +17,9 @@ import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 const moduleUrl = pathToFileURL(resolve('bin/fresh-build.js')).href;
-const { build, pruneLeftovers, runsFromSources, staleFiles, watchCommand } = (await import(moduleUrl)) as {
+const { build, refreshOutputs, runsFromSources, staleFiles, watchCommand } = (await import(moduleUrl)) as {
   build(root: string): void;
-  pruneLeftovers(root: string): void;
+  refreshOutputs(root: string): void;
   runsFromSources(root: string): boolean;
   watchCommand(root: string): string[];
   staleFiles(root: string): string[];
@@ -76,7 +76,7 @@ describe('staleFiles', () => {
     put('queues/mail/plain.js', 10);
     for (const name of ['plain', 'hooks']) put(`dist/queues/mail/${name}.js`, 20);
     expect(staleFiles(root)).toEqual(['dist/queues/mail/hooks.js has no source any more']);
-    pruneLeftovers(root);
+    refreshOutputs(root);
     expect(staleFiles(root)).toEqual([]);
     expect(existsSync(join(root, 'dist/queues/mail/plain.js'))).toBe(true);
   });
@@ -163,6 +163,12 @@ test('Islet itself is compiled where nothing was compiled before: its parts impo
   symlinkSync(resolve('node_modules'), join(root, 'node_modules'));
   build(root);
   expect(existsSync(join(root, 'dist/src/cli/main.js'))).toBe(true);
+}, 60_000);
+
+test('an output whose source was saved as it was counts as new, once it was compiled', () => {
+  put('dist/src/a.js', 5);
+  refreshOutputs(root);
+  expect(staleFiles(root)).toEqual([]);
 });
 
 test('a compiler that goes on writes nothing that has an error', () => {

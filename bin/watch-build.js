@@ -1,0 +1,53 @@
+/**
+ * Compiles the package in the working directory at each save, for as long as its parent lives, and tells that of each
+ * compilation: `{ built: true }`, or `{ built: false, output }` with what the compiler said.
+ */
+import { spawn } from 'node:child_process';
+import { refreshOutputs, watchCommand } from './fresh-build.js';
+
+const root = process.cwd();
+// In a group of its own: the compiler's program is a child of the one that is started.
+const compiler = spawn(process.execPath, watchCommand(root), {
+  cwd: root,
+  detached: true,
+  stdio: ['ignore', 'pipe', 'inherit'],
+});
+
+let output = '';
+let rest = '';
+compiler.stdout.setEncoding('utf8').on('data', (text) => {
+  const lines = (rest + text).split('\n');
+  rest = lines.pop() ?? '';
+  for (const line of lines) read(line);
+});
+compiler.on('close', () => end(1));
+process.on('disconnect', () => end(0));
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => end(0));
+
+/** @param {string} line */
+function read(line) {
+  const [, errors] = /Found (\d+) errors?\. Watching/.exec(line) ?? [];
+  if (errors === '0') {
+    refreshOutputs(root);
+    tell({ built: true });
+  } else if (errors !== undefined) {
+    tell({ built: false, output: output.trim() });
+  }
+  const begins = /Starting (incremental )?compilation|File change detected/.test(line);
+  output = errors !== undefined || begins ? '' : `${output}${line}\n`;
+}
+
+/** @param {object} message */
+function tell(message) {
+  if (process.connected) process.send?.(message);
+}
+
+/** @param {number} code */
+function end(code) {
+  try {
+    process.kill(-compiler.pid, 'SIGKILL');
+  } catch {
+    // It has ended.
+  }
+  process.exit(code);
+}

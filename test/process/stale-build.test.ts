@@ -1,0 +1,71 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { startIslet } from '../support/islet-process.ts';
+
+const needsBuild = !(process.features as { typescript?: unknown }).typescript;
+
+let root: string;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'islet-stale-'));
+  for (const file of ['config/index.ts', 'queues/mail/manifest.ts']) put(file, 'export default {};\n');
+  put('package.json', '{ "type": "module" }\n');
+  mkdirSync(join(root, 'node_modules'));
+});
+
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+test.each([
+  ['a source is not compiled', ['dist/config/index.js'], 'queues/mail/manifest.ts is not compiled'],
+  [
+    'a removed task is still compiled',
+    ['dist/config/index.js', 'dist/queues/mail/manifest.js', 'dist/tasks/gone/task.js'],
+    'dist/tasks/gone has no source any more',
+  ],
+])('refuses to start in production, when %s', async (_, compiled, reason) => {
+  put('tsconfig.json', '{}\n');
+  for (const file of compiled) put(file, '');
+  expect(await startWorker()).toEqual({
+    code: 1,
+    stdout: '',
+    stderr:
+      `E_BUILD_STALE: The compiled code in dist/ is not that of its sources: ${reason}. ` +
+      'Nothing was started. Remove dist/ and run "npm run build" first.\n',
+  });
+});
+
+test.runIf(needsBuild)('refuses to start in production without dist/, on a Node that runs no TypeScript', async () => {
+  put('tsconfig.json', '{}\n');
+  expect(await startWorker()).toEqual({
+    code: 1,
+    stdout: '',
+    stderr:
+      `E_BUILD_STALE: There is no dist/, and Node ${process.version} runs no TypeScript: from 22.18 on, Node does. ` +
+      'Nothing was started. Run "npm run build" first.\n',
+  });
+});
+
+test.runIf(needsBuild)('names the file that cannot be imported, where not even a tsconfig.json is', async () => {
+  expect(await startWorker()).toEqual({
+    code: 1,
+    stdout: '',
+    stderr:
+      `E_BUILD_STALE: ${join(root, 'config/index.ts')} is not compiled, and Node ${process.version} runs no TypeScript: ` +
+      'from 22.18 on, Node does. Run "npm run build" first.\n',
+  });
+});
+
+async function startWorker() {
+  const env = { NODE_ENV: 'production', REDIS_URL: 'redis://127.0.0.1:1' };
+  const worker = startIslet(['worker', '--queue', 'mail'], { cwd: root, env });
+  const { code } = await worker.exited;
+  return { code, stdout: worker.stdout(), stderr: worker.stderr() };
+}
+
+function put(name: string, text: string): void {
+  const file = join(root, name);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, text);
+}

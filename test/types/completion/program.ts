@@ -1,0 +1,2 @@
+// The editor of completion.test.ts shows other texts under this name.
+export {};
