@@ -1,54 +1,95 @@
-import { fork } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { Imported, ModuleToImport, Told } from './import-module.ts';
+import type { FailedImport, Imported, ModuleToImport, Told } from './import-module.ts';
 
 /** How long, in milliseconds, one module may take to import. */
 const defaultLimitMs = 30_000;
+
+/** What a process wrote arrives within so many milliseconds of its end; a process that it started may hold the pipe. */
+const drainMs = 200;
 
 /** The last of what a process wrote, for whoever looks for the reason of its end. */
 const tailLength = 500;
 
 const program = fileURLToPath(import.meta.url).replace(/import-apart(\.[jt]s)$/, 'import-module$1');
 
-const failed = (message: string): Imported => ({ ok: false, code: undefined, message, stack: '' });
+const failed = (message: string, stack = ''): FailedImport => ({ ok: false, code: undefined, message, stack });
+
+function isTold(message: unknown): message is Told {
+  return (message as Partial<Told> | null)?.islet === 'imported';
+}
+
+function collectOutput(child: ChildProcess): () => string {
+  let written = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (text) => {
+      written += text;
+    });
+  }
+  return () => written.trim();
+}
+
+function explainEnd(code: number | null, signal: string | null, written: string): FailedImport {
+  const how = signal ? `by ${signal}` : `with exit code ${code}`;
+  const tail = written.length > tailLength ? `...${written.slice(-tailLength)}` : written;
+  return failed(
+    `its import ended the process ${how}, which it must not.${tail === '' ? '' : ` It wrote: ${tail}`}`,
+    written,
+  );
+}
 
 /** Imports modules in one process, in their order, until one ends the process or takes too long. */
 function importInOneProcess(modules: ModuleToImport[], cwd: string, limitMs: number): Promise<Imported[]> {
-  const child = fork(program, [], {
-    cwd,
-    execArgv: ['--enable-source-maps'],
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-  });
+  const execArgv = ['--enable-source-maps'];
+  const child = fork(program, [], { cwd, execArgv, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  const output = collectOutput(child);
   const results: Imported[] = [];
-  let written = '';
-  child.stderr?.setEncoding('utf8').on('data', (text) => {
-    written = (written + text).slice(-tailLength);
-  });
   return new Promise((resolve) => {
     let timer: NodeJS.Timeout | undefined;
+    let over = false;
+    let dying: FailedImport | undefined;
     const end = (last?: Imported) => {
+      if (over) return;
+      over = true;
       clearTimeout(timer);
       if (last && results.length < modules.length) results.push(last);
-      child.removeAllListeners('close').on('close', () => resolve(results));
-      if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
-      else resolve(results);
+      const leave = () => {
+        for (const stream of [child.stdout, child.stderr]) stream?.destroy();
+        resolve(results);
+      };
+      if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return leave();
+      child.once('exit', leave);
+      child.kill('SIGKILL');
     };
-    child.on('message', (told: Told) => {
+    const startLimit = () => {
       clearTimeout(timer);
-      if ('begun' in told) {
-        timer = setTimeout(() => end(failed(`its import did not end within ${limitMs / 1_000} s`)), limitMs);
+      timer = setTimeout(
+        () => end(failed(`its import did not end within ${limitMs / 1_000} s. Wait in a function.`)),
+        limitMs,
+      );
+    };
+    child.on('message', (message) => {
+      if (over || !isTold(message)) return;
+      const { imported, state } = message;
+      if (state === 'crashing' && !imported.ok) {
+        dying = imported;
         return;
       }
-      results.push(told.imported);
-      if (results.length === modules.length) end();
+      results.push(imported);
+      if (state === 'last' || results.length === modules.length) end();
+      else startLimit();
     });
-    child.on('close', (code, signal) => {
-      const how = signal ? `by ${signal}` : `with exit code ${code}`;
-      const said = written.trim() === '' ? '' : ` It wrote: ${written.trim()}`;
-      end(failed(`its import ended the process ${how}.${said}`));
+    child.on('exit', (code, signal) => {
+      if (over) return;
+      clearTimeout(timer);
+      const tell = () => end(dying ? { ...dying, stack: output() } : explainEnd(code, signal, output()));
+      timer = setTimeout(tell, drainMs);
+      child.once('close', tell);
     });
-    child.on('error', (error) => end(failed(error.message)));
-    child.send(modules);
+    child.on('error', (error) => end(failed(`no process could be started for it: ${error.message}`)));
+    startLimit();
+    // It may have ended before it could listen; its end is what is told then.
+    child.send(modules, () => {});
   });
 }
 

@@ -8,49 +8,106 @@ export interface ModuleToImport {
   file: string;
   /** The folder's name. */
   name: string;
-  /** `value`: a manifest or the settings, of which only data comes back. */
-  exports: ExportKind | 'value';
+  /** `manifest`: its data comes back, and is checked with the others'. */
+  exports: ExportKind | 'manifest';
+}
+
+/** What is compared across manifests. A schema does not travel. */
+export interface ManifestData {
+  kind?: unknown;
+  name?: unknown;
+  queue?: unknown;
+  formerNames?: unknown;
+  priority?: unknown;
+  load?: unknown;
+}
+
+export interface FailedImport {
+  ok: false;
+  /** Of an error of Islet's own: its message says it all. */
+  code: string | undefined;
+  /** Begins in lower case, and names neither the module nor its file; the whole message where there is a code. */
+  message: string;
+  /** Where to look for the place. Empty when the message is about the file as a whole, and says what to do. */
+  stack: string;
 }
 
 /** What came of it. */
-export type Imported =
-  | { ok: true; ms: number; value: unknown }
-  /** Without a stack, the message is about the file as a whole, and does not name it. */
-  | { ok: false; code: string | undefined; message: string; stack: string };
+export type Imported = { ok: true; ms: number; value: unknown } | FailedImport;
 
-/** What the process says to its parent: it begins with a module, or has done with it. */
-export type Told = { begun: number } | { done: number; imported: Imported };
+/** What the process says to its parent, by this name: the modules may send messages of their own. */
+export interface Told {
+  islet: 'imported';
+  imported: Imported;
+  /** `last`: the process is of no use any more. `crashing`: what it writes when it ends tells the place. */
+  state: 'going-on' | 'last' | 'crashing';
+}
 
-const refused = (message: string): Imported => ({ ok: false, code: undefined, message, stack: '' });
+const refused = (message: string): FailedImport => ({ ok: false, code: undefined, message, stack: '' });
 
-async function importModule({ file, name, exports }: ModuleToImport): Promise<Imported> {
-  if (!existsSync(file)) return refused('it is not there.');
+function thrown(error: unknown, how: string): FailedImport {
+  const { message, stack = '' } = error instanceof Error ? error : new Error(String(error));
+  if (error instanceof IsletError) return { ok: false, code: error.code, message, stack };
+  return { ok: false, code: undefined, message: `${how}: ${message}`, stack };
+}
+
+function toData(value: unknown): ManifestData | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { kind, name, queue, formerNames, priority, load } = value as ManifestData;
+  return { kind, name, queue, formerNames, priority, load };
+}
+
+/** Node tells the place of a wrong syntax only when it dies of it. */
+function dieOf(error: SyntaxError): Promise<never> {
+  process.removeAllListeners('uncaughtException');
+  setImmediate(() => {
+    throw error;
+  });
+  return new Promise(() => {});
+}
+
+async function importModule({ file, name, exports }: ModuleToImport): Promise<Imported | { syntax: SyntaxError }> {
+  if (!existsSync(file)) return refused('the file is not there. Add it.');
   const startedAt = performance.now();
   try {
     const value = await importDefault(file);
-    const problem = exports === 'value' ? undefined : findExportProblem(exports, value, name);
-    if (problem !== undefined) return refused(problem);
     const ms = Math.round(performance.now() - startedAt);
-    // A schema does not travel; what is compared across files does.
-    return { ok: true, ms, value: exports === 'value' ? toData(value) : undefined };
+    if (exports === 'manifest') return { ok: true, ms, value: toData(value) };
+    const problem = findExportProblem(exports, value, name);
+    return problem === undefined ? { ok: true, ms, value: undefined } : refused(problem);
   } catch (error) {
-    const thrown = error instanceof Error ? error : new Error(String(error));
-    const code = thrown instanceof IsletError ? thrown.code : undefined;
-    return { ok: false, code, message: thrown.message, stack: thrown.stack ?? '' };
+    if (error instanceof SyntaxError && !error.stack?.startsWith('file:')) return { syntax: error };
+    return thrown(error, 'it could not be imported');
   }
 }
 
-function toData(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return undefined;
-  const { kind, name, queue, formerNames, priority } = value as Record<string, unknown>;
-  return { kind, name, queue, formerNames, priority };
+/** Imports one module after the other, and tells of each what came of it. */
+async function importAll(modules: ModuleToImport[]): Promise<void> {
+  // Its parent kills it at the end. Until then it must not outlive its parent, nor be kept alive by the channel alone.
+  process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+  process.channel?.unref();
+  const send = process.send?.bind(process);
+  // As in a worker, so that a module that would tell its parent something finds none.
+  process.send = undefined;
+  const tell = (imported: Imported, state: Told['state'] = 'going-on') =>
+    new Promise((resolve) => send?.({ islet: 'imported', imported, state } satisfies Told, undefined, {}, resolve));
+  process.on('uncaughtException', (error) => tell(thrown(error, 'an exception escaped from its import'), 'last'));
+  process.once('beforeExit', () =>
+    tell(refused('it waits at its top level for something that never comes. Wait in a function.'), 'last'),
+  );
+  for (const module of modules) {
+    const imported = await importModule(module);
+    if ('syntax' in imported) {
+      await tell(thrown(imported.syntax, 'it could not be imported'), 'crashing');
+      await dieOf(imported.syntax);
+      return;
+    }
+    // What it left to fail fails now, as its own.
+    await new Promise(setImmediate);
+    await tell(imported);
+  }
 }
 
-const tell = (told: Told) => process.send?.(told);
-
-process.once('message', async (modules: ModuleToImport[]) => {
-  for (const [index, module] of modules.entries()) {
-    tell({ begun: index });
-    tell({ done: index, imported: await importModule(module) });
-  }
-});
+// The app's own places stand below those of the packages that it calls.
+Error.stackTraceLimit = 50;
+process.once('message', importAll);

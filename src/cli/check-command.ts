@@ -26,11 +26,11 @@ function toTable(rows: string[][]): string[] {
 function print({ queues, problems }: CheckReport): void {
   const rows = queues.map(({ queue, tasks, importMs }) => {
     const own = problems.filter((problem) => problem.queue === queue).length;
-    return [queue, String(tasks.length), `${importMs} ms`, own === 0 ? '' : count(own, 'problem')];
+    return [queue, String(tasks.length), `${importMs} ms`, own === 0 ? 'ok' : count(own, 'problem')];
   });
-  for (const line of toTable([['queue', 'tasks', 'imports', ''], ...rows])) say(line);
+  for (const line of toTable([['queue', 'tasks', 'imports', 'result'], ...rows])) say(line);
   for (const { code, file, line, message } of problems) {
-    const place = file === undefined ? '' : ` ${file}${line === undefined ? '' : `:${line}`}`;
+    const place = file === null ? '' : ` ${file}${line === null ? '' : `:${line}`}`;
     say(`\n${code}${place}\n  ${message.replaceAll('\n', '\n  ')}`);
   }
   const tasks = queues.reduce((sum, queue) => sum + queue.tasks.length, 0);

@@ -25,6 +25,8 @@ export interface Catalog {
 export interface CatalogProblem {
   message: string;
   file: string;
+  /** The option of the manifest that it is about. */
+  option: string | undefined;
 }
 
 /** The manifests of an app, before they are checked together. */
@@ -33,7 +35,7 @@ export interface FoundManifests {
   queues: FoundManifest[];
 }
 
-type Report = (file: string, message: string) => void;
+type Report = (file: string, message: string, option?: string) => void;
 
 /** The manifests that are what they seem to be, by name, with their files. */
 function collect<T extends { kind: string; name: string }>(kind: T['kind'], found: FoundManifest[], report: Report) {
@@ -44,9 +46,10 @@ function collect<T extends { kind: string; name: string }>(kind: T['kind'], foun
       const maker = kind === 'task' ? 'defineTask' : 'defineQueue';
       report(file, `${file} must export by default what ${maker}() returns. Fix that export.`);
     } else if (byName.has(manifest.name)) {
-      report(file, `There are two ${kind}s "${manifest.name}"; one of them is ${file}.`);
+      report(file, `There are two ${kind}s "${manifest.name}"; one of them is ${file}.`, 'name');
     } else if (manifest.name !== folder) {
-      report(file, `${file} names its ${kind} "${manifest.name}", its folder is "${folder}". Make them equal.`);
+      const seen = `${file} names its ${kind} "${manifest.name}", its folder is "${folder}".`;
+      report(file, `${seen} Make them equal.`, 'name');
     } else {
       byName.set(manifest.name, { manifest, file });
     }
@@ -56,17 +59,18 @@ function collect<T extends { kind: string; name: string }>(kind: T['kind'], foun
 
 type Collected<T> = ReturnType<typeof collect<T & { kind: string; name: string }>>;
 
-function checkTasks(tasks: Collected<AnyTask>, queues: Collected<QueueManifest>, report: Report): void {
+function checkTasks(tasks: Collected<AnyTask>, queues: ReadonlySet<string>, report: Report): void {
   const claimed = new Map<string, string>([...tasks.keys()].map((name) => [name, name]));
   for (const { manifest: task, file } of tasks.values()) {
     if (!queues.has(task.queue)) {
       const seen = `Task "${task.name}" names a queue "${task.queue}" that is not there.`;
-      report(file, `${seen}${didYouMean(task.queue, queues.keys())}`);
+      report(file, `${seen}${didYouMean(task.queue, queues)}`, 'queue');
     }
     for (const former of task.formerNames) {
       const owner = claimed.get(former);
       if (owner) {
-        report(file, `Task "${task.name}" has the former name "${former}", which is claimed by task "${owner}".`);
+        const seen = `Task "${task.name}" has the former name "${former}", which is claimed by task "${owner}".`;
+        report(file, seen, 'formerNames');
       }
       claimed.set(former, task.name);
     }
@@ -83,22 +87,23 @@ function checkPriorities(tasks: Collected<AnyTask>, report: Report): void {
       file,
       `Queue "${task.queue}" mixes tasks with and without a priority ("${other.name}", "${task.name}"); ` +
         'jobs without one would starve the others. Give all of its tasks a priority, or none.',
+      task.priority === undefined ? 'name' : 'priority',
     );
   }
 }
 
-function checkAll(found: FoundManifests, report: Report) {
+function checkAll(found: FoundManifests, report: Report, known: readonly string[] = []) {
   const queues = collect<QueueManifest>('queue', found.queues, report);
   const tasks = collect<AnyTask>('task', found.tasks, report);
-  checkTasks(tasks, queues, report);
+  checkTasks(tasks, new Set([...queues.keys(), ...known]), report);
   checkPriorities(tasks, report);
   return { tasks, queues };
 }
 
-/** Lists all that is wrong with manifests, each and together. */
-export function findCatalogProblems(found: FoundManifests): CatalogProblem[] {
+/** Lists all that is wrong with manifests, each and together. `known` are queues that are there, although broken. */
+export function findCatalogProblems(found: FoundManifests, known: readonly string[] = []): CatalogProblem[] {
   const problems: CatalogProblem[] = [];
-  checkAll(found, (file, message) => problems.push({ file, message }));
+  checkAll(found, (file, message, option) => problems.push({ file, message, option }), known);
   return problems;
 }
 

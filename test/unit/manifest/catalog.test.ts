@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { describe, expect, test } from 'vitest';
-import { createCatalog } from '../../../src/manifest/catalog.ts';
+import { createCatalog, findCatalogProblems } from '../../../src/manifest/catalog.ts';
 import { defineQueue } from '../../../src/manifest/define-queue.ts';
 import { defineTask } from '../../../src/manifest/define-task.ts';
 
@@ -59,5 +59,33 @@ describe('createCatalog', () => {
 
   test('suggests a close name', () => {
     expect(() => create(task('send-email')).task('send-emial')).toThrow('Did you mean "send-email"?');
+  });
+});
+
+describe('findCatalogProblems', () => {
+  const faulty = [
+    task('a', { queue: 'mial' }),
+    { ...task('b'), folder: 'c' },
+    task('d', { priority: 1 }),
+    task('e', { formerNames: ['d'] }),
+  ];
+
+  test('lists what is wrong with all manifests, with file and option', () => {
+    const problems = findCatalogProblems({ tasks: faulty, queues: [queue] });
+    expect(problems.map(({ file, option }) => [file, option])).toEqual([
+      ['tasks/b/manifest.js', 'name'],
+      ['tasks/a/manifest.js', 'queue'],
+      ['tasks/e/manifest.js', 'formerNames'],
+      ['tasks/e/manifest.js', 'name'],
+    ]);
+  });
+
+  test('takes a known queue for there, although its manifest is not', () => {
+    const [lost] = faulty;
+    expect(lost && findCatalogProblems({ tasks: [lost], queues: [queue] }, ['mial'])).toEqual([]);
+  });
+
+  test('has nothing to say of manifests that fit together', () => {
+    expect(findCatalogProblems({ tasks: [task('a'), task('b')], queues: [queue] })).toEqual([]);
   });
 });
