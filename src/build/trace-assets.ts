@@ -13,13 +13,13 @@ async function readModule(file: string): Promise<string | null> {
 }
 
 /** Finds the files beside the app's own modules that these read, such as a template named from `import.meta.url`. */
-export async function findAssets(modules: readonly string[], code: string): Promise<string[]> {
+export async function findAssets(modules: readonly string[], root: string): Promise<string[]> {
   const asking: string[] = [];
   for (const file of modules) if (await looksBesideItself((await readModule(file)) ?? '')) asking.push(file);
   if (asking.length === 0) return [];
-  const base = parse(code).root;
+  const base = parse(root).root;
   const bundled = new Set(modules);
-  const isOther = (file: string) => packageOf(file) !== undefined || relative(code, file).startsWith('..');
+  const isOther = (file: string) => packageOf(file) !== undefined || relative(root, file).startsWith('..');
   const { fileList } = await nodeFileTrace(asking, {
     base,
     // A path from the working directory is not followed: it could be that of any file.
