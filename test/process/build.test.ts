@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { cp } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -17,6 +17,8 @@ import scrapePage from '../../tasks/scrape-page/manifest.ts';
 import { killAll, repository, startIslet, within } from '../support/islet-process.ts';
 import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
 import { openTempApp, type TempApp } from '../support/temp-app.ts';
+
+const needsCompiler = !(process.features as { typescript?: unknown }).typescript;
 
 /** Nothing of this repository is above it. */
 const folder = mkdtempSync(join(tmpdir(), 'islet-build-'));
@@ -112,8 +114,8 @@ describe('a built worker runs a job in a folder without node_modules above it', 
     const source = built('red.png');
     await sharp({ create: { width: 40, height: 20, channels: 3, background: 'red' } }).toFile(source);
     const worker = startWorker('images');
-    const job = await producer.enqueue(makeThumbnail, { source, name: 'red', width: 10 }, keep);
-    expect(await (job as ResultHandle<unknown>).result(resultMs)).toMatchObject({ width: 10, height: 5 });
+    const job = await producer.enqueue(makeThumbnail, { source, name: 'red', width: 20 }, keep);
+    expect(await (job as ResultHandle<unknown>).result(resultMs)).toMatchObject({ width: 20, height: 10 });
     expect(await worker.stop()).toEqual({ code: 0, signal: null });
   });
 
@@ -273,19 +275,12 @@ console.log(JSON.stringify(await job.result({ timeoutMs: 20_000 })));
 await producer.close();\n`,
   };
 
-  async function fill(root: string) {
-    await cp(join(repository, 'tsconfig.json'), join(root, 'tsconfig.json'));
-  }
-
   async function open(): Promise<TempApp> {
-    const opened = await openTempApp(fill);
-    const tsconfig = readFileSync(join(opened.root, 'tsconfig.json'), 'utf8').replace(/"paths".*\n/, '');
-    await opened.write(
-      'tsconfig.json',
-      tsconfig
-        .replace(/"include": \[.*\]/, '"include": ["src", "queues", "tasks", "config"]')
-        .replace('"sourceMap": true,', '"sourceMap": true'),
-    );
+    const { compilerOptions } = JSON.parse(readFileSync('tsconfig.json', 'utf8'));
+    const options = { ...compilerOptions, paths: undefined };
+    const tsconfig = { compilerOptions: options, include: ['src', 'queues', 'tasks', 'config'] };
+    const opened = await openTempApp((root) => mkdir(root).then(() => {}));
+    await opened.write('tsconfig.json', JSON.stringify(tsconfig));
     for (const [file, text] of Object.entries(sources)) await opened.write(file, text);
     return opened;
   }
@@ -345,7 +340,7 @@ await producer.close();\n`,
     const task = sources['tasks/explode/task.ts'];
     await app.write('tasks/explode/task.ts', `${task}const wrong: number = 'text';\n`);
     const wrong = await buildIn(app.root, '--queue', 'mail', '--out', built('none'));
-    await app.write('tasks/explode/task.ts', `// @ts-expect-error\nimport 'no-such-package';\n${task}`);
+    await app.write('tasks/explode/task.ts', `// @ts-ignore\nimport 'no-such-package';\n${task}`);
     const missing = await buildIn(app.root, '--queue', 'mail', '--out', built('none'));
     await app.write('tasks/explode/task.ts', task);
     if (!process.features.typescript)
