@@ -1,3 +1,4 @@
+import { lstatSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, parse, relative } from 'node:path';
 import { nodeFileTrace } from '@vercel/nft';
@@ -27,5 +28,6 @@ export async function findAssets(modules: readonly string[], root: string): Prom
     readFile: readModule,
     ignore: (name) => isOther(join(base, name)),
   });
-  return [...fileList].map((name) => join(base, name)).filter((file) => !bundled.has(file) && !isOther(file));
+  const found = [...fileList].map((name) => join(base, name));
+  return found.filter((file) => !bundled.has(file) && !isOther(file) && lstatSync(file).isFile()).sort();
 }
