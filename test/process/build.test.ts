@@ -258,7 +258,9 @@ export default defineTask({ name: 'explode', queue: 'mail', payload: v.object({}
     'tasks/explode/task.ts': `import { implement } from 'islet/task';
 import manifest from './manifest.ts';
 
-class TooHotError extends Error {}
+class TooHotError extends Error {
+  override name = TooHotError.name;
+}
 
 function explode(): never {
   throw new TooHotError('boom');
@@ -320,7 +322,7 @@ await producer.close();\n`,
     const line = await worker.line({ msg: 'Job finished', jobId: job.id, outcome: 'failed' });
     const stack = JSON.stringify(line) + JSON.stringify((await place.queue('mail').getJob(job.id ?? ''))?.stacktrace);
     expect(stack).toContain('TooHotError');
-    expect(stack).toMatch(/tasks\/explode\/task\.ts:7:9/);
+    expect(stack).toMatch(/tasks\/explode\/task\.ts:9:9/);
     await worker.stop();
   });
 
@@ -343,7 +345,7 @@ await producer.close();\n`,
     await app.write('tasks/explode/task.ts', `// @ts-ignore\nimport 'no-such-package';\n${task}`);
     const missing = await buildIn(app.root, '--queue', 'mail', '--out', built('none'));
     await app.write('tasks/explode/task.ts', task);
-    if (needsCompiler) expect(wrong.stderr).toMatch(/E_BUILD_FAILED: The build failed.\n.*task\.ts\(12,7\)/);
+    if (needsCompiler) expect(wrong.stderr).toMatch(/E_BUILD_FAILED: The build failed.\n.*task\.ts\(13,7\)/);
     expect(missing.stderr).toMatch(/E_BUILD_FAILED: .*task\.[jt]s:\d+: Could not resolve "no-such-package"/);
     expect({ code: missing.code, written: existsSync(built('none')) }).toEqual({ code: 1, written: false });
   });
