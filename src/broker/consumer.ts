@@ -27,6 +27,11 @@ export interface ConsumerScope {
 /** A fetch loop with room that has not moved for so long has stopped: one of its waits lasts 12 seconds at most. */
 const stuckMs = 30_000;
 
+/** How BullMQ is told what to keep; an age costs it a look at the old ones. */
+function toKept(forMs: number, count: number) {
+  return count === 0 ? { count } : { age: Math.ceil(forMs / 1_000), count };
+}
+
 /** The outcome of a job that is not run, because no delivery can run it. */
 function fail(code: string, causeMessage: string): Outcome {
   return { kind: 'failed', failure: { code, causeName: 'Error', causeMessage, stack: '' } };
@@ -122,7 +127,8 @@ export class QueueConsumer implements Consumer {
       backend,
       locks: this.#locks,
       place,
-      keepFailed: { age: Math.ceil(queue.retention.failedForMs / 1_000), count: queue.retention.failedCount },
+      keepFailed: toKept(queue.retention.failedForMs, queue.retention.failedCount),
+      keepCompleted: toKept(queue.retention.completedForMs, queue.retention.completedCount),
       // The job that is being settled still counts: the next one takes its place.
       mayFetch: () => this.#loop.open && this.#locks.holds.size <= concurrency,
       onTrouble: this.#report,

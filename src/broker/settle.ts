@@ -10,14 +10,20 @@ import { runScript } from './lua.ts';
 import { memoryFields } from './memory.ts';
 import { limitQueue, putBack } from './scripts.ts';
 
+interface Kept {
+  age?: number;
+  count: number;
+}
+
 /** What settling needs beside the delivery. */
 export interface SettleScope {
   client: Redis;
   backend: JobBackend;
   locks: Locks;
   place: { prefix: string; queue: string };
-  /** Failed jobs: kept so long, in seconds, and so many. */
-  keepFailed: { age: number; count: number };
+  /** Ended jobs: kept so long, in seconds, and so many. */
+  keepFailed: Kept;
+  keepCompleted: Kept;
   /** Whether another job may be fetched with the same command. */
   mayFetch(): boolean;
   /** Redis refuses to write, or does not answer: the outcome is held and tried again. */
@@ -80,7 +86,7 @@ async function complete(scope: SettleScope, { job, hold, outcome }: Settling): P
   const { result: next } = await scope.backend.moveToCompleted(
     toBullmq(job),
     null,
-    job.opts.removeOnComplete ?? { count: 0 },
+    job.opts.removeOnComplete ?? scope.keepCompleted,
     hold.token,
     scope.mayFetch(),
   );

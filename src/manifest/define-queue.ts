@@ -19,11 +19,23 @@ export interface QueueOptions {
    * within `lockDurationMs` and this. 1_000 or more. Default: 15_000 (15 seconds).
    */
   stalledCheckMs?: number;
+  /** How long jobs that have ended are kept. Default: failed ones for 7 days and at most 1_000, completed ones not. */
+  retention?: Partial<Retention>;
+}
+
+/** How long jobs that have ended stay in Redis. */
+export interface Retention {
+  /** Milliseconds that failed jobs are kept for a look and a retry. 1_000 or more. Default: 604_800_000 (7 days). */
+  readonly failedForMs: number;
+  /** How many failed jobs are kept at most, the newest. 0 or more. Default: 1_000. */
+  readonly failedCount: number;
+  /** Milliseconds that completed jobs are kept, if any are. 1_000 or more. Default: 86_400_000 (1 day). */
+  readonly completedForMs: number;
   /**
-   * How long failed jobs are kept for a look and a retry: at most `failedForMs` (milliseconds) and `failedCount` of
-   * them. Completed jobs are not kept. Default: 604_800_000 (7 days) and 1_000.
+   * How many completed jobs are kept at most, the newest. Each then costs Redis nearly twice the time. 0 or more.
+   * Default: 0 (none).
    */
-  retention?: { failedForMs?: number; failedCount?: number };
+  readonly completedCount: number;
 }
 
 export interface QueueManifest {
@@ -32,7 +44,7 @@ export interface QueueManifest {
   readonly concurrency: number;
   readonly lockDurationMs: number;
   readonly stalledCheckMs: number;
-  readonly retention: { readonly failedForMs: number; readonly failedCount: number };
+  readonly retention: Retention;
 }
 
 /** Declares a queue. Throws `E_MANIFEST_INVALID` for an option that is missing, unknown or wrong. */
@@ -48,6 +60,8 @@ export function defineQueue(options: QueueOptions): QueueManifest {
   checkOptions(`${owner}, retention`, options.retention ?? {}, [], {
     failedForMs: checks.integer(1_000),
     failedCount: checks.integer(0),
+    completedForMs: checks.integer(1_000),
+    completedCount: checks.integer(0),
   });
   return Object.freeze({
     ...queueDefaults,
