@@ -160,8 +160,8 @@ test('20 tasks generated in a row over 5 queues pass their tests and the check w
   took.sort((a, b) => a - b);
   console.log(`islet generate: median ${took[10]?.toFixed(0)} ms, slowest ${took[19]?.toFixed(0)} ms`);
   expect(took[10]).toBeLessThan(1_000);
-  expect(await inApp('npm', 'test')).toMatch(/Test Files .*22 passed/);
-  await inApp('npm', 'run', 'check');
+  // Its last step is what `npm test` runs.
+  expect(await inApp('npm', 'run', 'check')).toMatch(/Test Files .*22 passed/);
 }, 180_000);
 
 describe('a job runs through Redis', () => {

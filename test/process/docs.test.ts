@@ -1,0 +1,172 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseOptions } from '../../chaos/options.ts';
+import { readBlocks, readCommands } from '../support/documents.ts';
+import { type IsletProcess, killAll, startIslet } from '../support/islet-process.ts';
+import { createNewApp, type NewApp } from '../support/new-app.ts';
+import { startPrivateRedis } from '../support/private-redis.ts';
+import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
+
+const run = promisify(execFile);
+
+let app: NewApp;
+let place: RedisPlace;
+
+beforeAll(async () => {
+  app = await createNewApp();
+  place = openRedisPlace();
+});
+
+afterAll(async () => {
+  await killAll();
+  await place.close();
+  await app.close();
+});
+
+const env = () => ({ ...process.env, VITEST: undefined, NODE_ENV: undefined, NODE_OPTIONS: undefined, ...place.env });
+
+/** Runs a line as a shell does, in the app, to its end. */
+async function shell(line: string, own: NodeJS.ProcessEnv = {}): Promise<string> {
+  try {
+    const { stdout, stderr } = await run('sh', ['-c', line], {
+      cwd: app.root,
+      env: { ...env(), ...own },
+      timeout: 120_000,
+    });
+    return stdout + stderr;
+  } catch (error) {
+    const { stdout, stderr } = error as { stdout: string; stderr: string };
+    throw new Error(`${line}\n${stdout}${stderr}`);
+  }
+}
+
+/** Starts a line that goes on. */
+function start(line: string, own: NodeJS.ProcessEnv = {}): IsletProcess {
+  return startIslet([`exec ${line}`], { command: ['sh', '-c'], cwd: app.root, env: { ...env(), ...own } });
+}
+
+/** Starts a worker by a line of the documents, has `work` done, and stops it. */
+async function withWorker(line: string, work: () => Promise<unknown> = async () => {}): Promise<void> {
+  const worker = start(line);
+  await worker.line({ msg: 'Worker ready' }, 30_000);
+  await work();
+  await worker.stop();
+}
+
+const worker = 'node node_modules/islet/bin/islet.js worker';
+
+const enqueueInvoice = `npm run enqueue -- send-invoice '{"id":"1"}' --wait`;
+const enqueueWelcome = `npm run enqueue -- send-welcome '{"userId":"1","email":"ada@example.com"}' --wait`;
+
+/** How each command of the documents is exercised. One that is not here makes a test fail. */
+const exercises: Record<string, (command: string) => Promise<unknown>> = {
+  // In the clone: by the continuous integration, which is checked below, or with the options parsed.
+  'npm run demo': inContinuousIntegration,
+  'npm run chaos -- --jobs 10000 --seed 1 --minutes 3': async (line) => parseOptions(flagsOf(line)),
+  'npm run chaos -- --only sigkill --jobs 2000 --minutes 1 --bare': async (line) => parseOptions(flagsOf(line)),
+  // The packed package: by the newcomer's path, which the continuous integration walks.
+  'npm pack': onNewcomersPath,
+  'npx --yes --package ./islet-0.1.0.tgz islet init ../my-workers': onNewcomersPath,
+  'cd ../my-workers && npm install ../islet/islet-0.1.0.tgz': onNewcomersPath,
+  // In the app, in this order.
+  'npm run generate -- task send-invoice --queue mail': (line) => shell(line),
+  'npm test -- tasks/send-invoice': async (line) => expect(await shell(line)).toMatch(/3 passed/),
+  'npm test': async (line) => {
+    await inContinuousIntegration(line);
+    expect(await shell(line)).toMatch(/passed/);
+  },
+  'npm run check': (line) => shell(line),
+  'npx islet check --queue mail': async (line) => expect(await shell(line)).toContain('1 queue, '),
+  'npx islet generate queue reports': (line) => shell(line),
+  'npm run worker -- --queue mail': (line) => withWorker(line),
+  'WORKER_GRACEFUL_TIMEOUT=50s npm run worker -- --queue mail': (line) =>
+    withWorker(line.replace(/^(\S+) /, 'env $1 ')),
+  'npm run worker -- --queue mail --queue reports': (line) => withWorker(line),
+  [enqueueInvoice]: async (line) =>
+    withWorker(`${worker} --queue mail`, async () => expect(await shell(line)).toContain('"id": "1"')),
+  [enqueueWelcome]: async (line) =>
+    withWorker(`${worker} --queue mail`, async () => expect(await shell(line)).toContain('"sentTo"')),
+  'npm run dev': whileReady,
+  'npx islet dev --queue mail': whileReady,
+  'npx islet jobs retry --queue mail --failed --dry-run': async (line) =>
+    expect(await shell(line)).toContain('No failed job of queue "mail" was selected.'),
+  'npx islet jobs cancel <id> --reason "wrong address"': async (line) => {
+    await shell(`npm run enqueue -- send-invoice '{"id":"2"}' --id order-2`);
+    expect(await shell(line.replace('<id>', 'order-2'))).toContain('was cancelled before it ran');
+  },
+  'npx islet destroy task send-invoice --yes': async (line) => expect(await shell(line)).toContain('send-invoice'),
+};
+
+const flagsOf = (line: string) => line.split(' -- ')[1]?.split(' ') ?? [];
+
+async function inContinuousIntegration(command: string): Promise<void> {
+  expect(readFileSync('.ci/run', 'utf8')).toContain(command);
+}
+
+async function onNewcomersPath(command: string): Promise<void> {
+  const words = command.split(' ').filter((word) => /^(pack|init|install|npx|--package)$/.test(word));
+  const path = readFileSync('bench/newcomer.ts', 'utf8');
+  expect(words.filter((word) => !path.includes(word))).toEqual([]);
+}
+
+async function whileReady(line: string): Promise<void> {
+  const dev = start(line);
+  await expect.poll(() => dev.stdout(), { timeout: 30_000 }).toContain('Worker ready');
+  await dev.stop();
+}
+
+describe('a snippet', () => {
+  const snippets = readBlocks().filter(({ language }) => language === 'ts');
+
+  test('names the file of an app that it is', () => {
+    const nameless = snippets.filter(({ file }) => !/^(src|tasks|queues|config|test)\/[\w/.-]+\.ts$/.test(file));
+    expect(nameless).toEqual([]);
+    expect(snippets.length).toBeGreaterThan(10);
+  });
+
+  test('compiles in a new app, is formatted, and its tests pass', async () => {
+    for (const { file, text } of snippets) await app.write(file, text);
+    await shell('npx tsc --noEmit');
+    await shell('npx biome ci .');
+    const tests = snippets.filter(({ file }) => file.endsWith('.test.ts')).length;
+    // The app's own two come with it.
+    expect(await shell('NO_COLOR=1 npx vitest run')).toContain(`Test Files  ${tests + 2} passed`);
+  });
+
+  test('of a web process gets the result from a worker, with the hooks around it', async () => {
+    await shell('npm run build');
+    // Both sides with the default prefix, so in a Redis of their own.
+    const redis = await startPrivateRedis();
+    const own = { REDIS_URL: redis.server.url, REDIS_PREFIX: undefined };
+    const running = start(`${worker} --queue mail`, own);
+    await running.line({ msg: 'Worker ready' }, 30_000);
+    expect(await shell('node dist/src/sign-up.js', own)).toContain('sent to ada@example.com');
+    await running.line({ msg: 'Traced', ok: true });
+    await running.stop();
+    expect(running.lines({ msg: 'Tracing is flushed' })).toHaveLength(1);
+    await redis.close();
+  });
+});
+
+describe('a command', () => {
+  const commands = readCommands().map(({ command }) => command);
+
+  test('is exercised here, and what is exercised here is in the documents', () => {
+    expect(Object.keys(exercises).sort()).toEqual([...commands].sort());
+  });
+
+  test.each(Object.keys(exercises))(
+    'does what it says: %s',
+    async (command) => {
+      await exercises[command]?.(command);
+    },
+    120_000,
+  );
+});
+
+test('a fenced block is a snippet, a command, or a picture', () => {
+  const others = readBlocks().filter(({ language }) => !['ts', 'sh', ''].includes(language));
+  expect(others).toEqual([]);
+});
