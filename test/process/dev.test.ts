@@ -144,6 +144,15 @@ describe('when a file is saved', () => {
     expect(JSON.parse(outbox)).toMatchObject({ to: 'ada@example.com' });
   });
 
+  test('settings that are wrong are told of, and it goes on when they are mended', async () => {
+    await app.write('config/development.json', '{ "log": { "level": "louder" } }');
+    const dev = startIslet(['dev'], { cwd: app.root, env: env() });
+    await until(() => expect(dev.stderr()).toContain('The worker could not start. Save a file to try again.'));
+    expect(dev.stderr()).toContain('E_CONFIG_INVALID');
+    await app.write('config/development.json', '{}');
+    await untilReady(dev, 1);
+  });
+
   test('settings, new tasks and removed ones are picked up', async () => {
     const dev = await startDev();
     await app.write('config/development.json', '{ "log": { "level": "debug" }, "worker": { "maxReleases": 3 } }');
