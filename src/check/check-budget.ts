@@ -1,0 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Budget } from '../manifest/define-queue.ts';
+import { importApart, watchApart } from './import-apart.ts';
+import { createGraph, findBrought, findDirect, findUnnamed, type ImportGraph, showChain } from './import-graph.ts';
+import type { App } from './import-manifests.ts';
+import type { Imported, ModuleToImport } from './import-module.ts';
+import { createOwners, isletPackages, isNamed } from './package-of.ts';
+import { findImport, findOption, toSource } from './place.ts';
+import type { Problem } from './problem.ts';
+import { listBase, type Part } from './queue-parts.ts';
