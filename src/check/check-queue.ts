@@ -1,7 +1,7 @@
 import type { FoundManifest } from '../manifest/catalog.ts';
+import { type BudgetToCheck, checkBudget } from './check-budget.ts';
 import { importApart } from './import-apart.ts';
 import { type App, dataOf } from './import-manifests.ts';
-import { type BudgetToCheck, checkBudget } from './check-budget.ts';
 import { type Problem, toProblem } from './problem.ts';
 import { listParts, type Part, toPart } from './queue-parts.ts';
 

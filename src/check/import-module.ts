@@ -102,7 +102,9 @@ async function importAll({ modules, watch }: ImportOrder): Promise<void> {
   // As in a worker, so that a module that would tell its parent something finds none.
   process.send = undefined;
   const tell = (imported: Imported, state: Told['state'] = 'going-on', seen?: Seen) =>
-    new Promise((resolve) => send?.({ islet: 'imported', imported, state, seen } satisfies Told, undefined, {}, resolve));
+    new Promise((resolve) =>
+      send?.({ islet: 'imported', imported, state, seen } satisfies Told, undefined, {}, resolve),
+    );
   process.on('uncaughtException', (error) => tell(thrown(error, 'an exception escaped from its import'), 'last'));
   process.once('beforeExit', () =>
     tell(refused('it waits at its top level for something that never comes. Wait in a function.'), 'last'),

@@ -28,8 +28,7 @@ export function createOwners(root: string): (file: string) => Owner {
   return (file) => {
     if (file.startsWith(isletCode)) return { kind: 'islet' };
     const [, folder, name] = inNodeModules.exec(file) ?? [];
-    if (folder !== undefined && name !== undefined)
-      return { kind: 'package', name: name.replaceAll(sep, '/'), folder };
+    if (folder !== undefined && name !== undefined) return { kind: 'package', name: name.replaceAll(sep, '/'), folder };
     const owner = known.get(dirname(file)) ?? findLinked(root, dirname(file));
     known.set(dirname(file), owner);
     return owner;

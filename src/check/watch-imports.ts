@@ -82,7 +82,6 @@ function readRequires(): Edge[] {
     if (!module) return [];
     const children = module.children.map((child): Edge => [module.filename, child.filename]);
     // Whoever made a `require` of its own stands in no list, but is known to what it required.
-    // biome-ignore lint/suspicious/noDeprecatedImports: there is no other way to know
     const parent = module.parent?.filename;
     return parent ? [...children, [parent, module.filename]] : children;
   });

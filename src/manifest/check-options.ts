@@ -19,7 +19,9 @@ export const checks = {
   strings: (value: unknown) =>
     Array.isArray(value) && value.every((item) => typeof item === 'string') ? undefined : 'a list of strings',
   packages: (value: unknown) =>
-    Array.isArray(value) && value.every(isPackage) ? undefined : 'a list of package names, such as "sharp" or "@scope/*"',
+    Array.isArray(value) && value.every(isPackage)
+      ? undefined
+      : 'a list of package names, such as "sharp" or "@scope/*"',
   integer:
     (min: number, max = Number.MAX_SAFE_INTEGER): Check =>
     (value) =>
