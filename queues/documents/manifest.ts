@@ -3,5 +3,5 @@ import { defineQueue } from 'islet';
 export default defineQueue({
   name: 'documents',
   concurrency: 4,
-  budget: { maxRssMb: 140, packages: ['valibot', 'pdfkit'] },
+  budget: { maxRssMb: 130, packages: ['pdfkit', 'valibot'] },
 });

@@ -3,5 +3,5 @@ import { defineQueue } from 'islet';
 export default defineQueue({
   name: 'images',
   concurrency: 2,
-  budget: { maxRssMb: 140, packages: ['valibot', 'sharp'] },
+  budget: { maxRssMb: 130, packages: ['sharp', 'valibot'] },
 });

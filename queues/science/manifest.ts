@@ -3,5 +3,5 @@ import { defineQueue } from 'islet';
 export default defineQueue({
   name: 'science',
   concurrency: 1,
-  budget: { maxRssMb: 200, packages: ['valibot', 'mathjs'] },
+  budget: { maxRssMb: 220, packages: ['mathjs', 'valibot'] },
 });

@@ -17,7 +17,7 @@ import { findImport, findOption, toSource } from './place.ts';
 import type { Problem } from './problem.ts';
 import { listBase, type Part } from './queue-parts.ts';
 import { looksSuspicious } from './suspect-packages.ts';
-import { isOver, toMb, weighFor } from './weigh.ts';
+import { growthOf, isOver, toMb, weighFor } from './weigh.ts';
 
 /** A queue's budget, and what is needed to check it. */
 export interface BudgetToCheck {
@@ -72,16 +72,10 @@ async function checkPackages(weighed: Weighed, files: string[], allowed: readonl
   return findUnnamed(graph, ofApp, allowed).map((found) => tellPackage(weighed, graph, found, allowed));
 }
 
-/** What the resident memory grew by with the import of each module. */
-export function listGrowth(results: readonly Imported[]): number[] {
-  const sizes = results.map((result) => (result.ok ? result.rssBytes : 0));
-  return sizes.map((size, index) => Math.max(0, size - (sizes[index - 1] ?? size)));
-}
-
 /** Says which of the queue's own files adds most, and by which imports. */
 async function tellHeaviest(weighed: Weighed): Promise<string> {
   const { app, modules, results, firstOwn } = weighed;
-  const growth = listGrowth(results).slice(firstOwn);
+  const growth = growthOf(results).slice(firstOwn);
   const most = Math.max(...growth);
   const { file } = modules[firstOwn + growth.indexOf(most)] ?? {};
   const graph = file === undefined ? undefined : await trace(weighed);

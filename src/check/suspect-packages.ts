@@ -6,13 +6,17 @@ interface PackageJson {
   dependencies?: object;
   optionalDependencies?: object;
   peerDependencies?: object;
+  /** Some name there, and only there, what they take if it happens to be installed. */
+  peerDependenciesMeta?: object;
 }
 
 function dependenciesOf(folder: string): string[] {
   const file = join(folder, 'package.json');
   const read = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as PackageJson) : {};
-  const { dependencies, optionalDependencies, peerDependencies } = read;
-  return [dependencies, optionalDependencies, peerDependencies].flatMap((all) => Object.keys(all ?? {}));
+  const { dependencies, optionalDependencies, peerDependencies, peerDependenciesMeta } = read;
+  return [dependencies, optionalDependencies, peerDependencies, peerDependenciesMeta].flatMap((all) =>
+    Object.keys(all ?? {}),
+  );
 }
 
 /** These packages, and all that they say they need, as far as it was loaded. */
@@ -47,5 +51,6 @@ export function looksSuspicious(
   if (loaded.some((name) => !known.has(name))) return true;
   const strangers = loaded.filter((name) => !isAllowed(name));
   const texts = ofApp.filter((file) => /\.[cm]?[jt]s$/.test(file)).map((file) => readFileSync(file, 'utf8'));
-  return strangers.some((name) => texts.some((text) => text.includes(`'${name}`) || text.includes(`"${name}`)));
+  const starts = strangers.flatMap((name) => [`'${name}'`, `'${name}/`, `"${name}"`, `"${name}/`]);
+  return texts.some((text) => starts.some((start) => text.includes(start)));
 }

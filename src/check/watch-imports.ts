@@ -80,7 +80,8 @@ function readRequires(): Edge[] {
   const { cache } = createRequire(import.meta.url);
   return Object.values(cache).flatMap((module): Edge[] => {
     if (!module) return [];
-    const children = module.children.map((child): Edge => [module.filename, child.filename]);
+    // A native one may have left its list out.
+    const children = (module.children ?? []).map((child): Edge => [module.filename, child.filename]);
     // Whoever made a `require` of its own stands in no list, but is known to what it required.
     const parent = module.parent?.filename;
     return parent ? [...children, [parent, module.filename]] : children;

@@ -1,5 +1,5 @@
 import { watchApart } from './import-apart.ts';
-import type { ModuleToImport } from './import-module.ts';
+import type { Imported, ModuleToImport } from './import-module.ts';
 
 const bytesPerMb = 1_048_576;
 
@@ -11,19 +11,24 @@ export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 }
 
-/** Two runs differ by a few per cent: this close to a limit, as a share of it, one run decides nothing. */
-const nearShare = 0.1;
+/** Two runs differ by a few per cent: one alone is not believed that says "too much", or just below it. */
+const nearShare = 0.05;
 
 /**
- * The resident memory, in bytes, of a process with these modules, for a comparison with a limit: one measurement where
- * that is far from the limit, else the median of three.
+ * The resident memory, in bytes, of a process with these modules, for a comparison with a limit: the measurement that
+ * there is, where it is well below the limit, else the median of three.
  */
 export async function weighFor(limitMb: number, first: number, modules: ModuleToImport[], cwd: string) {
-  const limit = limitMb * bytesPerMb;
-  if (Math.abs(first - limit) > limit * nearShare) return { rssBytes: first, runs: 1 };
+  if (!isOver(first, limitMb * (1 - nearShare))) return { rssBytes: first, runs: 1 };
   const more = [await watchApart(modules, cwd, 'memory'), await watchApart(modules, cwd, 'memory')];
   const all = [first, ...more.flatMap(({ seen }) => seen?.rssBytes ?? [])];
   return { rssBytes: median(all), runs: all.length };
 }
 
 export const isOver = (rssBytes: number, limitMb: number) => rssBytes > limitMb * bytesPerMb;
+
+/** What the resident memory grew by with the import of each module. */
+export function growthOf(results: readonly Imported[]): number[] {
+  const sizes = results.map((result) => (result.ok ? result.rssBytes : 0));
+  return sizes.map((size, index) => Math.max(0, size - (sizes[index - 1] ?? size)));
+}
