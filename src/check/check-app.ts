@@ -4,8 +4,10 @@ import { didYouMean } from '../manifest/did-you-mean.ts';
 import { mapAtOnce } from './at-once.ts';
 import { type CheckedQueue, checkQueue, checkStrays } from './check-queue.ts';
 import { compareManifests, findUnreachable } from './compare-manifests.ts';
+import { watchApart } from './import-apart.ts';
 import { checkConfig, dataOf, findFolders, importManifests } from './import-manifests.ts';
 import type { Problem } from './problem.ts';
+import { listBase } from './queue-parts.ts';
 
 /** What was found in an app. */
 export interface CheckReport {
@@ -44,10 +46,16 @@ export async function checkApp(root: string, { islet, only }: CheckOptions): Pro
   const tasksOf = (queue: string) => manifests.tasks.filter((task) => dataOf(task).queue === queue);
   const wanted = names.filter((queue) => only === undefined || queue === only);
   const strays = manifests.tasks.filter((task) => !names.includes(String(dataOf(task).queue)));
+  const base = listBase(app, islet);
+  let bare: Promise<number> | undefined;
+  const bareBytes = () => {
+    bare ??= watchApart(base, root, 'memory').then(({ seen }) => seen?.rssBytes ?? 0);
+    return bare;
+  };
   const budgetOf = (queue: string) => {
     const manifest = manifests.queues.find((found) => dataOf(found).name === queue);
     const budget = manifest && (dataOf(manifest).budget as Budget | undefined);
-    return budget && { budget, islet, manifest: manifest.file };
+    return budget && { budget, base, bareBytes, manifest: manifest.file };
   };
   const queues = await mapAtOnce(wanted, (queue) => checkQueue(app, queue, tasksOf(queue), budgetOf(queue)));
   const problems = [

@@ -11,19 +11,21 @@ import {
   showChain,
 } from './import-graph.ts';
 import type { App } from './import-manifests.ts';
-import type { Imported, ModuleToImport } from './import-module.ts';
+import type { ModuleToImport } from './import-module.ts';
 import { createOwners } from './package-of.ts';
 import { findImport, findOption, toSource } from './place.ts';
 import type { Problem } from './problem.ts';
-import { listBase, type Part } from './queue-parts.ts';
+import type { Part } from './queue-parts.ts';
 import { looksSuspicious } from './suspect-packages.ts';
 import { growthOf, isOver, toMb, weighFor } from './weigh.ts';
 
 /** A queue's budget, and what is needed to check it. */
 export interface BudgetToCheck {
   budget: Budget;
-  /** The file of Islet's own that a worker process imports. */
-  islet: string;
+  /** What every worker imports, Islet's own first. */
+  base: ModuleToImport[];
+  /** The resident memory of a process that has imported that much; measured once for all queues. */
+  bareBytes(): Promise<number>;
   /** The queue's manifest, from the app's folder. */
   manifest: string;
 }
@@ -33,13 +35,15 @@ interface Weighed {
   queue: string;
   manifest: string;
   modules: ModuleToImport[];
-  /** What came of the modules. */
-  results: Imported[];
   /** The first of the modules that is the queue's own. */
   firstOwn: number;
 }
 
 const code = 'E_BUDGET_EXCEEDED';
+
+/** Up to this share of the limit an estimate is believed. */
+const surelyBelow = 0.85;
+
 const andMore = (brought: string[]) => (brought.length === 0 ? '' : ` (it brings ${brought.length} more)`);
 
 /** Imports the modules once more, and listens who imports whom. */
@@ -74,7 +78,8 @@ async function checkPackages(weighed: Weighed, files: string[], allowed: readonl
 
 /** Says which of the queue's own files adds most, and by which imports. */
 async function tellHeaviest(weighed: Weighed): Promise<string> {
-  const { app, modules, results, firstOwn } = weighed;
+  const { app, modules, firstOwn } = weighed;
+  const { results } = await watchApart(modules, app.root, 'memory');
   const growth = growthOf(results).slice(firstOwn);
   const most = Math.max(...growth);
   const { file } = modules[firstOwn + growth.indexOf(most)] ?? {};
@@ -86,9 +91,9 @@ async function tellHeaviest(weighed: Weighed): Promise<string> {
   return `${lines.join('\n')}\n`;
 }
 
-async function checkMemory(weighed: Weighed, first: number, maxRssMb: number): Promise<Problem[]> {
+async function checkMemory(weighed: Weighed, maxRssMb: number): Promise<Problem[]> {
   const { app, queue, manifest, modules } = weighed;
-  const { rssBytes, runs } = await weighFor(maxRssMb, first, modules, app.root);
+  const { rssBytes, runs } = await weighFor(maxRssMb, modules, app.root);
   if (!isOver(rssBytes, maxRssMb)) return [];
   const how = runs === 1 ? '' : ` (median of ${runs})`;
   const message =
@@ -100,20 +105,27 @@ async function checkMemory(weighed: Weighed, first: number, maxRssMb: number): P
 }
 
 /**
- * Imports a queue's files as a worker does, and compares what that loads and takes with a budget. Returns nothing where
- * an import fails: that has to be mended, and told of, first.
+ * Imports a queue's files after the settings and manifests, and compares what that loads and takes with a budget. What
+ * Islet's own code takes is added, and not imported with each queue: only near the limit is the whole weighed. Returns
+ * nothing where an import fails: that has to be mended, and told of, first.
  */
-export async function checkBudget(app: App, queue: string, parts: Part[], { budget, islet, manifest }: BudgetToCheck) {
-  const base = listBase(app, islet);
-  const modules = [...base, ...parts.map(({ module }) => module)];
+export async function checkBudget(app: App, queue: string, parts: Part[], toCheck: BudgetToCheck) {
+  const { budget, manifest, bareBytes } = toCheck;
+  const [islet, ...base] = toCheck.base;
+  const own = parts.map(({ module }) => module);
+  const watch = budget.packages === undefined ? 'memory' : 'files';
+  const { results, seen } = await watchApart([...base, ...own], app.root, watch);
+  if (!seen || islet === undefined) return undefined;
+  const firstOwn = base.length;
+  const weighed = { app, queue, manifest, modules: [islet, ...base, ...own], firstOwn: firstOwn + 1 };
+  const before = results[firstOwn - 1];
+  const estimate = (await bareBytes()) + seen.rssBytes - (before?.ok ? before.rssBytes : 0);
   const { packages, maxRssMb } = budget;
-  const { results, seen } = await watchApart(modules, app.root, packages === undefined ? 'memory' : 'files');
-  if (!seen) return undefined;
-  const weighed = { app, queue, manifest, modules, results, firstOwn: base.length };
+  const mayBeOver = maxRssMb !== undefined && isOver(estimate, maxRssMb * surelyBelow);
   const problems = [
     ...(packages === undefined ? [] : await checkPackages(weighed, seen.files, packages)),
-    ...(maxRssMb === undefined ? [] : await checkMemory(weighed, seen.rssBytes, maxRssMb)),
+    ...(mayBeOver ? await checkMemory(weighed, maxRssMb) : []),
   ];
-  const own = results.slice(base.length);
-  return { importMs: own.reduce((sum, result) => sum + (result.ok ? result.ms : 0), 0), problems };
+  const importMs = results.slice(firstOwn).reduce((sum, result) => sum + (result.ok ? result.ms : 0), 0);
+  return { importMs, problems };
 }

@@ -13,28 +13,32 @@ import { createOwners } from './package-of.ts';
 import { toSource } from './place.ts';
 import { type Problem, toProblem } from './problem.ts';
 import { listBase, listParts, type Part } from './queue-parts.ts';
-import { growthOf, median, toMb } from './weigh.ts';
+import type { Watch } from './watch-imports.ts';
+import { growthOf, toMb } from './weigh.ts';
 
-/** What a process loads and takes, measured in fresh ones: each number is the median of three. */
+/** What a process loads and takes. */
 export interface Weight {
   /** Resident memory in MB (1_048_576 bytes), everything imported, after a garbage collection. */
   rssMb: number;
   /** Milliseconds that all imports took, Islet's own too. */
   importMs: number;
-  /** Files loaded: of the app, of Islet, of packages. */
+  /** How many files were loaded: of the app, of Islet, of packages. */
   files: number;
-  packages: LoadedPackage[];
+  /** Names, sorted. */
+  packages: string[];
 }
 
 /** One queue's. */
-export interface QueueFootprint extends Weight {
+export interface QueueFootprint extends Omit<Weight, 'packages'> {
   queue: string;
   tasks: string[];
   budget: { maxRssMb: number | null; packages: readonly string[] | null };
   /** The queue's own files, in the order of their import: what each took is what those before it had not yet. */
   parts: { file: string; importMs: number; rssMb: number }[];
+  /** The largest first. */
+  packages: LoadedPackage[];
   /** What one process with all queues has on top. */
-  othersAdd: { rssMb: number; importMs: number; files: number; packages: string[] };
+  othersAdd: Weight;
 }
 
 /** An app's. */
@@ -46,13 +50,6 @@ export interface FootprintReport {
   /** One process that imports all queues. */
   allQueues: Weight;
 }
-
-interface Measured extends Weight {
-  parts: QueueFootprint['parts'];
-}
-
-/** How often each process is weighed. */
-const runs = 3;
 
 async function explain(root: string, parts: Part[], results: readonly Imported[]): Promise<IsletError> {
   // Again as `islet check` does: with source maps.
@@ -72,46 +69,56 @@ async function explain(root: string, parts: Part[], results: readonly Imported[]
   return new IsletError('E_FOOTPRINT_FAILED', `${what} Nothing was measured. ${advice}`);
 }
 
-async function measure(app: App, islet: string, parts: Part[]): Promise<Measured> {
+async function watchParts(app: App, islet: string, parts: Part[], what: Watch) {
   const base = listBase(app, islet);
   const modules = [...base, ...parts.map(({ module }) => module)];
-  const watch = async (what: 'imports' | 'memory') => {
-    const { results, seen } = await watchApart(modules, app.root, what);
-    if (!seen) throw await explain(app.root, parts, results);
-    return { results, seen };
-  };
-  const { seen } = await watch('imports');
-  const weighed = [];
-  for (let run = 0; run < runs; run += 1) weighed.push(await watch('memory'));
-  const times = weighed.map(({ results }) => results.map((result) => (result.ok ? result.ms : 0)));
-  const growths = weighed.map(({ results }) => growthOf(results));
-  const graph = createGraph(seen.imports, createOwners(app.root));
+  const { results, seen } = await watchApart(modules, app.root, what);
+  if (!seen) throw await explain(app.root, parts, results);
+  return { modules, results, seen, firstOwn: base.length };
+}
+
+const timeOf = (result: Imported | undefined) => (result?.ok ? result.ms : 0);
+const sum = (results: readonly Imported[]) => results.reduce((all, result) => all + timeOf(result), 0);
+
+/** Of a process of which nobody asks what pulls in what. */
+async function weigh(app: App, islet: string, parts: Part[]): Promise<Weight> {
+  const { results, seen } = await watchParts(app, islet, parts, 'files');
+  const ownerOf = createOwners(app.root);
+  const names = seen.files.map(ownerOf).flatMap((owner) => (owner.kind === 'package' ? owner.name : []));
+  const packages = [...new Set(names)].sort();
+  return { rssMb: toMb(seen.rssBytes), importMs: sum(results), files: seen.files.length, packages };
+}
+
+async function measure(app: App, islet: string, parts: Part[]) {
   const show = (file: string) => toSource(app.root, file);
+  const { modules, seen: traced } = await watchParts(app, islet, parts, 'imports');
+  // Listening takes memory and time itself.
+  const { results, seen, firstOwn } = await watchParts(app, islet, parts, 'memory');
+  const growth = growthOf(results);
+  const graph = createGraph(traced.imports, createOwners(app.root));
   const ofApp = modules.slice(1).map(({ file }) => file);
   return {
-    rssMb: toMb(median(weighed.map((each) => each.seen.rssBytes))),
-    importMs: median(times.map((all) => all.reduce((sum, ms) => sum + ms, 0))),
-    files: seen.files.length,
-    packages: describePackages(graph, { islet, ofApp, files: seen.files, show }),
-    parts: parts.map(({ module }, index) => ({
-      file: show(module.file),
-      importMs: median(times.map((all) => all[base.length + index] ?? 0)),
-      rssMb: toMb(median(growths.map((all) => all[base.length + index] ?? 0))),
+    rssMb: toMb(seen.rssBytes),
+    importMs: sum(results),
+    files: traced.files.length,
+    parts: parts.map(({ module: { file } }, index) => ({
+      file: show(file),
+      importMs: timeOf(results[firstOwn + index]),
+      rssMb: toMb(growth[firstOwn + index] ?? 0),
     })),
+    packages: describePackages(graph, { islet, ofApp, files: traced.files, show }),
   };
 }
 
-function compare(own: Measured, all: Weight): QueueFootprint['othersAdd'] {
+function compare(own: Awaited<ReturnType<typeof measure>>, all: Weight): Weight {
   const has = new Set(own.packages.map(({ name }) => name));
   return {
     rssMb: Math.round((all.rssMb - own.rssMb) * 10) / 10,
     importMs: all.importMs - own.importMs,
     files: all.files - own.files,
-    packages: all.packages.map(({ name }) => name).filter((name) => !has.has(name)),
+    packages: all.packages.filter((name) => !has.has(name)),
   };
 }
-
-const weightOf = ({ parts: _, ...weight }: Measured): Weight => weight;
 
 /**
  * Measures what each queue's worker loads and takes, in processes of their own. Throws `E_APP_NOT_FOUND`,
@@ -136,9 +143,8 @@ export async function measureApp(root: string, islet: string, only?: string): Pr
         module.file !== shared || all.findIndex((each) => each.module.file === shared) === index,
     );
   const wanted = names.filter((queue) => only === undefined || queue === only);
-  const [bare, all, ...own] = await mapAtOnce([[], everything, ...wanted.map(partsOf)], (parts) =>
-    measure(app, islet, parts),
-  );
+  const [bare, all] = await mapAtOnce([[], everything], (parts) => weigh(app, islet, parts));
+  const own = await mapAtOnce(wanted.map(partsOf), (parts) => measure(app, islet, parts));
   if (!bare || !all) throw new Error('mapAtOnce() gave nothing back');
   const budgetOf = (queue: string) =>
     manifests.queues.map(dataOf).find(({ name }) => name === queue)?.budget as Budget | undefined;
@@ -148,5 +154,5 @@ export async function measureApp(root: string, islet: string, only?: string): Pr
     const tasks = tasksOf(queue).map(({ folder }) => folder);
     return { queue, tasks, budget: { maxRssMb, packages }, ...measured, othersAdd: compare(measured, all) };
   });
-  return { node: process.version, islet: weightOf(bare), queues, allQueues: weightOf(all) };
+  return { node: process.version, islet: bare, queues, allQueues: all };
 }

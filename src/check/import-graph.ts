@@ -16,7 +16,11 @@ export interface Found {
 export function createGraph(edges: readonly Edge[], ownerOf: (file: string) => Owner): ImportGraph {
   const imports = new Map<string, string[]>();
   // What is heard in what order is chance: which of two chains of one length is shown must not be.
-  for (const [from, to] of edges.toSorted(compare)) imports.set(from, [...(imports.get(from) ?? []), to]);
+  for (const [from, to] of edges.toSorted(compare)) {
+    // Islet finds the app's files by their place; that is no doing of its own.
+    if (ownerOf(from).kind === 'islet' && ownerOf(to).kind === 'app') continue;
+    imports.set(from, [...(imports.get(from) ?? []), to]);
+  }
   return { imports, ownerOf };
 }
 

@@ -1,5 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { findPackages, type ImportGraph, isAppsDoing, showChain } from './import-graph.ts';
+import { isletPackages, type Owner } from './package-of.ts';
 
 /** A package of which a process has loaded something. */
 export interface LoadedPackage {
@@ -35,35 +36,33 @@ function countFiles({ ownerOf }: ImportGraph, files: readonly string[]) {
   return sizes;
 }
 
-/** By package, the files that lead to it and how. */
-function findSources(graph: ImportGraph, { islet, ofApp, show }: Loaded) {
+/** Lists the packages of a process by their size, the largest first, and who pulls them in. */
+export function describePackages(graph: ImportGraph, { islet, ofApp, files, show }: Loaded): LoadedPackage[] {
   const sources = new Map<string, LoadedPackage['by']>();
-  const add = (root: string, from: string, isWay: typeof isAppsDoing) => {
-    for (const { name, chain } of findPackages(graph, [root], isWay)) {
+  const add = (file: string, from: string, goesOn: (owner: Owner) => boolean, isNew: (name: string) => boolean) => {
+    for (const { name, chain } of findPackages(graph, [file], goesOn).filter(({ name }) => isNew(name))) {
       sources.set(name, [...(sources.get(name) ?? []), { from, chain: showChain(graph, chain, show) }]);
     }
   };
-  add(islet, 'islet', () => true);
+  const every = () => true;
+  add(islet, 'islet', every, every);
   const isletsOwn = new Set(sources.keys());
-  // What Islet needs itself is nobody else's doing; what only the settings' library needs is not either.
-  for (const root of ofApp) add(root, show(root), isAppsDoing);
-  const isOwn = (name: string) => isletsOwn.has(name);
-  return { sources, isOwn };
-}
-
-/** Lists the packages of a process by their size, the largest first. */
-export function describePackages(graph: ImportGraph, loaded: Loaded): LoadedPackage[] {
-  const { sources, isOwn } = findSources(graph, loaded);
-  const settings = findPackages(graph, loaded.ofApp, ({ kind }) => kind !== 'islet');
-  const ways = new Map(settings.map(({ name, chain }) => [name, showChain(graph, chain, loaded.show)]));
-  return [...countFiles(graph, loaded.files)]
+  // What Islet needs itself is nobody else's doing.
+  const isOthers = (name: string) => !isletsOwn.has(name) && !isletPackages.includes(name);
+  for (const file of ofApp) add(file, show(file), isAppsDoing, isOthers);
+  const appsOwn = new Set(sources.keys());
+  // What is left came with a package of Islet's that the app imports: with the library of the settings.
+  for (const file of ofApp)
+    add(
+      file,
+      show(file),
+      ({ kind }) => kind !== 'islet',
+      (name) => !appsOwn.has(name),
+    );
+  return [...countFiles(graph, files)]
     .map(([name, size]): LoadedPackage => {
-      const by = sources.get(name) ?? [];
-      const islet = isOwn(name) || (by.length === 0 && ways.has(name)) || name === 'convict';
-      const chain = ways.get(name);
-      const ofIslet = by.filter(({ from }) => from === 'islet');
-      const others = by.length === 0 && chain ? [{ from: chain[0] ?? '', chain }] : by;
-      return { name, ...size, islet, by: ofIslet.length > 0 ? ofIslet : others };
+      const islets = isletsOwn.has(name) || (sources.has(name) && !appsOwn.has(name));
+      return { name, ...size, islet: islets, by: sources.get(name) ?? [] };
     })
     .toSorted((a, b) => b.bytes - a.bytes || (a.name < b.name ? -1 : 1));
 }

@@ -15,14 +15,14 @@ export function median(values: readonly number[]): number {
 const nearShare = 0.05;
 
 /**
- * The resident memory, in bytes, of a process with these modules, for a comparison with a limit: the measurement that
- * there is, where it is well below the limit, else the median of three.
+ * The resident memory, in bytes, of a process with these modules, for a comparison with a limit: one measurement, where
+ * it is well below the limit, else the median of three.
  */
-export async function weighFor(limitMb: number, first: number, modules: ModuleToImport[], cwd: string) {
+export async function weighFor(limitMb: number, modules: ModuleToImport[], cwd: string) {
+  const weigh = async () => (await watchApart(modules, cwd, 'memory')).seen?.rssBytes ?? 0;
+  const first = await weigh();
   if (!isOver(first, limitMb * (1 - nearShare))) return { rssBytes: first, runs: 1 };
-  const more = [await watchApart(modules, cwd, 'memory'), await watchApart(modules, cwd, 'memory')];
-  const all = [first, ...more.flatMap(({ seen }) => seen?.rssBytes ?? [])];
-  return { rssBytes: median(all), runs: all.length };
+  return { rssBytes: median([first, await weigh(), await weigh()]), runs: 3 };
 }
 
 export const isOver = (rssBytes: number, limitMb: number) => rssBytes > limitMb * bytesPerMb;

@@ -15,7 +15,9 @@ const inMb = (number: number) => `${number.toFixed(1)} MB`;
 const signed = (number: number) => (number > 0 ? '+' : '') + number.toFixed(1);
 const inKb = (bytes: number) => `${Math.ceil(bytes / 1_024)} KB`;
 
-function toRow(name: string, { rssMb, importMs, files, packages }: Weight, budget: string, others: string): string[] {
+type Row = Omit<Weight, 'packages'> & { packages: unknown[] };
+
+function toRow(name: string, { rssMb, importMs, files, packages }: Row, budget: string, others: string): string[] {
   return [name, inMb(rssMb), budget, `${importMs} ms`, String(files), String(packages.length), others];
 }
 
@@ -57,8 +59,7 @@ function printPackages({ queue, parts, packages }: QueueFootprint, every: boolea
 }
 
 const included = `
-Measured on Node %s: resident memory of a fresh process, median of 3, after a garbage collection, with everything
-imported as a worker does: Islet, config/, all manifests, and of the queue hooks, dependencies.ts and all tasks, also those
+Measured on Node %s: resident memory of a fresh process after a garbage collection, with everything imported as a worker does: Islet, config/, all manifests, and of the queue hooks, dependencies.ts and all tasks, also those
 with load: 'on-first-job'. Not in it: what dependencies.ts opens when it is called, Redis, the guard thread, jobs.`;
 
 function print(report: FootprintReport, every: boolean): void {
