@@ -42,8 +42,12 @@ function chainTo(importers: ReadonlyMap<string, string | undefined>, file: strin
 }
 
 /** The packages that files lead to, by name. */
-export function findPackages(graph: ImportGraph, from: readonly string[], goesOn: (owner: Owner) => boolean): Found[] {
-  const importers = walk(graph, from, (file) => goesOn(graph.ownerOf(file)));
+export function findPackages(
+  graph: ImportGraph,
+  from: readonly string[],
+  goesOn: (owner: Owner, file: string) => boolean,
+): Found[] {
+  const importers = walk(graph, from, (file) => goesOn(graph.ownerOf(file), file));
   const found = new Map<string, Found>();
   for (const file of importers.keys()) {
     const owner = graph.ownerOf(file);

@@ -39,8 +39,11 @@ function countFiles({ ownerOf }: ImportGraph, files: readonly string[]) {
 /** Lists the packages of a process by their size, the largest first, and who pulls them in. */
 export function describePackages(graph: ImportGraph, { islet, ofApp, files, show }: Loaded): LoadedPackage[] {
   const sources = new Map<string, LoadedPackage['by']>();
+  const roots = new Set(ofApp);
   const add = (file: string, from: string, goesOn: (owner: Owner) => boolean, isNew: (name: string) => boolean) => {
-    for (const { name, chain } of findPackages(graph, [file], goesOn).filter(({ name }) => isNew(name))) {
+    // A task imports its manifest: what that brings is the manifest's doing.
+    const goesOnFrom = (owner: Owner, each: string) => goesOn(owner) && !roots.has(each);
+    for (const { name, chain } of findPackages(graph, [file], goesOnFrom).filter(({ name }) => isNew(name))) {
       sources.set(name, [...(sources.get(name) ?? []), { from, chain: showChain(graph, chain, show) }]);
     }
   };

@@ -34,6 +34,8 @@ function printTable({ islet, queues, allQueues }: FootprintReport): void {
   for (const line of toTable([head, bare, ...rows, world])) say(line);
 }
 
+const isManifest = (file: string) => /\bmanifest\.[jt]s$/.test(file);
+
 /** The package of a chain that the app itself imports: what follows comes with it. */
 function toDirect({ by }: LoadedPackage, names: ReadonlySet<string>): string {
   return by[0]?.chain.find((each) => names.has(each)) ?? '';
@@ -50,7 +52,10 @@ function printPackages({ queue, parts, packages }: QueueFootprint, every: boolea
     const bytes = [each, ...brought].reduce((sum, { bytes }) => sum + bytes, 0);
     const more = brought.length === 0 ? '' : ` and ${brought.length} that it brings`;
     say(`  ${each.name}${more}, ${inKb(bytes)}`);
-    for (const { chain } of each.by) say(`    ${chain.join(' -> ')}`);
+    const [first, ...others] = each.by.filter(({ from }) => isManifest(from));
+    const shown = each.by.filter(({ from }) => !isManifest(from));
+    for (const { chain } of first ? [first, ...shown] : shown) say(`    ${chain.join(' -> ')}`);
+    if (others.length > 0) say(`    and ${others.length} more manifests: every worker loads them all`);
     if (every)
       for (const { name, bytes, by } of brought) say(`      ${name}, ${inKb(bytes)}: ${by[0]?.chain.join(' -> ')}`);
   }
@@ -59,7 +64,8 @@ function printPackages({ queue, parts, packages }: QueueFootprint, every: boolea
 }
 
 const included = `
-Measured on Node %s: resident memory of a fresh process after a garbage collection, with everything imported as a worker does: Islet, config/, all manifests, and of the queue hooks, dependencies.ts and all tasks, also those
+Measured on Node %s: resident memory of a fresh process after a garbage collection, with everything
+imported that a worker imports: Islet, config/, all manifests, and the queue's hooks, dependencies.ts and tasks, also those
 with load: 'on-first-job'. Not in it: what dependencies.ts opens when it is called, Redis, the guard thread, jobs.`;
 
 function print(report: FootprintReport, every: boolean): void {
