@@ -38,7 +38,7 @@ export function findOption(root: string, file: string, option: string, from = 1)
 }
 
 /** The line that imports this: by its name if it is a package, else by its last part. */
-function findImport(root: string, file: string, missing: string): number | undefined {
+export function findImport(root: string, file: string, missing: string): number | undefined {
   const name = isAbsolute(missing) ? basename(missing).replace(/\.[jt]s$/, '') : missing;
   return findLine(root, file, new RegExp(`\\b(from|import)\\b.*${literally(name)}`));
 }

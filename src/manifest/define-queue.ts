@@ -1,4 +1,4 @@
-import { checkOptions, checks } from './check-options.ts';
+import { type Check, checkOptions, checks } from './check-options.ts';
 import { queueDefaults } from './defaults.ts';
 
 export interface QueueOptions {
@@ -21,6 +21,25 @@ export interface QueueOptions {
   stalledCheckMs?: number;
   /** How long jobs that have ended are kept. Default: failed ones for 7 days and at most 1_000, completed ones not. */
   retention?: Partial<Retention>;
+  /** What this queue's worker may load and take at most, before its first job. `islet check` fails past it. Default: none. */
+  budget?: Budget;
+}
+
+/** What a queue's worker may load and take, measured by `islet check` and shown by `islet footprint`. No worker looks at it. */
+export interface Budget {
+  /**
+   * Megabytes (of 1_048_576 bytes) of resident memory with everything imported and no job taken: Islet, the settings,
+   * all manifests, and this queue's hooks, dependencies and tasks. It differs between Node versions, and by a few per
+   * cent between runs: leave a tenth of room. `islet check` fails above it. 1 or more. Default: none (not checked).
+   */
+  readonly maxRssMb?: number;
+  /**
+   * Names of the packages that this queue's code, the settings and the manifests may import, such as `sharp`, or
+   * `@aws-sdk/*` for all of a scope. What such a package imports itself comes with it; Islet's own need not be named.
+   * `islet check` fails on any other one, with the chain of imports that leads to it. `[]` allows none.
+   * Default: none (any package).
+   */
+  readonly packages?: readonly string[];
 }
 
 /** How long jobs that have ended stay in Redis. */
@@ -45,7 +64,10 @@ export interface QueueManifest {
   readonly lockDurationMs: number;
   readonly stalledCheckMs: number;
   readonly retention: Retention;
+  readonly budget?: Budget;
 }
+
+const isObject: Check = (value) => (typeof value === 'object' && value !== null ? undefined : 'an object');
 
 /** Declares a queue. Throws `E_MANIFEST_INVALID` for an option that is missing, unknown or wrong. */
 export function defineQueue(options: QueueOptions): QueueManifest {
@@ -55,13 +77,18 @@ export function defineQueue(options: QueueOptions): QueueManifest {
     concurrency: checks.integer(1, 10_000),
     lockDurationMs: checks.integer(5_000),
     stalledCheckMs: checks.integer(1_000),
-    retention: (value) => (typeof value === 'object' && value !== null ? undefined : 'an object'),
+    retention: isObject,
+    budget: isObject,
   });
   checkOptions(`${owner}, retention`, options.retention ?? {}, [], {
     failedForMs: checks.integer(1_000),
     failedCount: checks.integer(0),
     completedForMs: checks.integer(1_000),
     completedCount: checks.integer(0),
+  });
+  checkOptions(`${owner}, budget`, options.budget ?? {}, [], {
+    maxRssMb: checks.integer(1),
+    packages: checks.packages,
   });
   return Object.freeze({
     ...queueDefaults,
