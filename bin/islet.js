@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { build, staleFiles } from './fresh-build.js';
 
 /** They write and remove source files, start a new app, only explain, or compile themselves. */
-const WITHOUT_BUILD = ['generate', 'destroy', 'init', 'dev', '--help', '-h', undefined];
+const WITHOUT_BUILD = ['generate', 'destroy', 'init', 'dev', 'build', '--help', '-h', undefined];
 
 const root = process.cwd();
 

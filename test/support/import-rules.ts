@@ -134,7 +134,7 @@ export const importRules: readonly ImportRule[] = [
   },
   {
     from: 'src/build/**',
-    may: [errors, manifest, 'src/app/**', 'src/build/**', 'node:*', 'esbuild'],
+    may: [errors, manifest, 'src/app/**', 'src/build/**', 'node:*', 'esbuild', '@vercel/nft'],
     because: 'packing a worker does not run one',
   },
   {

@@ -1,0 +1,147 @@
+import { readFile } from 'node:fs/promises';
+import { isBuiltin } from 'node:module';
+import { dirname, join, relative } from 'node:path';
+import type { OnResolveArgs, OnResolveResult, Plugin, PluginBuild } from 'esbuild';
+import { looksBesideItself, shorten } from './judge-module.ts';
+import { isKnown, nativeLoaders, packageOf, replacements } from './packages.ts';
+
+/** A package that stays outside of the bundle, and from where it was asked for. */
+export interface Use {
+  readonly specifier: string;
+  readonly folder: string;
+  readonly kind: 'import' | 'require';
+}
+
+export interface PluginOptions {
+  /** The folder of the app's runnable code. */
+  readonly code: string;
+  /** The folder of Islet's own modules, and how their names end. */
+  readonly islet: { folder: string; ending: string };
+  /** The text of the module `islet:entry`. */
+  readonly entry: string;
+  /** Packages that are copied, not bundled. */
+  readonly copied: ReadonlyMap<string, string>;
+  /** Says that a package has to be copied after all. */
+  onCopy(name: string, because: string): void;
+  onUse(use: Use): void;
+  /** Says that a package is in the bundle for others than Islet. */
+  onBundled(name: string): void;
+}
+
+type Resolve = (args: OnResolveArgs, path?: string) => Promise<OnResolveResult | undefined>;
+
+const seen = 'islet';
+
+/** Resolves as esbuild does, and says nothing of what is missing: esbuild will. */
+function createResolve(build: PluginBuild): Resolve {
+  return async ({ importer, namespace, resolveDir, kind }, path = '') => {
+    const found = await build.resolve(path, { importer, namespace, resolveDir, kind, pluginData: seen });
+    if (found.errors.length > 0) return undefined;
+    const { path: file, namespace: space, sideEffects, suffix, external } = found;
+    return { path: file, namespace: space, sideEffects, suffix, external };
+  };
+}
+
+/** BullMQ's modules do nothing when they are loaded, so what is not used of them can go; its package.json says no word. */
+async function resolveBullmq(args: OnResolveArgs, resolve: Resolve): Promise<OnResolveResult | undefined> {
+  const found = await resolve(args, args.path === 'bullmq' ? 'bullmq/dist/esm/index.js' : args.path);
+  return found?.path && packageOf(found.path)?.name === 'bullmq' ? { ...found, sideEffects: false } : found;
+}
+
+/** Its entry for Node looks for a native helper, which does the same. */
+async function resolveMsgpackr(args: OnResolveArgs, resolve: Resolve): Promise<OnResolveResult | undefined> {
+  const found = await resolve(args, args.path);
+  const folder = found?.path === undefined ? undefined : packageOf(found.path)?.folder;
+  return folder === undefined ? found : { path: join(folder, 'index.js'), sideEffects: false };
+}
+
+function findReplacement(importer: string | undefined, path: string) {
+  return replacements.findIndex((each) => each.importer === importer && each.wanted.test(path));
+}
+
+async function resolvePackage(args: OnResolveArgs, options: PluginOptions, resolve: Resolve): Promise<OnResolveResult> {
+  const importer = packageOf(args.importer)?.name;
+  if (nativeLoaders.has(args.path) && importer !== undefined && !isKnown(importer)) {
+    options.onCopy(importer, `finds a native file by ${args.path}`);
+  }
+  const found = await resolve(args, args.path);
+  // Whether a package ever comes to ask for what is not installed is its own affair; the app's imports have to be there.
+  if (found?.path === undefined) return importer === undefined ? {} : { path: args.path, external: true };
+  const wanted = packageOf(found.path);
+  if (found.external || wanted === undefined || wanted.name === importer) return found;
+  // What Islet runs on has its own, so that a copy of a small library costs no start.
+  if (importer !== undefined && isKnown(importer)) return found;
+  if (!options.copied.has(wanted.name)) {
+    if (!isKnown(wanted.name)) options.onBundled(wanted.name);
+    return found;
+  }
+  const kind = args.kind.startsWith('require') ? 'require' : 'import';
+  options.onUse({ specifier: args.path, folder: args.resolveDir, kind });
+  return { path: args.path, external: true };
+}
+
+function resolveIslet(path: string, { folder, ending }: PluginOptions['islet']): OnResolveResult {
+  return { path: join(folder, path === 'islet' ? `index${ending}` : path.slice('islet/'.length) + ending) };
+}
+
+/** The place of a module as it was in the app's folder: below the built one, wherever its bundled code stands there. */
+function keepPlace(text: string, file: string, code: string): string {
+  const place = `new URL(${JSON.stringify(`./${relative(code, file).replaceAll('\\', '/')}`)}, import.meta.url)`;
+  const path = `process.getBuiltinModule("node:url").fileURLToPath(${place})`;
+  const folder = `process.getBuiltinModule("node:path").dirname(${path})`;
+  const values: Record<string, string> = { url: `${place}.href`, filename: path, dirname: folder };
+  return text.replace(/\bimport\.meta\.(url|filename|dirname)\b/g, (whole, name: string) => values[name] ?? whole);
+}
+
+async function loadModule(file: string, options: PluginOptions) {
+  const owner = packageOf(file)?.name;
+  if (owner !== undefined && isKnown(owner)) return undefined;
+  if (owner === undefined && file.startsWith(options.islet.folder)) return undefined;
+  if (owner === 'islet') return undefined;
+  const text = await readFile(file, 'utf8');
+  if (!(await looksBesideItself(text))) return undefined;
+  if (owner !== undefined) {
+    options.onCopy(owner, `looks for files beside ${shorten(file)}`);
+    return undefined;
+  }
+  const loader = file.endsWith('ts') ? ('ts' as const) : ('js' as const);
+  return { contents: keepPlace(text, file, options.code), loader, resolveDir: dirname(file) };
+}
+
+/** What a bundle of Islet's needs of esbuild: its own modules, packages that stay outside, and lighter replacements. */
+export function createPlugin(options: PluginOptions): Plugin {
+  const setup = (build: PluginBuild) => {
+    const resolve = createResolve(build);
+    build.onResolve({ filter: /.*/ }, async (args) => {
+      if (args.pluginData === seen || isBuiltin(args.path)) return undefined;
+      if (args.path === 'islet:entry') return { path: 'entry', namespace: 'islet-entry' };
+      if (/^islet(\/|$)/.test(args.path)) return resolveIslet(args.path, options.islet);
+      const importer = packageOf(args.importer)?.name;
+      const replacement = args.namespace === 'islet-instead' ? -1 : findReplacement(importer, args.path);
+      if (replacement >= 0) {
+        return { path: args.path, namespace: 'islet-instead', pluginData: { replacement, folder: args.resolveDir } };
+      }
+      if (args.path === 'msgpackr') return resolveMsgpackr(args, resolve);
+      if (args.path === 'bullmq' || importer === 'bullmq') return resolveBullmq(args, resolve);
+      const bare = /^[^./]/.test(args.path) && !/^[a-z]:/i.test(args.path) && args.kind !== 'entry-point';
+      return bare ? resolvePackage(args, options, resolve) : undefined;
+    });
+    build.onLoad({ filter: /.*/, namespace: 'islet-entry' }, () => ({
+      contents: options.entry,
+      resolveDir: options.code,
+    }));
+    build.onLoad({ filter: /.*/, namespace: 'islet-instead' }, ({ pluginData }) => ({
+      contents: replacements[pluginData.replacement]?.code,
+      resolveDir: pluginData.folder,
+    }));
+    build.onLoad({ filter: /\.node$/, namespace: 'file' }, ({ path }) => {
+      const owner = packageOf(path)?.name;
+      if (owner === undefined)
+        return { errors: [{ text: 'A native file of the app cannot be built in: put it into a package.' }] };
+      options.onCopy(owner, 'has native code');
+      return { contents: '' };
+    });
+    build.onLoad({ filter: /\.[cm]?[jt]s$/, namespace: 'file' }, ({ path }) => loadModule(path, options));
+  };
+  return { name: 'islet', setup };
+}

@@ -1,0 +1,31 @@
+import { readFile } from 'node:fs/promises';
+import { join, parse, relative } from 'node:path';
+import { nodeFileTrace } from '@vercel/nft';
+import { transform } from 'esbuild';
+import { looksBesideItself } from './judge-module.ts';
+import { packageOf } from './packages.ts';
+
+/** As JavaScript: the tracer reads nothing else. */
+async function readModule(file: string): Promise<string | null> {
+  const text = await readFile(file, 'utf8').catch(() => null);
+  if (text === null || !file.endsWith('.ts')) return text;
+  return (await transform(text, { loader: 'ts', format: 'esm' })).code;
+}
+
+/** Finds the files beside the app's own modules that these read, such as a template named from `import.meta.url`. */
+export async function findAssets(modules: readonly string[], code: string): Promise<string[]> {
+  const asking: string[] = [];
+  for (const file of modules) if (await looksBesideItself((await readModule(file)) ?? '')) asking.push(file);
+  if (asking.length === 0) return [];
+  const base = parse(code).root;
+  const bundled = new Set(modules);
+  const isOther = (file: string) => packageOf(file) !== undefined || relative(code, file).startsWith('..');
+  const { fileList } = await nodeFileTrace(asking, {
+    base,
+    // A path from the working directory is not followed: it could be that of any file.
+    processCwd: join(base, '.islet-nowhere'),
+    readFile: readModule,
+    ignore: (name) => isOther(join(base, name)),
+  });
+  return [...fileList].map((name) => join(base, name)).filter((file) => !bundled.has(file) && !isOther(file));
+}

@@ -1,0 +1,53 @@
+import { relative, resolve } from 'node:path';
+import { Command } from 'commander';
+import { IsletError } from '../errors.ts';
+import type { Surroundings } from './main.ts';
+import { UsageError } from './report-error.ts';
+
+interface BuildFlags {
+  queue?: string;
+  producer?: string;
+  out?: string;
+  include: string[];
+  json?: boolean;
+}
+
+const say = (text: string) => process.stdout.write(`${text}\n`);
+
+function compile(surroundings: Pick<Surroundings, 'compile'>): void {
+  const problem = surroundings.compile();
+  if (problem !== undefined) throw new IsletError('E_BUILD_FAILED', `${problem}\nNothing was written.`);
+}
+
+async function build({ queue, producer, out, include, json }: BuildFlags, surroundings: Surroundings): Promise<void> {
+  if ((queue === undefined) === (producer === undefined)) {
+    throw new UsageError('Name what to build: islet build --queue <name>, or --producer <file>.');
+  }
+  if (out === undefined || out.trim() === '') throw new UsageError('Name the folder to build into: --out <folder>.');
+  compile(surroundings);
+  const { buildQueue, buildProducer } = await import('../build/build-queue.ts');
+  const request = { root: process.cwd(), out: resolve(out), include, version: surroundings.islet.version };
+  const contents = await (queue === undefined ? buildProducer(producer ?? '', request) : buildQueue(queue, request));
+  if (json) return void say(JSON.stringify(contents, null, 2));
+  const { describeContents } = await import('../build/contents.ts');
+  const folder = relative(process.cwd(), resolve(out)) || '.';
+  say(describeContents(contents, folder));
+  say(`\nStart it: node ${folder}/${contents.start.replace('node ', '')}`);
+}
+
+/** The command `islet build`. */
+export function buildCommand(surroundings: Surroundings): Command {
+  return new Command('build')
+    .description("put one queue's worker, or a producer, into a folder that runs with Node alone")
+    .option('--queue <name>', 'the queue whose worker it is')
+    .option('--producer <file>', 'a program that enqueues, instead')
+    .option('--out <folder>', 'a new or empty folder, or that of an earlier build')
+    .option(
+      '--include <name>',
+      'a file, folder or package that nothing in the code tells of; may be given more than once',
+      (name, all: string[]) => [...all, name],
+      [],
+    )
+    .option('--json', 'print the list of contents for machines')
+    .action((flags: BuildFlags) => build(flags, surroundings));
+}

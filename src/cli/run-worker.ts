@@ -1,0 +1,122 @@
+import { once } from 'node:events';
+import type { AppSource } from '../app/app-source.ts';
+import { type BrokerOptions, connectBroker } from '../broker/bullmq-broker.ts';
+import { type IsletConfig, readWorkerSettings } from '../config.ts';
+import { createLog, type Log } from '../log.ts';
+import { deriveJobId } from '../producer/job-id.ts';
+import { prepareJob } from '../producer/prepare-job.ts';
+import { messages } from '../supervisor/worker-child.ts';
+import { blockedExitMs, bootstrap, type WorkerProcess } from '../worker/bootstrap.ts';
+import { describeCurrentJob } from '../worker/run-job.ts';
+import type { OpenRedis } from './configured-redis.ts';
+import { listenForEnd } from './signals.ts';
+
+/** How a worker was asked to run, on its command line. */
+export interface WorkerFlags {
+  queue: string[];
+  concurrency?: number;
+  /** In milliseconds. */
+  gracefulTimeout?: number;
+  slot?: string;
+  guard: boolean;
+  allowEviction?: boolean;
+  supervised?: boolean;
+}
+
+/** Where a worker's code and its Redis come from. */
+export interface WorkerSurroundings {
+  /** Called when the process may load the app. */
+  openApp(): AppSource;
+  openRedis(config: IsletConfig): Promise<OpenRedis>;
+}
+
+const toMb = (bytes: number) => Math.round(bytes / 1_048_576);
+
+function announce(worker: WorkerProcess, log: Log): void {
+  const rssMb = toMb(process.memoryUsage.rss());
+  log.info({ queues: worker.queues, redis: worker.redis, rssMb }, 'Worker ready');
+  if (!process.stdout.isTTY) return;
+  const lines = worker.queues.map(
+    ({ queue, tasks, concurrency }) => `  ${queue}: ${tasks.join(', ') || 'no tasks'}; ${concurrency} at a time`,
+  );
+  process.stderr.write(`islet worker on ${worker.redis}, ${rssMb} MB\n${lines.join('\n')}\n`);
+}
+
+/** What a worker tells of its connection, in its log. */
+function reportRedis(log: Log): Pick<BrokerOptions, 'onNotice' | 'onConnection'> {
+  return {
+    onNotice: (notice) => log.warn({ notice }, 'Redis settings'),
+    onConnection(event) {
+      if (event.lost) log.warn({}, 'Redis is away: running jobs go on, their outcomes are held');
+      else log.info({ downMs: event.downMs }, 'Redis is back');
+    },
+  };
+}
+
+/** Waits until the parent says so, with all of the framework loaded. */
+async function untilStarted(): Promise<void> {
+  const orphaned = () => process.exit(0);
+  process.once('disconnect', orphaned);
+  await once(process, 'message');
+  process.removeListener('disconnect', orphaned);
+}
+
+/** Runs queues' jobs until the process is told to stop, then ends it. Throws what keeps the worker from its start. */
+export async function runWorker(flags: WorkerFlags, { openApp, openRedis }: WorkerSurroundings): Promise<void> {
+  if (flags.supervised) await untilStarted();
+  const app = openApp();
+  const config = (await app.config()) as IsletConfig;
+  const catalog = await app.manifests();
+  for (const name of flags.queue) catalog.queue(name);
+  const settings = readWorkerSettings(config);
+  const limits = { ...settings, gracefulTimeoutMs: flags.gracefulTimeout ?? settings.gracefulTimeoutMs };
+  const log = createLog(config.log.level);
+  const ending = listenForEnd(log, limits.gracefulTimeoutMs);
+  if (flags.supervised) {
+    process.on('disconnect', () => ending.orphaned());
+    // Listening to the parent is no reason to live.
+    process.channel?.unref();
+  }
+  const redis = await openRedis(config);
+  if (redis.notice && !flags.supervised) process.stderr.write(`${redis.notice}\n`);
+  const guard = {
+    maxBlockMs: settings.maxBlockMs,
+    stopWithinMs: limits.gracefulTimeoutMs + blockedExitMs,
+    logs: config.log.level !== 'silent',
+    describeCurrentJob,
+  };
+  let code = 1;
+  try {
+    const worker = await bootstrap({
+      app,
+      queues: [...new Set(flags.queue)],
+      concurrency: flags.concurrency,
+      config,
+      limits,
+      log,
+      connect: () =>
+        connectBroker({
+          redis: redis.url,
+          prefix: config.redis.prefix,
+          slot: flags.slot,
+          guard: flags.guard && settings.guard ? guard : undefined,
+          allowEviction: flags.allowEviction,
+          mayForget: config.env !== 'production',
+          ...reportRedis(log),
+        }),
+      children: ({ send }) => ({ deriveId: deriveJobId, send, prepare: prepareJob }),
+      onUnhealthy(error) {
+        log.error({ code: error.code, error: error.message }, 'The worker has to be replaced');
+        ending.fail();
+      },
+    });
+    announce(worker, log);
+    if (flags.supervised) process.send?.(messages.ready);
+    code = await ending.of(worker);
+    log.info({ maxRssMb: Math.round(process.resourceUsage().maxRSS / 1_024) }, 'Worker stopped');
+  } finally {
+    await redis.close();
+  }
+  // Code that ignored its signal may still run, and its job is another worker's now.
+  process.exit(code);
+}
