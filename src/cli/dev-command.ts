@@ -126,9 +126,9 @@ function watchSettings(root: string, onSaved: () => void): FSWatcher | undefined
 }
 
 /** Creates what makes workers with all framework code loaded in advance, so that new code runs sooner. */
-function createNursery(program: string) {
+function createNursery({ program, env }: Surroundings) {
   let spare: { flags: string; child: WorkerChild } | undefined;
-  const create = (flags: string[]) => createWorkerChild(program, ['--dev-redis', ...graceFlags, ...flags]);
+  const create = (flags: string[]) => createWorkerChild(program, ['--dev-redis', ...graceFlags, ...flags], env);
   const dismiss = () => {
     spare?.child.stop();
     spare = undefined;
@@ -150,12 +150,13 @@ function createNursery(program: string) {
   };
 }
 
-async function dev({ queue: asked }: DevFlags, { path, program, builder }: Surroundings): Promise<void> {
+async function dev({ queue: asked }: DevFlags, surroundings: Surroundings): Promise<void> {
+  const { path, builder } = surroundings;
   const root = process.cwd();
   await chooseQueues(root, asked);
   const { createPrettyLog } = await import('./pretty-log.ts');
   const log = createPrettyLog();
-  const nursery = createNursery(program);
+  const nursery = createNursery(surroundings);
   let redis: Awaited<ReturnType<typeof openRedis>> | undefined;
   const keeper = createKeeper(async () => {
     if (!redis) {
