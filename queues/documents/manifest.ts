@@ -1,3 +1,7 @@
 import { defineQueue } from 'islet';
 
-export default defineQueue({ name: 'documents', concurrency: 4 });
+export default defineQueue({
+  name: 'documents',
+  concurrency: 4,
+  budget: { maxRssMb: 130, packages: ['pdfkit', 'valibot'] },
+});

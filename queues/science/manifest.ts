@@ -1,3 +1,7 @@
 import { defineQueue } from 'islet';
 
-export default defineQueue({ name: 'science', concurrency: 1 });
+export default defineQueue({
+  name: 'science',
+  concurrency: 1,
+  budget: { maxRssMb: 220, packages: ['mathjs', 'valibot'] },
+});

@@ -122,7 +122,7 @@ export class QueueConsumer implements Consumer {
       backend,
       locks: this.#locks,
       place,
-      keepFailed: { age: Math.ceil(queue.retention.failedForMs / 1_000), count: queue.retention.failedCount },
+      retention: queue.retention,
       // The job that is being settled still counts: the next one takes its place.
       mayFetch: () => this.#loop.open && this.#locks.holds.size <= concurrency,
       onTrouble: this.#report,
@@ -159,9 +159,10 @@ export class QueueConsumer implements Consumer {
 
   #take(job: FetchedJob, token: string, sentAt: number): void {
     const known = this.#locks.holds.get(job.id);
-    // It came back while its code still runs here: that run goes on under the new lock.
-    if (known && !known.ended && !(known.abort.signal.reason instanceof LockLostError)) {
-      this.#locks.adopt(known, job, token);
+    if (known && !(known.abort.signal.reason instanceof LockLostError)) {
+      // It came back while its code still runs here: that run goes on under the new lock.
+      if (!known.ended) this.#locks.adopt(known, job, token);
+      else known.again = { job, token, sentAt };
       return;
     }
     const delivered = this.#deliver(job, this.#locks.hold(job, token), sentAt).finally(() =>
@@ -177,7 +178,7 @@ export class QueueConsumer implements Consumer {
       if (late && (await this.#locks.takeBack(hold)) !== 'held') return;
       const outcome = await this.#run(job, hold);
       hold.ended = true;
-      const next = await settle(this.#settling, { job, hold, outcome });
+      const next = await this.#settle(job, hold, outcome);
       this.#locks.drop(hold);
       if (hold.cancelled) this.cancels.told(job.id);
       this.#moved();
@@ -186,8 +187,23 @@ export class QueueConsumer implements Consumer {
       this.#report(error);
     } finally {
       this.#locks.drop(hold);
+      // Its outcome was written before it came back: another delivery.
+      if (hold.again) this.#take(hold.again.job, hold.again.token, hold.again.sentAt);
       this.#onDrop();
       this.#loop.wake();
+    }
+  }
+
+  /** Writes how a delivery ended. When this worker has fetched the job again by then, it is done all the same. */
+  async #settle(job: FetchedJob, hold: Hold, outcome: Outcome): ReturnType<typeof settle> {
+    try {
+      return await settle(this.#settling, { job, hold, outcome });
+    } catch (error) {
+      const { again } = hold;
+      if (!(error instanceof LockLostError) || !again) throw error;
+      hold.again = undefined;
+      this.#locks.adopt(hold, again.job, again.token);
+      return settle(this.#settling, { job, hold, outcome });
     }
   }
 

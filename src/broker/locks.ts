@@ -16,13 +16,22 @@ export interface Hold {
   /** Of the last fetch: a redelivery of a job that still runs here is adopted, and brings new ones. */
   token: string;
   starts: number;
-  /** Its code has ended and its outcome is being written: it can be adopted no more. */
+  /** Its code has ended and its outcome is being written. */
   ended: boolean;
+  /** It was fetched again meanwhile: either its outcome was written before, or it has to be written under this lock. */
+  again: FetchedAgain | undefined;
   /** It was cancelled after its code had ended. */
   cancelled: boolean;
   /** It ran with no other job beside it; if it ended by itself, too, it is suspected of no crash any more. */
   cleared: boolean;
   letGo(): void;
+}
+
+/** A job that came back to this worker before it was settled here. */
+export interface FetchedAgain {
+  job: FetchedJob;
+  token: string;
+  sentAt: number;
 }
 
 interface LocksOptions {
@@ -81,7 +90,7 @@ export function createLocks({ client, guard, place, workerId, durationMs, onTrou
   return {
     holds: holds as ReadonlyMap<string, Hold>,
     hold({ id, starts }: FetchedJob, token: string): Hold {
-      const fresh = { ended: false, cancelled: false, cleared: false, letGo: () => {} };
+      const fresh = { ended: false, again: undefined, cancelled: false, cleared: false, letGo: () => {} };
       const hold: Hold = { jobId: id, token, starts, abort: new AbortController(), ...fresh };
       holds.set(id, hold);
       tellGuard(hold);

@@ -52,8 +52,8 @@ export function openProducerConnection(options: { url: string; prefix: string; t
     retryStrategy: (times) => Math.min(times * 50, 1_000),
   });
   client.on('error', () => {});
-  // Each call that waits for the connection listens to it.
-  client.setMaxListeners(0);
+  // Each call that waits for the connection listens to it. Not 0, which is no limit, but BullMQ adds to it.
+  client.setMaxListeners(Number.POSITIVE_INFINITY);
   const feed = createResultFeed(() => client.duplicate({ enableOfflineQueue: true }), prefix);
   let sender: Sender | undefined;
   let closing: Promise<void> | undefined;

@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { MinimalJob } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { LockLostError } from '../errors.ts';
+import type { Retention } from '../manifest/define-queue.ts';
 import type { Failure, Outcome } from './broker.ts';
 import type { Fetched, FetchedJob, JobBackend } from './job-backend.ts';
 import { queueKey, resultKey } from './keys.ts';
@@ -16,8 +17,8 @@ export interface SettleScope {
   backend: JobBackend;
   locks: Locks;
   place: { prefix: string; queue: string };
-  /** Failed jobs: kept so long, in seconds, and so many. */
-  keepFailed: { age: number; count: number };
+  /** What is kept of ended jobs, where a job does not say so itself. */
+  retention: Retention;
   /** Whether another job may be fetched with the same command. */
   mayFetch(): boolean;
   /** Redis refuses to write, or does not answer: the outcome is held and tried again. */
@@ -43,6 +44,11 @@ const writeAgainMs = 1_000;
 /** BullMQ's scripts answer with these: the job is gone; its lock is missing, or another's; it is not active. */
 const gone = -1;
 const notOurs = [-2, -3, -6];
+
+/** How BullMQ is told what to keep; an age costs it a look at the old ones. */
+function toKept(forMs: number, count: number) {
+  return count === 0 ? { count } : { age: Math.ceil(forMs / 1_000), count };
+}
 
 const codeOf = (error: unknown) => (error as { code?: unknown }).code;
 
@@ -80,7 +86,7 @@ async function complete(scope: SettleScope, { job, hold, outcome }: Settling): P
   const { result: next } = await scope.backend.moveToCompleted(
     toBullmq(job),
     null,
-    job.opts.removeOnComplete ?? { count: 0 },
+    job.opts.removeOnComplete ?? toKept(scope.retention.completedForMs, scope.retention.completedCount),
     hold.token,
     scope.mayFetch(),
   );
@@ -96,7 +102,7 @@ async function fail(scope: SettleScope, { job, hold, outcome }: Settling): Promi
   const { result: next } = await scope.backend.moveToFailed(
     toBullmq(job),
     failedReason,
-    job.opts.removeOnFail ?? scope.keepFailed,
+    job.opts.removeOnFail ?? toKept(scope.retention.failedForMs, scope.retention.failedCount),
     hold.token,
     scope.mayFetch(),
     fields,

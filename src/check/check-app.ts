@@ -1,9 +1,13 @@
 import { IsletError } from '../errors.ts';
+import type { Budget } from '../manifest/define-queue.ts';
 import { didYouMean } from '../manifest/did-you-mean.ts';
+import { mapAtOnce } from './at-once.ts';
 import { type CheckedQueue, checkQueue, checkStrays } from './check-queue.ts';
 import { compareManifests, findUnreachable } from './compare-manifests.ts';
+import { watchApart } from './import-apart.ts';
 import { checkConfig, dataOf, findFolders, importManifests } from './import-manifests.ts';
 import type { Problem } from './problem.ts';
+import { listBase } from './queue-parts.ts';
 
 /** What was found in an app. */
 export interface CheckReport {
@@ -11,18 +15,11 @@ export interface CheckReport {
   problems: Problem[];
 }
 
-/** How many processes import at once: each queue has one of its own. */
-const atOnce = 2;
-
-/** Runs work on all items, a few at a time; the results are in the items' order. */
-async function mapAtOnce<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = [];
-  const waiting = [...items.entries()];
-  const run = async () => {
-    for (let next = waiting.shift(); next; next = waiting.shift()) results[next[0]] = await work(next[1]);
-  };
-  await Promise.all(Array.from({ length: atOnce }, run));
-  return results;
+export interface CheckOptions {
+  /** The file of Islet's own that a worker process imports. */
+  islet: string;
+  /** Of the queues, just this one. */
+  only?: string | undefined;
 }
 
 /** What several queues import is broken in each of them, and is one problem. */
@@ -37,10 +34,9 @@ function mergeEqual(problems: Problem[]): Problem[] {
 }
 
 /**
- * Imports all that workers would import, each queue in a process of its own, and compares the manifests. With `only`,
- * of the queues just that one. Throws `E_APP_NOT_FOUND` and `E_QUEUE_UNKNOWN`.
+ * Imports all that workers would import, each queue in a process of its own, and compares the manifests. Throws `E_APP_NOT_FOUND` and `E_QUEUE_UNKNOWN`.
  */
-export async function checkApp(root: string, only?: string): Promise<CheckReport> {
+export async function checkApp(root: string, { islet, only }: CheckOptions): Promise<CheckReport> {
   const app = await findFolders(root);
   const names = app.folders.queues;
   if (only !== undefined && !names.includes(only)) {
@@ -50,7 +46,18 @@ export async function checkApp(root: string, only?: string): Promise<CheckReport
   const tasksOf = (queue: string) => manifests.tasks.filter((task) => dataOf(task).queue === queue);
   const wanted = names.filter((queue) => only === undefined || queue === only);
   const strays = manifests.tasks.filter((task) => !names.includes(String(dataOf(task).queue)));
-  const queues = await mapAtOnce(wanted, (queue) => checkQueue(app, queue, tasksOf(queue)));
+  const base = listBase(app, islet);
+  let bare: Promise<number> | undefined;
+  const bareBytes = () => {
+    bare ??= watchApart(base, root, 'memory').then(({ seen }) => seen?.rssBytes ?? 0);
+    return bare;
+  };
+  const budgetOf = (queue: string) => {
+    const manifest = manifests.queues.find((found) => dataOf(found).name === queue);
+    const budget = manifest && (dataOf(manifest).budget as Budget | undefined);
+    return budget && { budget, base, bareBytes, manifest: manifest.file };
+  };
+  const queues = await mapAtOnce(wanted, (queue) => checkQueue(app, queue, tasksOf(queue), budgetOf(queue)));
   const problems = [
     ...configProblems,
     ...manifests.problems,

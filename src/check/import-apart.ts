@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { FailedImport, Imported, ModuleToImport, Told } from './import-module.ts';
+import type { FailedImport, Imported, ImportOrder, ModuleToImport, Told } from './import-module.ts';
+import type { Seen, Watch } from './watch-imports.ts';
 
 /** How long, in milliseconds, one module may take to import. */
 const defaultLimitMs = 30_000;
@@ -38,12 +39,22 @@ function explainEnd(code: number | null, signal: string | null, written: string)
   );
 }
 
+/** What came of modules, and what was seen of all of them where nothing failed. */
+export interface Watched {
+  results: Imported[];
+  seen: Seen | undefined;
+}
+
+/** Source maps tell the places of what fails; a worker has none of them in its memory. */
+const flagsFor = (watch: Watch | undefined) => (watch ? ['--expose-gc'] : ['--enable-source-maps']);
+
 /** Imports modules in one process, in their order, until one ends the process or takes too long. */
-function importInOneProcess(modules: ModuleToImport[], cwd: string, limitMs: number): Promise<Imported[]> {
-  const execArgv = ['--enable-source-maps'];
+function importInOneProcess({ modules, watch }: ImportOrder, cwd: string, limitMs: number): Promise<Watched> {
+  const execArgv = flagsFor(watch);
   const child = fork(program, [], { cwd, execArgv, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
   const output = collectOutput(child);
   const results: Imported[] = [];
+  let seen: Seen | undefined;
   return new Promise((resolve) => {
     let timer: NodeJS.Timeout | undefined;
     let over = false;
@@ -55,7 +66,7 @@ function importInOneProcess(modules: ModuleToImport[], cwd: string, limitMs: num
       if (last && results.length < modules.length) results.push(last);
       const leave = () => {
         for (const stream of [child.stdout, child.stderr]) stream?.destroy();
-        resolve(results);
+        resolve({ results, seen });
       };
       if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return leave();
       child.once('exit', leave);
@@ -76,6 +87,7 @@ function importInOneProcess(modules: ModuleToImport[], cwd: string, limitMs: num
         return;
       }
       results.push(imported);
+      seen = message.seen;
       if (state === 'last' || results.length === modules.length) end();
       else startLimit();
     });
@@ -89,7 +101,7 @@ function importInOneProcess(modules: ModuleToImport[], cwd: string, limitMs: num
     child.on('error', (error) => end(failed(`no process could be started for it: ${error.message}`)));
     startLimit();
     // It may have ended before it could listen; its end is what is told then.
-    child.send(modules, () => {});
+    child.send({ modules, watch } satisfies ImportOrder, () => {});
   });
 }
 
@@ -104,7 +116,13 @@ export async function importApart(
 ): Promise<Imported[]> {
   const results: Imported[] = [];
   while (results.length < modules.length) {
-    results.push(...(await importInOneProcess(modules.slice(results.length), cwd, limitMs)));
+    results.push(...(await importInOneProcess({ modules: modules.slice(results.length) }, cwd, limitMs)).results);
   }
   return results;
+}
+
+/** Imports modules in one process, and looks at what that loads and takes. It sees nothing where one of them fails. */
+export async function watchApart(modules: ModuleToImport[], cwd: string, watch: Watch): Promise<Watched> {
+  const { results, seen } = await importInOneProcess({ modules, watch }, cwd, defaultLimitMs);
+  return { results, seen: results.every(({ ok }) => ok) ? seen : undefined };
 }

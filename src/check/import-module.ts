@@ -2,14 +2,22 @@ import { existsSync } from 'node:fs';
 import { importDefault } from '../app/app-files.ts';
 import { type ExportKind, findExportProblem } from '../app/check-export.ts';
 import { IsletError } from '../errors.ts';
+import { type Seen, type Watch, watchImports } from './watch-imports.ts';
 
 /** A module that a process of its own is to import. */
 export interface ModuleToImport {
   file: string;
   /** The folder's name. */
   name: string;
-  /** `manifest`: its data comes back, and is checked with the others'. */
-  exports: ExportKind | 'manifest';
+  /** `manifest`: its data comes back, and is checked with the others'. `anything`: nobody asks what it exports. */
+  exports: ExportKind | 'manifest' | 'anything';
+}
+
+/** What the process is sent. */
+export interface ImportOrder {
+  modules: ModuleToImport[];
+  /** What to look at besides. */
+  watch?: Watch | undefined;
 }
 
 /** What is compared across manifests. A schema does not travel. */
@@ -20,6 +28,7 @@ export interface ManifestData {
   formerNames?: unknown;
   priority?: unknown;
   load?: unknown;
+  budget?: unknown;
 }
 
 export interface FailedImport {
@@ -33,7 +42,7 @@ export interface FailedImport {
 }
 
 /** What came of it. */
-export type Imported = { ok: true; ms: number; value: unknown } | FailedImport;
+export type Imported = { ok: true; ms: number; rssBytes: number; value: unknown } | FailedImport;
 
 /** What the process says to its parent, by this name: the modules may send messages of their own. */
 export interface Told {
@@ -41,6 +50,8 @@ export interface Told {
   imported: Imported;
   /** `last`: the process is of no use any more. `crashing`: what it writes when it ends tells the place. */
   state: 'going-on' | 'last' | 'crashing';
+  /** Of all modules, with the last one, where it was asked for. */
+  seen?: Seen | undefined;
 }
 
 const refused = (message: string): FailedImport => ({ ok: false, code: undefined, message, stack: '' });
@@ -53,8 +64,8 @@ function thrown(error: unknown, how: string): FailedImport {
 
 function toData(value: unknown): ManifestData | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const { kind, name, queue, formerNames, priority, load } = value as ManifestData;
-  return { kind, name, queue, formerNames, priority, load };
+  const { kind, name, queue, formerNames, priority, load, budget } = value as ManifestData;
+  return { kind, name, queue, formerNames, priority, load, budget };
 }
 
 /** Node tells the place of a wrong syntax only when it dies of it. */
@@ -72,9 +83,10 @@ async function importModule({ file, name, exports }: ModuleToImport): Promise<Im
   try {
     const value = await importDefault(file);
     const ms = Math.round(performance.now() - startedAt);
-    if (exports === 'manifest') return { ok: true, ms, value: toData(value) };
-    const problem = findExportProblem(exports, value, name);
-    return problem === undefined ? { ok: true, ms, value: undefined } : refused(problem);
+    const imported = { ok: true, ms, rssBytes: process.memoryUsage.rss(), value: undefined } as const;
+    if (exports === 'manifest') return { ...imported, value: toData(value) };
+    const problem = exports === 'anything' ? undefined : findExportProblem(exports, value, name);
+    return problem === undefined ? imported : refused(problem);
   } catch (error) {
     if (error instanceof SyntaxError && !error.stack?.startsWith('file:')) return { syntax: error };
     return thrown(error, 'it could not be imported');
@@ -82,20 +94,23 @@ async function importModule({ file, name, exports }: ModuleToImport): Promise<Im
 }
 
 /** Imports one module after the other, and tells of each what came of it. */
-async function importAll(modules: ModuleToImport[]): Promise<void> {
+async function importAll({ modules, watch }: ImportOrder): Promise<void> {
   // Its parent kills it at the end. Until then it must not outlive its parent, nor be kept alive by the channel alone.
   process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));
   process.channel?.unref();
   const send = process.send?.bind(process);
   // As in a worker, so that a module that would tell its parent something finds none.
   process.send = undefined;
-  const tell = (imported: Imported, state: Told['state'] = 'going-on') =>
-    new Promise((resolve) => send?.({ islet: 'imported', imported, state } satisfies Told, undefined, {}, resolve));
+  const tell = (imported: Imported, state: Told['state'] = 'going-on', seen?: Seen) =>
+    new Promise((resolve) =>
+      send?.({ islet: 'imported', imported, state, seen } satisfies Told, undefined, {}, resolve),
+    );
   process.on('uncaughtException', (error) => tell(thrown(error, 'an exception escaped from its import'), 'last'));
   process.once('beforeExit', () =>
     tell(refused('it waits at its top level for something that never comes. Wait in a function.'), 'last'),
   );
-  for (const module of modules) {
+  const look = watch && watchImports(watch);
+  for (const [index, module] of modules.entries()) {
     const imported = await importModule(module);
     if ('syntax' in imported) {
       await tell(thrown(imported.syntax, 'it could not be imported'), 'crashing');
@@ -104,7 +119,7 @@ async function importAll(modules: ModuleToImport[]): Promise<void> {
     }
     // What it left to fail fails now, as its own.
     await new Promise(setImmediate);
-    await tell(imported);
+    await tell(imported, 'going-on', index === modules.length - 1 ? look?.() : undefined);
   }
 }
 

@@ -1,5 +1,4 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { SourceMap } from 'node:module';
 import { basename, isAbsolute, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -39,25 +38,21 @@ export function findOption(root: string, file: string, option: string, from = 1)
 }
 
 /** The line that imports this: by its name if it is a package, else by its last part. */
-function findImport(root: string, file: string, missing: string): number | undefined {
+export function findImport(root: string, file: string, missing: string): number | undefined {
   const name = isAbsolute(missing) ? basename(missing).replace(/\.[jt]s$/, '') : missing;
   return findLine(root, file, new RegExp(`\\b(from|import)\\b.*${literally(name)}`));
 }
 
-/** V8 tells the place of a wrong syntax, or of a wrong import, in what was compiled. */
-function toSourceLine(compiled: string, line: number): number {
-  const map = `${compiled}.map`;
-  if (!existsSync(map)) return line;
-  const entry = new SourceMap(JSON.parse(readFileSync(map, 'utf8'))).findEntry(line - 1, 0);
-  return 'originalLine' in entry ? entry.originalLine + 1 : line;
-}
+/** From here on down a stack is Islet's, which may stand in the app's folder itself. */
+const importFrame = /\n\s+at (?:async )?importDefault\b/;
 
 /** The first place of a stack that is the app's own. */
 function findInStack(root: string, stack: string): Place | undefined {
   const places = new RegExp(`${literally(root)}/([^\\n]*?):(\\d+)`, 'g');
-  for (const [, path = '', line] of stack.replaceAll(pathToFileURL(root).href, root).matchAll(places)) {
+  const [above = ''] = stack.replaceAll(pathToFileURL(root).href, root).split(importFrame);
+  for (const [, path = '', line] of above.matchAll(places)) {
     if (path.includes('node_modules/')) continue;
-    return { file: toSource(root, path), line: toSourceLine(join(root, path), Number(line)) };
+    return { file: toSource(root, path), line: Number(line) };
   }
   return undefined;
 }

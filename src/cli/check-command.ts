@@ -1,5 +1,7 @@
 import { Command } from 'commander';
 import type { CheckReport } from '../check/check-app.ts';
+import { toTable } from './to-table.ts';
+import { workerProgram } from './worker-program.ts';
 
 interface CheckFlags {
   queue?: string;
@@ -10,17 +12,6 @@ const say = (line: string) => process.stdout.write(`${line}\n`);
 
 function count(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? '' : 's'}`;
-}
-
-/** Columns as wide as what stands in them. */
-function toTable(rows: string[][]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
 }
 
 function print({ queues, problems }: CheckReport): void {
@@ -40,7 +31,7 @@ function print({ queues, problems }: CheckReport): void {
 
 async function check({ queue, json }: CheckFlags): Promise<void> {
   const { checkApp } = await import('../check/check-app.ts');
-  const report = await checkApp(process.cwd(), queue);
+  const report = await checkApp(process.cwd(), { islet: workerProgram, only: queue });
   if (json) say(JSON.stringify({ ok: report.problems.length === 0, ...report }, null, 2));
   else print(report);
   if (report.problems.length > 0) process.exitCode = 1;

@@ -1,15 +1,12 @@
 import { fork } from 'node:child_process';
-import { type FSWatcher, watch } from 'node:fs';
+import { existsSync, type FSWatcher, watch } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { findCode, listFolders } from '../app/app-files.ts';
-import { openAppFolder } from '../app/folder-app.ts';
-import type { IsletConfig } from '../config.ts';
 import { IsletError } from '../errors.ts';
 import { didYouMean } from '../manifest/did-you-mean.ts';
 import { createWorkerChild, type WorkerChild } from '../supervisor/worker-child.ts';
 import type { Surroundings } from './main.ts';
-import { openRedis } from './open-redis.ts';
 
 interface DevFlags {
   queue: string[];
@@ -24,9 +21,9 @@ const graceFlags = ['--graceful-timeout', '5s'];
 
 const say = (text: string) => void process.stderr.write(`${text}\n`);
 
-/** The queues that were asked for, or all. Throws `E_QUEUE_UNKNOWN`. */
+/** The queues that were asked for, or all. The sources know them before they are compiled. Throws `E_QUEUE_UNKNOWN`. */
 async function chooseQueues(root: string, asked: string[]): Promise<string[]> {
-  const all = await listFolders(findCode(root), 'queues');
+  const all = await listFolders(existsSync(join(root, 'queues')) ? root : findCode(root), 'queues');
   const unknown = asked.find((name) => !all.includes(name));
   if (unknown === undefined) return asked.length > 0 ? asked : all;
   throw new IsletError('E_QUEUE_UNKNOWN', `There is no queue "${unknown}" in this app.${didYouMean(unknown, all)}`);
@@ -150,20 +147,23 @@ function createNursery({ program, env }: Surroundings) {
   };
 }
 
+<<<<<<< HEAD
 async function dev({ queue: asked }: DevFlags, surroundings: Surroundings): Promise<void> {
   const { path, builder } = surroundings;
+=======
+async function dev({ queue: asked }: DevFlags, { program, builder }: Surroundings): Promise<void> {
+>>>>>>> build
   const root = process.cwd();
   await chooseQueues(root, asked);
   const { createPrettyLog } = await import('./pretty-log.ts');
   const log = createPrettyLog();
+<<<<<<< HEAD
   const nursery = createNursery(surroundings);
   let redis: Awaited<ReturnType<typeof openRedis>> | undefined;
+=======
+  const nursery = createNursery(program);
+>>>>>>> build
   const keeper = createKeeper(async () => {
-    if (!redis) {
-      // Held as long as this runs, so that it does not end with a worker that cannot start.
-      redis = await openRedis((await openAppFolder(root).config()) as IsletConfig, true, path);
-      if (redis.notice) say(redis.notice);
-    }
     const queues = await chooseQueues(root, asked);
     const flags = queues.flatMap((name) => ['--queue', name]);
     const child = nursery.start(flags);
@@ -189,7 +189,6 @@ async function dev({ queue: asked }: DevFlags, surroundings: Surroundings): Prom
   builds.stop();
   nursery.close();
   await keeper.stop();
-  await redis?.close();
   process.exit(code);
 }
 

@@ -30,6 +30,7 @@ const commands: Record<string, (surroundings: Surroundings) => Promise<Command>>
   dev: async (surroundings) => (await import('./dev-command.ts')).devCommand(surroundings),
   check: async () => (await import('./check-command.ts')).checkCommand(),
   build: async (surroundings) => (await import('./build-command.ts')).buildCommand(surroundings),
+  footprint: async () => (await import('./footprint-command.ts')).footprintCommand(),
   worker: async (surroundings) => (await import('./worker-command.ts')).workerCommand(surroundings),
   enqueue: async (surroundings) => (await import('./enqueue-command.ts')).enqueueCommand(surroundings),
   jobs: async (surroundings) => (await import('./jobs-command.ts')).jobsCommand(surroundings),

@@ -8,11 +8,20 @@ const namePattern = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
 
 const isName = (value: unknown) => typeof value === 'string' && value.length <= 100 && namePattern.test(value);
 
+/** A package's name, as it stands before any path in it; `*` is any part of it. */
+const packagePattern = /^(@[\w*][\w.*-]*\/)?[\w*][\w.*-]*$/;
+
+const isPackage = (value: unknown) => typeof value === 'string' && packagePattern.test(value);
+
 export const checks = {
   name: (value: unknown) => (isName(value) ? undefined : 'lower-case words with hyphens, at most 100 characters'),
   names: (value: unknown) => (Array.isArray(value) && value.every(isName) ? undefined : 'a list of names'),
   strings: (value: unknown) =>
     Array.isArray(value) && value.every((item) => typeof item === 'string') ? undefined : 'a list of strings',
+  packages: (value: unknown) =>
+    Array.isArray(value) && value.every(isPackage)
+      ? undefined
+      : 'a list of package names, such as "sharp" or "@scope/*"',
   integer:
     (min: number, max = Number.MAX_SAFE_INTEGER): Check =>
     (value) =>

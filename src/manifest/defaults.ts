@@ -15,7 +15,7 @@ export const queueDefaults = {
   concurrency: 100,
   lockDurationMs: 30_000,
   stalledCheckMs: 15_000,
-  retention: { failedForMs: 604_800_000, failedCount: 1_000 },
+  retention: { failedForMs: 604_800_000, failedCount: 1_000, completedForMs: 86_400_000, completedCount: 0 },
 } as const;
 
 /** What `config/` may set of a worker, in milliseconds where it is a time. */

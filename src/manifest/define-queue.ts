@@ -1,4 +1,4 @@
-import { checkOptions, checks } from './check-options.ts';
+import { type Check, checkOptions, checks } from './check-options.ts';
 import { queueDefaults } from './defaults.ts';
 
 export interface QueueOptions {
@@ -19,11 +19,42 @@ export interface QueueOptions {
    * within `lockDurationMs` and this. 1_000 or more. Default: 15_000 (15 seconds).
    */
   stalledCheckMs?: number;
+  /** How long jobs that have ended are kept. Default: failed ones for 7 days and at most 1_000, completed ones not. */
+  retention?: Partial<Retention>;
+  /** What this queue's worker may load and take at most, before its first job. `islet check` fails past it. Default: none. */
+  budget?: Budget;
+}
+
+/** What a queue's worker may load and take, measured by `islet check` and shown by `islet footprint`. No worker looks at it. */
+export interface Budget {
   /**
-   * How long failed jobs are kept for a look and a retry: at most `failedForMs` (milliseconds) and `failedCount` of
-   * them. Completed jobs are not kept. Default: 604_800_000 (7 days) and 1_000.
+   * Megabytes (of 1_048_576 bytes) of resident memory with everything imported and no job taken: Islet, the settings,
+   * all manifests, and this queue's hooks, dependencies and tasks. It differs between Node versions, and by a few per
+   * cent between runs: leave a tenth of room. `islet check` fails above it. 1 or more. Default: none (not checked).
    */
-  retention?: { failedForMs?: number; failedCount?: number };
+  readonly maxRssMb?: number;
+  /**
+   * Names of the packages that this queue's code, the settings and the manifests may import, such as `sharp`, or
+   * `@aws-sdk/*` for all of a scope. What such a package imports itself comes with it; Islet's own need not be named.
+   * `islet check` fails on any other one, with the chain of imports that leads to it. `[]` allows none.
+   * Default: none (any package).
+   */
+  readonly packages?: readonly string[];
+}
+
+/** How long jobs that have ended stay in Redis. */
+export interface Retention {
+  /** Milliseconds that failed jobs are kept for a look and a retry. 1_000 or more. Default: 604_800_000 (7 days). */
+  readonly failedForMs: number;
+  /** How many failed jobs are kept at most, the newest. 0 or more. Default: 1_000. */
+  readonly failedCount: number;
+  /** Milliseconds that completed jobs are kept, if any are. 1_000 or more. Default: 86_400_000 (1 day). */
+  readonly completedForMs: number;
+  /**
+   * How many completed jobs are kept at most, the newest. Each then costs Redis nearly twice the time. 0 or more.
+   * Default: 0 (none).
+   */
+  readonly completedCount: number;
 }
 
 export interface QueueManifest {
@@ -32,8 +63,11 @@ export interface QueueManifest {
   readonly concurrency: number;
   readonly lockDurationMs: number;
   readonly stalledCheckMs: number;
-  readonly retention: { readonly failedForMs: number; readonly failedCount: number };
+  readonly retention: Retention;
+  readonly budget?: Budget;
 }
+
+const isObject: Check = (value) => (typeof value === 'object' && value !== null ? undefined : 'an object');
 
 /** Declares a queue. Throws `E_MANIFEST_INVALID` for an option that is missing, unknown or wrong. */
 export function defineQueue(options: QueueOptions): QueueManifest {
@@ -43,11 +77,18 @@ export function defineQueue(options: QueueOptions): QueueManifest {
     concurrency: checks.integer(1, 10_000),
     lockDurationMs: checks.integer(5_000),
     stalledCheckMs: checks.integer(1_000),
-    retention: (value) => (typeof value === 'object' && value !== null ? undefined : 'an object'),
+    retention: isObject,
+    budget: isObject,
   });
   checkOptions(`${owner}, retention`, options.retention ?? {}, [], {
     failedForMs: checks.integer(1_000),
     failedCount: checks.integer(0),
+    completedForMs: checks.integer(1_000),
+    completedCount: checks.integer(0),
+  });
+  checkOptions(`${owner}, budget`, options.budget ?? {}, [], {
+    maxRssMb: checks.integer(1),
+    packages: checks.packages,
   });
   return Object.freeze({
     ...queueDefaults,

@@ -19,7 +19,6 @@ export const workerCommand = launchCommand(defaultProfile, 'worker.js');
 /** No shell, no curl, no bundle: Node alone asks, and ends with 0 when the worker is well. Compose reads "$" as its own. */
 const healthCheck = [
   'node',
-  '--lite-mode',
   '-e',
   `require('node:http').get('http://127.0.0.1:${port}/livez', ({ statusCode }) => process.exit(statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))`,
 ];

@@ -11,6 +11,7 @@ import type {
 import { CancelledError } from '../errors.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
 import type { Clock } from '../worker/clock.ts';
+import { MemoryKeys } from './memory-keys.ts';
 import { MemoryResults } from './memory-results.ts';
 
 type JobState = 'waiting' | 'prioritized' | 'delayed' | 'active' | 'failed' | 'completed' | 'replaced';
@@ -38,10 +39,9 @@ export interface MemoryJob {
   stopTimer(): void;
 }
 
-interface Key {
-  jobId: string;
-  /** Undefined: until the job has ended. */
-  until: number | undefined;
+interface Ended {
+  job: MemoryJob;
+  at: number;
 }
 
 const toStored = ({ code, causeName, causeMessage }: Failure): StoredResult => ({
@@ -68,12 +68,6 @@ function toJob(job: JobToAdd, now: number): MemoryJob {
   };
 }
 
-/** By what another enqueue of the same job is known, and for how long. */
-function toKey({ id, task, dedupe, idempotencyMs }: JobToAdd): { name: string; ttlMs: number | undefined } | undefined {
-  if (dedupe) return { name: `${task}:${dedupe.key}`, ttlMs: dedupe.mode === 'simple' ? undefined : dedupe.ttlMs };
-  return idempotencyMs === undefined ? undefined : { name: id, ttlMs: idempotencyMs };
-}
-
 /** What Redis keeps of one queue, and what its scripts do with it. */
 export class MemoryQueue {
   readonly results: MemoryResults;
@@ -85,15 +79,15 @@ export class MemoryQueue {
   readonly #jobs = new Map<string, MemoryJob>();
   readonly #waiting: MemoryJob[] = [];
   readonly #prioritized: MemoryJob[] = [];
-  /** Oldest first. */
-  readonly #failed: { job: MemoryJob; at: number }[] = [];
-  readonly #keys = new Map<string, Key>();
-  readonly #keyOf = new Map<MemoryJob, string>();
+  /** Those that have ended and are kept, oldest first. */
+  readonly #ended = { completed: [] as Ended[], failed: [] as Ended[] };
+  readonly #keys: MemoryKeys;
   #limitedUntil = 0;
 
   /** `onReady` is called when a job may have become ready to run. */
   constructor(clock: Clock, onReady: () => void) {
     this.results = new MemoryResults(clock);
+    this.#keys = new MemoryKeys(clock);
     this.#clock = clock;
     this.#onReady = onReady;
   }
@@ -120,19 +114,14 @@ export class MemoryQueue {
   }
 
   add(given: JobToAdd): Added {
-    const taken = given.ownId === true && (this.#jobs.has(given.id) || this.#holderOf(given.id) !== undefined);
+    const taken = given.ownId === true && (this.#jobs.has(given.id) || this.#keys.holderOf(given.id) !== undefined);
     if (this.#jobs.has(given.id)) return { id: given.id, accepted: !taken };
-    const key = toKey(given);
-    const holder = key && this.#holderOf(key.name);
+    const holder = this.#keys.holderFor(given);
     if (holder !== undefined && !this.#replace(holder, given)) {
       return { id: holder, accepted: holder === given.id && !taken };
     }
-    const now = this.#clock.now();
-    const job = toJob(given, now);
-    if (key) {
-      this.#keys.set(key.name, { jobId: job.id, until: key.ttlMs === undefined ? undefined : now + key.ttlMs });
-      this.#keyOf.set(job, key.name);
-    }
+    const job = toJob(given, this.#clock.now());
+    this.#keys.hold(given);
     this.#all.push(job);
     this.#jobs.set(job.id, job);
     if (job.delayMs) this.#delay(job, job.delayMs);
@@ -151,7 +140,7 @@ export class MemoryQueue {
 
   settle(job: MemoryJob, outcome: Outcome, retention: QueueManifest['retention']): void {
     job.abort = undefined;
-    if (outcome.kind === 'completed') this.#complete(job, outcome);
+    if (outcome.kind === 'completed') this.#complete(job, outcome, retention);
     else if (outcome.kind === 'failed' || outcome.kind === 'cancelled') this.#fail(job, outcome, retention);
     else if (outcome.kind === 'released' || outcome.kind === 'rateLimited') this.#giveBack(job, outcome);
     else if (outcome.kind !== 'lost') this.#putOff(job, outcome);
@@ -160,7 +149,7 @@ export class MemoryQueue {
   cancel(id: string, reason: string): CancelFound {
     const job = this.#jobs.get(id);
     if (!job) return 'nowhere';
-    if (job.state === 'failed') return 'finished';
+    if (job.state === 'failed' || job.state === 'completed') return 'finished';
     job.memory.cancel = reason;
     if (job.state === 'active') {
       job.abort?.abort(new CancelledError(id, reason));
@@ -174,12 +163,6 @@ export class MemoryQueue {
     const counts = { waiting: 0, active: 0, delayed: 0, prioritized: 0, failed: 0, completed: 0 };
     for (const { state } of this.#jobs.values()) if (state !== 'replaced') counts[state] += 1;
     return counts;
-  }
-
-  /** The id of the job that a key stands for. */
-  #holderOf(name: string): string | undefined {
-    const key = this.#keys.get(name);
-    return key && (key.until === undefined || this.#clock.now() < key.until) ? key.jobId : undefined;
   }
 
   #replace(holder: string, { dedupe }: JobToAdd): boolean {
@@ -216,11 +199,14 @@ export class MemoryQueue {
     job.stopTimer = this.#clock.startTimer(ms, () => this.#append(job));
   }
 
-  #complete(job: MemoryJob, { resultJson, keepResultMs }: Extract<Outcome, { kind: 'completed' }>): void {
-    job.attemptsMade += 1;
+  #complete(
+    job: MemoryJob,
+    { resultJson, keepResultMs }: Extract<Outcome, { kind: 'completed' }>,
+    retention: QueueManifest['retention'],
+  ): void {
     const result = resultJson === undefined ? {} : { result: JSON.parse(resultJson) };
     this.results.keep(job.id, { ok: true, ...result }, keepResultMs);
-    this.#drop(job, 'completed');
+    this.#end(job, 'completed', retention);
   }
 
   #fail(
@@ -228,16 +214,21 @@ export class MemoryQueue {
     { failure, keepResultMs }: Extract<Outcome, { kind: 'failed' | 'cancelled' }>,
     retention?: QueueManifest['retention'],
   ): void {
+    this.results.keep(job.id, toStored(failure), keepResultMs);
+    this.#end(job, 'failed', retention);
+  }
+
+  #end(job: MemoryJob, state: 'completed' | 'failed', retention?: QueueManifest['retention']): void {
     const now = this.#clock.now();
     job.attemptsMade += 1;
-    job.state = 'failed';
-    this.#freeKey(job);
-    this.results.keep(job.id, toStored(failure), keepResultMs);
-    this.#failed.push({ job, at: now });
+    job.state = state;
+    this.#keys.free(job.id);
+    const ended = this.#ended[state];
+    ended.push({ job, at: now });
     if (!retention) return;
-    const { failedForMs, failedCount } = retention;
-    while (this.#failed.length > failedCount || now - (this.#failed[0]?.at ?? now) > failedForMs) {
-      this.#jobs.delete(this.#failed.shift()?.job.id ?? '');
+    const [forMs, count] = [retention[`${state}ForMs`], retention[`${state}Count`]];
+    while (ended.length > count || now - (ended[0]?.at ?? now) > forMs) {
+      this.#jobs.delete(ended.shift()?.job.id ?? '');
     }
   }
 
@@ -267,13 +258,6 @@ export class MemoryQueue {
     else this.#delay(job, Math.max(1, outcome.delayMs));
   }
 
-  /** A key without an end of its own ends with its job. */
-  #freeKey(job: MemoryJob): void {
-    const name = this.#keyOf.get(job) ?? '';
-    const key = this.#keys.get(name);
-    if (key?.until === undefined && key?.jobId === job.id) this.#keys.delete(name);
-  }
-
   #leaveLine(job: MemoryJob): void {
     job.stopTimer();
     for (const line of [this.#waiting, this.#prioritized]) {
@@ -284,7 +268,7 @@ export class MemoryQueue {
 
   #drop(job: MemoryJob, state: JobState): void {
     this.#leaveLine(job);
-    this.#freeKey(job);
+    this.#keys.free(job.id);
     job.state = state;
     this.#jobs.delete(job.id);
   }

@@ -197,6 +197,20 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     expect(await rig.producer.counts('mail')).toEqual({ ...empty, failed: 2 });
   },
 
+  async 'completed jobs are kept where the queue says so, and are found finished'(rig) {
+    const keeping = defineQueue({ name: 'mail', retention: { completedCount: 2 } });
+    const handles = await rig.producer.enqueueMany(
+      sendEmail,
+      ['a', 'b', 'c'].map((to) => ({ payload: { to } })),
+    );
+    const { delivered, close } = await consume(rig, async () => completed, { queue: keeping, concurrency: 1 });
+    await rig.until(() => expect(delivered).toHaveLength(3));
+    await close();
+    expect(await rig.producer.counts('mail')).toEqual({ ...empty, completed: 2 });
+    expect(await rig.producer.cancel(handles[2]?.id ?? '')).toEqual({ found: 'finished', queue: 'mail' });
+    expect(await rig.producer.cancel(handles[0]?.id ?? '')).toEqual({ found: 'nowhere' });
+  },
+
   async 'a released job comes before those that wait, with no attempt used, and remembers it'(rig) {
     for (const to of ['first', 'second']) await rig.producer.enqueue(sendEmail, { to });
     const { delivered, close } = await serve(rig, { kind: 'released', counted: true });

@@ -72,6 +72,16 @@ describe('defineQueue', () => {
     [{ concurrency: Number.NaN }, '`concurrency`: expected an integer from 1 to 10000, got NaN.'],
     [{ lockDurationMs: 10 }, '`lockDurationMs`: expected an integer from 5000, got 10.'],
     [{ stalledCheckMs: 999 }, '`stalledCheckMs`: expected an integer from 1000, got 999.'],
+    [{ budget: { maxRss: 100 } }, 'Queue "mail", budget does not parse: it has no option `maxRss`.'],
+    [
+      { budget: { maxRssMb: 0 } },
+      'Queue "mail", budget does not parse: `maxRssMb`: expected an integer from 1, got 0.',
+    ],
+    [
+      { budget: { packages: ['a/b/c'] } },
+      '`packages`: expected a list of package names, such as "sharp" or "@scope/*"',
+    ],
+    [{ budget: { packages: 'sharp' } }, '`packages`: expected a list of package names'],
     [{ retention: { failedForMs: 0 } }, 'Queue "mail", retention does not parse: `failedForMs`'],
   ])('refuses %j', (options, message) => {
     expect(() => defineQueue({ name: 'mail', ...options } as QueueOptions)).toThrow(message);

@@ -252,6 +252,17 @@ describe('refuses', () => {
     });
   });
 
+  test('a job that is put off for ever', async () => {
+    const manifest = defineTask({ name: 'wait', queue: 'mail', payload: v.object({}) });
+    const wait = implement(manifest, async (_, { snooze }) => {
+      throw snooze({ delayMs: 1_000 });
+    });
+    const app = createTestApp({ tasks: [wait] });
+    await app.enqueue(manifest, {});
+    const failure = expect(app.drain('mail', { delayed: true, maxRuns: 20 })).rejects;
+    await failure.toMatchObject({ code: 'E_DRAIN_ENDLESS' });
+  });
+
   test('a task that asks for a dependency without a fake: its job fails, and says so', async () => {
     const app = createTestApp({ tasks: [sendEmail] });
     await app.enqueue(sendEmailManifest, { to: 'a' });
