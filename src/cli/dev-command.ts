@@ -147,22 +147,12 @@ function createNursery({ program, env }: Surroundings) {
   };
 }
 
-<<<<<<< HEAD
 async function dev({ queue: asked }: DevFlags, surroundings: Surroundings): Promise<void> {
-  const { path, builder } = surroundings;
-=======
-async function dev({ queue: asked }: DevFlags, { program, builder }: Surroundings): Promise<void> {
->>>>>>> build
   const root = process.cwd();
   await chooseQueues(root, asked);
   const { createPrettyLog } = await import('./pretty-log.ts');
   const log = createPrettyLog();
-<<<<<<< HEAD
   const nursery = createNursery(surroundings);
-  let redis: Awaited<ReturnType<typeof openRedis>> | undefined;
-=======
-  const nursery = createNursery(program);
->>>>>>> build
   const keeper = createKeeper(async () => {
     const queues = await chooseQueues(root, asked);
     const flags = queues.flatMap((name) => ['--queue', name]);
@@ -181,7 +171,7 @@ async function dev({ queue: asked }: DevFlags, { program, builder }: Surrounding
     if (built.built) return replace();
     say(`${built.output}\nNot compiled: the code before goes on until that is mended.`);
   };
-  const builds = watchBuilds(builder, onBuilt, () => onEnd(1));
+  const builds = watchBuilds(surroundings.builder, onBuilt, () => onEnd(1));
   const settings = watchSettings(root, replace);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => onEnd(0));
   const code = await ended;
