@@ -15,7 +15,7 @@ if (WITHOUT_BUILD.includes(process.argv[2]) || process.argv.includes('--supervis
   const islet = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
   const builder = fileURLToPath(new URL('./watch-build.js', import.meta.url));
   const program = fileURLToPath(import.meta.url);
-  await main(process.argv.slice(2), { path: process.env.PATH, islet, program, builder, compile });
+  await main(process.argv.slice(2), { path: process.env.PATH, env: process.env, islet, program, builder, compile });
 }
 
 /** Makes sure that what runs is what the sources say; false when that cannot be. */

@@ -32,6 +32,11 @@ function count(min: number) {
   };
 }
 
+function port(value: unknown): number {
+  if (/^\d{1,5}$/.test(String(value)) && Number(value) <= 65_535) return Number(value);
+  throw new Error('expected a port from 1 to 65535, or 0 for none');
+}
+
 function onOrOff(value: unknown): boolean {
   if (/^(true|false)$/.test(String(value))) return String(value) === 'true';
   throw new Error('expected true or false');
@@ -121,6 +126,12 @@ export const isletSettings = {
       default: String(workerDefaults.maxBlockMs),
       env: 'WORKER_MAX_BLOCK',
     },
+    healthPort: {
+      doc: 'Where a worker answers GET /livez, on all interfaces; 0 for nowhere. Default: 0.',
+      format: port,
+      default: String(workerDefaults.healthPort),
+      env: 'WORKER_HEALTH_PORT',
+    },
   },
 };
 
@@ -148,6 +159,7 @@ export function readWorkerSettings({ worker = {} }: Pick<IsletConfig, 'worker'>)
     maxAbandoned: read('maxAbandoned'),
     guard: guard.format(worker.guard ?? guard.default),
     maxBlockMs: read('maxBlock'),
+    healthPort: read('healthPort'),
   };
 }
 

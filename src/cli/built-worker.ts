@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util';
 import { type BuiltQueue, openBuiltApp } from '../app/built-app.ts';
+import { profileNames } from '../launch-profiles.ts';
 import { findConfiguredRedis, redisMissing } from './configured-redis.ts';
-import { parseDuration, parseInteger } from './parse-flags.ts';
+import { parseChoice, parseDuration, parseInteger } from './parse-flags.ts';
 import { reportError, UsageError } from './report-error.ts';
 import { runWorker, type WorkerFlags } from './run-worker.ts';
 
@@ -11,6 +12,8 @@ const options = {
   slot: { type: 'string' },
   'no-guard': { type: 'boolean' },
   'allow-eviction': { type: 'boolean' },
+  profile: { type: 'string' },
+  'health-port': { type: 'string' },
   supervised: { type: 'boolean' },
   verbose: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
@@ -22,6 +25,8 @@ const help = `Options:
   --slot <name>                  a name that no two living workers share: its last holder is dead
   --no-guard                     without the thread that keeps the locks of a blocked event loop
   --allow-eviction               start also on a Redis that drops keys when it is full
+  --profile <name>               the launch line meant: ${profileNames.join(', ')}
+  --health-port <port>           answer GET /livez there; 0 for nowhere
   --verbose                      show stack traces
 `;
 
@@ -35,8 +40,9 @@ function parse(args: string[], queue: string) {
 }
 
 function readFlags(values: ReturnType<typeof parse>, queue: string): WorkerFlags {
-  const { concurrency, slot } = values;
+  const { concurrency, slot, profile } = values;
   const grace = values['graceful-timeout'];
+  const port = values['health-port'];
   return {
     queue: [queue],
     concurrency: concurrency === undefined ? undefined : parseInteger('--concurrency', 1, 10_000)(concurrency),
@@ -44,6 +50,8 @@ function readFlags(values: ReturnType<typeof parse>, queue: string): WorkerFlags
     slot,
     guard: values['no-guard'] !== true,
     allowEviction: values['allow-eviction'],
+    profile: profile === undefined ? undefined : parseChoice('--profile', profileNames)(profile),
+    healthPort: port === undefined ? undefined : parseInteger('--health-port', 0, 65_535)(port),
     supervised: values.supervised,
   };
 }

@@ -123,9 +123,9 @@ function watchSettings(root: string, onSaved: () => void): FSWatcher | undefined
 }
 
 /** Creates what makes workers with all framework code loaded in advance, so that new code runs sooner. */
-function createNursery(program: string) {
+function createNursery({ program, env }: Surroundings) {
   let spare: { flags: string; child: WorkerChild } | undefined;
-  const create = (flags: string[]) => createWorkerChild(program, ['--dev-redis', ...graceFlags, ...flags]);
+  const create = (flags: string[]) => createWorkerChild(program, ['--dev-redis', ...graceFlags, ...flags], env);
   const dismiss = () => {
     spare?.child.stop();
     spare = undefined;
@@ -147,12 +147,12 @@ function createNursery(program: string) {
   };
 }
 
-async function dev({ queue: asked }: DevFlags, { program, builder }: Surroundings): Promise<void> {
+async function dev({ queue: asked }: DevFlags, surroundings: Surroundings): Promise<void> {
   const root = process.cwd();
   await chooseQueues(root, asked);
   const { createPrettyLog } = await import('./pretty-log.ts');
   const log = createPrettyLog();
-  const nursery = createNursery(program);
+  const nursery = createNursery(surroundings);
   const keeper = createKeeper(async () => {
     const queues = await chooseQueues(root, asked);
     const flags = queues.flatMap((name) => ['--queue', name]);
@@ -171,7 +171,7 @@ async function dev({ queue: asked }: DevFlags, { program, builder }: Surrounding
     if (built.built) return replace();
     say(`${built.output}\nNot compiled: the code before goes on until that is mended.`);
   };
-  const builds = watchBuilds(builder, onBuilt, () => onEnd(1));
+  const builds = watchBuilds(surroundings.builder, onBuilt, () => onEnd(1));
   const settings = watchSettings(root, replace);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => onEnd(0));
   const code = await ended;

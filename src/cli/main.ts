@@ -5,6 +5,8 @@ import { reportError, UsageError } from './report-error.ts';
 export interface Surroundings {
   /** Where programs are looked for: the variable PATH. */
   path: string | undefined;
+  /** What processes that are started are given. */
+  env: Readonly<Record<string, string | undefined>>;
   /** Islet's own package.json. */
   islet: {
     version: string;

@@ -9,6 +9,15 @@ export function parseInteger(flag: string, min: number, max: number): (text: str
   };
 }
 
+/** Parses one of several words of a flag. Throws `E_USAGE`. */
+export function parseChoice<T extends string>(flag: string, choices: readonly T[]): (text: string) => T {
+  return (text) => {
+    const choice = choices.find((each) => each === text);
+    if (choice !== undefined) return choice;
+    throw new UsageError(`${flag}: expected one of ${choices.join(', ')}, got "${text}".`);
+  };
+}
+
 const unitMs: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** Parses a duration such as `500ms`, `60s` or `6h` into milliseconds. Throws `E_USAGE`. */

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { AppSource } from '../app/app-source.ts';
 import { type BrokerOptions, connectBroker } from '../broker/bullmq-broker.ts';
 import { type IsletConfig, readWorkerSettings } from '../config.ts';
+import type { ProfileName } from '../launch-profiles.ts';
 import { createLog, type Log } from '../log.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob } from '../producer/prepare-job.ts';
@@ -9,7 +10,8 @@ import { messages } from '../supervisor/worker-child.ts';
 import { blockedExitMs, bootstrap, type WorkerProcess } from '../worker/bootstrap.ts';
 import { describeCurrentJob } from '../worker/run-job.ts';
 import type { OpenRedis } from './configured-redis.ts';
-import { listenForEnd } from './signals.ts';
+import { adviseLaunch } from './launch-advice.ts';
+import { type Ending, listenForEnd } from './signals.ts';
 
 /** How a worker was asked to run, on its command line. */
 export interface WorkerFlags {
@@ -20,6 +22,10 @@ export interface WorkerFlags {
   slot?: string;
   guard: boolean;
   allowEviction?: boolean;
+  /** The launch line that is meant; without it, the default one. */
+  profile?: ProfileName;
+  /** 0 for nowhere. */
+  healthPort?: number;
   supervised?: boolean;
 }
 
@@ -61,6 +67,27 @@ async function untilStarted(): Promise<void> {
   process.removeListener('disconnect', orphaned);
 }
 
+/** Says how less memory could be used; a worker that a parent started, or who knows what it does, has no need of it. */
+function advise(flags: WorkerFlags, log: Log): void {
+  const { execArgv, argv, platform } = process;
+  const advice = flags.supervised ? undefined : adviseLaunch({ execArgv, argv, platform, profile: flags.profile });
+  if (!advice) return;
+  log.info(advice.fields, 'Started in another launch profile');
+  if (process.stdout.isTTY) process.stderr.write(`${advice.text}\n`);
+}
+
+/** Answers health checks, where that is asked for; of a supervised worker its parent knows. */
+async function answerHealth(
+  port: number,
+  ending: Ending,
+  isReady: () => boolean,
+): Promise<{ close(): void } | undefined> {
+  if (port === 0) return undefined;
+  const { openLivez } = await import('./livez.ts');
+  const state = () => (isReady() ? 'ok' : 'starting');
+  return openLivez(port, () => (ending.failed ? 'failed' : state()));
+}
+
 /** Runs queues' jobs until the process is told to stop, then ends it. Throws what keeps the worker from its start. */
 export async function runWorker(flags: WorkerFlags, { openApp, openRedis }: WorkerSurroundings): Promise<void> {
   if (flags.supervised) await untilStarted();
@@ -86,7 +113,11 @@ export async function runWorker(flags: WorkerFlags, { openApp, openRedis }: Work
     describeCurrentJob,
   };
   let code = 1;
+  let ready = false;
+  let health: { close(): void } | undefined;
   try {
+    const port = flags.supervised ? 0 : (flags.healthPort ?? settings.healthPort);
+    health = await answerHealth(port, ending, () => ready);
     const worker = await bootstrap({
       app,
       queues: [...new Set(flags.queue)],
@@ -110,11 +141,14 @@ export async function runWorker(flags: WorkerFlags, { openApp, openRedis }: Work
         ending.fail();
       },
     });
+    ready = true;
     announce(worker, log);
+    advise(flags, log);
     if (flags.supervised) process.send?.(messages.ready);
     code = await ending.of(worker);
     log.info({ maxRssMb: Math.round(process.resourceUsage().maxRSS / 1_024) }, 'Worker stopped');
   } finally {
+    health?.close();
     await redis.close();
   }
   // Code that ignored its signal may still run, and its job is another worker's now.

@@ -17,6 +17,8 @@ function describeStray(error: unknown): string {
 
 /** What ends a worker process, from its first moment on. */
 export interface Ending {
+  /** It stops because it has to be replaced, not because it was asked to. */
+  readonly failed: boolean;
   /** Stops the worker as if a signal had come; the process then exits with 1. */
   fail(): void;
   /** Stops the worker as a signal does, because there is nobody left who would. */
@@ -85,6 +87,9 @@ export function listenForEnd(log: Log, graceMs: number): Ending {
     else crash(error);
   });
   return {
+    get failed() {
+      return asked?.code === 1;
+    },
     fail() {
       // It may be found unhealthy again and again while it stops.
       if (!asked) ask(graceMs, 1);

@@ -1,7 +1,8 @@
 import { Command, Option } from 'commander';
 import { openAppFolder } from '../app/folder-app.ts';
+import { profileNames } from '../launch-profiles.ts';
 import { openRedis } from './open-redis.ts';
-import { parseDuration, parseInteger } from './parse-flags.ts';
+import { parseChoice, parseDuration, parseInteger } from './parse-flags.ts';
 import { UsageError } from './report-error.ts';
 import { runWorker, type WorkerFlags } from './run-worker.ts';
 
@@ -32,6 +33,12 @@ export function workerCommand({ path }: { path: string | undefined }): Command {
     .option('--slot <name>', 'a name that no two living workers share: its last holder is dead')
     .option('--no-guard', 'without the thread that keeps the locks of a blocked event loop')
     .option('--allow-eviction', 'start also on a Redis that drops keys when it is full')
+    .option(
+      '--profile <name>',
+      `the launch line meant: ${profileNames.join(', ')}`,
+      parseChoice('--profile', profileNames),
+    )
+    .option('--health-port <port>', 'answer GET /livez there; 0 for nowhere', parseInteger('--health-port', 0, 65_535))
     .option('--dev-redis', 'without REDIS_URL, use a private Redis of this project (development only)')
     .addOption(
       new Option(

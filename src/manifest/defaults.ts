@@ -28,4 +28,5 @@ export const workerDefaults = {
   maxAbandoned: 10,
   guard: true,
   maxBlockMs: 120_000,
+  healthPort: 0,
 };

