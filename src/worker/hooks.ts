@@ -2,6 +2,7 @@ import type { ModuleSource } from '../app/app-source.ts';
 import type { Failure, Outcome } from '../broker/broker.ts';
 import { IsletError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { Refused } from '../manifest/checked.ts';
 import { callInTime } from './job-hooks.ts';
 import { toFailure } from './outcome.ts';
 import type { QueueHost } from './task-context.ts';
@@ -58,8 +59,15 @@ export interface Hooks {
 /** What a hooks.ts exports by default. */
 export type CreateHooks<Config> = (host: QueueHost<Config>) => Hooks | Promise<Hooks>;
 
+/** Refuses what is no hook, which TypeScript lets a function return beside what is one. */
+type OnlyHooks<Made> = Made & {
+  [Name in keyof Made]: Name extends keyof Hooks ? Hooks[Name] : Refused<'there is no hook of this name'>;
+};
+
 /** Types the default export of `queues/hooks.ts`, for all queues, or of `queues/<queue>/hooks.ts`. */
-export function defineHooks<Config = unknown>(create: CreateHooks<Config>): CreateHooks<Config> {
+export function defineHooks<Config = unknown, Made extends Hooks = Hooks>(
+  create: (host: QueueHost<Config>) => OnlyHooks<Made> | Promise<OnlyHooks<Made>>,
+): CreateHooks<Config> {
   return create;
 }
 

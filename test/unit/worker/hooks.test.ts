@@ -1,12 +1,16 @@
 import { createContainer } from 'awilix';
 import * as v from 'valibot';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Broker, ConsumeOptions, Outcome } from '../../../src/broker/broker.ts';
 import { CancelledError, ReleasedError } from '../../../src/errors.ts';
 import { workerDefaults } from '../../../src/manifest/defaults.ts';
+import { defineQueue } from '../../../src/manifest/define-queue.ts';
 import { type AnyTask, defineTask } from '../../../src/manifest/define-task.ts';
+import { createGate } from '../../../src/worker/gate.ts';
 import { type Hooks, loadHooks } from '../../../src/worker/hooks.ts';
 import { blameHook, joinHooks } from '../../../src/worker/job-hooks.ts';
 import { currentJob, type RunScope, runJob } from '../../../src/worker/run-job.ts';
+import { startWorker } from '../../../src/worker/worker.ts';
 import { deliver } from './delivery.ts';
 
 const steps: string[] = [];
@@ -276,6 +280,70 @@ describe('when a job failed', () => {
     await vi.advanceTimersByTimeAsync(5_000);
     await telling;
     expect(steps).toEqual([tooLong]);
+  });
+});
+
+describe('a worker with hooks of failures', () => {
+  /** A worker whose broker writes an outcome when the test says so. */
+  async function start(onJobFailed: Hooks['onJobFailed']) {
+    let consumer: ConsumeOptions | undefined;
+    const broker = {
+      async consume(given: ConsumeOptions) {
+        consumer = given;
+        return { stop() {}, close: async () => {} };
+      },
+    } as unknown as Broker;
+    const load = async () => ({ kind: 'implementation', manifest: sendEmail, run: never }) as never;
+    const queue: RunScope['queue'] = {
+      openScope: () => createContainer().createScope(),
+      tasks: new Map([['send-email', { manifest: sendEmail, load }]]),
+      close: async () => {},
+    };
+    const scope = { queue, log, children: {} as never, limits: workerDefaults, clock, gate: createGate() };
+    const worker = await startWorker(broker, {
+      queue: defineQueue({ name: 'mail' }),
+      concurrency: 1,
+      scope: { ...scope, hooks: join({ onJobFailed }) },
+      onUnhealthy() {},
+    });
+    const crash = { at: Date.now(), worker: 'w', blame: 'culprit' } as const;
+    const poisoned = deliver({ memory: { crashes: [crash, crash, crash] } });
+    const outcome = await consumer?.run(poisoned);
+    let idle = false;
+    void worker.idle().then(() => {
+      idle = true;
+    });
+    await vi.advanceTimersByTimeAsync(10);
+    expect({ idle, running: worker.running }).toEqual({ idle: false, running: 1 });
+    const settle = async (written = outcome as Outcome) => {
+      consumer?.onSettled?.(poisoned, written);
+      await vi.advanceTimersByTimeAsync(10);
+    };
+    return { settle, worker, isIdle: () => idle };
+  }
+
+  test('tells them once that is written, also of a job that did not run, and is idle when they know', async () => {
+    let onTold = () => {};
+    const { settle, isIdle, worker } = await start((job, { code }) => {
+      steps.push(`${job.id} ${code}`);
+      return new Promise((resolve) => {
+        onTold = resolve;
+      });
+    });
+    expect(steps).toEqual([]);
+    await settle();
+    expect(steps).toEqual(['j E_POISONED']);
+    expect(isIdle()).toBe(false);
+    onTold();
+    await vi.advanceTimersByTimeAsync(0);
+    expect({ idle: isIdle(), running: worker.running }).toEqual({ idle: true, running: 0 });
+  });
+
+  test('tells nobody when another worker has the job by then', async () => {
+    const { settle, isIdle } = await start(() => void steps.push('told'));
+    await settle({ kind: 'lost' });
+    expect(isIdle()).toBe(true);
+    expect(steps).toEqual([]);
   });
 });
 
