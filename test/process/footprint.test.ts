@@ -146,7 +146,7 @@ describe('islet footprint', () => {
 
   test('shows people the same', async () => {
     const { code, stdout } = await run(app.root, 'footprint', '--queue', 'mail');
-    expect(stdout).toMatch(/^mail +\d+\.\d MB +- +\d+ ms +\d+ +\d+ +\+\d+\.\d MB, 1 packages$/m);
+    expect(stdout).toMatch(/^mail +\d+\.\d MB +- +\d+ ms +\d+ +\d+ +\+\d+\.\d MB, 1 package$/m);
     expect(stdout).not.toMatch(/^reports /m);
     expect(stdout).toContain('\n    tasks/send-mail/task.js -> tasks/send-mail/format.js -> esm-lib\n');
     expect(code).toBe(0);
