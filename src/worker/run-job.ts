@@ -7,7 +7,7 @@ import { createContext, identify } from './create-context.ts';
 import { type Decision, decide } from './decide.ts';
 import type { ChildJobs } from './enqueue-port.ts';
 import { executeTask } from './execute-task.ts';
-import type { JobHooks } from './job-hooks.ts';
+import type { Ended, JobHooks } from './job-hooks.ts';
 import type { WorkerLimits } from './limits.ts';
 import type { LoadableTask, LoadedQueue } from './load-queue.ts';
 import { type AttemptState, classify, completed } from './outcome.ts';
@@ -56,9 +56,8 @@ export function describeCurrentJob(): string | undefined {
 export async function runJob(delivery: Delivery, scope: RunScope): Promise<Outcome> {
   const startedAt = performance.now();
   const decision = decide(delivery, scope.queue.tasks, scope.limits, scope.clock.now());
-  const outcome = decision.kind === 'end' ? decision.outcome : await runTaken(delivery, decision, scope);
+  const { outcome } = decision.kind === 'end' ? decision : await runTaken(delivery, decision, scope);
   logOutcome(delivery, outcome, performance.now() - startedAt, scope.log);
-  if (outcome.kind === 'failed') await scope.hooks?.failed(delivery, outcome.failure);
   return outcome;
 }
 
@@ -66,15 +65,26 @@ async function runTaken(
   delivery: Delivery,
   { task, alone }: Extract<Decision, { kind: 'run' }>,
   scope: RunScope,
-): Promise<Outcome> {
-  if (alone && !(await scope.gate.enter(delivery))) return { kind: 'released', counted: false };
-  const state: AttemptState = { started: false, limits: scope.limits };
+): Promise<Ended> {
+  if (alone && !(await scope.gate.enter(delivery))) return { outcome: { kind: 'released', counted: false } };
+  const around = scope.hooks?.around;
   try {
-    return completed(delivery, task.manifest, await attemptTask(delivery, task, scope, state));
-  } catch (error) {
-    return classify(delivery, task.manifest, error, state);
+    // Whatever a hook takes is no part of the attempt: it must not time out by it, or be given back after its end.
+    return await (around
+      ? around(delivery, task.manifest, () => endAttempt(delivery, task, scope))
+      : endAttempt(delivery, task, scope));
   } finally {
     if (alone) await scope.gate.leave(delivery);
+  }
+}
+
+async function endAttempt(delivery: Delivery, task: LoadableTask, scope: RunScope): Promise<Ended> {
+  const state: AttemptState = { started: false, limits: scope.limits };
+  try {
+    const result = await attemptTask(delivery, task, scope, state);
+    return { outcome: completed(delivery, task.manifest, result), error: delivery.abort.signal.reason };
+  } catch (error) {
+    return { outcome: classify(delivery, task.manifest, error, state), error };
   }
 }
 
@@ -99,9 +109,7 @@ async function attemptTask(delivery: Delivery, task: LoadableTask, scope: RunSco
   };
   try {
     const { openScope } = scope.queue;
-    const { hooks } = scope;
-    const around = hooks && (<T>(work: () => Promise<T>) => hooks.around(delivery, work));
-    const execute = () => executeTask(task, { input, openScope, context, around, beforeRun });
+    const execute = () => executeTask(task, { input, openScope, context, beforeRun });
     return await untilSettled(delivery, abandonAfterMs, scope, execute);
   } finally {
     stopTimer();

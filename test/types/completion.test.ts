@@ -12,7 +12,7 @@ afterAll(() => editor.close());
 const imports = `
 import { defineQueue, defineTask } from 'islet';
 import type { Producer } from 'islet/producer';
-import { implement, type TaskContext } from 'islet/task';
+import { defineHooks, implement, type TaskContext } from 'islet/task';
 import { expectIdempotent, runTask } from 'islet/testing';
 import * as v from 'valibot';
 import { charge, type Dependencies, report, sendEmail } from '../app.ts';
@@ -76,6 +76,10 @@ test.each<[line: string, suggested: string[]]>([
     ['accepted', 'id', 'queue', 'result', 'task'],
   ],
   [`const job = await producer.enqueue(report, { day: 'a' }); (await job.result()).|`, ['pages']],
+  [`defineHooks(() => ({ | }))`, ['aroundJob', 'onJobFailed', 'onWorkerStart', 'onWorkerStop']],
+  [`defineHooks(({ | }) => ({}))`, ['config', 'log']],
+  [`defineHooks(() => ({ aroundJob(job) { job.| } }))`, ['attempt', 'id', 'payload', 'queue', 'task']],
+  [`defineHooks(() => ({ onJobFailed: (_, { | }) => {} }))`, ['causeMessage', 'causeName', 'code', 'stack']],
   [`runTask(task, { | })`, ['copies', 'subject', 'to']],
   [`runTask(task, { to: 'a', subject: 'b' }, { | })`, ['attempt', 'deps', 'signal']],
   [`runTask(task, { to: 'a', subject: 'b' }, { deps: { | } })`, ['mailer', 'sender']],
