@@ -13,8 +13,6 @@ import { type TracedPackage, tracePackages } from './trace-packages.ts';
 /** One program that is to be built into a folder. */
 export interface Target {
   readonly root: string;
-  /** The folder of the app's runnable code. */
-  readonly code: string;
   readonly out: string;
   /** What is written of the target into the list of contents. */
   readonly about: Pick<Contents, 'queue' | 'producer' | 'tasks'>;
@@ -41,13 +39,13 @@ interface Packed {
 }
 
 async function pack(target: Target, included: readonly string[]): Promise<Packed> {
-  const { root, code, name, entry } = target;
+  const { root, name, entry } = target;
   const because = new Map<string, string>(included.map((each) => [each, 'asked for by --include']));
   const whole = new Set<string>(included);
   const asked = included.map((specifier) => ({ specifier, folder: root, kind: 'import' as const }));
   for (let turn = 0; turn < mostTurns; turn++) {
     const further = target.threads;
-    const made = await bundle({ root, code, name, entry, islet, further, copied: because });
+    const made = await bundle({ root, name, entry, islet, further, copied: because });
     const unknown = [...made.toCopy].filter(([each]) => !because.has(each));
     for (const [each, reason] of unknown) because.set(each, reason);
     for (const each of made.computing) whole.add(each);
@@ -125,7 +123,7 @@ function packageJson({ about, name }: Target): Uint8Array {
 
 /** Builds a program into a folder that runs with Node alone. Throws `E_BUILD_FAILED`; then nothing was written. */
 export async function buildFolder(target: Target): Promise<Contents> {
-  const { root, code, out, include } = target;
+  const { root, out, include } = target;
   const isPath = (name: string) => existsSync(resolve(root, name));
   const packed = await pack(
     target,
@@ -143,9 +141,9 @@ export async function buildFolder(target: Target): Promise<Contents> {
     );
   }
   const ofApp = [...include.filter(isPath).flatMap((name) => listFolder(resolve(root, name))), ...listConfig(root)];
-  const assets = await findAssets(packed.bundle.modules, code);
+  const assets = await findAssets(packed.bundle.modules, root);
   const files = new Map<string, OutputFile>([
-    ...assets.map((file): [string, OutputFile] => [relative(code, file), readCopy(file)]),
+    ...assets.map((file): [string, OutputFile] => [relative(root, file).replaceAll('\\', '/'), readCopy(file)]),
     ...ofApp.map((file): [string, OutputFile] => [relative(root, file).replaceAll('\\', '/'), readCopy(file)]),
     ...[...copies].map(([to, from]): [string, OutputFile] => [to, readCopy(from)]),
     ...[...packed.bundle.files].map(([name, content]): [string, OutputFile] => [name, { content, program: false }]),

@@ -63,7 +63,6 @@ export async function buildQueue(queue: string, request: BuildRequest): Promise<
   checkOutputFolder(root, out);
   const target: Target = {
     ...request,
-    code,
     about: { queue, tasks },
     name: 'worker',
     entry: writeEntry(code, queue, tasks),
@@ -90,10 +89,8 @@ export async function buildProducer(file: string, request: BuildRequest): Promis
   const { root, out } = request;
   const program = findProgram(root, file);
   checkOutputFolder(root, out);
-  const compiled = join(root, 'dist');
   return buildFolder({
     ...request,
-    code: program.startsWith(compiled) ? compiled : root,
     about: { producer: relative(root, resolve(root, file)).replaceAll('\\', '/') },
     name: 'producer',
     entry: writeProducerEntry(program),

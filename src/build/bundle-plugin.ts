@@ -13,8 +13,8 @@ export interface Use {
 }
 
 export interface PluginOptions {
-  /** The folder of the app's runnable code. */
-  readonly code: string;
+  /** The app's folder. */
+  readonly root: string;
   /** The folder of Islet's own modules, and how their names end. */
   readonly islet: { folder: string; ending: string };
   /** The text of the module `islet:entry`. */
@@ -85,8 +85,8 @@ function resolveIslet(path: string, { folder, ending }: PluginOptions['islet']):
 }
 
 /** The place of a module as it was in the app's folder: below the built one, wherever its bundled code stands there. */
-function keepPlace(text: string, file: string, code: string): string {
-  const place = `new URL(${JSON.stringify(`./${relative(code, file).replaceAll('\\', '/')}`)}, import.meta.url)`;
+function keepPlace(text: string, file: string, root: string): string {
+  const place = `new URL(${JSON.stringify(`./${relative(root, file).replaceAll('\\', '/')}`)}, import.meta.url)`;
   const path = `process.getBuiltinModule("node:url").fileURLToPath(${place})`;
   const folder = `process.getBuiltinModule("node:path").dirname(${path})`;
   const values: Record<string, string> = { url: `${place}.href`, filename: path, dirname: folder };
@@ -105,7 +105,7 @@ async function loadModule(file: string, options: PluginOptions) {
     return undefined;
   }
   const loader = file.endsWith('ts') ? ('ts' as const) : ('js' as const);
-  return { contents: keepPlace(text, file, options.code), loader, resolveDir: dirname(file) };
+  return { contents: keepPlace(text, file, options.root), loader, resolveDir: dirname(file) };
 }
 
 /** What a bundle of Islet's needs of esbuild: its own modules, packages that stay outside, and lighter replacements. */
@@ -128,7 +128,7 @@ export function createPlugin(options: PluginOptions): Plugin {
     });
     build.onLoad({ filter: /.*/, namespace: 'islet-entry' }, () => ({
       contents: options.entry,
-      resolveDir: options.code,
+      resolveDir: options.root,
     }));
     build.onLoad({ filter: /.*/, namespace: 'islet-instead' }, ({ pluginData }) => ({
       contents: replacements[pluginData.replacement]?.code,

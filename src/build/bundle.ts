@@ -6,8 +6,7 @@ import { type ComputedImport, computedWarnings, findComputedImports, shorten } f
 import { packageOf } from './packages.ts';
 import { nameSources } from './source-maps.ts';
 
-export interface BundleRequest extends Pick<PluginOptions, 'code' | 'islet' | 'entry' | 'copied'> {
-  readonly root: string;
+export interface BundleRequest extends Pick<PluginOptions, 'root' | 'islet' | 'entry' | 'copied'> {
   /** What the entry's file is called, without its ending. */
   readonly name: string;
   /** Further modules that are started by their file: a thread's. By the name of their file, without its ending. */
@@ -66,7 +65,7 @@ function sumPackages({ outputs }: Metafile, root: string): Map<string, number> {
 
 /** Bundles code, and says which packages have to be copied instead. Throws `E_BUILD_FAILED`. */
 export async function bundle(request: BundleRequest): Promise<Bundle> {
-  const { root, code, islet, entry, copied, name, further } = request;
+  const { root, islet, entry, copied, name, further } = request;
   const toCopy = new Map<string, string>();
   const uses: Use[] = [];
   const shared = new Set<string>();
@@ -97,7 +96,7 @@ export async function bundle(request: BundleRequest): Promise<Bundle> {
     logOverride: computedWarnings,
     plugins: [
       createPlugin({
-        code,
+        root,
         islet,
         entry,
         copied,

@@ -1,3 +1,4 @@
+import { lstatSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, parse, relative } from 'node:path';
 import { nodeFileTrace } from '@vercel/nft';
@@ -13,13 +14,13 @@ async function readModule(file: string): Promise<string | null> {
 }
 
 /** Finds the files beside the app's own modules that these read, such as a template named from `import.meta.url`. */
-export async function findAssets(modules: readonly string[], code: string): Promise<string[]> {
+export async function findAssets(modules: readonly string[], root: string): Promise<string[]> {
   const asking: string[] = [];
   for (const file of modules) if (await looksBesideItself((await readModule(file)) ?? '')) asking.push(file);
   if (asking.length === 0) return [];
-  const base = parse(code).root;
+  const base = parse(root).root;
   const bundled = new Set(modules);
-  const isOther = (file: string) => packageOf(file) !== undefined || relative(code, file).startsWith('..');
+  const isOther = (file: string) => packageOf(file) !== undefined || relative(root, file).startsWith('..');
   const { fileList } = await nodeFileTrace(asking, {
     base,
     // A path from the working directory is not followed: it could be that of any file.
@@ -27,5 +28,6 @@ export async function findAssets(modules: readonly string[], code: string): Prom
     readFile: readModule,
     ignore: (name) => isOther(join(base, name)),
   });
-  return [...fileList].map((name) => join(base, name)).filter((file) => !bundled.has(file) && !isOther(file));
+  const found = [...fileList].map((name) => join(base, name));
+  return found.filter((file) => !bundled.has(file) && !isOther(file) && lstatSync(file).isFile()).sort();
 }
