@@ -119,9 +119,9 @@ export async function checkBudget(app: App, queue: string, parts: Part[], toChec
   const firstOwn = base.length;
   const weighed = { app, queue, manifest, modules: [islet, ...base, ...own], firstOwn: firstOwn + 1 };
   const before = results[firstOwn - 1];
-  const estimate = (await bareBytes()) + seen.rssBytes - (before?.ok ? before.rssBytes : 0);
+  const ownBytes = seen.rssBytes - (before?.ok ? before.rssBytes : 0);
   const { packages, maxRssMb } = budget;
-  const mayBeOver = maxRssMb !== undefined && isOver(estimate, maxRssMb * surelyBelow);
+  const mayBeOver = maxRssMb !== undefined && isOver((await bareBytes()) + ownBytes, maxRssMb * surelyBelow);
   const problems = [
     ...(packages === undefined ? [] : await checkPackages(weighed, seen.files, packages)),
     ...(mayBeOver ? await checkMemory(weighed, maxRssMb) : []),
