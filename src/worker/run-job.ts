@@ -61,20 +61,24 @@ export async function runJob(delivery: Delivery, scope: RunScope): Promise<Outco
   return outcome;
 }
 
-async function runTaken(
+function runTaken(
   delivery: Delivery,
   { task, alone }: Extract<Decision, { kind: 'run' }>,
   scope: RunScope,
 ): Promise<Ended> {
-  if (alone && !(await scope.gate.enter(delivery))) return { outcome: { kind: 'released', counted: false } };
+  const end = () => endAttempt(delivery, task, scope);
   const around = scope.hooks?.around;
+  // Hooks are outside the attempt: it does not time out by what they take, nor is it given back after its end.
+  const run = around ? () => around(delivery, task.manifest, end) : end;
+  return alone ? runAlone(delivery, scope.gate, run) : run();
+}
+
+async function runAlone(delivery: Delivery, gate: Gate, run: () => Promise<Ended>): Promise<Ended> {
+  if (!(await gate.enter(delivery))) return { outcome: { kind: 'released', counted: false } };
   try {
-    // Whatever a hook takes is no part of the attempt: it must not time out by it, or be given back after its end.
-    return await (around
-      ? around(delivery, task.manifest, () => endAttempt(delivery, task, scope))
-      : endAttempt(delivery, task, scope));
+    return await run();
   } finally {
-    if (alone) await scope.gate.leave(delivery);
+    await gate.leave(delivery);
   }
 }
 

@@ -44,8 +44,8 @@ test.each<[line: string, suggested: string[]]>([
   [`defineTask({ name: 'a', backoff: { type: '|' } })`, ['exponential', 'fixed']],
   [`defineTask({ name: 'a', delivery: '|' })`, ['at-least-once', 'at-most-once']],
   [`defineTask({ name: 'a', load: '|' })`, ['on-first-job', 'on-start']],
-  [`defineQueue({ | })`, ['concurrency', 'lockDurationMs', 'name', 'retention', 'stalledCheckMs']],
-  [`defineQueue({ name: 'q', retention: { | } })`, ['failedCount', 'failedForMs']],
+  [`defineQueue({ | })`, ['budget', 'concurrency', 'lockDurationMs', 'name', 'retention', 'stalledCheckMs']],
+  [`defineQueue({ name: 'q', retention: { | } })`, ['completedCount', 'completedForMs', 'failedCount', 'failedForMs']],
   [`implement(sendEmail, async (payload) => { payload.| })`, ['copies', 'subject', 'to']],
   [`implement(sendEmail, async ({ | }) => {})`, ['copies', 'subject', 'to']],
   [`implement(sendEmail, async () => ({ | }))`, ['messageId']],
@@ -76,7 +76,11 @@ test.each<[line: string, suggested: string[]]>([
     ['accepted', 'id', 'queue', 'result', 'task'],
   ],
   [`const job = await producer.enqueue(report, { day: 'a' }); (await job.result()).|`, ['pages']],
-  [`defineHooks(() => ({ | }))`, ['aroundJob', 'onJobFailed', 'onWorkerStart', 'onWorkerStop']],
+  // Or a promise of them.
+  [
+    `defineHooks(() => ({ | }))`,
+    ['aroundJob', 'catch', 'finally', 'onJobFailed', 'onWorkerStart', 'onWorkerStop', 'then'],
+  ],
   [`defineHooks(({ | }) => ({}))`, ['config', 'log']],
   [`defineHooks(() => ({ aroundJob(job) { job.| } }))`, ['attempt', 'id', 'payload', 'queue', 'task']],
   [`defineHooks(() => ({ onJobFailed: (_, { | }) => {} }))`, ['causeMessage', 'causeName', 'code', 'stack']],
