@@ -321,7 +321,7 @@ await producer.close();\n`,
     const job = await place.queue('mail').add('explode', { payload: {} }, { attempts: 1 });
     const line = await worker.line({ msg: 'Job finished', jobId: job.id, outcome: 'failed' });
     expect(line.error).toBe('TooHotError: boom');
-    const stacks = async () => (await place.queue('mail').getJob(job.id ?? ''))?.stacktrace.join('\n');
+    const stacks = async () => (await place.queue('mail').getJob(job.id ?? ''))?.stacktrace?.join('\n');
     // The outcome is logged before it is written.
     await vi.waitFor(async () => expect(await stacks()).toMatch(/tasks\/explode\/task\.ts:9:9/), { timeout: 5_000 });
     await worker.stop();
