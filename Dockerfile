@@ -6,7 +6,7 @@ RUN npm ci
 COPY . .
 ARG QUEUE
 RUN test -n "$QUEUE" || { echo "Name a queue: docker build --build-arg QUEUE=<queue> ."; exit 1; }
-RUN node bin/islet.js build --queue "$QUEUE" --out /worker
+RUN npm run build && node bin/islet.js build --queue "$QUEUE" --out /worker
 
 # The same system, with Node and what that queue's worker needs, and nothing else.
 FROM debian:bookworm-slim

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
@@ -12,7 +12,9 @@ export async function run(program: string, args: string[], options: { cwd?: stri
     return stdout.trim();
   } catch (error) {
     const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
-    throw new Error(`${program} ${args.join(' ')} failed:\n${stdout}${stderr}`.slice(-3_000), { cause: error });
+    // Variables may hold what is nobody's business.
+    const shown = args.filter((word) => !/^\w+=/.test(word)).join(' ');
+    throw new Error(`${program} ${shown} failed:\n${`${stdout}${stderr}`.slice(-3_000)}`);
   }
 }
 
@@ -66,15 +68,13 @@ export async function mountSystem(root: string): Promise<() => Promise<void>> {
   };
 }
 
-/** The certificates and settings that npm needs on this machine, in the place that this machine has them. */
+/** What npm needs on this machine to reach its registry: proxies, and certificates in the place that they have here. */
 export async function lendNetwork(root: string): Promise<NodeJS.ProcessEnv> {
-  const names = Object.keys(process.env).filter((name) => /^(npm_config_|https?_proxy$|no_proxy$)/i.test(name));
-  const env: NodeJS.ProcessEnv = Object.fromEntries(names.map((name) => [name, process.env[name]]));
-  const certificates = process.env.NODE_EXTRA_CA_CERTS;
-  if (certificates !== undefined) {
-    const file = join('/usr/local/share', basename(certificates));
-    await cp(certificates, join(root, file), { dereference: true });
-    env.NODE_EXTRA_CA_CERTS = file;
+  const wanted =
+    /^(npm_config_(registry|cafile|proxy|https_proxy|noproxy)|https?_proxy|no_proxy|node_extra_ca_certs)$/i;
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name, value]) => wanted.test(name) && value));
+  for (const file of [env.npm_config_cafile, env.NODE_EXTRA_CA_CERTS]) {
+    if (file !== undefined) await cp(file, join(root, file), { recursive: true, dereference: true });
   }
   return env;
 }

@@ -31,6 +31,13 @@ test.each(profileNames)('the Node that runs this takes the flags of %s', (name) 
   expect(isLaunchedAs(name, JSON.parse(given))).toBe(true);
 });
 
+test.each(profileNames)('%s lets tasks use WebAssembly and fetch', (name) => {
+  const ask = "fetch('data:,there').then(async (answer) => console.log(typeof WebAssembly, await answer.text()))";
+  expect(execFileSync(process.execPath, [...launchProfiles[name].flags, '-e', ask], { encoding: 'utf8' })).toBe(
+    'object there\n',
+  );
+});
+
 test('a process has the profile whose flags it has all of', () => {
   const { lean, minimal } = launchProfiles;
   expect(isLaunchedAs('lean', ['--inspect', ...lean.flags])).toBe(true);
@@ -81,7 +88,7 @@ describe('the advice to a worker', () => {
 
   test('is about the profile that was named, when the line has another', () => {
     const { flags } = launchProfiles.lean;
-    expect(adviseLaunch({ ...plain, profile: 'minimal', execArgv: flags })?.fields.start).toContain('--lite-mode');
+    expect(adviseLaunch({ ...plain, profile: 'minimal', execArgv: flags })?.fields.start).toContain('--no-opt');
     const throughput = adviseLaunch({ ...plain, profile: 'throughput', execArgv: flags });
     expect(throughput?.fields.start).toBe('node node_modules/islet/bin/islet.js worker --queue mail');
   });

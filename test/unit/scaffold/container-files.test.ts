@@ -7,7 +7,7 @@ import { containerFiles } from '../../../src/scaffold/container-files.ts';
 const read = (file: string) => readFileSync(file, 'utf8');
 const files = containerFiles({
   queues: readdirSync('queues').sort(),
-  islet: 'node bin/islet.js',
+  islet: 'npm run build && node bin/islet.js',
   ignored: read('.gitignore'),
 });
 
