@@ -4,7 +4,7 @@ import type { Figure } from './stats.ts';
 /** A number as a person reads it: three digits at least, thousands by commas. */
 export function showNumber(value: number): string {
   const size = Math.abs(value);
-  const digits = size >= 100 || value === 0 ? 0 : size >= 10 ? 1 : 2;
+  const digits = size >= 100 || value === 0 ? 0 : size >= 10 ? 1 : size >= 0.1 ? 2 : 3;
   return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
@@ -25,7 +25,7 @@ export function rowsOf({ base, metrics, entries }: CaseResult, withSpread: boole
       const figure = figures[key];
       if (figure === undefined) return ['–', ''];
       const own = bases[key]?.median;
-      return [withSpread ? showFigure(figure) : showNumber(figure.median), own ? (figure.median / own).toFixed(2) : ''];
+      return [withSpread ? showFigure(figure) : showNumber(figure.median), own ? showNumber(figure.median / own) : ''];
     }),
   ]);
   return [['', ...header], ...rows];
@@ -47,9 +47,10 @@ export function renderCase(result: CaseResult): string {
 
 /** How the run's figures stand against what they must be, and what could not be measured. */
 export function renderEnd({ marks, skipped, failures, machine, quick, rounds, minutes }: Results): string {
-  const cells = marks.map(({ what, figure, mark, verdict }) => [
+  const measured = marks.filter(({ verdict }) => verdict !== 'not measured');
+  const cells = measured.map(({ what, figure, mark, verdict }) => [
     what,
-    figure === undefined ? '–' : figure.toFixed(2),
+    figure === undefined ? '–' : showNumber(figure),
     mark,
     verdict,
   ]);
@@ -57,6 +58,9 @@ export function renderEnd({ marks, skipped, failures, machine, quick, rounds, mi
   return [
     'What it must show:',
     ...align([['', 'figure', 'mark', ''], ...cells]).map((line) => `  ${line}`),
+    ...(measured.length < marks.length
+      ? [`  ${marks.length - measured.length} more were not measured in this run.`]
+      : []),
     '',
     ...skipped.map(({ name, reason }) => `Skipped: ${name}: ${reason}`),
     ...failures.map((failure) => `FAILED: ${failure}`),

@@ -22,7 +22,7 @@ export interface WorkerProcess {
   stop(): Promise<void>;
 }
 
-const readyLimitMs = 60_000;
+const readyLimitMs = 120_000;
 const stopLimitMs = 10_000;
 /** What is told of a worker that fails. */
 const keptOutput = 4_000;

@@ -4,6 +4,7 @@ import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { createProducer } from 'islet/producer';
 import scrapePage from '../../tasks/scrape-page/manifest.ts';
+import type { Api } from '../api.ts';
 import type { Bench, Case, Sample } from '../case.ts';
 import { buildWorker, profiles } from '../contenders/islet.ts';
 import { startRedis } from '../redis-server.ts';
@@ -76,17 +77,21 @@ const launch = (args: string[], env: Record<string, string>): Launch => ({
 
 async function measure(run: Run, { api, sizes }: Bench): Promise<Sample> {
   const redis = await startRedis();
-  const workers = Array.from({ length: run.processes }, () => startWorker(run.launch(redis.url)));
+  const workers: WorkerProcess[] = [];
   try {
-    await Promise.all(workers.map(({ ready }) => ready));
+    for (let started = 0; started < run.processes; started++) {
+      const worker = startWorker(run.launch(redis.url));
+      workers.push(worker);
+      await worker.ready;
+    }
     await api.take();
     await run.send(redis.url, pagesOf(sizes, `${api.origin}/${callMs}`, run));
+    await untilCalled(api);
     const pssMb = await watch(
       workers,
       run.seconds > 0 ? run.seconds : (sizes.islandJobs / inFlight) * (callMs / 1_000),
     );
-    const { calls } = await api.take();
-    if (calls === 0) throw new Error('No page was scraped.');
+    await api.take();
     const share = run.inFlight === inFlight && run.processes > 1 ? inFlight / run.processes : 1;
     const peaks = workers.map((worker) => worker.memory().peakRssMb);
     return {
@@ -97,6 +102,15 @@ async function measure(run: Run, { api, sizes }: Bench): Promise<Sample> {
   } finally {
     await Promise.all(workers.map((worker) => worker.stop()));
     await redis.close();
+  }
+}
+
+/** A child that BullMQ starts for its first job imports first. */
+async function untilCalled(api: Api): Promise<void> {
+  const deadline = performance.now() + limitMs;
+  while ((await api.take()).calls === 0) {
+    if (performance.now() > deadline) throw new Error('No page was scraped.');
+    await sleep(50);
   }
 }
 
