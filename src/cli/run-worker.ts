@@ -59,12 +59,15 @@ function reportRedis(log: Log): Pick<BrokerOptions, 'onNotice' | 'onConnection'>
   };
 }
 
-/** Waits until the parent says so, with all of the framework loaded. */
+/** No job was taken yet. */
+const exitOrphaned = () => process.exit(0);
+
+/** Waits until the parent says so, with all of the framework loaded. Without it there is nothing to wait for. */
 async function untilStarted(): Promise<void> {
-  const orphaned = () => process.exit(0);
-  process.once('disconnect', orphaned);
+  process.on('disconnect', exitOrphaned);
   await once(process, 'message');
-  process.removeListener('disconnect', orphaned);
+  // Listening to the parent is no reason to live.
+  process.channel?.unref();
 }
 
 /** Says how less memory could be used; a worker that a parent started, or who knows what it does, has no need of it. */
@@ -101,8 +104,7 @@ export async function runWorker(flags: WorkerFlags, { openApp, openRedis }: Work
   const ending = listenForEnd(log, limits.gracefulTimeoutMs);
   if (flags.supervised) {
     process.on('disconnect', () => ending.orphaned());
-    // Listening to the parent is no reason to live.
-    process.channel?.unref();
+    process.removeListener('disconnect', exitOrphaned);
   }
   const redis = await openRedis(config);
   if (redis.notice && !flags.supervised) process.stderr.write(`${redis.notice}\n`);
@@ -144,7 +146,7 @@ export async function runWorker(flags: WorkerFlags, { openApp, openRedis }: Work
     ready = true;
     announce(worker, log);
     advise(flags, log);
-    if (flags.supervised) process.send?.(messages.ready);
+    if (flags.supervised && process.connected) process.send?.(messages.ready);
     code = await ending.of(worker);
     log.info({ maxRssMb: Math.round(process.resourceUsage().maxRSS / 1_024) }, 'Worker stopped');
   } finally {

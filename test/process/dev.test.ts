@@ -1,4 +1,4 @@
-import { readdirSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -110,8 +110,8 @@ describe('when a file is saved', () => {
     }
     const [, , median = 0] = took.sort((a, b) => a - b);
     console.log(`islet dev: new code ran ${Math.round(median)} ms after a save (median of 5)`);
-    // On a machine of its own 0.2 s.
-    expect(median).toBeLessThan(3_000);
+    // On a machine of its own 0.2 s; here every other test may run beside it.
+    expect(median).toBeLessThan(10_000);
   });
 
   test('code that cannot start is told of, and the old code goes on', async () => {
@@ -188,6 +188,18 @@ test('leaves no process behind when it is killed', async () => {
   expect(processesIn(app.root).length).toBeGreaterThan(3);
   dev.kill('SIGKILL');
   await dev.exited;
+  await until(() => expect(processesIn(app.root)).toEqual([]));
+});
+
+test('leaves no process behind when it is killed while a worker starts', async () => {
+  const slow = 'await new Promise((resolve) => setTimeout(resolve, 2_000));';
+  const file = 'queues/mail/dependencies.ts';
+  await app.write(file, `${slow}\n${await readFile(join(app.root, file), 'utf8')}`);
+  const dev = startIslet(['dev'], { cwd: app.root, env: env() });
+  await until(() => expect(processesIn(app.root).length).toBeGreaterThan(3));
+  // The compiler, and a worker that has begun to load the app.
+  await until(() => expect(existsSync(join(app.root, 'dist/queues/mail/dependencies.js'))).toBe(true));
+  dev.kill('SIGKILL');
   await until(() => expect(processesIn(app.root)).toEqual([]));
 });
 
