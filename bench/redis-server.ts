@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { keepTrack } from '../chaos/children.ts';
 import { findRedisServer, type RedisServer } from '../src/dev-redis/find-redis.ts';
 import { freePort, hasEnded, redisReady } from '../src/dev-redis/redis-child.ts';
+import { makeTempFolder, removeTempFolder } from './temp-folder.ts';
 
 export interface Store {
   readonly url: string;
@@ -23,7 +23,7 @@ export function findRedis(): Promise<RedisServer> {
 /** Starts an empty Redis without persistence: what is measured is the worker, and no run meets what another left. */
 export async function startRedis(): Promise<Store> {
   const server = await findRedis();
-  const folder = mkdtempSync(join(tmpdir(), 'islet-bench-redis-'));
+  const folder = makeTempFolder('redis');
   const port = await freePort();
   const password = randomBytes(24).toString('hex');
   const file = join(folder, 'redis.conf');
@@ -40,7 +40,7 @@ export async function startRedis(): Promise<Store> {
         child.kill('SIGKILL');
         await ended;
       }
-      rmSync(folder, { recursive: true, force: true });
+      removeTempFolder(folder);
     },
   };
 }

@@ -32,7 +32,9 @@ export function startWorker({ program, args, cwd, env }: Launch): WorkerProcess 
   // Nothing of this process's own environment but what any shell has: NODE_OPTIONS would change what is measured.
   const own = { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', LANG: 'C.UTF-8', NODE_ENV: 'production' };
   const child = keepTrack(spawn(program, args, { cwd, env: { ...own, ...env }, stdio: ['ignore', 'pipe', 'pipe'] }));
-  const pid = child.pid ?? -1;
+  // Without one there is no tree to signal; and -1 would mean every process of this machine.
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`${program} cannot be started.`);
   const exited = once(child, 'exit').catch(() => {});
   let output = '';
   let signalTo: number[] = [];

@@ -11,7 +11,8 @@ export const noop: Case = {
     cpuMicrosPerJob: { label: 'CPU per job', unit: 'µs', better: 'less' },
     peakRssMb: { label: 'peak RSS', unit: 'MB', better: 'less' },
   },
-  about: ({ noopJobs }) => `a backlog of ${noopJobs} no-op jobs (Celery: fewer), 100 in flight`,
+  about: ({ noopJobs }) =>
+    `a backlog of ${noopJobs} no-op jobs (fewer where they would take minutes: Celery 2,000, graphile-worker 5,000), 100 in flight`,
   entries: ({ contenders, sizes }) =>
     contenders
       .filter(({ idleOnly }) => !idleOnly)
