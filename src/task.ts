@@ -1,5 +1,12 @@
 export { PermanentError } from './errors.ts';
-export { type CreateHooks, defineHooks, type HookedJob, type Hooks, type JobEnd } from './worker/hooks.ts';
+export {
+  type CreateHooks,
+  defineHooks,
+  type HookedJob,
+  type Hooks,
+  type JobEnd,
+  type JobFailure,
+} from './worker/hooks.ts';
 export {
   type AtLeastOnceContext,
   type AtMostOnceContext,

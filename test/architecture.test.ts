@@ -51,6 +51,7 @@ const forbidden: [file: string, source: string, found: string, because: string][
 /** Imports that look like a breach and are meant. */
 const allowed: [file: string, source: string][] = [
   ['queues/a/dependencies.ts', `import type { Config } from '../../config/schema.ts';`],
+  ['queues/a/hooks.ts', `import { tenant } from './tenant.ts'; import { defineHooks } from 'islet/task';`],
   ['tasks/a/task.ts', `import type { Deps } from '../../queues/a/dependencies.ts';`],
   [
     'tasks/a/task.ts',
@@ -115,10 +116,21 @@ describe('the import table', () => {
     ['an import()', `await import('../b/task.ts');`],
     ['an import type expression', `export type Other = import('../b/task.ts').Other;`],
     ['a subpath of a forbidden package', `import 'bullmq/dist/esm/index.js';`],
+    ['the hooks of a queue', `import type { tenant } from '../../queues/a/hooks.ts';`],
     ['the settings', `import type { Config } from '../../config/schema.ts';`],
   ])('sees %s', (_what, source) => {
     expect(check({ 'tasks/a/task.ts': source })).toHaveLength(1);
   });
+});
+
+test.each([
+  ['queues/hooks.ts', `import type { Tenant } from './a/tenant.ts';`],
+  ['queues/a/hooks.ts', `import { tenant } from '../b/tenant.ts';`],
+  ['queues/a/hooks.ts', `import task from '../../tasks/a/task.ts';`],
+  ['queues/a/hooks.ts', `import '../../config/index.ts';`],
+  ['queues/a/manifest.ts', `import './hooks.ts';`],
+])('%s may not %s', (file, source) => {
+  expect(check({ [file]: source })).toHaveLength(1);
 });
 
 describe('the rules beside the table', () => {

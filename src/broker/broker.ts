@@ -68,6 +68,9 @@ export interface Delivery {
   markStarted(): Promise<boolean>;
 }
 
+/** A job that is out of a worker's hands. */
+export type EndedJob = Pick<Delivery, 'queue' | 'task' | 'jobId' | 'attempt' | 'input'>;
+
 export interface Consumer {
   /**
    * Takes no further job until `rejoin`; what a fetch in flight still brings is delivered. Resolves when no delivery is
@@ -87,6 +90,11 @@ export interface ConsumeOptions {
   concurrency: number;
   /** Never throws: whatever happens to a delivery is an outcome. */
   run(delivery: Delivery): Promise<Outcome>;
+  /**
+   * A delivery is over. Called after its outcome was written, with what was written, also for one that never reached
+   * `run`; with `lost` when nothing was. Never throws.
+   */
+  onSettled?(job: EndedJob, outcome: Outcome): void;
   /** Trouble that concerns no single job, such as a lost connection; once per incident. */
   onTrouble(error: Error): void;
   /** Jobs went back into the queue because their worker is dead, frozen or cut off. */

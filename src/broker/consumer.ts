@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import { CancelledError, IsletError, LockLostError } from '../errors.ts';
 import type { ConsumeOptions, Consumer, Delivery, Outcome } from './broker.ts';
 import { type CancelWatch, createCancelWatch } from './cancel-watch.ts';
+import { failUnrun, toEnded } from './ended-job.ts';
 import { createFetchLoop, type FetchLoop } from './fetch-loop.ts';
 import type { Guard } from './guard.ts';
 import { type FetchedJob, type JobBackend, openJobBackend } from './job-backend.ts';
@@ -26,11 +27,6 @@ export interface ConsumerScope {
 
 /** A fetch loop with room that has not moved for so long has stopped: one of its waits lasts 12 seconds at most. */
 const stuckMs = 30_000;
-
-/** The outcome of a job that is not run, because no delivery can run it. */
-function fail(code: string, causeMessage: string): Outcome {
-  return { kind: 'failed', failure: { code, causeName: 'Error', causeMessage, stack: '' } };
-}
 
 /** Fetches one queue's jobs, hands them out, keeps their locks, and writes how they ended. */
 export class QueueConsumer implements Consumer {
@@ -172,6 +168,7 @@ export class QueueConsumer implements Consumer {
   }
 
   async #deliver(job: FetchedJob, hold: Hold, sentAt: number): Promise<void> {
+    let written: Outcome = { kind: 'lost' };
     try {
       // The answer lay unread while the process was blocked or frozen, and nobody renewed its lock.
       const late = performance.now() - sentAt > this.#options.queue.lockDurationMs / 2;
@@ -179,6 +176,7 @@ export class QueueConsumer implements Consumer {
       const outcome = await this.#run(job, hold);
       hold.ended = true;
       const next = await this.#settle(job, hold, outcome);
+      written = next.outcome;
       this.#locks.drop(hold);
       if (hold.cancelled) this.cancels.told(job.id);
       this.#moved();
@@ -187,6 +185,7 @@ export class QueueConsumer implements Consumer {
       this.#report(error);
     } finally {
       this.#locks.drop(hold);
+      this.#options.onSettled?.(toEnded(this.#options.queue.name, job), written);
       // Its outcome was written before it came back: another delivery.
       if (hold.again) this.#take(hold.again.job, hold.again.token, hold.again.sentAt);
       this.#onDrop();
@@ -210,13 +209,13 @@ export class QueueConsumer implements Consumer {
   async #run(job: FetchedJob, hold: Hold): Promise<Outcome> {
     // What a fetch in flight brought after the stop.
     if (!this.#loop.running) return { kind: 'released', counted: false };
-    if (job.deferredFailure !== undefined) return fail('E_JOB_DEPENDENCIES', job.deferredFailure);
+    if (job.deferredFailure !== undefined) return failUnrun('E_JOB_DEPENDENCIES', job.deferredFailure);
     let input: unknown;
     try {
       input = JSON.parse(job.data);
     } catch (error) {
       const said = (error as Error).message;
-      return fail('E_PAYLOAD_INVALID', `The stored payload of job "${job.id}" is not JSON: ${said}`);
+      return failUnrun('E_PAYLOAD_INVALID', `The stored payload of job "${job.id}" is not JSON: ${said}`);
     }
     await this.#schedulers.makeNext(job).catch(this.#report);
     return this.#options.run(await this.#toDelivery(job, hold, input));

@@ -31,8 +31,9 @@ interface Settling {
   outcome: Outcome;
 }
 
-/** What came with the settling: perhaps the next job, locked for `token` some time after `sentAt`. */
+/** What was written, and what came with it: perhaps the next job, locked for `token` some time after `sentAt`. */
 interface SettleReply {
+  outcome: Outcome;
   fetched: Fetched;
   token: string;
   sentAt: number;
@@ -174,12 +175,13 @@ export async function settle(scope: SettleScope, settling: Settling): Promise<Se
     // The job that is fetched with it is locked with the same token.
     const sent = { token: settling.hold.token, sentAt: performance.now() };
     try {
-      return { fetched: backend.toFetched(await ways[settling.outcome.kind](scope, settling)), ...sent };
+      const { outcome } = settling;
+      return { outcome, fetched: backend.toFetched(await ways[outcome.kind](scope, settling)), ...sent };
     } catch (error) {
       const code = codeOf(error);
       if (client.status === 'end') throw error;
       if (code === gone || (notOurs.includes(code as number) && !(await mayWriteAgain(scope, settling.hold)))) {
-        return { fetched: backend.toFetched(undefined), ...sent };
+        return { outcome: settling.outcome, fetched: backend.toFetched(undefined), ...sent };
       }
       if (notOurs.includes(code as number)) continue;
       if (typeof code === 'number' && settling.outcome.kind === 'completed') {

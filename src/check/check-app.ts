@@ -49,7 +49,7 @@ export async function checkApp(root: string, { islet, only }: CheckOptions): Pro
   const base = listBase(app, islet);
   let bare: Promise<number> | undefined;
   const bareBytes = () => {
-    bare ??= watchApart(base, root, 'memory').then(({ seen }) => seen?.rssBytes ?? 0);
+    bare ??= watchApart(base, root, 'memory').then(({ seen }) => seen?.rssBytes ?? Number.POSITIVE_INFINITY);
     return bare;
   };
   const budgetOf = (queue: string) => {

@@ -11,7 +11,7 @@ import {
   showChain,
 } from './import-graph.ts';
 import type { App } from './import-manifests.ts';
-import type { ModuleToImport } from './import-module.ts';
+import type { Imported, ModuleToImport } from './import-module.ts';
 import { createOwners } from './package-of.ts';
 import { findImport, findOption, toSource } from './place.ts';
 import type { Problem } from './problem.ts';
@@ -77,9 +77,8 @@ async function checkPackages(weighed: Weighed, files: string[], allowed: readonl
 }
 
 /** Says which of the queue's own files adds most, and by which imports. */
-async function tellHeaviest(weighed: Weighed): Promise<string> {
+async function tellHeaviest(weighed: Weighed, results: readonly Imported[]): Promise<string> {
   const { app, modules, firstOwn } = weighed;
-  const { results } = await watchApart(modules, app.root, 'memory');
   const growth = growthOf(results).slice(firstOwn);
   const most = Math.max(...growth);
   const { file } = modules[firstOwn + growth.indexOf(most)] ?? {};
@@ -93,12 +92,12 @@ async function tellHeaviest(weighed: Weighed): Promise<string> {
 
 async function checkMemory(weighed: Weighed, maxRssMb: number): Promise<Problem[]> {
   const { app, queue, manifest, modules } = weighed;
-  const { rssBytes, runs } = await weighFor(maxRssMb, modules, app.root);
+  const { rssBytes, runs, results } = await weighFor(maxRssMb, modules, app.root);
   if (!isOver(rssBytes, maxRssMb)) return [];
   const how = runs === 1 ? '' : ` (median of ${runs})`;
   const message =
     `Queue "${queue}" takes ${toMb(rssBytes)} MB${how} with everything imported and no job taken; its budget is ` +
-    `${maxRssMb} MB.\n${await tellHeaviest(weighed)}` +
+    `${maxRssMb} MB.\n${await tellHeaviest(weighed, results)}` +
     'Import less, move a task to another queue, or raise `budget.maxRssMb`. `islet footprint` shows all of it.';
   const file = toSource(app.root, join(app.root, manifest));
   return [{ code, queue, file, line: findOption(app.root, file, 'maxRssMb') ?? null, message }];
@@ -119,9 +118,9 @@ export async function checkBudget(app: App, queue: string, parts: Part[], toChec
   const firstOwn = base.length;
   const weighed = { app, queue, manifest, modules: [islet, ...base, ...own], firstOwn: firstOwn + 1 };
   const before = results[firstOwn - 1];
-  const estimate = (await bareBytes()) + seen.rssBytes - (before?.ok ? before.rssBytes : 0);
+  const ownBytes = seen.rssBytes - (before?.ok ? before.rssBytes : 0);
   const { packages, maxRssMb } = budget;
-  const mayBeOver = maxRssMb !== undefined && isOver(estimate, maxRssMb * surelyBelow);
+  const mayBeOver = maxRssMb !== undefined && isOver((await bareBytes()) + ownBytes, maxRssMb * surelyBelow);
   const problems = [
     ...(packages === undefined ? [] : await checkPackages(weighed, seen.files, packages)),
     ...(mayBeOver ? await checkMemory(weighed, maxRssMb) : []),

@@ -14,7 +14,7 @@ import { toSource } from './place.ts';
 import { type Problem, toProblem } from './problem.ts';
 import { listBase, listParts, type Part } from './queue-parts.ts';
 import type { Watch } from './watch-imports.ts';
-import { growthOf, toMb } from './weigh.ts';
+import { growthOf, importFailed, toMb } from './weigh.ts';
 
 /** What a process loads and takes. */
 export interface Weight {
@@ -64,9 +64,7 @@ async function explain(root: string, parts: Part[], results: readonly Imported[]
     const problem: Problem = toProblem(root, part.subject, result);
     return new IsletError(problem.code, `${problem.message} Nothing was measured. ${advice}`);
   }
-  const said = results.flatMap((each) => (each.ok ? [] : [each.message])).join(' ');
-  const what = `A process that imports the app's code did not get to its end: ${said}`;
-  return new IsletError('E_FOOTPRINT_FAILED', `${what} Nothing was measured. ${advice}`);
+  return importFailed(results);
 }
 
 async function watchParts(app: App, islet: string, parts: Part[], what: Watch) {

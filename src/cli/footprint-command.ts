@@ -26,7 +26,12 @@ function printTable({ islet, queues, allQueues }: FootprintReport): void {
     const { maxRssMb } = queue.budget;
     const budget = maxRssMb === null ? '-' : `${maxRssMb} MB${queue.rssMb > maxRssMb ? ' (over)' : ''}`;
     const { rssMb, packages } = queue.othersAdd;
-    return toRow(queue.queue, queue, budget, `${signed(rssMb)} MB, ${packages.length} packages`);
+    return toRow(
+      queue.queue,
+      queue,
+      budget,
+      `${signed(rssMb)} MB, ${packages.length} package${packages.length === 1 ? '' : 's'}`,
+    );
   });
   const head = ['', 'RSS idle', 'budget', 'imports', 'files', 'packages', 'the other queues would add'];
   const bare = toRow('(Islet alone)', islet, '', '');

@@ -1,6 +1,7 @@
 import { hidePasswords } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { exitLimitMs, type WorkerProcess } from '../worker/bootstrap.ts';
+import { blameHook } from '../worker/job-hooks.ts';
 import { failCurrentJob } from '../worker/worker.ts';
 
 /** Terminals and npm deliver one Ctrl-C twice. */
@@ -30,7 +31,8 @@ export interface Ending {
 /**
  * Listens for what ends a worker. SIGTERM and SIGINT let running jobs finish for `graceMs` milliseconds; a second
  * signal, over a second later, aborts at once. An exception that escaped a task fails that job, gives the others back
- * and ends with 1; a rejection that escaped one fails that job only. The process is gone 2 s after the grace, also if
+ * and ends with 1; a rejection that escaped one fails that job only; one
+ * that escaped a hook changes nothing. The process is gone 2 s after the grace, also if
  * Redis does not answer.
  */
 export function listenForEnd(log: Log, graceMs: number): Ending {
@@ -82,6 +84,7 @@ export function listenForEnd(log: Log, graceMs: number): Ending {
   process.on('SIGINT', onSignal);
   process.on('uncaughtException', crash);
   process.on('unhandledRejection', (error) => {
+    if (blameHook(error)) return;
     const culprit = failCurrentJob(error);
     if (culprit) log.error(nameJob(culprit), 'A rejection escaped a task: its job fails');
     else crash(error);

@@ -72,9 +72,11 @@ class MemoryConsumer implements Consumer {
 
   async #deliver(job: MemoryJob): Promise<void> {
     this.#running.add(job);
-    const outcome = await this.#options.run(this.#toDelivery(job));
+    const delivery = this.#toDelivery(job);
+    const outcome = await this.#options.run(delivery);
     this.#queue.settle(job, outcome, this.#options.queue.retention);
     this.#running.delete(job);
+    this.#options.onSettled?.(delivery, outcome);
     this.#onSettled();
     this.#dropped.dispatchEvent(new Event('drop'));
   }

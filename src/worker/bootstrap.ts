@@ -177,7 +177,15 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
     for (const [index, { code, hooks }] of loaded.queues.entries()) {
       const queue = queues[index];
       if (!queue) continue;
-      const scope = { queue: code, log, children, limits, clock, gate, hooks: joinHooks(hooks, log) };
+      const scope = {
+        queue: code,
+        log,
+        children,
+        limits,
+        clock,
+        gate,
+        hooks: joinHooks(hooks, { log, timers: clock }),
+      };
       workers.push(await startWorker(broker, { queue, concurrency: concurrencyOf(queue.name), scope, onUnhealthy }));
     }
     return process;

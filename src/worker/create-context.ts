@@ -1,4 +1,4 @@
-import type { Delivery } from '../broker/broker.ts';
+import type { Delivery, EndedJob } from '../broker/broker.ts';
 import type { Log } from '../log.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import { type ChildJobs, createEnqueue } from './enqueue-port.ts';
@@ -6,7 +6,7 @@ import { createProgress } from './progress.ts';
 import { type TaskContext, verdicts } from './task-context.ts';
 
 /** The fields by which a job is known in every log line about it. */
-export function identify({ queue, task, jobId, attempt }: Delivery) {
+export function identify({ queue, task, jobId, attempt }: EndedJob) {
   return { queue, task, jobId, attempt };
 }
 

@@ -14,8 +14,6 @@ export interface Execution {
   input: unknown;
   openScope(): Scope;
   context: Omit<TaskContext, 'deps'>;
-  /** What the app does around each job. */
-  around?<T>(work: () => Promise<T>): Promise<T>;
   /** The last step before the task's code; when it throws, that does not start. */
   beforeRun?(): Promise<void>;
 }
@@ -36,11 +34,6 @@ function withScope({ openScope, context }: Execution) {
 
 /** Runs one task on one input: parse, scope, task, check of the result. The same in every pool. */
 export async function executeTask(task: LoadableTask, execution: Execution): Promise<unknown> {
-  const execute = () => executeInside(task, execution);
-  return execution.around ? execution.around(execute) : execute();
-}
-
-async function executeInside(task: LoadableTask, execution: Execution): Promise<unknown> {
   const payload = await parsePayload(task.manifest, execution.input, 'The job was not run.');
   const { run } = await task.load();
   await execution.beforeRun?.();

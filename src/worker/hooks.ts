@@ -1,8 +1,10 @@
 import type { ModuleSource } from '../app/app-source.ts';
-import type { Failure } from '../broker/broker.ts';
+import type { Failure, Outcome } from '../broker/broker.ts';
 import { IsletError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { bounded, textOf } from './job-hooks.ts';
+import type { Refused } from '../manifest/checked.ts';
+import { callInTime } from './job-hooks.ts';
+import { toFailure } from './outcome.ts';
 import type { QueueHost } from './task-context.ts';
 
 /** What hooks see of a job. */
@@ -16,21 +18,38 @@ export interface HookedJob {
   readonly payload: unknown;
 }
 
-/** How the code of a job ended: it returned, or threw this. */
-export type JobEnd = { readonly ok: true } | { readonly ok: false; readonly error: unknown };
+/** How a run of a job ended; `ok` is whether it completed. */
+export type JobEnd =
+  | { readonly ok: true; readonly outcome: 'completed' }
+  | {
+      readonly ok: false;
+      /** `retry` and `failed` are errors; the others are what somebody asked for. */
+      readonly outcome: Exclude<Outcome['kind'], 'completed'>;
+      /** Of a job that is tried again, failed or was cancelled. */
+      readonly code: string | undefined;
+      /** What was thrown, or why the job's signal aborted; as it is, redacted values included. */
+      readonly error: unknown;
+    };
 
-/** What an app does around its jobs. A hook that throws, or that hangs for 5 seconds, is logged and changes nothing. */
+/** Why a job failed, without redacted values. */
+export type JobFailure = Readonly<Failure>;
+
+/**
+ * What an app does around its jobs. A hook of a job that throws, or that hangs for 5 seconds, is logged and changes
+ * nothing.
+ */
 export interface Hooks {
   /**
    * Called around each run of a job's code, which `run` starts: what is set in an AsyncLocalStorage here reaches the
-   * task. `run` never rejects. A hook that does not call it cannot keep the job from running.
+   * task. `run` never rejects. A hook that does not call it cannot keep the job from running. The task's `timeoutMs`
+   * counts from `run` to the end of the task, so what a hook takes is not charged to it.
    */
   aroundJob?(job: HookedJob, run: () => Promise<JobEnd>): void | Promise<void>;
   /**
-   * Called when a job fails for good, before that is written: again, if the worker dies in between. Not for a job that
-   * was cancelled.
+   * Called when a job has failed for good, once that is written, also when its code was not run; nothing waits for it
+   * but the worker's stop. Not for a job that was cancelled.
    */
-  onJobFailed?(job: HookedJob, failure: Failure): void | Promise<void>;
+  onJobFailed?(job: HookedJob, failure: JobFailure): void | Promise<void>;
   /** Called once, before the first job. When it throws, the worker does not start. */
   onWorkerStart?(worker: { readonly queues: readonly string[] }): void | Promise<void>;
   /** Called once, after the last job, while dependencies are still open. */
@@ -40,8 +59,15 @@ export interface Hooks {
 /** What a hooks.ts exports by default. */
 export type CreateHooks<Config> = (host: QueueHost<Config>) => Hooks | Promise<Hooks>;
 
+/** Refuses what is no hook, which TypeScript lets a function return beside what is one. */
+type OnlyHooks<Made> = Made & {
+  [Name in keyof Made]: Name extends keyof Hooks ? Hooks[Name] : Refused<'there is no hook of this name'>;
+};
+
 /** Types the default export of `queues/hooks.ts`, for all queues, or of `queues/<queue>/hooks.ts`. */
-export function defineHooks<Config = unknown>(create: CreateHooks<Config>): CreateHooks<Config> {
+export function defineHooks<Config = unknown, Made extends Hooks = Hooks>(
+  create: (host: QueueHost<Config>) => OnlyHooks<Made> | Promise<OnlyHooks<Made>>,
+): CreateHooks<Config> {
   return create;
 }
 
@@ -50,6 +76,17 @@ export interface LoadedHooks extends Hooks {
 }
 
 const names = ['aroundJob', 'onJobFailed', 'onWorkerStart', 'onWorkerStop'] as const;
+
+/** What a thrown value says, without passwords. */
+const textOf = (error: unknown) => toFailure(error, undefined, undefined).causeMessage;
+
+/** The worker's own clock is not there yet when it starts. */
+const plainTimers = {
+  startTimer(ms: number, run: () => void) {
+    const timer = setTimeout(run, ms);
+    return () => clearTimeout(timer);
+  },
+};
 
 function hooksFailed(file: string, said: string, cause?: unknown): IsletError {
   const text = `The hooks in ${file} failed: ${said}. The worker did not start.`;
@@ -77,7 +114,8 @@ export async function loadHooks({ file, load }: ModuleSource, host: QueueHost): 
     checkHooks(file, hooks);
     return { ...hooks, file };
   } catch (cause) {
-    throw cause instanceof IsletError ? cause : hooksFailed(file, textOf(cause), cause);
+    if (cause instanceof IsletError && cause.code === 'E_HOOKS_FAILED') throw cause;
+    throw hooksFailed(file, textOf(cause), cause);
   }
 }
 
@@ -92,6 +130,6 @@ export async function startHooks(
   } catch (cause) {
     throw hooksFailed(file, `onWorkerStart threw: ${textOf(cause)}`, cause);
   }
-  const warn = (problem: string) => log.warn({ file, hook: 'onWorkerStop', problem }, 'A hook failed');
-  return () => bounded(async () => onWorkerStop?.({ queues }), warn);
+  const warn = (error: unknown) => log.warn({ file, hook: 'onWorkerStop', problem: textOf(error) }, 'A hook failed');
+  return () => callInTime(() => onWorkerStop?.({ queues }), { timers: plainTimers, warn });
 }

@@ -1,99 +1,153 @@
-import type { Delivery, Failure } from '../broker/broker.ts';
-import { hidePasswords } from '../errors.ts';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Delivery, EndedJob, Failure, Outcome } from '../broker/broker.ts';
+import { ReleasedError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { AnyTask } from '../manifest/define-task.ts';
+import type { Clock } from './clock.ts';
 import { identify } from './create-context.ts';
 import type { HookedJob, Hooks, JobEnd, LoadedHooks } from './hooks.ts';
+import { toFailure } from './outcome.ts';
 
-/** The hooks of one queue's jobs. */
+/** How a delivery ended, and what was thrown. */
+export interface Ended {
+  outcome: Outcome;
+  error?: unknown;
+}
+
+/** The hooks of one queue's jobs; each is undefined when no file has it. */
 export interface JobHooks {
-  around<T>(delivery: Delivery, work: () => Promise<T>): Promise<T>;
-  failed(delivery: Delivery, failure: Failure): Promise<void>;
+  /** Does the work inside the hooks, and returns its end. Rejects only when the work does. */
+  readonly around: ((delivery: Delivery, manifest: AnyTask, work: () => Promise<Ended>) => Promise<Ended>) | undefined;
+  /** Tells of a job that failed for good. Never rejects. */
+  readonly failed: ((job: EndedJob, manifest: AnyTask | undefined, failure: Failure) => Promise<void>) | undefined;
+}
+
+/** One call of a hook: by what it is timed, and who hears of its trouble. */
+export interface HookCall {
+  timers: Pick<Clock, 'startTimer'>;
+  /** The job's: a worker that gives its jobs back waits for no hook. */
+  signal?: AbortSignal;
+  warn(error: unknown): void;
 }
 
 /** How long a hook may take before and after a job, in milliseconds. */
 const limitMs = 5_000;
+/** The same when the worker gives its jobs back: the process ends soon, and has outcomes to write before. */
+const releasedLimitMs = 100;
 
-/** What a thrown value says, without passwords. */
-export const textOf = (error: unknown) => hidePasswords(error instanceof Error ? error.message : String(error));
+const notCalled = new Error('it did not call run: the job runs without it');
+const tooLong = new Error('it took too long: nothing waits for it any longer');
 
-/** Waits for a hook, but not for ever, and says what went wrong with it. */
-export async function bounded(call: () => Promise<unknown>, warn: (problem: string) => void): Promise<void> {
-  const limit = createLimit();
-  const called = call().then(
-    () => true,
-    (error) => {
-      warn(textOf(error));
-      return true;
-    },
-  );
-  if (!(await Promise.race([called, limit.over]))) warn(`it did not end within ${limitMs} ms`);
-  limit.stop();
+/** Is set wherever code of a hook runs, also in stray callbacks and rejections; not in the job's own code. */
+const currentHook = new AsyncLocalStorage<HookCall | undefined>();
+
+/** Logs a rejection that escaped a hook, and returns whether one did: it concerns no job. */
+export function blameHook(error: unknown): boolean {
+  const hook = currentHook.getStore();
+  hook?.warn(error);
+  return hook !== undefined;
 }
 
-function createLimit() {
-  let stop = () => {};
-  const over = new Promise<false>((resolve) => {
-    const timer = setTimeout(() => resolve(false), limitMs);
-    stop = () => clearTimeout(timer);
+/** Calls a hook. Whatever that throws is logged; it never rejects. */
+async function callHook(hook: () => unknown, call: HookCall): Promise<void> {
+  try {
+    await currentHook.run(call, hook);
+  } catch (error) {
+    call.warn(error);
+  }
+}
+
+/** Returns whether `work` ended in time. */
+async function inTime(work: Promise<unknown>, { timers, signal }: HookCall): Promise<boolean> {
+  let stopTimer = () => {};
+  let onAbort = () => {};
+  const late = new Promise<false>((resolve) => {
+    const expireIn = (ms: number) => {
+      stopTimer();
+      stopTimer = timers.startTimer(ms, () => resolve(false));
+    };
+    onAbort = () => expireIn(signal?.reason instanceof ReleasedError ? releasedLimitMs : limitMs);
+    if (signal?.aborted) onAbort();
+    else expireIn(limitMs);
+    signal?.addEventListener('abort', onAbort, { once: true });
   });
-  return { over, stop };
+  try {
+    return await Promise.race([work.then(() => true), late]);
+  } finally {
+    stopTimer();
+    signal?.removeEventListener('abort', onAbort);
+  }
 }
 
-type Around = NonNullable<Hooks['aroundJob']>;
+/** Calls a hook and waits for it, but not for ever. Never rejects. */
+export async function callInTime(hook: () => unknown, call: HookCall): Promise<void> {
+  if (!(await inTime(callHook(hook, call), call))) call.warn(tooLong);
+}
 
-/** Runs `work` once, inside the hook if that calls `run` in time, else beside it; its end is the work's. */
-async function runInside<T>(
-  hook: Around,
+function toJobEnd({ outcome, error }: Ended): JobEnd {
+  if (outcome.kind === 'completed') return { ok: true, outcome: outcome.kind };
+  return { ok: false, outcome: outcome.kind, code: 'failure' in outcome ? outcome.failure.code : undefined, error };
+}
+
+/** Does the work once, inside the hook if that calls `run` in time, else beside it; its end is the work's. */
+async function runInside(
+  hook: NonNullable<Hooks['aroundJob']>,
   job: HookedJob,
-  work: () => Promise<T>,
-  warn: (problem: string) => void,
-): Promise<T> {
-  let running: Promise<T> | undefined;
+  work: () => Promise<Ended>,
+  call: HookCall,
+): Promise<Ended> {
+  let running: Promise<Ended> | undefined;
   let onStart = () => {};
   const started = new Promise<void>((resolve) => {
     onStart = resolve;
   });
   const start = () => {
-    running ??= work();
+    running ??= currentHook.run(undefined, work);
     onStart();
     return running;
   };
-  const run = () =>
-    start().then(
-      (): JobEnd => ({ ok: true }),
-      (error: unknown): JobEnd => ({ ok: false, error }),
-    );
-  const over = (async () => hook(job, run))().catch((error) => warn(textOf(error)));
-  const limit = createLimit();
-  await Promise.race([started, over, limit.over]);
-  limit.stop();
-  if (!running) warn('it did not call run: the job runs without it');
-  const end = start();
-  await Promise.allSettled([end]);
-  await bounded(() => over, warn);
+  const over = callHook(() => hook(job, () => start().then(toJobEnd)), call);
+  await inTime(Promise.race([started, over]), call);
+  if (!running) call.warn(notCalled);
+  const end = await start();
+  if (!(await inTime(over, call))) call.warn(tooLong);
   return end;
 }
 
 /** Joins the hooks of a queue's jobs, the outermost first; undefined when there are none. */
-export function joinHooks(loaded: readonly LoadedHooks[], log: Log): JobHooks | undefined {
-  if (!loaded.some(({ aroundJob, onJobFailed }) => aroundJob ?? onJobFailed)) return undefined;
-  const toJob = ({ jobId: id, task, queue, attempt, input: payload }: Delivery): HookedJob =>
+export function joinHooks(
+  loaded: readonly LoadedHooks[],
+  { log, timers }: { log: Log; timers: HookCall['timers'] },
+): JobHooks | undefined {
+  const around = loaded.filter(({ aroundJob }) => aroundJob);
+  const failed = loaded.filter(({ onJobFailed }) => onJobFailed);
+  if (around.length + failed.length === 0) return undefined;
+  const toJob = ({ jobId: id, task, queue, attempt, input: payload }: EndedJob): HookedJob =>
     Object.freeze({ id, task, queue, attempt, payload });
-  const warnOf = (delivery: Delivery, file: string, hook: string) => (problem: string) =>
-    log.warn({ ...identify(delivery), file, hook, problem }, 'A hook failed');
+  const toCall = (job: EndedJob, manifest: AnyTask | undefined, file: string, hook: keyof Hooks): HookCall => ({
+    timers,
+    warn(error) {
+      const problem = toFailure(error, manifest, job.input).causeMessage;
+      log.warn({ ...identify(job), file, hook, problem }, 'A hook failed');
+    },
+  });
+  const runAround: JobHooks['around'] = (delivery, manifest, work) => {
+    const job = toJob(delivery);
+    const { signal } = delivery.abort;
+    return around.reduceRight((inner, { aroundJob, file }) => {
+      const call = { ...toCall(delivery, manifest, file, 'aroundJob'), signal };
+      return aroundJob ? () => runInside(aroundJob, job, inner, call) : inner;
+    }, work)();
+  };
+  const tellAll: JobHooks['failed'] = async (ended, manifest, failure) => {
+    const job = toJob(ended);
+    const told = failed.map(({ onJobFailed, file }) =>
+      callInTime(() => onJobFailed?.(job, failure), toCall(ended, manifest, file, 'onJobFailed')),
+    );
+    await Promise.all(told);
+  };
   return {
-    around(delivery, work) {
-      const job = toJob(delivery);
-      return loaded.reduceRight((inner, { aroundJob, file }) => {
-        if (!aroundJob) return inner;
-        return () => runInside(aroundJob, job, inner, warnOf(delivery, file, 'aroundJob'));
-      }, work)();
-    },
-    async failed(delivery, failure) {
-      const job = toJob(delivery);
-      for (const { onJobFailed, file } of loaded) {
-        await bounded(async () => onJobFailed?.(job, failure), warnOf(delivery, file, 'onJobFailed'));
-      }
-    },
+    around: around.length > 0 ? runAround : undefined,
+    failed: failed.length > 0 ? tellAll : undefined,
   };
 }

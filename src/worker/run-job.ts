@@ -7,7 +7,7 @@ import { createContext, identify } from './create-context.ts';
 import { type Decision, decide } from './decide.ts';
 import type { ChildJobs } from './enqueue-port.ts';
 import { executeTask } from './execute-task.ts';
-import type { JobHooks } from './job-hooks.ts';
+import type { Ended, JobHooks } from './job-hooks.ts';
 import type { WorkerLimits } from './limits.ts';
 import type { LoadableTask, LoadedQueue } from './load-queue.ts';
 import { type AttemptState, classify, completed } from './outcome.ts';
@@ -56,25 +56,39 @@ export function describeCurrentJob(): string | undefined {
 export async function runJob(delivery: Delivery, scope: RunScope): Promise<Outcome> {
   const startedAt = performance.now();
   const decision = decide(delivery, scope.queue.tasks, scope.limits, scope.clock.now());
-  const outcome = decision.kind === 'end' ? decision.outcome : await runTaken(delivery, decision, scope);
+  const { outcome } = decision.kind === 'end' ? decision : await runTaken(delivery, decision, scope);
   logOutcome(delivery, outcome, performance.now() - startedAt, scope.log);
-  if (outcome.kind === 'failed') await scope.hooks?.failed(delivery, outcome.failure);
   return outcome;
 }
 
-async function runTaken(
+function runTaken(
   delivery: Delivery,
   { task, alone }: Extract<Decision, { kind: 'run' }>,
   scope: RunScope,
-): Promise<Outcome> {
-  if (alone && !(await scope.gate.enter(delivery))) return { kind: 'released', counted: false };
+): Promise<Ended> {
+  const end = () => endAttempt(delivery, task, scope);
+  const around = scope.hooks?.around;
+  // Hooks are outside the attempt: it does not time out by what they take, nor is it given back after its end.
+  const run = around ? () => around(delivery, task.manifest, end) : end;
+  return alone ? runAlone(delivery, scope.gate, run) : run();
+}
+
+async function runAlone(delivery: Delivery, gate: Gate, run: () => Promise<Ended>): Promise<Ended> {
+  if (!(await gate.enter(delivery))) return { outcome: { kind: 'released', counted: false } };
+  try {
+    return await run();
+  } finally {
+    await gate.leave(delivery);
+  }
+}
+
+async function endAttempt(delivery: Delivery, task: LoadableTask, scope: RunScope): Promise<Ended> {
   const state: AttemptState = { started: false, limits: scope.limits };
   try {
-    return completed(delivery, task.manifest, await attemptTask(delivery, task, scope, state));
+    const result = await attemptTask(delivery, task, scope, state);
+    return { outcome: completed(delivery, task.manifest, result), error: delivery.abort.signal.reason };
   } catch (error) {
-    return classify(delivery, task.manifest, error, state);
-  } finally {
-    if (alone) await scope.gate.leave(delivery);
+    return { outcome: classify(delivery, task.manifest, error, state), error };
   }
 }
 
@@ -99,9 +113,7 @@ async function attemptTask(delivery: Delivery, task: LoadableTask, scope: RunSco
   };
   try {
     const { openScope } = scope.queue;
-    const { hooks } = scope;
-    const around = hooks && (<T>(work: () => Promise<T>) => hooks.around(delivery, work));
-    const execute = () => executeTask(task, { input, openScope, context, around, beforeRun });
+    const execute = () => executeTask(task, { input, openScope, context, beforeRun });
     return await untilSettled(delivery, abandonAfterMs, scope, execute);
   } finally {
     stopTimer();

@@ -1,14 +1,15 @@
-import type { Broker, Delivery, Outcome } from '../broker/broker.ts';
+import type { Broker, Delivery, EndedJob, Outcome } from '../broker/broker.ts';
 import { IsletError, ReleasedError } from '../errors.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
 import type { ProcessGate } from './gate.ts';
 import { currentJob, type RunScope, runJob } from './run-job.ts';
 
 export interface Worker {
+  /** Jobs whose code runs, and failed ones of which a hook is not yet told. */
   readonly running: number;
   /** Takes no further job, at once. */
   drain(): void;
-  /** Resolves when no job's code is waited for. */
+  /** Resolves when no job's code is waited for, and all hooks know of the jobs that failed. */
   idle(): Promise<void>;
   /** Tells all running jobs to stop; `idle` follows within about a second, also for code that does not listen. */
   abort(): void;
@@ -24,12 +25,41 @@ export interface WorkerOptions {
   onUnhealthy(error: IsletError): void;
 }
 
+/** Tells hooks of the jobs that failed, once that is written; undefined without such hooks. */
+function createTelling({ hooks, queue }: Pick<RunScope, 'hooks' | 'queue'>, onTold: () => void) {
+  const tell = hooks?.failed;
+  if (!tell) return undefined;
+  const unwritten = new Set<string>();
+  const untold = new Set<EndedJob>();
+  return {
+    get size() {
+      return unwritten.size + untold.size;
+    },
+    /** The job has failed, and that will be written. */
+    expect: (jobId: string) => void unwritten.add(jobId),
+    onSettled(job: EndedJob, outcome: Outcome) {
+      unwritten.delete(job.jobId);
+      if (outcome.kind !== 'failed') return onTold();
+      untold.add(job);
+      void tell(job, queue.tasks.get(job.task)?.manifest, outcome.failure).finally(() => {
+        untold.delete(job);
+        onTold();
+      });
+    },
+  };
+}
+
 /** Starts to run the jobs of one queue. */
 export async function startWorker(broker: Broker, options: WorkerOptions): Promise<Worker> {
   const { queue, concurrency, onUnhealthy } = options;
   const { log, limits, gate } = options.scope;
   const running = new Set<Delivery>();
+  const telling = createTelling(options.scope, () => checkIdle());
+  const busy = () => running.size + (telling?.size ?? 0);
   let onIdle = () => {};
+  const checkIdle = () => {
+    if (busy() === 0) onIdle();
+  };
   let draining = false;
   let abandoned = 0;
   let letGo = () => {};
@@ -53,8 +83,9 @@ export async function startWorker(broker: Broker, options: WorkerOptions): Promi
     if (draining || gate.closed) return { kind: 'released', counted: false };
     running.add(delivery);
     const outcome = await runJob(delivery, scope);
+    if (outcome.kind === 'failed') telling?.expect(delivery.jobId);
     running.delete(delivery);
-    if (running.size === 0) onIdle();
+    checkIdle();
     // Its code may not have listened: it goes back as the last act of this process, so that no two copies run.
     if (outcome.kind === 'released' && outcome.counted) await lastAct;
     return outcome;
@@ -64,6 +95,7 @@ export async function startWorker(broker: Broker, options: WorkerOptions): Promi
     queue,
     concurrency,
     run,
+    onSettled: telling?.onSettled,
     onTrouble: (error) => log.warn({ queue: queue.name, error: error.message }, 'Broker trouble'),
     onRecovered: (jobIds) =>
       log.warn({ queue: queue.name, jobs: jobIds.length, jobIds: jobIds.slice(0, 10) }, 'Jobs recovered'),
@@ -74,7 +106,7 @@ export async function startWorker(broker: Broker, options: WorkerOptions): Promi
 
   return {
     get running() {
-      return running.size;
+      return busy();
     },
     drain() {
       draining = true;
@@ -83,7 +115,7 @@ export async function startWorker(broker: Broker, options: WorkerOptions): Promi
     idle: () =>
       new Promise((resolve) => {
         onIdle = resolve;
-        if (running.size === 0) resolve();
+        checkIdle();
       }),
     abort() {
       for (const delivery of running) delivery.abort.abort(new ReleasedError(delivery.jobId));

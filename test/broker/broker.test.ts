@@ -471,6 +471,44 @@ test('a job whose children have not ended fails instead of completing', async ()
   await close();
 });
 
+describe('a worker is told', () => {
+  /** Completes one job, which a meddler has changed, and returns what the worker is told of it. */
+  async function toldOf(meddle: (id: string) => Promise<unknown>) {
+    const { id } = await producer.enqueue(sendEmail, { to: 'a' });
+    const told: unknown[] = [];
+    await meddle(id);
+    const { close } = await consume(
+      async (delivery) => {
+        if (delivery.version === 1) await redis.set(`${jobKey(id)}:lock`, 'of another worker');
+        return completed;
+      },
+      { onSettled: ({ jobId, input }, outcome) => void told.push({ jobId, input, outcome }) },
+    );
+    await until(() => expect(told).toHaveLength(1));
+    await redis.del(`${jobKey(id)}:lock`);
+    await close();
+    return { id, told };
+  }
+
+  test('of a failure that no run had', async () => {
+    const { id, told } = await toldOf((jobId) => redis.hset(jobKey(jobId), 'data', '{broken'));
+    expect(told).toMatchObject([{ jobId: id, input: '{broken', outcome: { failure: { code: 'E_PAYLOAD_INVALID' } } }]);
+  });
+
+  test('of the outcome that was written, if that is another than its own', async () => {
+    const { id, told } = await toldOf(async (jobId) => {
+      await redis.hset(jobKey(jobId), 'opts', '{}');
+      await redis.sadd(`${jobKey(jobId)}:dependencies`, 'a child');
+    });
+    expect(told).toMatchObject([{ jobId: id, outcome: { kind: 'failed', failure: { code: 'E_JOB_DEPENDENCIES' } } }]);
+  });
+
+  test('that nothing was written, if its lock was lost', async () => {
+    const { id, told } = await toldOf(async () => {});
+    expect(told).toEqual([{ jobId: id, input: { to: 'a' }, outcome: { kind: 'lost' } }]);
+  });
+});
+
 describe('a result', () => {
   test('is not stored unless asked for', async () => {
     await producer.enqueue(sendEmail, { to: 'a' });

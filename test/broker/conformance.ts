@@ -100,6 +100,23 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     expect(await rig.producer.cancel(id)).toEqual({ found: 'nowhere' });
   },
 
+  async 'a worker is told of each delivery that is over, after its outcome was written'(rig) {
+    const { id } = await rig.producer.enqueue(sendEmail, { to: 'a' });
+    const told: unknown[] = [];
+    const counts: Promise<unknown>[] = [];
+    const { close } = await consume(rig, async () => completed, {
+      onSettled({ queue: from, task, jobId, attempt, input }, outcome) {
+        told.push({ from, task, jobId, attempt, input, outcome });
+        counts.push(rig.producer.counts('mail'));
+      },
+    });
+    await rig.until(() => expect(told).toHaveLength(1));
+    const job = { from: 'mail', task: 'send-email', jobId: id, attempt: 1, input: { to: 'a' } };
+    expect(told).toEqual([{ ...job, outcome: completed }]);
+    expect(await Promise.all(counts)).toEqual([empty]);
+    await close();
+  },
+
   async 'jobs come in the order in which they were enqueued'(rig) {
     const names = ['a', 'b', 'c', 'd'];
     await rig.producer.enqueueMany(

@@ -88,6 +88,12 @@ const exercises: Record<string, (command: string) => Promise<unknown>> = {
     withWorker(`${worker} --queue mail`, async () => expect(await shell(line)).toContain('"id": "1"')),
   [enqueueWelcome]: async (line) =>
     withWorker(`${worker} --queue mail`, async () => expect(await shell(line)).toContain('"sentTo"')),
+  'npx islet footprint': async (line) => expect(await shell(line)).toContain('mail'),
+  'npx islet footprint --queue mail': async (line) => expect(await shell(line)).toContain('awilix'),
+  'npx islet build --queue mail --out build/mail': async (line) => {
+    await shell(line);
+    await withWorker('node build/mail/worker.js');
+  },
   'npm run dev': whileReady,
   'npx islet dev --queue mail': whileReady,
   'npx islet jobs retry --queue mail --failed --dry-run': async (line) =>

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createProducer, type Producer } from '../../src/producer.ts';
+import die from '../fixtures/hooks/tasks/die/manifest.ts';
 import say from '../fixtures/hooks/tasks/say/manifest.ts';
 import { fixtureApp, killAll, startIslet } from '../support/islet-process.ts';
 import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
@@ -48,7 +49,11 @@ test('a job that failed for good is told of, and a hook that throws then changes
   const worker = startWorker('mail');
   const handle = await producer.enqueue(say, { fails: true });
   await expect(handle.result()).rejects.toMatchObject({ code: 'E_TASK_FAILED', causeMessage: 'told to fail' });
+  // The tracker is slow: the worker's last hook waits until it knows.
   await worker.stop();
+  const told = worker.lines({ level: 30 }).map(({ msg }) => msg);
+  expect(told.indexOf('App: failed')).toBeGreaterThan(-1);
+  expect(told.indexOf('App: failed')).toBeLessThan(told.indexOf('App: stop'));
   expect(worker.lines({ msg: 'App: after' })).toMatchObject([{ ok: false, error: 'Error: told to fail' }]);
   expect(worker.lines({ msg: 'App: failed' })).toMatchObject([
     { jobId: handle.id, attempt: 1, code: 'E_TASK_FAILED', causeMessage: 'told to fail' },
@@ -61,12 +66,24 @@ test('a job that failed for good is told of, and a hook that throws then changes
 test.each([
   ['before', 'nobody'],
   ['after', expect.stringMatching(/^tenant of/)],
+  ['astray', expect.stringMatching(/^tenant of/)],
 ])('a hook that throws %s the job breaks no job', async (throws, result) => {
   const worker = startWorker('mail');
   const handle = await producer.enqueue(say, { throws });
   expect(await handle.result()).toEqual(result);
+  await worker.outcome(handle.id, 'completed');
   expect(worker.lines({ hook: 'aroundJob' })[0]).toMatchObject({ problem: `${throws} the job`, jobId: handle.id });
-  await worker.stop();
+  expect((await worker.stop()).code).toBe(0);
+});
+
+test('a job that is failed without being run is told of by the worker that fails it', async () => {
+  const first = startWorker('mail');
+  const { id } = await producer.enqueue(die, {});
+  expect((await first.exited).signal).toBe('SIGKILL');
+  const second = startWorker('mail');
+  await second.line({ msg: 'App: failed', jobId: id, code: 'E_JOB_INTERRUPTED' });
+  expect(second.lines({ msg: 'App: before' })).toEqual([]);
+  await second.stop();
 });
 
 test("a queue's worker does not load another queue's hooks, and one whose hooks cannot start does not start", async () => {

@@ -12,7 +12,7 @@ afterAll(() => editor.close());
 const imports = `
 import { defineQueue, defineTask } from 'islet';
 import type { Producer } from 'islet/producer';
-import { implement, type TaskContext } from 'islet/task';
+import { defineHooks, implement, type TaskContext } from 'islet/task';
 import { expectIdempotent, runTask } from 'islet/testing';
 import * as v from 'valibot';
 import { charge, type Dependencies, report, sendEmail } from '../app.ts';
@@ -44,8 +44,8 @@ test.each<[line: string, suggested: string[]]>([
   [`defineTask({ name: 'a', backoff: { type: '|' } })`, ['exponential', 'fixed']],
   [`defineTask({ name: 'a', delivery: '|' })`, ['at-least-once', 'at-most-once']],
   [`defineTask({ name: 'a', load: '|' })`, ['on-first-job', 'on-start']],
-  [`defineQueue({ | })`, ['concurrency', 'lockDurationMs', 'name', 'retention', 'stalledCheckMs']],
-  [`defineQueue({ name: 'q', retention: { | } })`, ['failedCount', 'failedForMs']],
+  [`defineQueue({ | })`, ['budget', 'concurrency', 'lockDurationMs', 'name', 'retention', 'stalledCheckMs']],
+  [`defineQueue({ name: 'q', retention: { | } })`, ['completedCount', 'completedForMs', 'failedCount', 'failedForMs']],
   [`implement(sendEmail, async (payload) => { payload.| })`, ['copies', 'subject', 'to']],
   [`implement(sendEmail, async ({ | }) => {})`, ['copies', 'subject', 'to']],
   [`implement(sendEmail, async () => ({ | }))`, ['messageId']],
@@ -76,6 +76,14 @@ test.each<[line: string, suggested: string[]]>([
     ['accepted', 'id', 'queue', 'result', 'task'],
   ],
   [`const job = await producer.enqueue(report, { day: 'a' }); (await job.result()).|`, ['pages']],
+  // Or a promise of them.
+  [
+    `defineHooks(() => ({ | }))`,
+    ['aroundJob', 'catch', 'finally', 'onJobFailed', 'onWorkerStart', 'onWorkerStop', 'then'],
+  ],
+  [`defineHooks(({ | }) => ({}))`, ['config', 'log']],
+  [`defineHooks(() => ({ aroundJob(job) { job.| } }))`, ['attempt', 'id', 'payload', 'queue', 'task']],
+  [`defineHooks(() => ({ onJobFailed: (_, { | }) => {} }))`, ['causeMessage', 'causeName', 'code', 'stack']],
   [`runTask(task, { | })`, ['copies', 'subject', 'to']],
   [`runTask(task, { to: 'a', subject: 'b' }, { | })`, ['attempt', 'deps', 'signal']],
   [`runTask(task, { to: 'a', subject: 'b' }, { deps: { | } })`, ['mailer', 'sender']],

@@ -9,7 +9,18 @@ import {
   type TaskOptions,
 } from 'islet';
 import type { EnqueueOptions, JobHandle, Producer, ResultHandle } from 'islet/producer';
-import { implement, type Task, type TaskContext } from 'islet/task';
+import {
+  type CreateHooks,
+  defineHooks,
+  type HookedJob,
+  type Hooks,
+  implement,
+  type JobEnd,
+  type JobFailure,
+  type QueueHost,
+  type Task,
+  type TaskContext,
+} from 'islet/task';
 import { expectIdempotent, runTask } from 'islet/testing';
 import * as v from 'valibot';
 import { charge, type Dependencies, report, sendEmail } from './app.ts';
@@ -141,4 +152,30 @@ export async function tasks() {
     { day: '' },
     { effects: () => [] },
   );
+}
+
+export function hooks() {
+  const traced = defineHooks(({ log }) => ({
+    async aroundJob(job, run) {
+      same<typeof job, HookedJob>();
+      const end = await run();
+      same<typeof end, JobEnd>();
+      if (!end.ok) log.info({ outcome: end.outcome, code: end.code, error: end.error });
+      else same<typeof end.outcome, 'completed'>();
+    },
+    onJobFailed(job, failure) {
+      same<typeof failure, JobFailure>();
+      // @ts-expect-error a hook cannot change its job
+      job.attempt = 1;
+    },
+    onWorkerStart: ({ queues }) => log.info({ queues }),
+  }));
+  same<typeof traced, CreateHooks<unknown>>();
+  defineHooks(({ config }: QueueHost<{ dsn: string }>) => ({ onWorkerStop: () => void config.dsn.length }));
+  defineHooks<{ dsn: string }>(({ config }) => ({ onWorkerStop: async () => void config.dsn.length }));
+  defineHooks(async ({ log }) => ({ onWorkerStop: ({ queues }) => log.info({ queues }) }));
+  defineHooks(() => ({}));
+  const shared: Hooks = { aroundJob: async (_, run) => void (await run()) };
+  defineHooks(() => shared);
+  return ((): Hooks => shared) satisfies CreateHooks<unknown>;
 }

@@ -1,10 +1,17 @@
-// What Islet is measured against: a BullMQ worker with BullMQ's defaults and the same concurrency.
+// What Islet is measured against: a BullMQ worker with BullMQ's defaults, the same handler and the same concurrency.
 import { Worker } from 'bullmq';
 import { Redis } from 'ioredis';
+import { callApi } from '../app/tasks/call/call-api.ts';
 
-const { REDIS_URL = '', REDIS_PREFIX = '', LOG_JOBS } = process.env;
+const { REDIS_URL = '', CONCURRENCY, LOG_JOBS } = process.env;
 const connection = new Redis(REDIS_URL, { maxRetriesPerRequest: null });
-const worker = new Worker('{noop}', async () => {}, { connection, prefix: REDIS_PREFIX, concurrency: 100 });
+const worker = new Worker(
+  '{bench}',
+  async ({ name, data }) => {
+    if (name === 'call') await callApi(data.url);
+  },
+  { connection, prefix: 'bare', concurrency: Number(CONCURRENCY) },
+);
 
 if (LOG_JOBS) {
   const { pino } = await import('pino');

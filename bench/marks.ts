@@ -1,0 +1,161 @@
+import { type CaseResult, findFigure } from './results.ts';
+
+export type Verdict = 'met' | 'MISSED' | 'reported' | 'not measured';
+
+/** One thing that the benchmark must show, and what it showed. */
+export interface Mark {
+  readonly what: string;
+  /** As a ratio or in the unit that the text names; undefined when it was not measured. */
+  readonly figure: number | undefined;
+  /** For people, such as "<= 0.80"; empty where nothing is asked but the figure. */
+  readonly mark: string;
+  readonly verdict: Verdict;
+}
+
+/** A figure's place: case, entry, metric. */
+type Place = readonly [name: string, key: string, metric: string];
+
+interface Rule {
+  readonly what: string;
+  readonly of: Place;
+  readonly against?: Place;
+  readonly atMost?: number;
+  readonly atLeast?: number;
+  /** The difference to what it is against, instead of the ratio. */
+  readonly difference?: boolean;
+}
+
+const peak = (key: string): Place => ['load', key, 'peakRssMb'];
+const drain = (key: string): Place => ['load', key, 'drainSeconds'];
+const rate = (key: string): Place => ['noop', key, 'jobsPerSecond'];
+const bare = 'bullmq';
+
+const rules: readonly Rule[] = [
+  { what: 'peak RSS under load, lean / bare BullMQ', of: peak('islet-lean'), against: peak(bare), atMost: 0.8 },
+  {
+    what: 'peak RSS under load, lean / bare BullMQ, newest Node',
+    of: peak('islet-lean-newest'),
+    against: peak('bullmq-newest'),
+    atMost: 0.7,
+  },
+  { what: 'peak RSS under load, minimal / bare BullMQ', of: peak('islet-minimal'), against: peak(bare), atMost: 0.7 },
+  {
+    what: 'peak RSS under load, lean / Celery gevent (target 1.0)',
+    of: peak('islet-lean'),
+    against: peak('celery-gevent'),
+  },
+  {
+    what: 'peak RSS under load, lean on the newest Node / Celery gevent (target 1.0)',
+    of: peak('islet-lean-newest'),
+    against: peak('celery-gevent'),
+  },
+  {
+    what: 'peak RSS under load, minimal / Celery gevent (target 1.0)',
+    of: peak('islet-minimal'),
+    against: peak('celery-gevent'),
+  },
+  {
+    what: 'RAM of one island with 100 in flight / one process that imports everything, 1 in flight',
+    of: ['islands', 'island', 'peakRssMb'],
+    against: ['islands', 'world', 'peakRssMb'],
+    atMost: 0.37,
+  },
+  {
+    what: 'the same / with its parent (BullMQ sandbox, as prefork)',
+    of: ['islands', 'island', 'peakRssMb'],
+    against: ['islands', 'world-parent', 'peakRssMb'],
+    atMost: 0.37,
+  },
+  {
+    what: 'PSS of one island with 100 in flight / 100 processes that import everything',
+    of: ['islands', 'island', 'pssMb'],
+    against: ['islands', 'world-slots', 'pssMb'],
+  },
+  {
+    what: 'peak RSS, 1,000 in flight / 100 in flight, lean',
+    of: ['concurrency', 'islet-lean@1000', 'peakRssMb'],
+    against: ['concurrency', 'islet-lean@100', 'peakRssMb'],
+    atMost: 1.6,
+  },
+  { what: 'no-op jobs/s, throughput / bare BullMQ', of: rate('islet-throughput'), against: rate(bare), atLeast: 0.9 },
+  { what: 'no-op jobs/s, lean / bare BullMQ', of: rate('islet-lean'), against: rate(bare), atLeast: 0.55 },
+  {
+    what: 'no-op jobs/s, throughput / bare with a log line',
+    of: rate('islet-throughput'),
+    against: rate('bullmq-log'),
+  },
+  { what: 'no-op jobs/s, lean / bare with a log line', of: rate('islet-lean'), against: rate('bullmq-log') },
+  {
+    what: 'drain of the load, throughput / bare BullMQ',
+    of: drain('islet-throughput'),
+    against: drain(bare),
+    atMost: 1.05,
+  },
+  { what: 'drain of the load, lean / bare BullMQ', of: drain('islet-lean'), against: drain(bare), atMost: 1.05 },
+  { what: 'drain of the load, minimal / bare BullMQ', of: drain('islet-minimal'), against: drain(bare) },
+  {
+    what: 'Redis commands per job in a backlog, Islet - bare BullMQ',
+    of: ['job-traffic', 'islet-lean', 'commands'],
+    against: ['job-traffic', bare, 'commands'],
+    atMost: 0.02,
+    difference: true,
+  },
+  {
+    what: 'idle bytes sent per minute, Islet / bare BullMQ',
+    of: ['idle-traffic', 'islet-lean', 'bytesIn'],
+    against: ['idle-traffic', bare, 'bytesIn'],
+    atMost: 1,
+  },
+  {
+    what: "idle bytes sent per minute, Islet / Celery's final command",
+    of: ['idle-traffic', 'islet-lean', 'bytesIn'],
+    against: ['idle-traffic', 'celery-gevent', 'bytesIn'],
+    atMost: 1,
+  },
+  {
+    what: 'cold start to the first job done, built, lean / bare BullMQ',
+    of: ['start', 'islet-lean', 'seconds'],
+    against: ['start', bare, 'seconds'],
+    atMost: 0.8,
+  },
+  {
+    what: "built api-scraper / the whole app's node_modules",
+    of: ['size', 'built', 'megabytes'],
+    against: ['size', 'node-modules', 'megabytes'],
+    atMost: 0.15,
+  },
+  {
+    what: 'built api-scraper / node_modules without what only development needs',
+    of: ['size', 'built', 'megabytes'],
+    against: ['size', 'runtime-modules', 'megabytes'],
+  },
+];
+
+/** Compares what was measured with what the benchmark must show. */
+export function judge(cases: readonly CaseResult[]): Mark[] {
+  return rules.map((rule) => {
+    const figure = figureOf(rule, cases);
+    return { what: rule.what, figure, mark: markOf(rule), verdict: verdictOf(rule, figure) };
+  });
+}
+
+function figureOf({ of, against, difference }: Rule, cases: readonly CaseResult[]): number | undefined {
+  const value = findFigure(cases, ...of)?.median;
+  if (against === undefined || value === undefined) return value;
+  const other = findFigure(cases, ...against)?.median;
+  if (other === undefined) return undefined;
+  return difference ? value - other : value / other;
+}
+
+function markOf({ atMost, atLeast }: Rule): string {
+  if (atMost !== undefined) return `<= ${atMost.toFixed(2)}`;
+  return atLeast === undefined ? '' : `>= ${atLeast.toFixed(2)}`;
+}
+
+function verdictOf({ atMost, atLeast }: Rule, figure: number | undefined): Verdict {
+  if (figure === undefined) return 'not measured';
+  if (atMost === undefined && atLeast === undefined) return 'reported';
+  return figure <= (atMost ?? Number.POSITIVE_INFINITY) && figure >= (atLeast ?? 0 - Number.MAX_VALUE)
+    ? 'met'
+    : 'MISSED';
+}

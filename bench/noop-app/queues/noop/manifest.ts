@@ -1,3 +1,0 @@
-import { defineQueue } from 'islet';
-
-export default defineQueue({ name: 'noop', concurrency: 100 });

@@ -1,0 +1,64 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+const kbPerMb = 1_024;
+/** Linux counts CPU time in hundredths of a second, wherever Node runs. */
+const ticksPerSecond = 100;
+
+export interface Memory {
+  /** Resident, shared pages counted in each process. */
+  readonly rssMb: number;
+  /** Resident, shared pages divided by those who share them. */
+  readonly pssMb: number;
+  /** The most that was ever resident, as the kernel has kept it; of several processes, the sum of their peaks. */
+  readonly peakRssMb: number;
+}
+
+/** A process and all that it has started, and that these have. */
+export function treeOf(pid: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const name of readdirSync('/proc')) {
+    const parent = /^\d+$/.test(name) ? parentOf(name) : undefined;
+    if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+  }
+  const tree = [pid];
+  for (const member of tree) tree.push(...(children.get(member) ?? []));
+  return tree;
+}
+
+export function memoryOf(pid: number): Memory {
+  const all = treeOf(pid).map((member) => {
+    const rollup = read(member, 'smaps_rollup');
+    const kb = (text: string, name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0);
+    return { rss: kb(rollup, 'Rss'), pss: kb(rollup, 'Pss'), peak: kb(read(member, 'status'), 'VmHWM') };
+  });
+  const sum = (name: 'rss' | 'pss' | 'peak') => all.reduce((total, one) => total + one[name], 0) / kbPerMb;
+  return { rssMb: sum('rss'), pssMb: sum('pss'), peakRssMb: sum('peak') };
+}
+
+/** CPU time of the whole tree, the kernel's share included. */
+export function cpuSecondsOf(pid: number): number {
+  const ticks = treeOf(pid).map((member) => {
+    const [user = 0, system = 0] = statOf(read(member, 'stat')).slice(11, 13).map(Number);
+    return user + system;
+  });
+  return ticks.reduce((total, one) => total + one, 0) / ticksPerSecond;
+}
+
+function parentOf(pid: string): number | undefined {
+  const parent = Number(statOf(read(pid, 'stat'))[1]);
+  return Number.isInteger(parent) ? parent : undefined;
+}
+
+/** The fields after the program's name, which may hold spaces. */
+function statOf(text: string): string[] {
+  return text.slice(text.lastIndexOf(')') + 2).split(' ');
+}
+
+/** Empty where the process has ended meanwhile. */
+function read(pid: number | string, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,50 @@
+/** How much of everything. */
+export interface Sizes {
+  readonly quick: boolean;
+  readonly rounds: number;
+  /** The seconds after which no further round is begun; each case has one round anyway. */
+  readonly budgetSeconds?: number;
+  readonly loadJobs: number;
+  readonly noopJobs: number;
+  /** In the case of the concurrencies: jobs for each that is in flight. */
+  readonly jobsPerSlot: number;
+  readonly trickleMs: number;
+  readonly enqueueOne: number;
+  readonly enqueueMany: number;
+  readonly idleTrafficMs: number;
+  readonly trafficJobs: number;
+  readonly islandJobs: number;
+}
+
+export const callMs = 200;
+export const trickleMs = 20;
+
+export const fullSizes: Sizes = {
+  quick: false,
+  rounds: 5,
+  loadJobs: 5_000,
+  noopJobs: 20_000,
+  jobsPerSlot: 15,
+  trickleMs: 8_000,
+  enqueueOne: 2_000,
+  enqueueMany: 10_000,
+  idleTrafficMs: 60_000,
+  trafficJobs: 2_000,
+  islandJobs: 2_000,
+};
+
+/** Small enough for three minutes: it shows a change of tens of percents, and no more. */
+export const quickSizes: Sizes = {
+  quick: true,
+  rounds: 3,
+  budgetSeconds: 130,
+  loadJobs: 1_000,
+  noopJobs: 5_000,
+  jobsPerSlot: 5,
+  trickleMs: 2_000,
+  enqueueOne: 500,
+  enqueueMany: 2_000,
+  idleTrafficMs: 10_000,
+  trafficJobs: 1_000,
+  islandJobs: 500,
+};
