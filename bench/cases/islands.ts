@@ -3,10 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { createProducer } from 'islet/producer';
+import { launchProfiles } from '../../src/launch-profiles.ts';
 import scrapePage from '../../tasks/scrape-page/manifest.ts';
 import type { Api } from '../api.ts';
 import type { Bench, Case, Sample } from '../case.ts';
-import { buildWorker, profiles } from '../contenders/islet.ts';
+import { buildWorker } from '../contenders/islet.ts';
 import { startRedis } from '../redis-server.ts';
 import { callMs, type Sizes } from '../sizes.ts';
 import { type Launch, startWorker, type WorkerProcess } from '../worker-process.ts';
@@ -33,7 +34,7 @@ export const islands: Case = {
     `${measuredSlots} are started and their sums taken ten times`,
   async entries(bench) {
     const folder = await buildWorker(queue, process.cwd());
-    const { flags, env } = profiles.lean;
+    const { flags, env } = launchProfiles.lean;
     const island: Run = {
       processes: 1,
       inFlight,

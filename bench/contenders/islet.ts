@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { createProducer } from 'islet/producer';
+import { type LaunchProfile, launchProfiles } from '../../src/launch-profiles.ts';
 import call from '../app/tasks/call/manifest.ts';
 import noop from '../app/tasks/noop/manifest.ts';
 import type { Contender, Sender, TaskName, WorkerSettings } from './contender.ts';
@@ -12,24 +13,6 @@ const run = promisify(execFile);
 const islet = resolve('bin/islet.js');
 const appFolder = resolve('dist/bench/app');
 const prefix = 'islet';
-
-/** How a worker is launched. */
-export interface Profile {
-  readonly flags: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-}
-
-export const profiles: Record<'lean' | 'throughput' | 'minimal', Profile> = {
-  lean: {
-    flags: ['--optimize-for-size', '--max-semi-space-size=1', '--semi-space-growth-factor=1'],
-    env: { MALLOC_ARENA_MAX: '1' },
-  },
-  throughput: { flags: [], env: {} },
-  minimal: {
-    flags: ['--lite-mode', '--max-semi-space-size=1', '--semi-space-growth-factor=1'],
-    env: { MALLOC_ARENA_MAX: '1' },
-  },
-};
 
 /** Builds a queue's worker into a folder under .islet/, and returns the folder. */
 export async function buildWorker(queue: string, root: string): Promise<string> {
@@ -42,9 +25,9 @@ export async function buildWorker(queue: string, root: string): Promise<string> 
 export async function isletContenders(newestNode: string | undefined): Promise<Contender[]> {
   const built = await buildWorker('bench', appFolder);
   const builtProgram = resolve(built, 'worker.js');
-  const make = (key: string, name: string, node: string, program: string[], profile: Profile, quick: boolean) =>
+  const make = (key: string, name: string, node: string, program: string[], profile: LaunchProfile, quick: boolean) =>
     contender({ key, name, node, program, profile, quick });
-  const { lean, throughput, minimal } = profiles;
+  const { lean, throughput, minimal } = launchProfiles;
   const own = process.execPath;
   const unbuilt = [islet, 'worker', '--queue', 'bench'];
   return [
@@ -63,7 +46,7 @@ interface Parts {
   name: string;
   node: string;
   program: string[];
-  profile: Profile;
+  profile: LaunchProfile;
   quick: boolean;
 }
 
