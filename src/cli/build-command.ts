@@ -1,6 +1,7 @@
 import { relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { IsletError } from '../errors.ts';
+import { defaultProfile, launchCommand } from '../launch-profiles.ts';
 import type { Surroundings } from './main.ts';
 import { UsageError } from './report-error.ts';
 
@@ -32,7 +33,9 @@ async function build({ queue, producer, out, include, json }: BuildFlags, surrou
   const { describeContents } = await import('../build/contents.ts');
   const folder = relative(process.cwd(), resolve(out)) || '.';
   say(describeContents(contents, folder));
-  say(`\nStart it: node ${folder}/${contents.start.replace('node ', '')}`);
+  const program = `${folder}/${contents.start.replace('node ', '')}`;
+  const command = queue === undefined ? ['node', program] : launchCommand(defaultProfile, program);
+  say(`\nStart it: ${command.join(' ')}`);
 }
 
 /** The command `islet build`. */
