@@ -82,6 +82,14 @@ export class CancelledError extends IsletError {
   }
 }
 
+/** Why a job failed whose code ended its thread or process of a pool: by running out of memory, an exit or a crash. */
+export class PoolCrashedError extends IsletError {
+  constructor(message: string) {
+    super('E_POOL_CRASHED', message);
+    this.name = 'PoolCrashedError';
+  }
+}
+
 /** Thrown by a task, made by its context's `snooze`: run the job again later, no attempt used. */
 export class SnoozeError extends IsletError {
   readonly delayMs: number;

@@ -61,6 +61,18 @@ export function isLaunchedAs(name: ProfileName, execArgv: readonly string[]): bo
   return profileNames.every((other) => launchProfiles[other].flags.every((flag) => !given.has(flag)));
 }
 
+/** Flags for one process only, or that another one would take for itself. */
+const ofOneProcess = /^--(inspect|debug|watch|cpu-prof|heap-prof|max-old-space-size|test)/;
+
+/**
+ * The flags of a process that computes for a worker: the worker's own but those of its profile, since what is meant to
+ * wait in little memory computes slowly.
+ */
+export function flagsOfUnits(execArgv: readonly string[]): string[] {
+  const ofProfiles = new Set(profileNames.flatMap((name) => launchProfiles[name].flags.map(normalize)));
+  return execArgv.filter((flag) => !ofProfiles.has(normalize(flag)) && !ofOneProcess.test(normalize(flag)));
+}
+
 /** The command that starts a program in a profile: `node`, its flags, the program. */
 export function launchCommand(profile: ProfileName, program: string, args: readonly string[] = []): string[] {
   return ['node', ...launchProfiles[profile].flags, program, ...args];

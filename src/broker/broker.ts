@@ -13,7 +13,8 @@ export interface Failure {
 /** How a delivery ended. Made in worker/outcome.ts, settled in broker/settle.ts. */
 export type Outcome =
   | { kind: 'completed'; resultJson: string | undefined; keepResultMs?: number }
-  | { kind: 'retry'; failure: Failure; delayMs: number }
+  /** `crashed`: it ended its thread or process of a pool, which counts as a crash of this job alone. */
+  | { kind: 'retry'; failure: Failure; delayMs: number; crashed?: boolean }
   | { kind: 'failed'; failure: Failure; keepResultMs?: number }
   | { kind: 'cancelled'; failure: Failure; keepResultMs?: number }
   | { kind: 'snoozed'; delayMs: number }
@@ -23,13 +24,16 @@ export type Outcome =
   | { kind: 'released'; counted: boolean }
   | { kind: 'lost' };
 
-/** A delivery that ended without an outcome because its worker died. */
+/** A delivery that ended because its worker, or its thread or process of a pool, died. */
 export interface Crash {
   /** When it was found, in milliseconds since 1970. */
   readonly at: number;
   readonly worker: string;
-  /** `culprit`: this job is known to have ended its worker. `suspect`: it was one of those that ran. */
-  readonly blame: 'culprit' | 'suspect';
+  /**
+   * `culprit`: this job is known to have ended its worker. `suspect`: it was one of those that ran. `unit`: it ended
+   * its thread or process of a pool, and no other job.
+   */
+  readonly blame: 'culprit' | 'suspect' | 'unit';
 }
 
 /** What Islet remembers of a job between its deliveries, in fields of the job's hash; it arrives with the job. */

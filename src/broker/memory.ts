@@ -6,7 +6,7 @@ export const memoryFields = {
   started: 'i:started',
   /** Milliseconds since 1970, separated by blanks. */
   releases: 'i:releases',
-  /** `<ms>,<worker>,<blame>`, separated by blanks; blame is "culprit", "suspect", or "expired" (not proven yet). */
+  /** `<ms>,<worker>,<blame>`, by blanks; blame is "culprit", "suspect", "unit", or "expired" (not proven yet). */
   crashes: 'i:crashes',
   /** Why it was cancelled. */
   cancel: 'i:cancel',
@@ -26,6 +26,12 @@ export interface StoredCrash extends Omit<Crash, 'blame'> {
 function parseCrash(text: string): StoredCrash {
   const [at = '0', worker = '', blame = 'suspect'] = text.split(',');
   return { at: Number(at), worker, blame: blame as StoredCrash['blame'] };
+}
+
+/** Adds a crash of a job's thread or process to what was read of those before. */
+export function addUnitCrash(before: readonly StoredCrash[], at: number, worker: string): string {
+  const all = [...before, { at, worker, blame: 'unit' }];
+  return all.map((crash) => `${crash.at},${crash.worker},${crash.blame}`).join(' ');
 }
 
 /** Reads Islet's fields out of a job's hash, as Redis returns it: names and values in turn. */

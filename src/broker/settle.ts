@@ -8,7 +8,7 @@ import type { Fetched, FetchedJob, JobBackend } from './job-backend.ts';
 import { queueKey, resultKey } from './keys.ts';
 import type { Hold, Locks } from './locks.ts';
 import { runScript } from './lua.ts';
-import { memoryFields } from './memory.ts';
+import { addUnitCrash, memoryFields } from './memory.ts';
 import { limitQueue, putBack } from './scripts.ts';
 
 /** What settling needs beside the delivery. */
@@ -119,6 +119,10 @@ async function delay(scope: SettleScope, { job, hold, outcome }: Settling): Prom
   if (outcome.kind === 'retry') fields.failedReason = `${outcome.failure.code}: ${outcome.failure.causeMessage}`;
   fields[unknownSince] = outcome.kind === 'postponed' ? outcome.unknownSince : '';
   if (hold.cleared) fields[crashes] = '';
+  if (outcome.kind === 'retry' && outcome.crashed) {
+    const [worker = ''] = hold.token.split(':');
+    fields[crashes] = addUnitCrash(hold.cleared ? [] : job.memory.crashes, Date.now(), worker);
+  }
   // Without a delay the same command could fetch it again, and a repetition of it would count a second attempt.
   return scope.backend.moveToDelayed(job.id, Date.now(), Math.max(1, outcome.delayMs), hold.token, {
     skipAttempt: outcome.kind !== 'retry',

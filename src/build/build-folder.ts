@@ -18,6 +18,8 @@ export interface Target {
   readonly about: Pick<Contents, 'queue' | 'producer' | 'tasks'>;
   readonly name: string;
   readonly entry: string;
+  /** The program of the threads and processes of its pools, where it has such. */
+  readonly unitEntry?: string | undefined;
   /** Modules of Islet's that are started as threads. */
   readonly threads: Readonly<Record<string, string>>;
   /** Files, folders and packages that nothing in the code tells of. */
@@ -39,13 +41,13 @@ interface Packed {
 }
 
 async function pack(target: Target, included: readonly string[]): Promise<Packed> {
-  const { root, name, entry } = target;
+  const { root, name, entry, unitEntry } = target;
   const because = new Map<string, string>(included.map((each) => [each, 'asked for by --include']));
   const whole = new Set<string>(included);
   const asked = included.map((specifier) => ({ specifier, folder: root, kind: 'import' as const }));
   for (let turn = 0; turn < mostTurns; turn++) {
     const further = target.threads;
-    const made = await bundle({ root, name, entry, islet, further, copied: because });
+    const made = await bundle({ root, name, entry, unitEntry, islet, further, copied: because });
     const unknown = [...made.toCopy].filter(([each]) => !because.has(each));
     for (const [each, reason] of unknown) because.set(each, reason);
     for (const each of made.computing) whole.add(each);

@@ -5,7 +5,7 @@ import { openAppFolder } from '../app/folder-app.ts';
 import { IsletError } from '../errors.ts';
 import { buildFolder, islet, type Target } from './build-folder.ts';
 import type { Contents } from './contents.ts';
-import { type EntryModule, writeProducerEntry, writeWorkerEntry } from './entry.ts';
+import { type EntryModule, type WorkerEntry, writeProducerEntry, writeUnitEntry, writeWorkerEntry } from './entry.ts';
 import { checkOutputFolder } from './output-folder.ts';
 
 export interface BuildRequest {
@@ -35,9 +35,10 @@ function needModule(code: string, folder: string, name: string): EntryModule {
   );
 }
 
-function writeEntry(code: string, queue: string, tasks: readonly string[]): string {
+function describeEntry(code: string, queue: string, tasks: readonly string[]): WorkerEntry {
   const folder = `queues/${queue}`;
-  return writeWorkerEntry({
+  return {
+    unitRunner: join(islet.folder, 'cli', `built-unit${islet.ending}`),
     runner: join(islet.folder, 'cli', `built-worker${islet.ending}`),
     queueManifest: needModule(code, folder, 'manifest').file,
     tasks: tasks.map((task) => ({
@@ -48,7 +49,7 @@ function writeEntry(code: string, queue: string, tasks: readonly string[]): stri
     hooks: findModule(code, folder, 'hooks'),
     appHooks: findModule(code, 'queues', 'hooks'),
     config: needModule(code, 'config', 'index'),
-  });
+  };
 }
 
 /**
@@ -59,14 +60,23 @@ export async function buildQueue(queue: string, request: BuildRequest): Promise<
   const { root, out } = request;
   const code = findCode(root);
   const catalog = await openAppFolder(root).manifests();
-  const tasks = catalog.tasksOf(catalog.queue(queue).name).map(({ name }) => name);
+  const manifests = catalog.tasksOf(catalog.queue(queue).name);
+  const tasks = manifests.map(({ name }) => name);
+  const entry = describeEntry(code, queue, tasks);
+  const kinds = new Set(manifests.map(({ pool }) => pool.kind));
   checkOutputFolder(root, out);
   const target: Target = {
     ...request,
     about: { queue, tasks },
     name: 'worker',
-    entry: writeEntry(code, queue, tasks),
-    threads: { 'guard-thread': join(islet.folder, 'broker', `guard-thread${islet.ending}`) },
+    entry: writeWorkerEntry(entry),
+    unitEntry: kinds.has('thread') || kinds.has('process') ? writeUnitEntry(entry) : undefined,
+    threads: {
+      'guard-thread': join(islet.folder, 'broker', `guard-thread${islet.ending}`),
+      ...(kinds.has('process')
+        ? { 'parent-watch': join(islet.folder, 'worker', 'pools', `parent-watch${islet.ending}`) }
+        : {}),
+    },
   };
   return buildFolder(target);
 }

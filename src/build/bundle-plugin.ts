@@ -19,6 +19,8 @@ export interface PluginOptions {
   readonly islet: { folder: string; ending: string };
   /** The text of the module `islet:entry`. */
   readonly entry: string;
+  /** The text of the module `islet:unit`, where there is one. */
+  readonly unitEntry: string | undefined;
   /** Packages that are copied, not bundled. */
   readonly copied: ReadonlyMap<string, string>;
   /** Says that a package has to be copied after all. */
@@ -115,6 +117,7 @@ export function createPlugin(options: PluginOptions): Plugin {
     build.onResolve({ filter: /.*/ }, async (args) => {
       if (args.pluginData === seen || isBuiltin(args.path)) return undefined;
       if (args.path === 'islet:entry') return { path: 'entry', namespace: 'islet-entry' };
+      if (args.path === 'islet:unit') return { path: 'unit', namespace: 'islet-entry' };
       if (/^islet(\/|$)/.test(args.path)) return resolveIslet(args.path, options.islet);
       const importer = packageOf(args.importer)?.name;
       const replacement = args.namespace === 'islet-instead' ? -1 : findReplacement(importer, args.path);
@@ -126,8 +129,8 @@ export function createPlugin(options: PluginOptions): Plugin {
       const bare = /^[^./]/.test(args.path) && !/^[a-z]:/i.test(args.path) && args.kind !== 'entry-point';
       return bare ? resolvePackage(args, options, resolve) : undefined;
     });
-    build.onLoad({ filter: /.*/, namespace: 'islet-entry' }, () => ({
-      contents: options.entry,
+    build.onLoad({ filter: /.*/, namespace: 'islet-entry' }, ({ path }) => ({
+      contents: path === 'unit' ? options.unitEntry : options.entry,
       resolveDir: options.root,
     }));
     build.onLoad({ filter: /.*/, namespace: 'islet-instead' }, ({ pluginData }) => ({

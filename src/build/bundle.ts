@@ -6,7 +6,7 @@ import { type ComputedImport, computedWarnings, findComputedImports, shorten } f
 import { packageOf } from './packages.ts';
 import { nameSources } from './source-maps.ts';
 
-export interface BundleRequest extends Pick<PluginOptions, 'root' | 'islet' | 'entry' | 'copied'> {
+export interface BundleRequest extends Pick<PluginOptions, 'root' | 'islet' | 'entry' | 'unitEntry' | 'copied'> {
   /** What the entry's file is called, without its ending. */
   readonly name: string;
   /** Further modules that are started by their file: a thread's. By the name of their file, without its ending. */
@@ -65,7 +65,7 @@ function sumPackages({ outputs }: Metafile, root: string): Map<string, number> {
 
 /** Bundles code, and says which packages have to be copied instead. Throws `E_BUILD_FAILED`. */
 export async function bundle(request: BundleRequest): Promise<Bundle> {
-  const { root, islet, entry, copied, name, further } = request;
+  const { root, islet, entry, unitEntry, copied, name, further } = request;
   const toCopy = new Map<string, string>();
   const uses: Use[] = [];
   const shared = new Set<string>();
@@ -73,7 +73,7 @@ export async function bundle(request: BundleRequest): Promise<Bundle> {
   const outdir = join(root, '.islet', 'bundle');
   const result = await build({
     absWorkingDir: root,
-    entryPoints: { [name]: 'islet:entry', ...further },
+    entryPoints: { [name]: 'islet:entry', ...(unitEntry ? { unit: 'islet:unit' } : {}), ...further },
     outdir,
     write: false,
     bundle: true,
@@ -99,6 +99,7 @@ export async function bundle(request: BundleRequest): Promise<Bundle> {
         root,
         islet,
         entry,
+        unitEntry,
         copied,
         onCopy,
         onUse: (use) => uses.push(use),

@@ -7,6 +7,8 @@ export interface EntryModule {
 export interface WorkerEntry {
   /** The module of Islet's that runs a built worker. */
   readonly runner: string;
+  /** The module of Islet's that runs a thread or process of its pools. */
+  readonly unitRunner: string;
   readonly queueManifest: string;
   readonly tasks: readonly (EntryModule & { readonly manifest: string })[];
   readonly dependencies: EntryModule | undefined;
@@ -21,14 +23,13 @@ function writeModule({ shown, file }: EntryModule): string {
   return `file: ${text(shown)}, load: () => import(${text(file)})`;
 }
 
-/** The program of a queue's folder: the manifests, and how to load the rest when the worker asks for it. */
-export function writeWorkerEntry(entry: WorkerEntry): string {
-  const { runner, queueManifest, tasks, dependencies, hooks, appHooks, config } = entry;
+/** What a queue's folder holds: the manifests, and how to load the rest when the worker asks for it. */
+function writeBuilt(entry: WorkerEntry): string[] {
+  const { queueManifest, tasks, dependencies, hooks, appHooks, config } = entry;
   const parts = Object.entries({ dependencies, hooks, appHooks, config }).flatMap(([name, module]) =>
     module ? [`  ${name}: { ${writeModule(module)} },`] : [],
   );
   return [
-    `import { runBuiltWorker } from ${text(runner)};`,
     `import queue from ${text(queueManifest)};`,
     ...tasks.map(({ manifest }, at) => `import task${at} from ${text(manifest)};`),
     'const built = {',
@@ -36,7 +37,25 @@ export function writeWorkerEntry(entry: WorkerEntry): string {
     `  tasks: [${tasks.map((task, at) => `{ manifest: task${at}, ${writeModule(task)} }`).join(', ')}],`,
     ...parts,
     '};',
+  ];
+}
+
+/** The program of a queue's folder. */
+export function writeWorkerEntry(entry: WorkerEntry): string {
+  return [
+    `import { runBuiltWorker } from ${text(entry.runner)};`,
+    ...writeBuilt(entry),
     'await runBuiltWorker(built, import.meta.dirname, process.argv.slice(2));',
+    '',
+  ].join('\n');
+}
+
+/** The program of the threads and processes of its pools. */
+export function writeUnitEntry(entry: WorkerEntry): string {
+  return [
+    `import { runBuiltUnit } from ${text(entry.unitRunner)};`,
+    ...writeBuilt(entry),
+    'await runBuiltUnit(built);',
     '',
   ].join('\n');
 }

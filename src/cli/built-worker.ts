@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type BuiltQueue, openBuiltApp } from '../app/built-app.ts';
 import { profileNames } from '../launch-profiles.ts';
@@ -72,6 +73,7 @@ export async function runBuiltWorker(built: BuiltQueue, folder: string, args: st
     process.chdir(folder);
     await runWorker(flags, {
       openApp: () => openBuiltApp(built),
+      unitProgram: join(folder, 'unit.js'),
       async openRedis(config) {
         const configured = findConfiguredRedis(config);
         if (configured) return configured;

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import type { AppSource } from '../app/app-source.ts';
 import { type BrokerOptions, connectBroker } from '../broker/bullmq-broker.ts';
 import { type IsletConfig, readWorkerSettings } from '../config.ts';
-import type { ProfileName } from '../launch-profiles.ts';
-import { createLog, type Log } from '../log.ts';
+import { flagsOfUnits, type ProfileName } from '../launch-profiles.ts';
+import { createLog, type Log, openLines } from '../log.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob } from '../producer/prepare-job.ts';
 import { messages } from '../supervisor/worker-child.ts';
@@ -33,6 +33,8 @@ export interface WorkerFlags {
 export interface WorkerSurroundings {
   /** Called when the process may load the app. */
   openApp(): AppSource;
+  /** The path of the program that runs tasks in threads and processes. */
+  unitProgram: string;
   openRedis(config: IsletConfig): Promise<OpenRedis>;
 }
 
@@ -92,7 +94,8 @@ async function answerHealth(
 }
 
 /** Runs queues' jobs until the process is told to stop, then ends it. Throws what keeps the worker from its start. */
-export async function runWorker(flags: WorkerFlags, { openApp, openRedis }: WorkerSurroundings): Promise<void> {
+export async function runWorker(flags: WorkerFlags, surroundings: WorkerSurroundings): Promise<void> {
+  const { openApp, openRedis, unitProgram } = surroundings;
   if (flags.supervised) await untilStarted();
   const app = openApp();
   const config = (await app.config()) as IsletConfig;
@@ -137,6 +140,7 @@ export async function runWorker(flags: WorkerFlags, { openApp, openRedis }: Work
           mayForget: config.env !== 'production',
           ...reportRedis(log),
         }),
+      pools: { program: { file: unitProgram, execArgv: flagsOfUnits(process.execArgv) }, writeLine: openLines(log) },
       children: ({ send }) => ({ deriveId: deriveJobId, send, prepare: prepareJob }),
       onUnhealthy(error) {
         log.error({ code: error.code, error: error.message }, 'The worker has to be replaced');

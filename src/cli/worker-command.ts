@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { openAppFolder } from '../app/folder-app.ts';
 import { profileNames } from '../launch-profiles.ts';
@@ -10,6 +11,7 @@ async function work(flags: WorkerFlags & { devRedis?: boolean }, path: string | 
   if (flags.queue.length === 0) throw new UsageError('Name a queue: islet worker --queue <name>.');
   await runWorker(flags, {
     openApp: () => openAppFolder(process.cwd()),
+    unitProgram: fileURLToPath(new URL('./pool-unit.js', import.meta.url)),
     openRedis: (config) => openRedis(config, flags.devRedis === true, path),
   });
 }

@@ -9,6 +9,14 @@ export const taskDefaults = {
   maxResultBytes: 262_144,
   load: 'on-start',
   delivery: 'at-least-once',
+  pool: 'async',
+} as const;
+
+/** What a pool is given that its task's manifest does not set. `size` is the number of cores but one, at least 1. */
+export const poolDefaults = {
+  maxJobs: 1_000,
+  maxMemoryMb: 512,
+  idleTimeoutMs: 30_000,
 } as const;
 
 export const queueDefaults = {

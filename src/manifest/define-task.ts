@@ -3,6 +3,7 @@ import { IsletError } from '../errors.ts';
 import { type Check, checkOptions, checks } from './check-options.ts';
 import type { Checked, Refused } from './checked.ts';
 import { taskDefaults } from './defaults.ts';
+import { type PoolKind, type PoolOptions, parsePool, type TaskPool } from './pool.ts';
 
 export interface Backoff {
   /** `fixed`: always `delayMs`. `exponential`: doubled after each attempt. Default: "exponential". */
@@ -53,7 +54,8 @@ export interface TaskOptions {
   timeoutMs?: number;
   /**
    * Milliseconds that code has, after its signal aborted, before the outcome is settled without it. A retry may then
-   * overlap with code that ignores its signal. Default: 5_000.
+   * overlap with code that ignores its signal; code in a pool of threads or processes is ended then, and a quarter of a
+   * second after the abort if it does not let its event loop turn. Default: 5_000.
    */
   abandonAfterMs?: number;
   /** The largest payload, in bytes of JSON. Larger ones are refused at enqueue. Default: 262_144 (256 KB). */
@@ -65,6 +67,13 @@ export interface TaskOptions {
    * first job of this task comes, for rare tasks with heavy libraries. Default: "on-start".
    */
   load?: 'on-start' | 'on-first-job';
+  /**
+   * Where the task's code runs. "async": in the worker's own thread, beside other jobs: for code that mostly waits.
+   * "thread": in a pool of threads, for code that computes: it keeps no other job waiting, and is really stopped by a
+   * time-out or a cancel; what it runs out of memory or exits with is only its own. "process": in a pool of processes,
+   * also for native code that may crash. An object sets up the pool: `{ kind: 'thread', size: 2 }`. Default: "async".
+   */
+  pool?: PoolKind | PoolOptions;
   /**
    * Top-level payload fields whose values never appear in Islet's errors, log lines and failed reasons. Fields of
    * these names are hidden in lines that the task logs, too; text that it writes itself is its own. Default: none.
@@ -110,6 +119,7 @@ export interface TaskManifest<
   readonly maxPayloadBytes: number;
   readonly maxResultBytes: number;
   readonly load: 'on-start' | 'on-first-job';
+  readonly pool: TaskPool;
   readonly redact: readonly string[];
   readonly formerNames: readonly string[];
   readonly keepResultMs: Keep;
@@ -144,6 +154,7 @@ const taskChecks: Record<string, Check> = {
   maxPayloadBytes: checks.integer(1, 67_108_864),
   maxResultBytes: checks.integer(1, 67_108_864),
   load: checks.oneOf('on-start', 'on-first-job'),
+  pool: () => undefined,
   redact: checks.strings,
   formerNames: checks.names,
   keepResultMs: checks.integer(1),
@@ -189,7 +200,7 @@ export function defineTask<const Given extends TaskOptions>(
     formerNames = [],
     attempts = given.delivery === 'at-most-once' ? 1 : taskDefaults.attempts,
   } = given;
-  const set = { ...given, backoff, redact, formerNames, attempts };
+  const set = { ...given, backoff, redact, formerNames, attempts, pool: parsePool(owner, given.pool) };
   const whole = { ...taskDefaults, result: undefined, keepResultMs: undefined, priority: undefined, ...set };
   return Object.freeze({ ...whole, kind: 'task' }) as never;
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AppSource } from '../app/app-source.ts';
+import type { AppSource, QueueSource } from '../app/app-source.ts';
 import type { Broker } from '../broker/broker.ts';
 import type { IsletError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -9,7 +9,8 @@ import { createGate, type ProcessGate } from './gate.ts';
 import { type LoadedHooks, loadHooks, startHooks } from './hooks.ts';
 import { joinHooks } from './job-hooks.ts';
 import type { WorkerLimits } from './limits.ts';
-import { type LoadedQueue, loadQueue } from './load-queue.ts';
+import { isPooled, type LoadedQueue, loadQueue, type OpenPool } from './load-queue.ts';
+import type { PoolHost } from './pools/open-pool.ts';
 import { startWorker, type Worker } from './worker.ts';
 
 export interface BootstrapOptions {
@@ -23,6 +24,8 @@ export interface BootstrapOptions {
   /** Opened after the code was loaded: a broken import must not take a job. */
   connect(): Promise<Broker>;
   children(broker: Broker): ChildJobs;
+  /** What tasks that run in threads or processes are started by. */
+  pools: PoolHost;
   /** The worker has to be replaced. */
   onUnhealthy(error: IsletError): void;
 }
@@ -68,7 +71,14 @@ export const exitLimitMs = 1_900;
 /** A process that is blocked then does none of this: it is ended earlier. */
 export const blockedExitMs = 1_400;
 
-async function loadAll({ app, queues: names, config, log }: BootstrapOptions): Promise<LoadedApp> {
+/** The code of pools is loaded where a task needs it. */
+async function preparePools(queue: QueueSource, host: PoolHost): Promise<OpenPool | undefined> {
+  if (!queue.tasks.some(isPooled)) return undefined;
+  const { openPool } = await import('./pools/open-pool.ts');
+  return (source) => openPool(source, host);
+}
+
+async function loadAll({ app, queues: names, config, log, pools }: BootstrapOptions): Promise<LoadedApp> {
   const queues: Loaded[] = [];
   const closers: (() => Promise<void>)[] = [];
   const close = async () => {
@@ -80,7 +90,7 @@ async function loadAll({ app, queues: names, config, log }: BootstrapOptions): P
     for (const name of names) {
       const host = { config, log: log.child({ queue: name }) };
       const queue = await app.loadQueue(name);
-      const code = await loadQueue(name, queue, host);
+      const code = await loadQueue(name, queue, host, await preparePools(queue, pools));
       closers.push(() => code.close());
       const hooks = queue.hooks ? [...appHooks, await loadHooks(queue.hooks, host)] : appHooks;
       queues.push({ name, code, hooks });
@@ -98,7 +108,10 @@ async function loadAll({ app, queues: names, config, log }: BootstrapOptions): P
 
 function nameTasks(code: LoadedQueue): string[] {
   const manifests = new Set([...code.tasks.values()].map(({ manifest }) => manifest));
-  return [...manifests].map(({ name, load }) => (load === 'on-first-job' ? `${name} (on first job)` : name));
+  return [...manifests].map(({ name, load, pool }) => {
+    const notes = [...(load === 'on-first-job' ? ['on first job'] : []), ...(pool.kind === 'async' ? [] : [pool.kind])];
+    return notes.length > 0 ? `${name} (${notes.join(', ')})` : name;
+  });
 }
 
 async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
@@ -138,7 +151,9 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
   const children = options.children(broker);
   const clock = createUnblockedClock();
   const gate = createGate();
-  const concurrencyOf = (name: string) => options.concurrency ?? catalog.queue(name).concurrency;
+  const concurrencyOf = ({ name, code }: Loaded) =>
+    // What no thread or process is there for is left to other workers.
+    Math.min(options.concurrency ?? catalog.queue(name).concurrency, code.room ?? Number.POSITIVE_INFINITY);
   const workers: Worker[] = [];
   const hurry = new AbortController();
 
@@ -157,10 +172,10 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
   };
   let stopping: Promise<void> | undefined;
   const process: WorkerProcess = {
-    queues: loaded.queues.map(({ name, code }) => ({
-      queue: name,
-      tasks: nameTasks(code),
-      concurrency: concurrencyOf(name),
+    queues: loaded.queues.map((each) => ({
+      queue: each.name,
+      tasks: nameTasks(each.code),
+      concurrency: concurrencyOf(each),
     })),
     redis: broker.description,
     graceLeftMs(graceMs) {
@@ -174,7 +189,8 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
     },
   };
   try {
-    for (const [index, { code, hooks }] of loaded.queues.entries()) {
+    for (const [index, each] of loaded.queues.entries()) {
+      const { code, hooks } = each;
       const queue = queues[index];
       if (!queue) continue;
       const scope = {
@@ -186,7 +202,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
         gate,
         hooks: joinHooks(hooks, { log, timers: clock }),
       };
-      workers.push(await startWorker(broker, { queue, concurrency: concurrencyOf(queue.name), scope, onUnhealthy }));
+      workers.push(await startWorker(broker, { queue, concurrency: concurrencyOf(each), scope, onUnhealthy }));
     }
     return process;
   } catch (error) {

@@ -6,19 +6,24 @@ import { createProgress } from './progress.ts';
 import { type TaskContext, verdicts } from './task-context.ts';
 
 /** The fields by which a job is known in every log line about it. */
-export function identify({ queue, task, jobId, attempt }: EndedJob) {
+export function identify({ queue, task, jobId, attempt }: Omit<EndedJob, 'input'>) {
   return { queue, task, jobId, attempt };
 }
 
 /** Fields that a manifest redacts are hidden in the task's own log lines too, at the top and one level down. */
-function createJobLog(delivery: Delivery, { redact }: AnyTask, log: Log): Log {
+function createJobLog(delivery: Delivered, { redact }: AnyTask, log: Log): Log {
   const paths = redact.flatMap((field) => [`["${field}"]`, `*["${field}"]`]);
   return log.child(identify(delivery), paths.length > 0 ? { redact: paths } : {});
 }
 
+/** What a context is made of; a thread or process of a pool has no more of a delivery. */
+export type Delivered = Pick<Delivery, 'queue' | 'task' | 'jobId' | 'attempt' | 'enqueuedAt' | 'reportProgress'> & {
+  abort: Pick<AbortController, 'signal'>;
+};
+
 /** Creates what a task is given, but for its dependencies; `flush` sends its last progress. */
 export function createContext(
-  delivery: Delivery,
+  delivery: Delivered,
   manifest: AnyTask,
   scope: { log: Log; children: ChildJobs },
 ): Omit<TaskContext, 'deps'> & { flush(): Promise<void> } {

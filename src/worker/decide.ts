@@ -46,9 +46,13 @@ function postpone(
   return { kind: 'postponed', unknownSince: since, delayMs: Math.min(growingMs, leftMs) };
 }
 
+/** Then nobody else was harmed. */
+const isOfUnit = ({ blame }: Crash) => blame === 'unit';
+
 function poisoned(delivery: Delivery, crashes: readonly Crash[]): IsletError {
   const history = crashes.map(({ at, worker, blame }) => `${new Date(at).toISOString()} (worker ${worker}, ${blame})`);
-  const seen = `${describeJob(delivery)} ran when its worker died, ${crashes.length} times: ${history.join('; ')}.`;
+  const what = crashes.every(isOfUnit) ? 'ended its thread or process' : 'ran when its worker died';
+  const seen = `${describeJob(delivery)} ${what}, ${crashes.length} times: ${history.join('; ')}.`;
   return new IsletError(
     'E_POISONED',
     `${seen} It is not run again. Look for what ends the process, then retry the job.`,
@@ -76,5 +80,7 @@ export function decide(
   }
   const crashes = memory.crashes.filter(({ at }) => nowMs - at <= limits.windowMs);
   if (crashes.length >= limits.maxCrashes) return end(failed(delivery, task.manifest, poisoned(delivery, crashes)));
-  return { kind: 'run', task, alone: crashes.length >= suspectCrashes };
+  // No attempt, and nothing that is counted: it comes back when its pool may have room.
+  if (task.pool?.isFull) return end({ kind: 'snoozed', delayMs: task.pool.waitMs() });
+  return { kind: 'run', task, alone: crashes.filter((crash) => !isOfUnit(crash)).length >= suspectCrashes };
 }

@@ -4,6 +4,7 @@ import { findExportProblem } from '../app/check-export.ts';
 import { IsletError } from '../errors.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import type { Scope } from './execute-task.ts';
+import type { Pool } from './pool.ts';
 import type { QueueHost, Registrations, Task } from './task-context.ts';
 
 /** A queue's code in this process. */
@@ -12,13 +13,20 @@ export interface LoadedQueue {
   openScope(): Scope;
   /** By name and by former name. */
   readonly tasks: ReadonlyMap<string, LoadableTask>;
+  /** How many jobs can run here at once, where all tasks run in pools of threads or processes. */
+  readonly room?: number | undefined;
   close(): Promise<void>;
 }
 
 export interface LoadableTask {
   readonly manifest: AnyTask;
+  /** Where its code runs, if that is not this thread: then it is not loaded here. */
+  readonly pool?: Pool | undefined;
   load(): Promise<Task>;
 }
+
+/** Opens the pool of a task that runs in threads or processes. */
+export type OpenPool = (source: TaskSource) => Pool;
 
 function loadFailed(source: TaskSource, what: string, cause?: unknown): IsletError {
   const { name, queue } = source.manifest;
@@ -85,24 +93,55 @@ async function openDependencies(queue: string, source: QueueSource, host: QueueH
   }
 }
 
+/** Whether a task's code is not loaded in the worker's own thread. */
+export const isPooled = ({ manifest }: Pick<TaskSource, 'manifest'>) => manifest.pool.kind !== 'async';
+
+function toPooled(source: TaskSource, pool: Pool): LoadableTask {
+  const load = async () => {
+    throw loadFailed(source, `it runs in its pool, and is not loaded here.`);
+  };
+  return { manifest: source.manifest, pool, load };
+}
+
+/** Where nothing runs in this thread, nothing is opened for it either. */
+function openOwn(queue: string, source: QueueSource, host: QueueHost, isElsewhere: boolean) {
+  return isElsewhere ? createContainer({ strict: true }) : openDependencies(queue, source, host);
+}
+
 /**
  * Imports a queue's dependencies and tasks, before its first job. Tasks with `load: 'on-first-job'` are left for later.
- * Throws `E_DEPENDENCIES_FAILED` or `E_TASK_LOAD_FAILED`.
+ * Those that run in threads or processes are only tried, in one that is thrown away, and not loaded here; without
+ * `openPool` they are loaded as the others. Throws `E_DEPENDENCIES_FAILED` or `E_TASK_LOAD_FAILED`.
  */
-export async function loadQueue(queue: string, source: QueueSource, host: QueueHost): Promise<LoadedQueue> {
+export async function loadQueue(
+  queue: string,
+  source: QueueSource,
+  host: QueueHost,
+  openPool?: OpenPool,
+): Promise<LoadedQueue> {
   const tasks = new Map<string, LoadableTask>();
+  const pools: Pool[] = [];
   for (const taskSource of source.tasks) {
-    const loadable = toLoadable(taskSource);
-    if (taskSource.manifest.load === 'on-start') await loadable.load();
-    for (const name of [taskSource.manifest.name, ...taskSource.manifest.formerNames]) tasks.set(name, loadable);
+    const { name, formerNames, load } = taskSource.manifest;
+    const pool = openPool && isPooled(taskSource) ? openPool(taskSource) : undefined;
+    const loadable = pool ? toPooled(taskSource, pool) : toLoadable(taskSource);
+    if (pool) pools.push(pool);
+    if (load === 'on-start') await (pool ? pool.prove() : loadable.load());
+    for (const each of [name, ...formerNames]) tasks.set(each, loadable);
   }
-  const container = await openDependencies(queue, source, host);
+  const isElsewhere = pools.length > 0 && pools.length === source.tasks.length;
+  const container = await openOwn(queue, source, host, isElsewhere);
   let closing: Promise<void> | undefined;
+  const close = async () => {
+    await Promise.all(pools.map((pool) => pool.close()));
+    await container.dispose();
+  };
   return {
     openScope: () => container.createScope(),
     tasks,
+    room: isElsewhere ? pools.reduce((sum, { size }) => sum + size, 0) : undefined,
     close() {
-      closing ??= container.dispose();
+      closing ??= close();
       return closing;
     },
   };

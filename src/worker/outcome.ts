@@ -5,6 +5,7 @@ import {
   IsletError,
   LockLostError,
   PermanentError,
+  PoolCrashedError,
   RateLimitedError,
   ReleasedError,
   SnoozeError,
@@ -93,18 +94,21 @@ function overrule(delivery: Delivery, manifest: AnyTask): Outcome | undefined {
   return reason instanceof CancelledError ? cancelled(delivery, manifest, reason) : undefined;
 }
 
+/** Writes what a task returned as JSON. Throws `E_RESULT_INVALID`. */
+export function toResultJson(manifest: AnyTask, result: unknown): string | undefined {
+  if (result === undefined) return undefined;
+  return toJson(result, `The result of task "${manifest.name}"`, 'E_RESULT_INVALID', manifest.maxResultBytes);
+}
+
 /** The outcome of a delivery whose task returned; also if that was after a time-out, or at the worker's stop. */
 export function completed(delivery: Delivery, manifest: AnyTask, result: unknown): Outcome {
-  const overruled = overrule(delivery, manifest);
-  if (overruled) return overruled;
+  return overrule(delivery, manifest) ?? completedAs(delivery, manifest, toResultJson(manifest, result));
+}
+
+/** The same where the result is JSON already. */
+export function completedAs(delivery: Delivery, manifest: AnyTask, resultJson: string | undefined): Outcome {
   const keepResultMs = delivery.keepResultMs ?? manifest.keepResultMs;
-  if (result === undefined) return { kind: 'completed', resultJson: undefined, keepResultMs };
-  const owner = `The result of task "${manifest.name}"`;
-  return {
-    kind: 'completed',
-    resultJson: toJson(result, owner, 'E_RESULT_INVALID', manifest.maxResultBytes),
-    keepResultMs,
-  };
+  return overrule(delivery, manifest) ?? { kind: 'completed', resultJson, keepResultMs };
 }
 
 /** What else decides how a failed attempt ends. */
@@ -154,5 +158,6 @@ export function classify(delivery: Delivery, manifest: AnyTask, error: unknown, 
   const permanent = cause instanceof PermanentError || (cause instanceof IsletError && permanentCodes.has(cause.code));
   if (permanent || delivery.attempt >= manifest.attempts) return failed(delivery, manifest, cause);
   const failure = toFailure(cause, manifest, delivery.input);
-  return { kind: 'retry', failure, delayMs: backoffMs(manifest, delivery.attempt) };
+  const retry = { kind: 'retry', failure, delayMs: backoffMs(manifest, delivery.attempt) } as const;
+  return cause instanceof PoolCrashedError ? { ...retry, crashed: true } : retry;
 }

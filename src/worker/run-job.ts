@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Delivery, Failure, Outcome } from '../broker/broker.ts';
 import { LockLostError, ReleasedError, TimeoutError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { AnyTask } from '../manifest/define-task.ts';
 import type { Clock } from './clock.ts';
 import { createContext, identify } from './create-context.ts';
 import { type Decision, decide } from './decide.ts';
@@ -10,7 +11,8 @@ import { executeTask } from './execute-task.ts';
 import type { Ended, JobHooks } from './job-hooks.ts';
 import type { WorkerLimits } from './limits.ts';
 import type { LoadableTask, LoadedQueue } from './load-queue.ts';
-import { type AttemptState, classify, completed } from './outcome.ts';
+import { type AttemptState, classify, completed, completedAs } from './outcome.ts';
+import type { Pool } from './pool.ts';
 
 /** Lets jobs run with no other one beside them. */
 export interface Gate {
@@ -57,7 +59,9 @@ export async function runJob(delivery: Delivery, scope: RunScope): Promise<Outco
   const startedAt = performance.now();
   const decision = decide(delivery, scope.queue.tasks, scope.limits, scope.clock.now());
   const { outcome } = decision.kind === 'end' ? decision : await runTaken(delivery, decision, scope);
-  logOutcome(delivery, outcome, performance.now() - startedAt, scope.log);
+  // There may be thousands of them, again and again.
+  if (decision.kind === 'end' && outcome.kind === 'snoozed') logWait(delivery, outcome.delayMs, scope.log);
+  else logOutcome(delivery, outcome, performance.now() - startedAt, scope.log);
   return outcome;
 }
 
@@ -84,41 +88,92 @@ async function runAlone(delivery: Delivery, gate: Gate, run: () => Promise<Ended
 
 async function endAttempt(delivery: Delivery, task: LoadableTask, scope: RunScope): Promise<Ended> {
   const state: AttemptState = { started: false, limits: scope.limits };
+  const { manifest, pool } = task;
   try {
-    const result = await attemptTask(delivery, task, scope, state);
-    return { outcome: completed(delivery, task.manifest, result), error: delivery.abort.signal.reason };
+    const outcome = pool
+      ? completedAs(delivery, manifest, await attemptInPool(delivery, task.manifest, pool, scope, state))
+      : completed(delivery, manifest, await attemptTask(delivery, task, scope, state));
+    return { outcome, error: delivery.abort.signal.reason };
   } catch (error) {
-    return { outcome: classify(delivery, task.manifest, error, state), error };
+    return { outcome: classify(delivery, manifest, error, state), error };
   }
 }
 
-async function attemptTask(delivery: Delivery, task: LoadableTask, scope: RunScope, state: AttemptState) {
-  const { abort, input } = delivery;
-  const { manifest } = task;
-  const { name, timeoutMs, abandonAfterMs } = manifest;
-  const context = createContext(delivery, manifest, scope);
-  const startTimer = () => scope.clock.startTimer(timeoutMs, () => abort.abort(new TimeoutError(name, timeoutMs)));
-  let stopTimer = startTimer();
+/** The time that an attempt may take, and the last step before the task's code. */
+function prepareAttempt(delivery: Delivery, manifest: AnyTask, scope: RunScope, state: AttemptState) {
+  const { abort } = delivery;
+  const { name, timeoutMs } = manifest;
+  let stopTimer = () => {};
+  const startTimer = () => {
+    stopTimer();
+    stopTimer = scope.clock.startTimer(timeoutMs, () => abort.abort(new TimeoutError(name, timeoutMs)));
+  };
   const beforeRun = async () => {
     if (manifest.delivery === 'at-most-once') {
       // Redis may be away: a job that has not started must not fail for good by that.
       stopTimer();
       state.started = await passFence(delivery);
       abort.signal.throwIfAborted();
-      stopTimer = startTimer();
+      startTimer();
     }
     // It was settled meanwhile: its code would run beside the next delivery's.
     abort.signal.throwIfAborted();
     state.started = true;
   };
+  return { startTimer, stopTimer: () => stopTimer(), beforeRun };
+}
+
+async function attemptTask(delivery: Delivery, task: LoadableTask, scope: RunScope, state: AttemptState) {
+  const { input } = delivery;
+  const { manifest } = task;
+  const context = createContext(delivery, manifest, scope);
+  const { startTimer, stopTimer, beforeRun } = prepareAttempt(delivery, manifest, scope, state);
+  startTimer();
   try {
     const { openScope } = scope.queue;
     const execute = () => executeTask(task, { input, openScope, context, beforeRun });
-    return await untilSettled(delivery, abandonAfterMs, scope, execute);
+    return await untilSettled(delivery, manifest.abandonAfterMs, scope, execute);
   } finally {
     stopTimer();
     await context.flush();
   }
+}
+
+/** Runs a task's code in its pool; it needs nobody to leave it behind, since it is ended when it does not stop. */
+async function attemptInPool(
+  delivery: Delivery,
+  manifest: AnyTask,
+  pool: Pool,
+  scope: RunScope,
+  state: AttemptState,
+): Promise<string | undefined> {
+  const { task, jobId, input, attempt, enqueuedAt, abort } = delivery;
+  const { startTimer, stopTimer, beforeRun } = prepareAttempt(delivery, manifest, scope, state);
+  let reported: Promise<void> = Promise.resolve();
+  try {
+    return await pool.run(
+      { task, jobId, input, attempt, enqueuedAt },
+      {
+        signal: abort.signal,
+        graceMs: (reason) => graceMsFor(reason, manifest.abandonAfterMs),
+        onBegin: startTimer,
+        beforeRun,
+        send: (jobs) => scope.children.send(jobs),
+        progress(value) {
+          // A courtesy, as in this thread.
+          reported = delivery.reportProgress(value).catch(() => {});
+        },
+      },
+    );
+  } finally {
+    stopTimer();
+    await reported;
+  }
+}
+
+/** A worker that stops ends its process: nothing of this job's code outlives its release for long. */
+function graceMsFor(reason: unknown, abandonAfterMs: number): number {
+  return reason instanceof ReleasedError ? Math.min(releaseGraceMs, abandonAfterMs) : abandonAfterMs;
 }
 
 /** Returns whether an at-most-once job may start; if not, its signal has been aborted with the reason. */
@@ -157,11 +212,8 @@ async function untilSettled<T>(
     const work = currentJob.run({ delivery, fail }, start);
     work.then(resolve, reject);
     onAbort = () => {
-      // A worker that stops ends its process: nothing of this job's code outlives its release for long.
-      const graceMs =
-        signal.reason instanceof ReleasedError ? Math.min(releaseGraceMs, abandonAfterMs) : abandonAfterMs;
       // The code that was told to stop gets its turn first, also after a block.
-      stopTimer = scope.clock.startTimer(graceMs, () => {
+      stopTimer = scope.clock.startTimer(graceMsFor(signal.reason, abandonAfterMs), () => {
         leaveBehind(delivery, work, scope);
         reject(signal.reason);
       });
@@ -186,6 +238,10 @@ function leaveBehind(delivery: Delivery, work: Promise<unknown>, { log, onAbando
   const stillRuns = work.then(logLate, logLate);
   // A worker that stops need not be replaced.
   if (!(delivery.abort.signal.reason instanceof ReleasedError)) onAbandoned(stillRuns);
+}
+
+function logWait(delivery: Delivery, delayMs: number, log: Log): void {
+  log.debug({ ...identify(delivery), delayMs }, 'Its pool is full: the job waits in Redis');
 }
 
 function logOutcome(delivery: Delivery, outcome: Outcome, durationMs: number, log: Log): void {

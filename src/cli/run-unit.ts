@@ -1,0 +1,26 @@
+import type { AppSource } from '../app/app-source.ts';
+import type { IsletConfig } from '../config.ts';
+import { createLog } from '../log.ts';
+import { deriveJobId } from '../producer/job-id.ts';
+import { prepareJob } from '../producer/prepare-job.ts';
+import type { UnitOrder } from '../worker/pools/messages.ts';
+import { serveUnit } from '../worker/pools/serve-unit.ts';
+import { openWay } from '../worker/pools/unit-way.ts';
+
+/** Runs the jobs of one task in a thread or process that a worker has started. */
+export async function runUnit(openApp: () => AppSource): Promise<void> {
+  const order = JSON.parse(process.argv[2] ?? '') as UnitOrder;
+  // Of a thread, it ends just that.
+  const end = (code: number) => process.exit(code);
+  await serveUnit({
+    order,
+    way: openWay(order, end),
+    end,
+    children: { deriveId: deriveJobId, prepare: prepareJob },
+    async open(writeLine) {
+      const app = openApp();
+      const config = (await app.config()) as IsletConfig;
+      return { app, config, log: createLog(config.log.level, writeLine) };
+    },
+  });
+}

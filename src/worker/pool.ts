@@ -1,0 +1,43 @@
+import type { NewJob } from '../broker/broker.ts';
+
+/** A job as it crosses into a thread or process: JSON. */
+export interface PoolJob {
+  /** The name that the job was enqueued by, which may be a former one. */
+  readonly task: string;
+  readonly jobId: string;
+  readonly input: unknown;
+  readonly attempt: number;
+  readonly enqueuedAt: number;
+}
+
+/** What a job in a pool asks of the worker: its thread or process has no connection of its own. */
+export interface PoolCalls {
+  readonly signal: AbortSignal;
+  /** How long its code has after the abort, in milliseconds; it is ended then. */
+  readonly graceMs: (reason: unknown) => number;
+  /** It has a thread or process, and begins. Until now it only waited. */
+  onBegin(): void;
+  /** Its code is about to start. Throws when it must not. */
+  beforeRun(): Promise<void>;
+  progress(value: number | object): void;
+  send(jobs: NewJob[]): Promise<void>;
+}
+
+/** Runs the code of one task in threads or processes. */
+export interface Pool {
+  /** How many jobs run at once. */
+  readonly size: number;
+  /** Whether as many jobs wait here as run. */
+  readonly isFull: boolean;
+  /** In how many milliseconds there may be room. */
+  waitMs(): number;
+  /** Starts a thread or process, lets it load the task, and ends it. Throws what a worker's start throws. */
+  prove(): Promise<void>;
+  /**
+   * Runs one job, and returns its result as JSON. Throws what the code threw; `E_POOL_CRASHED` when that ended its
+   * thread or process; the signal's reason when it was ended because it did not stop.
+   */
+  run(job: PoolJob, calls: PoolCalls): Promise<string | undefined>;
+  /** Ends all threads and processes. May be called twice. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,96 @@
+import {
+  CancelledError,
+  EnqueueError,
+  IsletError,
+  LockLostError,
+  PermanentError,
+  PoolCrashedError,
+  RateLimitedError,
+  ReleasedError,
+  SnoozeError,
+  TaskFailedError,
+  TimeoutError,
+} from '../../errors.ts';
+
+/** A thrown value as JSON. */
+export type CarriedError =
+  | {
+      readonly kind: 'error';
+      /** Of the classes that both sides know; of another one's error only its name arrives. */
+      readonly known: string | undefined;
+      readonly name: string;
+      readonly message: string;
+      readonly stack: string;
+      readonly fields: object;
+      readonly cause: CarriedError | undefined;
+    }
+  | { readonly kind: 'value'; readonly value: unknown };
+
+const known: Record<string, { readonly prototype: Error }> = {
+  ...{ IsletError, PermanentError, TimeoutError, LockLostError, ReleasedError, CancelledError, PoolCrashedError },
+  ...{ SnoozeError, RateLimitedError, EnqueueError, TaskFailedError },
+  ...{ TypeError, RangeError, SyntaxError, ReferenceError, URIError, EvalError },
+};
+
+/** A chain of causes may be a circle. */
+const mostCauses = 5;
+
+/** What of an object JSON can carry, member by member. */
+function readFields(error: object): object {
+  const fields: Record<string, unknown> = {};
+  for (const name of Object.keys(error)) {
+    try {
+      const json = JSON.stringify((error as Record<string, unknown>)[name]);
+      if (json !== undefined) fields[name] = JSON.parse(json);
+    } catch {
+      // A getter that throws, or a value that refers to itself.
+    }
+  }
+  return fields;
+}
+
+function toText(read: () => unknown): string {
+  try {
+    return String(read());
+  } catch {
+    return '';
+  }
+}
+
+function toValue(thrown: unknown): CarriedError {
+  try {
+    const json = JSON.stringify(thrown);
+    if (json !== undefined) return { kind: 'value', value: JSON.parse(json) };
+  } catch {
+    // Its text has to do.
+  }
+  return { kind: 'value', value: toText(() => thrown) || `a thrown ${typeof thrown}` };
+}
+
+/** Writes down what was thrown. Never throws. */
+export function carryError(thrown: unknown, depth = 0): CarriedError {
+  if (!(thrown instanceof Error)) return toValue(thrown);
+  const prototype = Object.getPrototypeOf(thrown);
+  const { cause } = thrown;
+  return {
+    kind: 'error',
+    known: Object.keys(known).find((name) => known[name]?.prototype === prototype),
+    name: toText(() => thrown.name),
+    message: toText(() => thrown.message),
+    stack: toText(() => thrown.stack ?? ''),
+    fields: readFields(thrown),
+    cause: cause === undefined || depth >= mostCauses ? undefined : carryError(cause, depth + 1),
+  };
+}
+
+/** Makes an error of the same class, code, fields and stack. */
+export function reviveError(carried: CarriedError): unknown {
+  if (carried.kind === 'value') return carried.value;
+  const { message, stack, fields, name, cause } = carried;
+  const error = new Error(message, cause === undefined ? undefined : { cause: reviveError(cause) });
+  const found = carried.known === undefined ? undefined : known[carried.known];
+  Object.defineProperty(error, 'stack', { value: stack, writable: true, configurable: true });
+  if (found) Object.setPrototypeOf(error, found.prototype);
+  else Object.defineProperty(error, 'name', { value: name, writable: true, configurable: true });
+  return Object.assign(error, fields);
+}

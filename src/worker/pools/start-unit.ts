@@ -1,0 +1,96 @@
+import { fork } from 'node:child_process';
+import { Worker } from 'node:worker_threads';
+import { type FromUnit, read, type ToUnit, type UnitOrder, write } from './messages.ts';
+
+/** The program that a unit runs, and how. */
+export interface UnitProgram {
+  /** The path of its module. It finds its order, as JSON, in its first argument. */
+  readonly file: string;
+  /** Flags of Node's for units that are processes. */
+  readonly execArgv: readonly string[];
+}
+
+export interface UnitSpec {
+  readonly kind: 'thread' | 'process';
+  readonly program: UnitProgram;
+  readonly order: UnitOrder;
+  readonly maxMemoryMb: number;
+}
+
+/** A thread or process that lives. */
+export interface Unit {
+  send(message: ToUnit): void;
+  onMessage(take: (message: FromUnit) => void): void;
+  /** Ends it at once, whatever it does. */
+  kill(): void;
+  /** Resolves at its end, after its last message, with what ended it: "ended with exit code 3". */
+  readonly ended: Promise<string>;
+}
+
+/** Who holds a dead process's channel open, such as a process that it started, is waited for no longer. */
+const lastWordsMs = 200;
+
+const heapLimit = ({ maxMemoryMb }: UnitSpec) => `its heap may take ${maxMemoryMb} MB, by \`maxMemoryMb\``;
+
+function startThread(spec: UnitSpec): Unit {
+  const { program, order, maxMemoryMb } = spec;
+  const thread = new Worker(program.file, {
+    name: `islet-${order.task}`,
+    argv: [JSON.stringify(order)],
+    resourceLimits: { maxOldGenerationSizeMb: maxMemoryMb },
+  });
+  let failure: string | undefined;
+  thread.on('error', (error: NodeJS.ErrnoException) => {
+    const isMemory = error?.code === 'ERR_WORKER_OUT_OF_MEMORY';
+    failure = isMemory ? `ran out of memory (${heapLimit(spec)})` : `threw "${error?.message ?? error}"`;
+  });
+  return {
+    send: (message) => thread.postMessage(write(message)),
+    onMessage: (take) => void thread.on('message', (text) => take(read<FromUnit>(text))),
+    kill: () => void thread.terminate(),
+    ended: new Promise((resolve) => {
+      thread.on('exit', (code) => resolve(failure ?? `ended with exit code ${code}`));
+    }),
+  };
+}
+
+function explainEnd(spec: UnitSpec, code: number | null, signal: string | null): string {
+  // What V8 does, and it is what native code does that gives up.
+  if (signal === 'SIGABRT') return `was ended by SIGABRT, as when it runs out of memory (${heapLimit(spec)})`;
+  if (signal === 'SIGKILL') return "was ended by SIGKILL, as when the system's memory is used up";
+  return signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`;
+}
+
+function startProcess(spec: UnitSpec): Unit {
+  const { program, order, maxMemoryMb } = spec;
+  const child = fork(program.file, [JSON.stringify(order)], {
+    execArgv: [...program.execArgv, `--max-old-space-size=${maxMemoryMb}`],
+    // Text is not written as JSON once more.
+    serialization: 'advanced',
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  const ended = new Promise<string>((resolve) => {
+    child.on('error', (error) => child.pid === undefined && resolve(`could not be started: ${error.message}`));
+    child.on('exit', (code, signal) => {
+      const over = () => resolve(explainEnd(spec, code, signal));
+      if (!child.connected) return over();
+      const timer = setTimeout(() => child.connected && child.disconnect(), lastWordsMs);
+      child.once('disconnect', () => {
+        clearTimeout(timer);
+        over();
+      });
+    });
+  });
+  return {
+    // It may be dead by now; its end tells.
+    send: (message) => child.connected && child.send(write(message), () => {}),
+    onMessage: (take) => void child.on('message', (text) => take(read<FromUnit>(text))),
+    kill: () => void child.kill('SIGKILL'),
+    ended,
+  };
+}
+
+/** Starts a thread or process that is to run the jobs of one task. */
+export function startUnit(spec: UnitSpec): Unit {
+  return spec.kind === 'thread' ? startThread(spec) : startProcess(spec);
+}

@@ -1,0 +1,296 @@
+import type { Job } from 'bullmq';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { queueKey } from '../../src/broker/keys.ts';
+import { memoryFields } from '../../src/broker/memory.ts';
+import { createProducer, type Producer, type ResultHandle } from '../../src/producer.ts';
+import again from '../fixtures/pools/tasks/again/manifest.ts';
+import inProcess from '../fixtures/pools/tasks/in-process/manifest.ts';
+import inThread from '../fixtures/pools/tasks/in-thread/manifest.ts';
+import { fixtureApp, type IsletProcess, killAll, type LogLine, startIslet } from '../support/islet-process.ts';
+import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
+
+const timeoutMs = 1_500;
+const clean = { code: 0, signal: null };
+const kinds = ['in-thread', 'in-process'] as const;
+
+let place: RedisPlace;
+let client: Redis;
+let producer: Producer;
+
+beforeEach(() => {
+  place = openRedisPlace();
+  client = new Redis(place.url);
+  producer = createProducer({ redis: place.url, prefix: place.prefix });
+});
+
+afterEach(async () => {
+  await killAll();
+  await producer.close();
+  client.disconnect();
+  await place.close();
+});
+
+describe.each(kinds)('a task %s', (task) => {
+  test('has the same context: dependencies, log, progress, enqueue', async () => {
+    const worker = await startWorker();
+    const job = await enqueue(task, 'use-context');
+    const { id, ...rest } = (await job.result({ timeoutMs: 20_000 })) as { id: string };
+    expect(rest).toEqual({ greeting: 'hello', attempt: 1 });
+    await worker.outcome(id, 'completed');
+    expect(worker.lines({ msg: 'Acting' })).toMatchObject([{ queue: 'units', task, jobId: job.id, attempt: 1 }]);
+    expect(worker.lines({ msg: 'Refused' })).toMatchObject([{ code: 'E_PAYLOAD_INVALID', jobId: job.id }]);
+    const events = await client.xrange(queueKey(place.prefix, 'units', 'events'), '-', '+');
+    const reported = events.map(([, fields]) => fields.join()).filter((text) => text.includes('progress'));
+    expect(reported.some((text) => text.includes('{"half":false}'))).toBe(true);
+  });
+
+  test('is snoozed, or pauses its queue, at no attempt', async () => {
+    const worker = await startWorker();
+    for (const behaviour of ['snooze-first', 'limit-first'] as const) {
+      const job = await enqueue(task, behaviour);
+      const outcome = behaviour === 'snooze-first' ? 'snoozed' : 'rateLimited';
+      await worker.outcome(job.id, worker.lines({ outcome: 'snoozed' }).length === 0 ? outcome : 'completed');
+      expect(await worker.outcome(job.id, 'completed')).toMatchObject({ attempt: 1 });
+    }
+  });
+
+  test('fails with the code, name and message of what it threw', async () => {
+    const worker = await startWorker();
+    const failing = [await enqueue(task, 'fail'), await enqueue(task, 'fail-for-good')];
+    const bigint = await enqueue(task, 'return-bigint');
+    expect(await worker.outcome(failing[0]?.id, 'failed')).toMatchObject({
+      code: 'E_TASK_FAILED',
+      error: `OddError: failed on purpose in job ${failing[0]?.id}`,
+    });
+    expect(await worker.outcome(failing[1]?.id, 'failed')).toMatchObject({
+      code: 'E_TASK_PERMANENT',
+      error: 'PermanentError: no use',
+    });
+    expect(await worker.outcome(bigint.id, 'failed')).toMatchObject({ code: 'E_RESULT_INVALID' });
+    const stored = await place.queue('units').getJob(failing[0]?.id ?? '');
+    expect(stored?.stacktrace?.join()).toMatch(/OddError: failed.*\n\s+at behave .*behaviour\.js/);
+  });
+
+  test('is ended within 500 ms of its time-out while it computes, and the next job runs', async () => {
+    const worker = await startWorker();
+    const job = await enqueue(task, 'spin');
+    const begun = await worker.line({ msg: 'Acting', jobId: job.id });
+    const ended = await worker.outcome(job.id, 'failed');
+    expect(ended.code).toBe('E_TASK_TIMEOUT');
+    expect(timeOf(ended) - timeOf(begun)).toBeGreaterThan(timeoutMs - 200);
+    expect(timeOf(ended) - timeOf(begun)).toBeLessThan(timeoutMs + 500);
+    await expectGone(begun, task);
+    const next = await enqueue(task, 'finish');
+    expect(await next.result({ timeoutMs: 20_000 })).toMatchObject({ jobs: 1 });
+  });
+
+  test('is ended after its grace when its loop turns, but it does not listen', async () => {
+    const worker = await startWorker();
+    const job = await enqueue(task, 'ignore-abort');
+    const begun = await worker.line({ msg: 'Acting', jobId: job.id });
+    const ended = await worker.outcome(job.id, 'failed');
+    expect(ended.code).toBe('E_TASK_TIMEOUT');
+    expect(timeOf(ended) - timeOf(begun)).toBeGreaterThan(timeoutMs + 700);
+    expect(timeOf(ended) - timeOf(begun)).toBeLessThan(timeoutMs + 1_600);
+    await expectGone(begun, task);
+  });
+
+  test('hears of a cancel, and of why', async () => {
+    const worker = await startWorker();
+    const job = await enqueue(task, 'wait-for-abort');
+    await worker.line({ msg: 'Acting', jobId: job.id });
+    await producer.cancel(job.id, { reason: 'not wanted' });
+    expect(await worker.line({ msg: 'Signal aborted', jobId: job.id })).toMatchObject({ reason: 'E_JOB_CANCELLED' });
+    await worker.outcome(job.id, 'cancelled');
+  });
+
+  test('is ended by a cancel while it computes', async () => {
+    const worker = await startWorker();
+    const job = await enqueue(task, 'spin');
+    await worker.line({ msg: 'Acting', jobId: job.id });
+    await producer.cancel(job.id, { reason: 'not wanted' });
+    await worker.outcome(job.id, 'cancelled');
+  });
+
+  test.each([
+    ['exhaust-heap', /ran out of memory|SIGABRT/],
+    ['exit', /exit code 3/],
+  ] as const)('that does %s fails alone, and says so', async (behaviour, how) => {
+    const worker = await startWorker();
+    const beside = await place.queue('units').add('beside', { ms: 1_000 });
+    const job = await enqueue(task, behaviour);
+    const ended = await worker.outcome(job.id, 'failed');
+    expect(ended.code).toBe('E_POOL_CRASHED');
+    expect(ended.error).toMatch(how);
+    await worker.outcome(beside.id, 'completed');
+    expect(await (await enqueue(task, 'finish')).result({ timeoutMs: 20_000 })).toMatchObject({ jobs: 1 });
+  });
+
+  test.each(['throw-astray', 'reject-astray'] as const)('that does %s fails alone', async (behaviour) => {
+    const worker = await startWorker();
+    const job = await enqueue(task, behaviour);
+    expect(await worker.outcome(job.id, 'failed')).toMatchObject({ code: 'E_TASK_FAILED' });
+    expect(await (await enqueue(task, 'finish')).result({ timeoutMs: 20_000 })).toMatchObject({ jobs: 1 });
+  });
+
+  test('is given back at the stop, also while it computes', async () => {
+    const worker = await startWorker({ WORKER_GRACEFUL_TIMEOUT: '100' });
+    const jobs = [await enqueue(task, task === 'in-thread' ? 'spin' : 'hold')];
+    if (task === 'in-process') jobs.push(await enqueue(task, 'spin'));
+    for (const { id } of jobs) await worker.line({ msg: 'Acting', jobId: id });
+    expect(await worker.stop(4_000)).toEqual(clean);
+    for (const { id } of jobs) await worker.outcome(id, 'released');
+    for (const line of worker.lines({ msg: 'Acting' })) await expectGone(line, 'in-process');
+  });
+});
+
+test('a process that dies of a segmentation fault fails its job alone', async () => {
+  const worker = await startWorker();
+  const beside = await enqueue('in-process', 'wait-for-abort');
+  await worker.line({ msg: 'Acting', jobId: beside.id });
+  const job = await enqueue('in-process', 'segfault');
+  expect(await worker.outcome(job.id, 'failed')).toMatchObject({
+    code: 'E_POOL_CRASHED',
+    error: expect.stringContaining('was ended by SIGSEGV'),
+  });
+  await producer.cancel(beside.id, { reason: 'enough' });
+  await worker.outcome(beside.id, 'cancelled');
+});
+
+test('a job that ends its thread again and again is poisoned, whatever attempts remain', async () => {
+  const worker = await startWorker();
+  const job = await producer.enqueue(again, { behaviour: 'exit' });
+  expect(await worker.outcome(job.id, 'failed')).toMatchObject({
+    code: 'E_POISONED',
+    attempt: 4,
+    error: expect.stringContaining('ended its thread or process, 3 times'),
+  });
+  const crashes = await client.hget(queueKey(place.prefix, 'units', job.id), memoryFields.crashes);
+  expect(crashes).toMatch(/^(\d+,[\w-]+,unit ?){3}$/);
+});
+
+test('an at-most-once job in a process starts once, and fails as interrupted at the stop', async () => {
+  const worker = await startWorker({ WORKER_GRACEFUL_TIMEOUT: '100' });
+  const job = await place.queue('units').add('pay-in-process', {});
+  await worker.line({ msg: 'Acting', jobId: job.id });
+  expect(await client.hget(queueKey(place.prefix, 'units', String(job.id)), memoryFields.started)).toMatch(/:1$/);
+  await worker.stop();
+  expect(await worker.outcome(job.id, 'failed')).toMatchObject({ code: 'E_JOB_INTERRUPTED' });
+});
+
+test('units start with the first job, run one after the other, are replaced after maxJobs, and go when idle', async () => {
+  const worker = await startWorker();
+  const opened = () => worker.lines({ msg: 'Dependencies opened', isMainThread: true });
+  const proved = opened().length;
+  // One in the worker, and one in each process that was thrown away.
+  expect(proved).toBe(3);
+  const results = [];
+  for (let index = 0; index < 5; index++) {
+    const job = await enqueue('in-thread', 'finish');
+    results.push(await job.result({ timeoutMs: 20_000 }));
+  }
+  expect(results.map((result) => (result as { jobs: number }).jobs)).toEqual([1, 2, 3, 1, 2]);
+  expect(new Set(results.map((result) => (result as { pid: number }).pid)).size).toBe(1);
+  const { pid } = (await (await enqueue('in-process', 'finish')).result({ timeoutMs: 20_000 })) as { pid: number };
+  expect(isAlive(pid)).toBe(true);
+  await vi.waitFor(() => expect(isAlive(pid)).toBe(false), { timeout: 5_000 });
+  expect(worker.lines({ msg: 'Dependencies disposed', pid })).toHaveLength(1);
+  expect(await worker.stop()).toEqual(clean);
+});
+
+test.each(kinds)('a unit %s that keeps too much memory is replaced, and no job fails', async (task) => {
+  await startWorker();
+  const jobs = [];
+  for (let index = 0; index < 8; index++) {
+    const job = await enqueue(task, 'leak');
+    jobs.push(((await job.result({ timeoutMs: 20_000 })) as { jobs: number }).jobs);
+  }
+  expect(Math.max(...jobs)).toBeLessThan(6);
+  expect(jobs.filter((count) => count === 1).length).toBeGreaterThan(1);
+});
+
+test('jobs of a full pool wait in Redis, and those beside them are not kept waiting', async () => {
+  const worker = await startWorker({ LOG_LEVEL: 'debug' });
+  await (await enqueue('in-thread', 'finish')).result({ timeoutMs: 20_000 });
+  const spinning = await Promise.all(Array.from({ length: 15 }, () => enqueue('in-thread', 'spin-briefly')));
+  const beside = await Promise.all(Array.from({ length: 20 }, () => place.queue('units').add('beside', { ms: 20 })));
+  for (const { id } of beside) await worker.outcome(id, 'completed');
+  expect(spinning.filter(({ id }) => worker.lines({ msg: 'Job finished', jobId: id }).length > 0).length).toBeLessThan(
+    6,
+  );
+  expect(worker.lines({ msg: 'Its pool is full: the job waits in Redis' }).length).toBeGreaterThanOrEqual(13);
+  const took = beside.map(({ id }) => Number(worker.lines({ msg: 'Job finished', jobId: id })[0]?.durationMs));
+  expect(Math.max(...took)).toBeLessThan(250);
+  for (const { id } of spinning) {
+    await worker.line({ msg: 'Job finished', jobId: id, outcome: 'completed' }, 30_000);
+  }
+}, 60_000);
+
+test('no process of a pool outlives its worker, also not one that computes', async () => {
+  const worker = await startWorker();
+  const jobs = [await enqueue('in-process', 'spin'), await enqueue('in-process', 'hold')];
+  const lines = await Promise.all(jobs.map(({ id }) => worker.line({ msg: 'Acting', jobId: id })));
+  worker.kill('SIGKILL');
+  await worker.exited;
+  for (const { pid } of lines) await vi.waitFor(() => expect(isAlive(Number(pid))).toBe(false), { timeout: 3_000 });
+});
+
+describe('the worker process', () => {
+  test('never loads what runs in pools, and no dependencies where all of it does', async () => {
+    const worker = launch(['only'], {}, true);
+    await worker.line({ msg: 'Worker ready' });
+    const job = await place.queue('only').add('lone', { behaviour: 'finish' });
+    await worker.outcome(job.id, 'completed');
+    const loaded = await worker.loadedScripts();
+    expect(loaded.filter((url) => url.includes('/tasks/lone/'))).toEqual([
+      expect.stringMatching(/tasks\/lone\/manifest\.js$/),
+    ]);
+    expect(loaded.filter((url) => url.endsWith('/only/dependencies.js'))).toEqual([]);
+    expect(worker.lines({ msg: 'Dependencies opened', isMainThread: false })).toHaveLength(1);
+  });
+
+  test.each([
+    ['rotten', /E_TASK_LOAD_FAILED: Task "rotten" .*could not be imported: no such library/],
+    ['vanishing', /E_TASK_LOAD_FAILED: Task "vanishing" .*the process that was to load it ended with exit code 7/],
+    ['small', /E_POOL_MEMORY_LOW: Task "small" .*`pool.maxMemoryMb` 64, but an idle process of it takes \d+ MB/],
+  ])('does not start when a unit cannot: %s', async (queue, message) => {
+    const worker = launch([queue]);
+    expect(await worker.exited).toMatchObject({ code: 1 });
+    expect(worker.stderr()).toMatch(message);
+  });
+});
+
+function launch(queues: string[], env: Record<string, string> = {}, probe = false): IsletProcess {
+  const flags = queues.flatMap((queue) => ['--queue', queue]);
+  return startIslet(['worker', ...flags], { cwd: fixtureApp('pools'), env: { ...place.env, ...env }, probe });
+}
+
+async function startWorker(env: Record<string, string> = {}): Promise<IsletProcess> {
+  const worker = launch(['units'], env);
+  await worker.line({ msg: 'Worker ready' }, 20_000);
+  return worker;
+}
+
+async function enqueue(task: (typeof kinds)[number], behaviour: string): Promise<ResultHandle<unknown>> {
+  const manifest = task === 'in-thread' ? inThread : inProcess;
+  const options = { keepResultMs: 60_000 };
+  return (await producer.enqueue(manifest, { behaviour } as never, options)) as ResultHandle<unknown>;
+}
+
+const timeOf = (line: LogLine | Job | undefined) => Date.parse(String((line as LogLine | undefined)?.time));
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A thread cannot be seen from outside: that the next job has a new one is told by its count. */
+async function expectGone({ pid }: LogLine, task: string): Promise<void> {
+  if (task !== 'in-process') return;
+  await vi.waitFor(() => expect(isAlive(Number(pid))).toBe(false), { timeout: 2_000 });
+}
