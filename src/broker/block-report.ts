@@ -82,7 +82,11 @@ export interface BlockNamer {
   close(): void;
 }
 
-export function createNamer(tell: (report: BlockReport, blockedMs: number) => void): BlockNamer {
+/** `onEnd` is called at the end of a block that was told of, with how long it was. */
+export function createNamer(
+  tell: (report: BlockReport, blockedMs: number) => void,
+  onEnd: (report: BlockReport, blockedMs: number) => void = () => {},
+): BlockNamer {
   let inquiry: Promise<Inquiry> | undefined;
   let report: BlockReport | undefined;
   let told = false;
@@ -107,6 +111,7 @@ export function createNamer(tell: (report: BlockReport, blockedMs: number) => vo
     close() {
       if (!inquiry) return;
       tellOnce(report ?? nothingKnown);
+      onEnd(report ?? nothingKnown, lastMs);
       inquiry.then((asked) => asked.close());
     },
   };

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { workerData } from 'node:worker_threads';
+import { createBlockHint } from './block-hint.ts';
 import { type BlockReport, createNamer, inquire } from './block-report.ts';
 import type { GuardLocks } from './guard-locks.ts';
 import { writeLine } from './guard-log.ts';
@@ -24,6 +25,7 @@ const lastNoteMs = 400;
 const { memory, redis, maxBlockMs, stopWithinMs, logs } = workerData as GuardThreadData;
 const table = readTable(memory);
 const log: typeof writeLine = (...line) => logs && writeLine(...line);
+const hint = createBlockHint((found) => log('warn', 'A task blocks the event loop again and again', found));
 let watch = { beats: table.beats(), lookedAt: performance.now(), blockedMs: 0 };
 
 /** Keeps the locks of one block. Its connection, and all code for it, is loaded by the first call. */
@@ -89,13 +91,16 @@ async function endProcess(why: Decision['end'], keeper: Keeper): Promise<void> {
 
 async function followBlock(): Promise<void> {
   const keeper = createKeeper();
-  const namer = createNamer(({ job, stack }, blockedMs) => {
-    log('warn', 'The event loop is blocked', {
-      ...job,
-      blockedMs: Math.round(blockedMs),
-      stack: stack.length > 0 ? stack : undefined,
-    });
-  });
+  const namer = createNamer(
+    ({ job, stack }, blockedMs) => {
+      log('warn', 'The event loop is blocked', {
+        ...job,
+        blockedMs: Math.round(blockedMs),
+        stack: stack.length > 0 ? stack : undefined,
+      });
+    },
+    ({ job }, blockedMs) => job && hint(job, blockedMs),
+  );
   while (isLate(watch)) {
     const held = table.held();
     const shortestLockMs = held.length > 0 ? Math.min(...held.map(({ durationMs }) => durationMs)) : undefined;

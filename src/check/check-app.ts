@@ -2,10 +2,11 @@ import { IsletError } from '../errors.ts';
 import type { Budget } from '../manifest/define-queue.ts';
 import { didYouMean } from '../manifest/did-you-mean.ts';
 import { mapAtOnce } from './at-once.ts';
+import type { Base } from './check-budget.ts';
 import { type CheckedQueue, checkQueue, checkStrays } from './check-queue.ts';
 import { compareManifests, findUnreachable } from './compare-manifests.ts';
 import { watchApart } from './import-apart.ts';
-import { checkConfig, dataOf, findFolders, importManifests } from './import-manifests.ts';
+import { type App, checkConfig, dataOf, findFolders, importManifests } from './import-manifests.ts';
 import type { Problem } from './problem.ts';
 import { listBase } from './queue-parts.ts';
 
@@ -18,6 +19,8 @@ export interface CheckReport {
 export interface CheckOptions {
   /** The file of Islet's own that a worker process imports. */
   islet: string;
+  /** The same for a process of a pool. */
+  unit: string;
   /** Of the queues, just this one. */
   only?: string | undefined;
 }
@@ -33,10 +36,22 @@ function mergeEqual(problems: Problem[]): Problem[] {
   return [...merged.values()];
 }
 
+function toBase(app: App, islet: string): Base {
+  const modules = listBase(app, islet);
+  let bare: Promise<number> | undefined;
+  return {
+    modules,
+    bareBytes() {
+      bare ??= watchApart(modules, app.root, 'memory').then(({ seen }) => seen?.rssBytes ?? Number.POSITIVE_INFINITY);
+      return bare;
+    },
+  };
+}
+
 /**
  * Imports all that workers would import, each queue in a process of its own, and compares the manifests. Throws `E_APP_NOT_FOUND` and `E_QUEUE_UNKNOWN`.
  */
-export async function checkApp(root: string, { islet, only }: CheckOptions): Promise<CheckReport> {
+export async function checkApp(root: string, { islet, unit, only }: CheckOptions): Promise<CheckReport> {
   const app = await findFolders(root);
   const names = app.folders.queues;
   if (only !== undefined && !names.includes(only)) {
@@ -46,16 +61,11 @@ export async function checkApp(root: string, { islet, only }: CheckOptions): Pro
   const tasksOf = (queue: string) => manifests.tasks.filter((task) => dataOf(task).queue === queue);
   const wanted = names.filter((queue) => only === undefined || queue === only);
   const strays = manifests.tasks.filter((task) => !names.includes(String(dataOf(task).queue)));
-  const base = listBase(app, islet);
-  let bare: Promise<number> | undefined;
-  const bareBytes = () => {
-    bare ??= watchApart(base, root, 'memory').then(({ seen }) => seen?.rssBytes ?? Number.POSITIVE_INFINITY);
-    return bare;
-  };
+  const [worker, ofUnit] = [toBase(app, islet), toBase(app, unit)];
   const budgetOf = (queue: string) => {
     const manifest = manifests.queues.find((found) => dataOf(found).name === queue);
     const budget = manifest && (dataOf(manifest).budget as Budget | undefined);
-    return budget && { budget, base, bareBytes, manifest: manifest.file };
+    return budget && { budget, worker, unit: ofUnit, manifest: manifest.file };
   };
   const queues = await mapAtOnce(wanted, (queue) => checkQueue(app, queue, tasksOf(queue), budgetOf(queue)));
   const problems = [

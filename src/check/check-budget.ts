@@ -15,17 +15,24 @@ import type { Imported, ModuleToImport } from './import-module.ts';
 import { createOwners } from './package-of.ts';
 import { findImport, findOption, toSource } from './place.ts';
 import type { Problem } from './problem.ts';
-import type { Part } from './queue-parts.ts';
+import type { Place } from './queue-parts.ts';
 import { looksSuspicious } from './suspect-packages.ts';
 import { growthOf, isOver, toMb, weighFor } from './weigh.ts';
+
+/** What a process imports before the code of a queue. */
+export interface Base {
+  /** Islet's own first. */
+  modules: ModuleToImport[];
+  /** The resident memory of a process that has imported that much; measured once for all queues. */
+  bareBytes(): Promise<number>;
+}
 
 /** A queue's budget, and what is needed to check it. */
 export interface BudgetToCheck {
   budget: Budget;
-  /** What every worker imports, Islet's own first. */
-  base: ModuleToImport[];
-  /** The resident memory of a process that has imported that much; measured once for all queues. */
-  bareBytes(): Promise<number>;
+  worker: Base;
+  /** The same for a process of a pool, which has no connection of its own. */
+  unit: Base;
   /** The queue's manifest, from the app's folder. */
   manifest: string;
 }
@@ -33,6 +40,8 @@ export interface BudgetToCheck {
 interface Weighed {
   app: App;
   queue: string;
+  title: string;
+  whose: string;
   manifest: string;
   modules: ModuleToImport[];
   /** The first of the modules that is the queue's own. */
@@ -58,11 +67,11 @@ function tellChain({ app }: Weighed, graph: ImportGraph, found: Found): string {
 }
 
 function tellPackage(weighed: Weighed, graph: ImportGraph, found: Found, allowed: readonly string[]): Problem {
-  const { app, queue, manifest } = weighed;
+  const { app, queue, title, whose, manifest } = weighed;
   const file = toSource(app.root, found.chain.at(-2) ?? manifest);
   const names = allowed.length === 0 ? 'none' : allowed.join(', ');
   const message =
-    `Queue "${queue}" loads the package "${found.name}", which its budget does not allow (it allows: ${names}).\n` +
+    `${title} loads the package "${found.name}", which ${whose} budget does not allow (it allows: ${names}).\n` +
     `${tellChain(weighed, graph, found)}\n` +
     `Import it in a task of another queue, or add it to \`budget.packages\` in ${manifest}.`;
   return { code, queue, file, line: findImport(app.root, file, found.name) ?? null, message };
@@ -91,12 +100,12 @@ async function tellHeaviest(weighed: Weighed, results: readonly Imported[]): Pro
 }
 
 async function checkMemory(weighed: Weighed, maxRssMb: number): Promise<Problem[]> {
-  const { app, queue, manifest, modules } = weighed;
+  const { app, queue, title, whose, manifest, modules } = weighed;
   const { rssBytes, runs, results } = await weighFor(maxRssMb, modules, app.root);
   if (!isOver(rssBytes, maxRssMb)) return [];
   const how = runs === 1 ? '' : ` (median of ${runs})`;
   const message =
-    `Queue "${queue}" takes ${toMb(rssBytes)} MB${how} with everything imported and no job taken; its budget is ` +
+    `${title} takes ${toMb(rssBytes)} MB${how} with everything imported and no job taken; ${whose} budget is ` +
     `${maxRssMb} MB.\n${await tellHeaviest(weighed, results)}` +
     'Import less, move a task to another queue, or raise `budget.maxRssMb`. `islet footprint` shows all of it.';
   const file = toSource(app.root, join(app.root, manifest));
@@ -108,15 +117,23 @@ async function checkMemory(weighed: Weighed, maxRssMb: number): Promise<Problem[
  * Islet's own code takes is added, and not imported with each queue: only near the limit is the whole weighed. Returns
  * nothing where an import fails: that has to be mended, and told of, first.
  */
-export async function checkBudget(app: App, queue: string, parts: Part[], toCheck: BudgetToCheck) {
-  const { budget, manifest, bareBytes } = toCheck;
-  const [islet, ...base] = toCheck.base;
-  const own = parts.map(({ module }) => module);
+export async function checkBudget(
+  app: App,
+  queue: string,
+  { title, pool, beside, parts }: Place,
+  toCheck: BudgetToCheck,
+) {
+  const { budget, manifest } = toCheck;
+  // A thread lives in the worker's process.
+  const { modules, bareBytes } = pool?.kind === 'process' ? toCheck.unit : toCheck.worker;
+  const [islet, ...base] = modules;
+  const own = [...beside, ...parts].map(({ module }) => module);
+  const whose = pool ? "the queue's" : 'its';
   const watch = budget.packages === undefined ? 'memory' : 'files';
   const { results, seen } = await watchApart([...base, ...own], app.root, watch);
   if (!seen || islet === undefined) return undefined;
   const firstOwn = base.length;
-  const weighed = { app, queue, manifest, modules: [islet, ...base, ...own], firstOwn: firstOwn + 1 };
+  const weighed = { app, queue, title, whose, manifest, modules: [islet, ...base, ...own], firstOwn: firstOwn + 1 };
   const before = results[firstOwn - 1];
   const ownBytes = seen.rssBytes - (before?.ok ? before.rssBytes : 0);
   const { packages, maxRssMb } = budget;
@@ -125,6 +142,8 @@ export async function checkBudget(app: App, queue: string, parts: Part[], toChec
     ...(packages === undefined ? [] : await checkPackages(weighed, seen.files, packages)),
     ...(mayBeOver ? await checkMemory(weighed, maxRssMb) : []),
   ];
-  const importMs = results.slice(firstOwn).reduce((sum, result) => sum + (result.ok ? result.ms : 0), 0);
+  const importMs = results
+    .slice(firstOwn + beside.length)
+    .reduce((sum, result) => sum + (result.ok ? result.ms : 0), 0);
   return { importMs, problems };
 }

@@ -3,7 +3,7 @@ import { type BudgetToCheck, checkBudget } from './check-budget.ts';
 import { importApart } from './import-apart.ts';
 import { type App, dataOf } from './import-manifests.ts';
 import { type Problem, toProblem } from './problem.ts';
-import { listParts, type Part, toPart } from './queue-parts.ts';
+import { listPlaces, type Part, type Place, toPart } from './queue-parts.ts';
 
 /** What was seen of a queue. */
 export interface CheckedQueue {
@@ -28,11 +28,14 @@ async function importParts(root: string, parts: Part[]): Promise<{ importMs: num
  * manifest has a budget, the same process imports first what every worker does, and is then weighed.
  */
 export async function checkQueue(app: App, queue: string, tasks: FoundManifest[], budget: BudgetToCheck | undefined) {
-  const parts = listParts(app, queue, tasks);
-  const within = budget && (await checkBudget(app, queue, parts, budget));
-  const { importMs, problems } = within ?? (await importParts(app.root, parts));
+  const check = async (place: Place) =>
+    (budget && (await checkBudget(app, queue, place, budget))) ?? importParts(app.root, place.parts);
+  const found = [];
+  // Each in a process of its own, as where they run.
+  for (const place of listPlaces(app, queue, tasks)) found.push(await check(place));
+  const importMs = found.reduce((sum, each) => sum + each.importMs, 0);
   const checked: CheckedQueue = { queue, tasks: tasks.map(({ folder }) => folder), importMs };
-  return { checked, problems };
+  return { checked, problems: found.flatMap((each) => each.problems) };
 }
 
 /** Imports tasks whose queue is not there: what else is wrong with them should not have to wait. */

@@ -12,7 +12,7 @@ import { describePackages, type LoadedPackage } from './loaded-packages.ts';
 import { createOwners } from './package-of.ts';
 import { toSource } from './place.ts';
 import { type Problem, toProblem } from './problem.ts';
-import { listBase, listParts, type Part } from './queue-parts.ts';
+import { listBase, listParts, listPlaces, type Part } from './queue-parts.ts';
 import type { Watch } from './watch-imports.ts';
 import { growthOf, importFailed, toMb } from './weigh.ts';
 
@@ -39,6 +39,14 @@ export interface QueueFootprint extends Omit<Weight, 'packages'> {
   packages: LoadedPackage[];
   /** What one process with all queues has on top. */
   othersAdd: Weight;
+  /** Its tasks that run in threads or processes, each of which takes so much. */
+  pools: PoolFootprint[];
+}
+
+/** One process of a pool; of a thread, the worker's process with that one thread. */
+export interface PoolFootprint extends Weight {
+  task: string;
+  kind: 'thread' | 'process';
 }
 
 /** An app's. */
@@ -122,7 +130,11 @@ function compare(own: Awaited<ReturnType<typeof measure>>, all: Weight): Weight 
  * Measures what each queue's worker loads and takes, in processes of their own. Throws `E_APP_NOT_FOUND`,
  * `E_QUEUE_UNKNOWN`, and the code of whatever cannot be imported.
  */
-export async function measureApp(root: string, islet: string, only?: string): Promise<FootprintReport> {
+export async function measureApp(
+  root: string,
+  { islet, unit }: { islet: string; unit: string },
+  only?: string,
+): Promise<FootprintReport> {
   const app = await findFolders(root);
   const names = app.folders.queues;
   if (only !== undefined && !names.includes(only)) {
@@ -142,7 +154,16 @@ export async function measureApp(root: string, islet: string, only?: string): Pr
     );
   const wanted = names.filter((queue) => only === undefined || queue === only);
   const [bare, all] = await mapAtOnce([[], everything], (parts) => weigh(app, islet, parts));
-  const own = await mapAtOnce(wanted.map(partsOf), (parts) => measure(app, islet, parts));
+  const placesOf = (queue: string) => listPlaces(app, queue, tasksOf(queue));
+  const own = await mapAtOnce(wanted, async (queue) => {
+    const [worker, ...places] = placesOf(queue);
+    const pools: PoolFootprint[] = [];
+    for (const { pool, beside, parts } of places) {
+      if (pool)
+        pools.push({ ...pool, ...(await weigh(app, pool.kind === 'thread' ? islet : unit, [...beside, ...parts])) });
+    }
+    return { ...(await measure(app, islet, worker?.parts ?? [])), pools };
+  });
   if (!bare || !all) throw new Error('mapAtOnce() gave nothing back');
   const budgetOf = (queue: string) =>
     manifests.queues.map(dataOf).find(({ name }) => name === queue)?.budget as Budget | undefined;

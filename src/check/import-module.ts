@@ -28,6 +28,7 @@ export interface ManifestData {
   formerNames?: unknown;
   priority?: unknown;
   load?: unknown;
+  pool?: unknown;
   budget?: unknown;
 }
 
@@ -64,8 +65,8 @@ function thrown(error: unknown, how: string): FailedImport {
 
 function toData(value: unknown): ManifestData | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const { kind, name, queue, formerNames, priority, load, budget } = value as ManifestData;
-  return { kind, name, queue, formerNames, priority, load, budget };
+  const { kind, name, queue, formerNames, priority, load, pool, budget } = value as ManifestData;
+  return { kind, name, queue, formerNames, priority, load, pool, budget };
 }
 
 /** Node tells the place of a wrong syntax only when it dies of it. */

@@ -41,7 +41,43 @@ export function toPart(code: string, queue: string, task: FoundManifest): Part {
   };
 }
 
-/** All files of a queue's own that its worker imports, also with the first job of a rare task. */
+/** What one process of a queue imports of its own: its worker, or a thread or process of a task's pool. */
+export interface Place {
+  /** As the subject of a sentence. */
+  readonly title: string;
+  /** Undefined for the worker itself. */
+  readonly pool: { readonly task: string; readonly kind: 'thread' | 'process' } | undefined;
+  /** Of a thread, what its process imports for the worker. */
+  readonly beside: Part[];
+  readonly parts: Part[];
+}
+
+const poolOf = (task: FoundManifest) => (dataOf(task).pool as { kind?: unknown } | undefined)?.kind;
+const isOwn = (kind: unknown) => kind !== 'thread' && kind !== 'process';
+
+/**
+ * The files of a queue's own by where they are imported: tasks that run in threads or processes are imported there, with
+ * the dependencies, and where all of them do the worker has no dependencies either.
+ */
+export function listPlaces({ code }: App, queue: string, tasks: FoundManifest[]): Place[] {
+  const shared = listShared(code, queue);
+  const dependencies = shared.filter(({ subject }) => subject.code === 'E_DEPENDENCIES_FAILED');
+  const hooks = shared.filter((part) => !dependencies.includes(part));
+  const own = tasks.filter((task) => isOwn(poolOf(task)));
+  const needed = tasks.length > 0 && own.length === 0 ? hooks : shared;
+  const worker = [...needed, ...own.map((task) => toPart(code, queue, task))];
+  const pools = tasks.flatMap((task): Place[] => {
+    const kind = poolOf(task);
+    if (kind !== 'thread' && kind !== 'process') return [];
+    const title = `A ${kind} of task "${task.folder}" (queue "${queue}")`;
+    const beside = kind === 'thread' ? worker : [];
+    const parts = [...dependencies, toPart(code, queue, task)];
+    return [{ title, pool: { task: task.folder, kind }, beside, parts }];
+  });
+  return [{ title: `Queue "${queue}"`, pool: undefined, beside: [], parts: worker }, ...pools];
+}
+
+/** All files of a queue's own, wherever they are imported, also with the first job of a rare task. */
 export function listParts({ code }: App, queue: string, tasks: FoundManifest[]): Part[] {
   return [...listShared(code, queue), ...tasks.map((task) => toPart(code, queue, task))];
 }

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import type { FootprintReport, QueueFootprint, Weight } from '../check/footprint.ts';
 import type { LoadedPackage } from '../check/loaded-packages.ts';
 import { toTable } from './to-table.ts';
-import { workerProgram } from './worker-program.ts';
+import { unitProgram, workerProgram } from './worker-program.ts';
 
 interface FootprintFlags {
   queue?: string;
@@ -21,17 +21,17 @@ function toRow(name: string, { rssMb, importMs, files, packages }: Row, budget: 
   return [name, inMb(rssMb), budget, `${importMs} ms`, String(files), String(packages.length), others];
 }
 
+/** A thread is not weighed without its process. */
+const withA = { thread: 'with a thread', process: 'a process' };
+
 function printTable({ islet, queues, allQueues }: FootprintReport): void {
-  const rows = queues.map((queue) => {
+  const rows = queues.flatMap((queue) => {
     const { maxRssMb } = queue.budget;
     const budget = maxRssMb === null ? '-' : `${maxRssMb} MB${queue.rssMb > maxRssMb ? ' (over)' : ''}`;
     const { rssMb, packages } = queue.othersAdd;
-    return toRow(
-      queue.queue,
-      queue,
-      budget,
-      `${signed(rssMb)} MB, ${packages.length} package${packages.length === 1 ? '' : 's'}`,
-    );
+    const others = `${signed(rssMb)} MB, ${packages.length} package${packages.length === 1 ? '' : 's'}`;
+    const pools = queue.pools.map((pool) => toRow(`  ${pool.task} (${withA[pool.kind]})`, pool, '', ''));
+    return [toRow(queue.queue, queue, budget, others), ...pools];
   });
   const head = ['', 'RSS idle', 'budget', 'imports', 'files', 'packages', 'the other queues would add'];
   const bare = toRow('(Islet alone)', islet, '', '');
@@ -71,7 +71,9 @@ function printPackages({ queue, parts, packages }: QueueFootprint, every: boolea
 const included = `
 Measured on Node %s: resident memory of a fresh process after a garbage collection, with everything
 imported that a worker imports: Islet, config/, all manifests, and the queue's hooks, dependencies.ts and tasks, also those
-with load: 'on-first-job'. Not in it: what dependencies.ts opens when it is called, Redis, the guard thread, jobs.`;
+with load: 'on-first-job'. Tasks that run in a pool are imported there, with the dependencies, when a job comes: a process
+of theirs, or the worker with a thread of theirs, is a row of its own.
+Not in it: what dependencies.ts opens when it is called, Redis, the guard thread, jobs.`;
 
 function print(report: FootprintReport, every: boolean): void {
   printTable(report);
@@ -81,7 +83,7 @@ function print(report: FootprintReport, every: boolean): void {
 
 async function footprint({ queue, json }: FootprintFlags): Promise<void> {
   const { measureApp } = await import('../check/footprint.ts');
-  const report = await measureApp(process.cwd(), workerProgram, queue);
+  const report = await measureApp(process.cwd(), { islet: workerProgram, unit: unitProgram }, queue);
   if (json) say(JSON.stringify(report, null, 2));
   else print(report, queue !== undefined);
 }

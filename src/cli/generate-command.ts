@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { type AppSources, readManifests } from '../app/read-manifests.ts';
 import type { DeliveryGuarantee } from '../manifest/define-task.ts';
 import { didYouMean } from '../manifest/did-you-mean.ts';
+import { type PoolKind, poolKinds } from '../manifest/pool.ts';
 import { parseDuration, parseInteger } from './parse-flags.ts';
 import { UsageError } from './report-error.ts';
 
@@ -12,6 +13,7 @@ export interface TaskFlags {
   attempts?: number;
   timeout?: number;
   rare?: boolean;
+  pool?: PoolKind;
 }
 
 export interface QueueFlags {
@@ -59,8 +61,8 @@ async function writeTask(app: AppSources, name: string, queue: string, flags: Ta
   checkFlags(flags);
   const { generateTask } = await import('../scaffold/generate.ts');
   const { newTaskPayload } = await import('../scaffold/task-templates.ts');
-  const { timeout: timeoutMs, delivery, attempts, rare, createQueue } = flags;
-  const written = await generateTask(app, { name, queue, delivery, attempts, timeoutMs, rare, createQueue });
+  const { timeout: timeoutMs, delivery, attempts, rare, pool, createQueue } = flags;
+  const written = await generateTask(app, { name, queue, delivery, attempts, timeoutMs, rare, pool, createQueue });
   report(app, written, [`npm test -- tasks/${name}`, `npm run enqueue -- ${name} ${newTaskPayload}`]);
 }
 
@@ -123,6 +125,9 @@ export function generateCommand(): Command {
     .option('--attempts <n>', 'how often a job is tried in all', parseInteger('--attempts', 1, 1_000))
     .option('--timeout <duration>', 'what one attempt may take (500ms, 60s, 6h)', parseDuration('--timeout'))
     .option('--rare', 'import it only when its first job comes')
+    .addOption(
+      new Option('--pool <kind>', 'where its code runs: thread or process for code that computes').choices(poolKinds),
+    )
     .action(task);
   generate
     .command('queue')

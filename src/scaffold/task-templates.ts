@@ -1,4 +1,5 @@
 import type { AnyTask } from '../manifest/define-task.ts';
+import type { PoolKind } from '../manifest/pool.ts';
 import type { Files } from './files.ts';
 
 /** What a new task's manifest says; what is left out has its default. */
@@ -10,6 +11,7 @@ export interface NewTask {
   timeoutMs?: number;
   /** Imported when its first job comes. */
   rare?: boolean;
+  pool?: PoolKind;
   priority?: number;
   /** Whether the queue's dependencies.ts exports the type `Dependencies`. */
   hasDependencies: boolean;
@@ -18,7 +20,7 @@ export interface NewTask {
 /** 30000 as 30_000, the way a person writes it. */
 const grouped = (value: number) => String(value).replace(/\B(?=(\d{3})+$)/g, '_');
 
-function manifest({ name, queue, delivery, attempts, timeoutMs, rare, priority }: NewTask): string {
+function manifest({ name, queue, delivery, attempts, timeoutMs, rare, pool, priority }: NewTask): string {
   const options = [
     `name: '${name}'`,
     `queue: '${queue}'`,
@@ -28,6 +30,7 @@ function manifest({ name, queue, delivery, attempts, timeoutMs, rare, priority }
     attempts !== undefined && `attempts: ${grouped(attempts)}`,
     timeoutMs !== undefined && `timeoutMs: ${grouped(timeoutMs)}`,
     rare && `load: 'on-first-job'`,
+    pool !== undefined && pool !== 'async' && `pool: '${pool}'`,
     priority !== undefined && `priority: ${grouped(priority)}`,
   ].filter((option) => typeof option === 'string');
   return `import { defineTask } from 'islet';

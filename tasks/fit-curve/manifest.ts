@@ -13,4 +13,5 @@ export default defineTask({
   result: v.object({ coefficients: v.array(v.number()), rmse: v.number() }),
   attempts: 1,
   timeoutMs: 60_000,
+  pool: 'thread', // it computes: other jobs, the locks and a stop need not wait for it
 });

@@ -13,4 +13,5 @@ export default defineTask({
   attempts: 3,
   backoff: { type: 'exponential', delayMs: 1_000, maxDelayMs: 60_000, jitter: 0.5 },
   timeoutMs: 60_000,
+  pool: 'process', // a picture that breaks the native decoder breaks one job, not the worker
 });

@@ -3,26 +3,13 @@ import { carryError, reviveError } from './carried-error.ts';
 import type { FromUnit } from './messages.ts';
 import type { Unit } from './start-unit.ts';
 
-/** How a job's code ended in its unit. `crashed`: it ended the unit, which tells how. */
+/** How a job's code ended in its unit. */
 export type UnitEnd =
   | { readonly kind: 'returned'; readonly resultJson: string | undefined }
   | { readonly kind: 'threw'; readonly error: unknown }
-  /** `started`: the task's code had begun. */
+  /** It ended the unit, or that ended by itself: `started` says whether the task's code had begun. */
   | { readonly kind: 'crashed'; readonly how: string; readonly started: boolean }
   | { readonly kind: 'killed' };
-
-/** A unit of a pool, as the pool sees it. */
-export interface Member {
-  /** Resolves with the megabytes that it takes when it can run jobs; rejects when it could not load its task. */
-  readonly ready: Promise<number>;
-  /** Whether it takes a further job. */
-  readonly usable: boolean;
-  /** Runs one job; never rejects. One at a time. */
-  run(job: PoolJob, calls: PoolCalls): Promise<UnitEnd>;
-  /** Lets it dispose of what it opened and end; kills it after `limitMs` milliseconds. */
-  close(limitMs: number): Promise<void>;
-  readonly ended: Promise<string>;
-}
 
 /** Within so many milliseconds an event loop that turns has heard of an abort. */
 const hearMs = 250;
@@ -33,8 +20,8 @@ const readyMs = 60_000;
 
 interface Running {
   readonly run: number;
-  started: boolean;
   readonly calls: PoolCalls;
+  started: boolean;
   onAborting(): void;
   end(end: UnitEnd): void;
 }
@@ -45,127 +32,147 @@ export interface MemberOptions {
   startFailed(how: string): Error;
 }
 
-/** Joins a unit, just started, to a pool. */
-export function createMember(unit: Unit, { writeLine, startFailed }: MemberOptions): Member {
-  let running: Running | undefined;
-  let runs = 0;
-  let usable = false;
-  let calls: PoolCalls | undefined;
-  let onReady = (_: number) => {};
-  let onBroken = (_: unknown) => {};
-  const ready = new Promise<number>((resolve, reject) => {
-    onReady = resolve;
-    onBroken = reject;
-  });
-  // Whoever waits for it hears of it; nobody may.
-  ready.catch(() => {});
-  const readyTimer = setTimeout(() => {
-    onBroken(startFailed(`did not load it within ${readyMs / 1_000} s`));
-    unit.kill();
-  }, readyMs);
+/** A unit of a pool, as the pool sees it. */
+export class Member {
+  /** Resolves with the megabytes that it takes when it can run jobs; rejects when it could not load its task. */
+  readonly ready: Promise<number>;
+  readonly ended: Promise<string>;
+  readonly #unit: Unit;
+  readonly #writeLine: MemberOptions['writeLine'];
+  #usable = false;
+  #runs = 0;
+  #running: Running | undefined;
+  /** Of the last job: its code may still enqueue when it has ended. */
+  #calls: PoolCalls | undefined;
+  #onReady: (memoryMb: number) => void = () => {};
+  #onBroken: (error: unknown) => void = () => {};
 
-  const answer = async (id: number, work: Promise<void> | undefined) => {
-    try {
-      await work;
-      unit.send({ say: 'answer', id });
-    } catch (error) {
-      unit.send({ say: 'answer', id, error: carryError(error) });
-    }
-  };
-  const finish = (end: UnitEnd) => {
-    const ending = running;
-    running = undefined;
-    ending?.end(end);
-  };
-  unit.onMessage((message: FromUnit) => {
-    const isOld = 'run' in message && message.run !== running?.run;
-    if (isOld) return;
+  constructor(unit: Unit, { writeLine, startFailed }: MemberOptions) {
+    this.#unit = unit;
+    this.#writeLine = writeLine;
+    this.ended = unit.ended;
+    const hung = setTimeout(() => {
+      this.#onBroken(startFailed(`did not load it within ${readyMs / 1_000} s`));
+      unit.kill();
+    }, readyMs);
+    this.ready = new Promise<number>((resolve, reject) => {
+      this.#onReady = resolve;
+      this.#onBroken = reject;
+    }).finally(() => clearTimeout(hung));
+    // Whoever waits for it hears of it; perhaps nobody does any more.
+    this.ready.catch(() => {});
+    unit.onMessage((message) => this.#take(message));
+    unit.ended.then((how) => {
+      this.#usable = false;
+      this.#onBroken(startFailed(how));
+      this.#finish({ kind: 'crashed', how, started: this.#running?.started === true });
+    });
+  }
+
+  /** Whether it takes a further job. */
+  get usable(): boolean {
+    return this.#usable;
+  }
+
+  /** Runs one job; never rejects. One at a time. */
+  async run(job: PoolJob, calls: PoolCalls): Promise<UnitEnd> {
+    this.#calls = calls;
+    const { signal } = calls;
+    const stop = this.#prepareStop(calls);
+    const over = new Promise<UnitEnd>((end) => {
+      this.#running = { run: ++this.#runs, calls, started: false, onAborting: stop.onAborting, end };
+    });
+    this.#unit.send({ say: 'run', job });
+    if (signal.aborted) stop.onAbort();
+    else signal.addEventListener('abort', stop.onAbort, { once: true });
+    const end = await over;
+    stop.close();
+    signal.removeEventListener('abort', stop.onAbort);
+    return stop.hasKilled && end.kind === 'crashed' ? { kind: 'killed' } : end;
+  }
+
+  /** Lets it dispose of what it opened and end; kills it after `limitMs` milliseconds. */
+  async close(limitMs: number): Promise<void> {
+    this.#usable = false;
+    this.#unit.send({ say: 'close' });
+    const timer = setTimeout(() => this.#unit.kill(), limitMs);
+    await this.ended.finally(() => clearTimeout(timer));
+  }
+
+  /** How its job is stopped: by its signal, and by force soon after if its loop does not turn, else after the grace. */
+  #prepareStop({ signal, graceMs }: PoolCalls) {
+    let timer: NodeJS.Timeout | undefined;
+    let abortedAt = 0;
+    let hasKilled = false;
+    const killIn = (ms: number) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        hasKilled = true;
+        this.#kill();
+      }, ms);
+    };
+    return {
+      onAbort: () => {
+        abortedAt = performance.now();
+        this.#unit.send({ say: 'abort', reason: carryError(signal.reason) });
+        killIn(Math.min(hearMs, graceMs(signal.reason)));
+      },
+      onAborting: () => killIn(Math.max(0, graceMs(signal.reason) - (performance.now() - abortedAt))),
+      get hasKilled() {
+        return hasKilled;
+      },
+      close: () => clearTimeout(timer),
+    };
+  }
+
+  #kill(): void {
+    this.#usable = false;
+    this.#unit.kill();
+    const timer = setTimeout(() => this.#finish({ kind: 'killed' }), buryMs);
+    this.ended.then(() => clearTimeout(timer));
+  }
+
+  #finish(end: UnitEnd): void {
+    const running = this.#running;
+    this.#running = undefined;
+    running?.end(end);
+  }
+
+  #take(message: FromUnit): void {
+    // What an earlier job still says.
+    if ('run' in message && message.run !== this.#running?.run) return;
     switch (message.say) {
       case 'ready':
-        usable = true;
-        return onReady(message.memoryMb);
+        this.#usable = true;
+        return this.#onReady(message.memoryMb);
       case 'broken':
-        onBroken(reviveError(message.error));
-        return unit.kill();
+        this.#onBroken(reviveError(message.error));
+        return this.#unit.kill();
       case 'start':
-        if (running) running.started = true;
-        return void answer(message.id, running?.calls.beforeRun());
+        if (this.#running) this.#running.started = true;
+        return void this.#answer(message.id, this.#running?.calls.beforeRun());
       case 'send':
-        // Also when its job has ended: code may enqueue without waiting for it.
-        return void answer(message.id, calls?.send(message.jobs));
+        return void this.#answer(message.id, this.#calls?.send(message.jobs));
       case 'aborting':
-        return running?.onAborting();
+        return this.#running?.onAborting();
       case 'log':
-        return writeLine(message.line);
+        return this.#writeLine(message.line);
       case 'progress':
-        return running?.calls.progress(message.value);
+        return this.#running?.calls.progress(message.value);
       case 'done': {
-        if (message.last) usable = false;
-        const { error, resultJson } = message;
-        return finish(error ? { kind: 'threw', error: reviveError(error) } : { kind: 'returned', resultJson });
+        const { error, resultJson, last } = message;
+        if (last) this.#usable = false;
+        return this.#finish(error ? { kind: 'threw', error: reviveError(error) } : { kind: 'returned', resultJson });
       }
     }
-  });
-  unit.ended.then((how) => {
-    usable = false;
-    clearTimeout(readyTimer);
-    onBroken(startFailed(how));
-    finish({ kind: 'crashed', how, started: running?.started === true });
-  });
-  ready.then(
-    () => clearTimeout(readyTimer),
-    () => clearTimeout(readyTimer),
-  );
+  }
 
-  const killRunning = () => {
-    usable = false;
-    unit.kill();
-    const timer = setTimeout(() => finish({ kind: 'killed' }), buryMs);
-    unit.ended.then(() => clearTimeout(timer));
-  };
-
-  return {
-    ready,
-    ended: unit.ended,
-    get usable() {
-      return usable;
-    },
-    async run(job, given) {
-      calls = given;
-      const { signal } = given;
-      let timer: NodeJS.Timeout | undefined;
-      let abortedAt = 0;
-      let isKilled = false;
-      const killIn = (ms: number) => {
-        clearTimeout(timer);
-        timer = setTimeout(() => {
-          isKilled = true;
-          killRunning();
-        }, ms);
-      };
-      const onAbort = () => {
-        abortedAt = performance.now();
-        unit.send({ say: 'abort', reason: carryError(signal.reason) });
-        killIn(Math.min(hearMs, given.graceMs(signal.reason)));
-      };
-      const over = new Promise<UnitEnd>((resolve) => {
-        const leftMs = () => given.graceMs(signal.reason) - (performance.now() - abortedAt);
-        const onAborting = () => killIn(Math.max(0, leftMs()));
-        running = { run: ++runs, started: false, calls: given, onAborting, end: resolve };
-      });
-      unit.send({ say: 'run', job });
-      if (signal.aborted) onAbort();
-      else signal.addEventListener('abort', onAbort, { once: true });
-      const end = await over;
-      clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
-      return isKilled && end.kind === 'crashed' ? { kind: 'killed' } : end;
-    },
-    async close(limitMs) {
-      usable = false;
-      unit.send({ say: 'close' });
-      const timer = setTimeout(() => unit.kill(), limitMs);
-      await unit.ended.finally(() => clearTimeout(timer));
-    },
-  };
+  async #answer(id: number, work: Promise<void> | undefined): Promise<void> {
+    try {
+      await work;
+      this.#unit.send({ say: 'answer', id });
+    } catch (error) {
+      this.#unit.send({ say: 'answer', id, error: carryError(error) });
+    }
+  }
 }

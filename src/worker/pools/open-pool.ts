@@ -3,7 +3,7 @@ import type { TaskSource } from '../../app/app-source.ts';
 import { IsletError, PoolCrashedError } from '../../errors.ts';
 import type { UnitPool } from '../../manifest/pool.ts';
 import type { Pool, PoolCalls, PoolJob } from '../pool.ts';
-import { createMember, type Member, type UnitEnd } from './member.ts';
+import { Member, type UnitEnd } from './member.ts';
 import { startUnit, type UnitProgram } from './start-unit.ts';
 
 export interface PoolHost {
@@ -11,6 +11,8 @@ export interface PoolHost {
   /** Writes a line of a unit's logger among the worker's own. */
   writeLine(line: string): void;
 }
+
+type TakeMember = (member: Promise<Member>) => void;
 
 /** How long a unit has to dispose of what it opened, in milliseconds. */
 const closeMs = 5_000;
@@ -21,102 +23,129 @@ const waitLimits = { least: 1_000, most: 15_000 };
 /** What the last job's duration weighs in the average. */
 const newest = 0.3;
 
-interface Waiter {
-  take(member: Promise<Member>): void;
-}
-
 /** The default size leaves a core to the worker's own loop, and to Redis. */
 const coresButOne = () => Math.max(1, availableParallelism() - 1);
 
-function refuseMemory(source: TaskSource, pool: UnitPool, memoryMb: number): IsletError {
-  const { name, queue } = source.manifest;
-  const least = Math.ceil(memoryMb / replaceShare);
-  const seen = `Task "${name}" (queue "${queue}") has \`pool.maxMemoryMb\` ${pool.maxMemoryMb}, but an idle ${pool.kind} of it takes ${Math.round(memoryMb)} MB`;
-  const advice = `It would be replaced after each job. Give it more than ${least}, with room for its jobs.`;
-  return new IsletError('E_POOL_MEMORY_LOW', `${seen}. ${advice}`);
-}
+class TaskPool implements Pool {
+  readonly size: number;
+  readonly #source: TaskSource;
+  readonly #settings: UnitPool;
+  readonly #host: PoolHost;
+  readonly #members = new Set<Member>();
+  /** With the timers that end them; the one that worked last is last. */
+  readonly #idle = new Map<Member, NodeJS.Timeout>();
+  readonly #waiting: TakeMember[] = [];
+  #meanMs = waitLimits.least;
+  #closed = false;
 
-/** Opens the pool of one task. It starts nothing before the first job. */
-export function openPool(source: TaskSource, { program, writeLine }: PoolHost): Pool {
-  const { manifest, file } = source;
-  const pool = manifest.pool as UnitPool;
-  const size = pool.size ?? coresButOne();
-  const members = new Set<Member>();
-  const idle = new Map<Member, NodeJS.Timeout>();
-  const waiting: Waiter[] = [];
-  let meanMs = waitLimits.least;
-  let closed = false;
+  constructor(source: TaskSource, host: PoolHost) {
+    this.#source = source;
+    this.#settings = source.manifest.pool as UnitPool;
+    this.#host = host;
+    this.size = this.#settings.size ?? coresButOne();
+  }
 
-  const startFailed = (how: string) => {
-    const where = `Task "${manifest.name}" (queue "${manifest.queue}"), ${file}`;
-    return new IsletError('E_TASK_LOAD_FAILED', `${where}: the ${pool.kind} that was to load it ${how}.`);
-  };
-  const start = (): Member => {
-    const order = {
-      queue: manifest.queue,
-      task: manifest.name,
-      maxJobs: pool.maxJobs,
-      replaceAboveMb: pool.maxMemoryMb * replaceShare,
-      parent: pool.kind === 'process' ? process.pid : undefined,
+  get isFull(): boolean {
+    return this.#waiting.length >= this.size;
+  }
+
+  waitMs(): number {
+    const ms = (this.#meanMs * (this.#waiting.length + 1)) / this.size;
+    const bounded = Math.max(waitLimits.least, Math.min(waitLimits.most, ms));
+    // Not all at once.
+    return Math.round(bounded * (1 + Math.random() / 2));
+  }
+
+  async prove(): Promise<void> {
+    const member = this.#start();
+    try {
+      const memoryMb = await member.ready;
+      if (memoryMb > this.#replaceAboveMb) throw this.#refuseMemory(memoryMb);
+    } finally {
+      await member.close(closeMs);
+    }
+  }
+
+  async run(job: PoolJob, calls: PoolCalls): Promise<string | undefined> {
+    const end = await this.#runOnce(job, calls);
+    // It died of something else, just when it was given the job.
+    const isInnocent = end.kind === 'crashed' && !end.started;
+    return this.#unwrap(isInnocent ? await this.#runOnce(job, calls) : end, job, calls);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#waiting.splice(0);
+    await Promise.all([...this.#members].map((member) => this.#retire(member)));
+  }
+
+  get #replaceAboveMb(): number {
+    return this.#settings.maxMemoryMb * replaceShare;
+  }
+
+  #start(): Member {
+    const { manifest, file } = this.#source;
+    const { kind, maxJobs, maxMemoryMb } = this.#settings;
+    const { program, writeLine } = this.#host;
+    const { name: task, queue } = manifest;
+    const parent = kind === 'process' ? process.pid : undefined;
+    const order = { queue, task, maxJobs, replaceAboveMb: this.#replaceAboveMb, parent };
+    const startFailed = (how: string) => {
+      const what = `Task "${task}" (queue "${queue}"), ${file}: the ${kind} that was to load it ${how}.`;
+      return new IsletError('E_TASK_LOAD_FAILED', what);
     };
-    const unit = startUnit({ kind: pool.kind, program, order, maxMemoryMb: pool.maxMemoryMb });
-    return createMember(unit, { writeLine, startFailed });
-  };
-  const startMember = async (): Promise<Member> => {
-    const member = start();
-    members.add(member);
-    member.ended.then(() => leave(member));
+    return new Member(startUnit({ kind, program, order, maxMemoryMb }), { writeLine, startFailed });
+  }
+
+  async #startMember(): Promise<Member> {
+    const member = this.#start();
+    this.#members.add(member);
+    member.ended.then(() => this.#leave(member));
     await member.ready;
     return member;
-  };
-  const leave = (member: Member) => {
-    if (!members.delete(member)) return;
-    clearTimeout(idle.get(member));
-    idle.delete(member);
-    waiting.shift()?.take(startMember());
-  };
-  /** It makes room for its successor at once, and disposes beside it. */
-  const retire = (member: Member) => {
-    leave(member);
+  }
+
+  /** Whoever waits gets its place. */
+  #leave(member: Member): void {
+    if (!this.#members.delete(member)) return;
+    clearTimeout(this.#idle.get(member));
+    this.#idle.delete(member);
+    this.#waiting.shift()?.(this.#startMember());
+  }
+
+  /** It makes room for its successor at once, and disposes beside that. */
+  #retire(member: Member): Promise<void> {
+    this.#leave(member);
     return member.close(closeMs);
-  };
-  const giveBack = (member: Member) => {
-    if (!members.has(member)) return;
-    if (!member.usable) return void retire(member);
-    const next = waiting.shift();
-    if (next) return next.take(Promise.resolve(member));
-    if (pool.idleTimeoutMs === 0 || closed) return void retire(member);
-    idle.set(
-      member,
-      setTimeout(() => retire(member), pool.idleTimeoutMs),
-    );
-  };
-  const takeIdle = (): Member | undefined => {
-    // The one that worked last: the others can go.
-    const member = [...idle.keys()].at(-1);
-    if (!member) return undefined;
-    clearTimeout(idle.get(member));
-    idle.delete(member);
-    return member;
-  };
-  const takeMember = (signal: AbortSignal): Promise<Member> => {
-    const rested = takeIdle();
-    if (rested) return Promise.resolve(rested);
-    if (members.size < size) return startMember();
-    return new Promise((resolve, reject) => {
-      const waiter: Waiter = { take: resolve };
-      waiting.push(waiter);
-      signal.addEventListener('abort', () => {
-        const at = waiting.indexOf(waiter);
-        if (at >= 0) waiting.splice(at, 1);
-        reject(signal.reason);
-      });
+  }
+
+  #takeMember(): { taken: Promise<Member>; leaveLine(): void } {
+    const leaveLine = () => {};
+    const rested = [...this.#idle.keys()].at(-1);
+    if (rested) {
+      clearTimeout(this.#idle.get(rested));
+      this.#idle.delete(rested);
+      return { taken: Promise.resolve(rested), leaveLine };
+    }
+    if (this.#members.size < this.size) return { taken: this.#startMember(), leaveLine };
+    let take: TakeMember = () => {};
+    const taken = new Promise<Member>((resolve) => {
+      take = resolve;
     });
-  };
-  /** A member that nobody waits for any more, since its job was aborted, is the next one's. */
-  const acquire = async (signal: AbortSignal): Promise<Member> => {
+    this.#waiting.push(take);
+    return {
+      taken,
+      leaveLine: () => {
+        const at = this.#waiting.indexOf(take);
+        if (at >= 0) this.#waiting.splice(at, 1);
+      },
+    };
+  }
+
+  /** Waits for a unit, and no longer when the job is aborted meanwhile: then it is the next one's. */
+  async #acquire(signal: AbortSignal): Promise<Member> {
     signal.throwIfAborted();
-    const taken = takeMember(signal);
+    const { taken, leaveLine } = this.#takeMember();
     let onAbort = () => {};
     const aborted = new Promise<never>((_, reject) => {
       onAbort = () => reject(signal.reason);
@@ -125,60 +154,60 @@ export function openPool(source: TaskSource, { program, writeLine }: PoolHost): 
     try {
       return await Promise.race([taken, aborted]);
     } catch (error) {
-      taken.then(giveBack, () => {});
+      leaveLine();
+      taken.then(
+        (member) => this.#giveBack(member),
+        () => {},
+      );
       throw error;
     } finally {
       signal.removeEventListener('abort', onAbort);
     }
-  };
-  const unwrap = (end: UnitEnd, job: PoolJob, { signal }: PoolCalls): string | undefined => {
-    if (end.kind === 'returned') return end.resultJson;
-    if (end.kind === 'threw') throw end.error;
-    if (end.kind === 'killed') throw signal.reason;
-    const whose = `Job "${job.jobId}" of task "${manifest.name}" (queue "${manifest.queue}")`;
-    throw new PoolCrashedError(`${whose} ended its ${pool.kind}, and no other job: that ${end.how}.`);
-  };
+  }
 
-  const runOnce = async (job: PoolJob, calls: PoolCalls): Promise<UnitEnd> => {
-    const member = await acquire(calls.signal);
+  #giveBack(member: Member): void {
+    if (!this.#members.has(member)) return;
+    if (!member.usable) return void this.#retire(member);
+    const next = this.#waiting.shift();
+    if (next) return next(Promise.resolve(member));
+    const { idleTimeoutMs } = this.#settings;
+    if (idleTimeoutMs === 0 || this.#closed) return void this.#retire(member);
+    this.#idle.set(
+      member,
+      setTimeout(() => this.#retire(member), idleTimeoutMs),
+    );
+  }
+
+  async #runOnce(job: PoolJob, calls: PoolCalls): Promise<UnitEnd> {
+    const member = await this.#acquire(calls.signal);
     calls.onBegin();
     const startedAt = performance.now();
     const end = await member.run(job, calls);
-    meanMs += (performance.now() - startedAt - meanMs) * newest;
-    giveBack(member);
+    this.#meanMs += (performance.now() - startedAt - this.#meanMs) * newest;
+    this.#giveBack(member);
     return end;
-  };
+  }
 
-  return {
-    size,
-    get isFull() {
-      return waiting.length >= size;
-    },
-    waitMs() {
-      const ms = (meanMs * (waiting.length + 1)) / size;
-      const bounded = Math.max(waitLimits.least, Math.min(waitLimits.most, ms));
-      // Not all at once.
-      return Math.round(bounded * (1 + Math.random() / 2));
-    },
-    async prove() {
-      const member = start();
-      try {
-        const memoryMb = await member.ready;
-        if (memoryMb > pool.maxMemoryMb * replaceShare) throw refuseMemory(source, pool, memoryMb);
-      } finally {
-        await member.close(closeMs);
-      }
-    },
-    async run(job, calls) {
-      const end = await runOnce(job, calls);
-      // It died of something else, just when it was given the job.
-      const isInnocent = end.kind === 'crashed' && !end.started;
-      return unwrap(isInnocent ? await runOnce(job, calls) : end, job, calls);
-    },
-    async close() {
-      closed = true;
-      waiting.splice(0);
-      await Promise.all([...members].map((member) => retire(member)));
-    },
-  };
+  #unwrap(end: UnitEnd, job: PoolJob, { signal }: PoolCalls): string | undefined {
+    if (end.kind === 'returned') return end.resultJson;
+    if (end.kind === 'threw') throw end.error;
+    if (end.kind === 'killed') throw signal.reason;
+    const { name, queue } = this.#source.manifest;
+    const whose = `Job "${job.jobId}" of task "${name}" (queue "${queue}")`;
+    throw new PoolCrashedError(`${whose} ended its ${this.#settings.kind}, and no other job: that ${end.how}.`);
+  }
+
+  #refuseMemory(memoryMb: number): IsletError {
+    const { name, queue } = this.#source.manifest;
+    const { kind, maxMemoryMb } = this.#settings;
+    const takes = `an idle ${kind} of it takes ${Math.round(memoryMb)} MB`;
+    const seen = `Task "${name}" (queue "${queue}") has \`pool.maxMemoryMb\` ${maxMemoryMb}, but ${takes}`;
+    const advice = `Give it more than ${Math.ceil(memoryMb / replaceShare)}, with room for its jobs.`;
+    return new IsletError('E_POOL_MEMORY_LOW', `${seen}: it would be replaced after each job. ${advice}`);
+  }
+}
+
+/** Opens the pool of one task. It starts nothing before the first job. */
+export function openPool(source: TaskSource, host: PoolHost): Pool {
+  return new TaskPool(source, host);
 }

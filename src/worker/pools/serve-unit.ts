@@ -1,5 +1,3 @@
-import { getHeapStatistics, setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import type { AppSource } from '../../app/app-source.ts';
 import type { NewJob } from '../../broker/broker.ts';
 import { IsletError } from '../../errors.ts';
@@ -10,8 +8,9 @@ import { executeTask } from '../execute-task.ts';
 import { type LoadableTask, type LoadedQueue, loadQueue } from '../load-queue.ts';
 import { toFailure, toResultJson } from '../outcome.ts';
 import type { PoolJob } from '../pool.ts';
-import { carryError, reviveError } from './carried-error.ts';
+import { type CarriedError, carryError, reviveError } from './carried-error.ts';
 import type { FromUnit, ToUnit, UnitOrder, Way } from './messages.ts';
+import { memoryMb, takesTooMuch } from './unit-memory.ts';
 
 export interface UnitHost {
   readonly order: UnitOrder;
@@ -28,28 +27,30 @@ interface Loaded {
   readonly log: Log;
 }
 
-/** What a request is answered by; the worker answers in its own time. */
-type Ask = (request: { say: 'start'; run: number } | { say: 'send'; jobs: NewJob[] }) => Promise<void>;
-
-const bytesPerMb = 1_048_576;
-
-/** Of a thread only what is its own: the rest is its worker's. */
-function memoryMb({ parent }: UnitOrder): number {
-  if (parent !== undefined) return process.memoryUsage.rss() / bytesPerMb;
-  const { used_heap_size: heap, external_memory: external } = getHeapStatistics();
-  return (heap + external) / bytesPerMb;
+/** A job whose code runs, and how to end it from outside its promise. */
+interface Running {
+  readonly abort: AbortController;
+  fail(error: unknown): void;
 }
 
-function collectGarbage(): void {
-  setFlagsFromString('--expose-gc');
-  (runInNewContext('gc') as () => void)();
-}
+/** What the worker is asked, and does in its own time. */
+type Request = { say: 'start'; run: number } | { say: 'send'; jobs: NewJob[] };
 
-/** Whether it takes too much, what the next collection would free not counted. */
-function takesTooMuch(order: UnitOrder): boolean {
-  if (memoryMb(order) <= order.replaceAboveMb) return false;
-  collectGarbage();
-  return memoryMb(order) > order.replaceAboveMb;
+function createRequests({ way }: UnitHost) {
+  const asked = new Map<number, (error: CarriedError | undefined) => void>();
+  let lastId = 0;
+  return {
+    ask: (request: Request) =>
+      new Promise<void>((resolve, reject) => {
+        const id = ++lastId;
+        asked.set(id, (error) => (error ? reject(reviveError(error)) : resolve()));
+        way.send({ ...request, id });
+      }),
+    onAnswer(id: number, error: CarriedError | undefined) {
+      asked.get(id)?.(error);
+      asked.delete(id);
+    },
+  };
 }
 
 async function load({ order, open, way }: UnitHost): Promise<Loaded> {
@@ -64,18 +65,12 @@ async function load({ order, open, way }: UnitHost): Promise<Loaded> {
   return { code, task, log };
 }
 
-/** A job whose code runs, and how to end it from outside its promise. */
-interface Running {
-  readonly abort: AbortController;
-  fail(error: unknown): void;
-}
-
 interface RunScope {
   readonly run: number;
   readonly abort: AbortController;
   readonly host: UnitHost;
   readonly loaded: Loaded;
-  readonly ask: Ask;
+  ask(request: Request): Promise<void>;
 }
 
 /** Runs one job, in the same steps as in the worker's own thread. Never rejects. */
@@ -98,53 +93,45 @@ async function runJob(job: PoolJob, { run, abort, host, loaded, ask }: RunScope)
   }
 }
 
+/** Calls `onStray` for what escapes from code that nobody waits for; `isException` when nothing may run on after it. */
+function listenForStrays(onStray: (error: unknown, isException: boolean) => void): void {
+  process.on('uncaughtException', (error) => onStray(error, true));
+  process.on('unhandledRejection', (error) => onStray(error, false));
+}
+
 /** Loads one task, then runs its jobs, one at a time, until the worker says that it is enough. */
 export async function serveUnit(host: UnitHost): Promise<void> {
   const { order, way, end } = host;
-  const asked = new Map<number, (error: unknown) => void>();
-  let lastId = 0;
+  const { ask, onAnswer } = createRequests(host);
   let runs = 0;
   let running: Running | undefined;
   let loaded: Loaded | undefined;
 
-  const ask: Ask = (request) =>
-    new Promise((resolve, reject) => {
-      const id = ++lastId;
-      asked.set(id, (error) => (error === undefined ? resolve() : reject(error)));
-      way.send({ ...request, id });
-    });
   const run = async (job: PoolJob, loadedNow: Loaded) => {
     const number = ++runs;
     const abort = new AbortController();
     let stray = false;
-    // What escaped the job's promise: its code may still run, so no other job comes here.
-    const escaped = new Promise<{ error: ReturnType<typeof carryError> }>((resolve) => {
-      running = {
-        abort,
-        fail(error) {
-          stray = true;
-          resolve({ error: carryError(error) });
-          abort.abort(error);
-        },
+    const escaped = new Promise<{ error: CarriedError }>((resolve) => {
+      const fail = (error: unknown) => {
+        // Its code may still run, so no other job comes here.
+        stray = true;
+        resolve({ error: carryError(error) });
+        abort.abort(error);
       };
+      running = { abort, fail };
     });
     const ended = await Promise.race([runJob(job, { run: number, abort, host, loaded: loadedNow, ask }), escaped]);
     running = undefined;
     const last = stray || number >= order.maxJobs || takesTooMuch(order);
     way.send({ say: 'done', run: number, ...ended, last });
   };
-  const onStray = (error: unknown) => {
+  listenForStrays((error, isException) => {
     if (running) return running.fail(error);
     if (!loaded) return way.send({ say: 'broken', error: carryError(error) });
     const problem = toFailure(error, loaded.task.manifest, undefined).causeMessage;
     loaded.log.warn({ queue: order.queue, task: order.task, problem }, 'An error escaped from a job that had ended');
-  };
-  process.on('uncaughtException', (error) => {
-    const isIdle = running === undefined && loaded !== undefined;
-    onStray(error);
-    if (isIdle) setImmediate(end, 1);
+    if (isException) setImmediate(end, 1);
   });
-  process.on('unhandledRejection', onStray);
   way.onMessage((message) => {
     switch (message.say) {
       case 'run':
@@ -153,11 +140,8 @@ export async function serveUnit(host: UnitHost): Promise<void> {
         if (!running) return;
         way.send({ say: 'aborting', run: runs });
         return running.abort.abort(reviveError(message.reason));
-      case 'answer': {
-        const { id, error } = message;
-        asked.get(id)?.(error && reviveError(error));
-        return asked.delete(id);
-      }
+      case 'answer':
+        return onAnswer(message.id, message.error);
       case 'close':
         return void (loaded?.code.close() ?? Promise.resolve()).catch(() => {}).finally(() => end(0));
     }

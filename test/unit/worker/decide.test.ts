@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Crash, Delivery } from '../../../src/broker/broker.ts';
 import { workerDefaults } from '../../../src/manifest/defaults.ts';
 import { decide } from '../../../src/worker/decide.ts';
+import type { Pool } from '../../../src/worker/pool.ts';
 import { deliver, payOut, sendEmail } from './delivery.ts';
 
 const now = Date.parse('2026-01-02T12:00:00Z');
@@ -124,6 +125,18 @@ describe('a job whose workers crashed', () => {
     );
   });
 
+  test('runs beside others after it ended its own thread or process, and fails after the third time', () => {
+    expect(decideNow(crashed(crash(1, 'unit'), crash(2, 'unit')))).toMatchObject({ kind: 'run', alone: false });
+    expect(decideNow(crashed(crash(1, 'unit'), crash(2, 'unit'), crash(3, 'unit')))).toMatchObject({
+      outcome: {
+        failure: {
+          code: 'E_POISONED',
+          causeMessage: expect.stringMatching(/ ended its thread or process, 3 times: .* \(worker w1, unit\)/),
+        },
+      },
+    });
+  });
+
   test('is forgiven what is older than the window', () => {
     expect(decideNow(crashed(crash(86_400_001), crash(86_400_001), crash(0)))).toMatchObject({ alone: false });
   });
@@ -132,5 +145,14 @@ describe('a job whose workers crashed', () => {
     expect(decideNow(crashed(crash(0)), { ...workerDefaults, maxCrashes: 1 })).toMatchObject({
       outcome: { failure: { code: 'E_POISONED' } },
     });
+  });
+});
+
+test('a job whose pool is full comes back later, at no attempt', () => {
+  const pool = { isFull: true, waitMs: () => 1_234 } as Pool;
+  const full = new Map([['send-email', { manifest: sendEmail, pool, load: () => Promise.reject() }]]);
+  expect(decide(deliver(), full, workerDefaults, now)).toEqual({
+    kind: 'end',
+    outcome: { kind: 'snoozed', delayMs: 1_234 },
   });
 });
