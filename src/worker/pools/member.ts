@@ -138,7 +138,7 @@ export class Member {
     running?.end(end);
   }
 
-  #take(message: FromUnit): void {
+  #take(message: FromUnit) {
     // What an earlier job still says.
     if ('run' in message && message.run !== this.#running?.run) return;
     switch (message.say) {

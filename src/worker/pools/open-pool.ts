@@ -165,7 +165,7 @@ class TaskPool implements Pool {
     }
   }
 
-  #giveBack(member: Member): void {
+  #giveBack(member: Member) {
     if (!this.#members.has(member)) return;
     if (!member.usable) return void this.#retire(member);
     const next = this.#waiting.shift();
