@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AppSource, QueueSource } from '../app/app-source.ts';
 import type { Broker } from '../broker/broker.ts';
@@ -124,13 +125,14 @@ async function stopWorkers(
   workers: Worker[],
   gate: ProcessGate,
   closeCode: () => Promise<unknown>,
-  graceOver: Promise<unknown>,
+  { graceOver, graceEnd }: { graceOver: Promise<unknown>; graceEnd: AbortController },
 ) {
   gate.close();
   for (const worker of workers) worker.drain();
   const idle = () => Promise.all(workers.map((worker) => worker.idle()));
   await Promise.race([idle(), graceOver]);
   const late = workers.some((worker) => worker.running > 0);
+  graceEnd.abort();
   for (const worker of workers) worker.abort();
   await atMost(stopLimitMs, idle());
   await (late ? atMost(disposeLimitMs, closeCode()) : closeCode());
@@ -156,15 +158,14 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
     Math.min(options.concurrency ?? catalog.queue(name).concurrency, code.room ?? Number.POSITIVE_INFINITY);
   const workers: Worker[] = [];
   const hurry = new AbortController();
+  const graceEnd = new AbortController();
+  // Each job with a hook listens.
+  setMaxListeners(0, graceEnd.signal);
 
   const stop = async () => {
     try {
-      await stopWorkers(
-        workers,
-        gate,
-        closeCode,
-        new Promise((resolve) => hurry.signal.addEventListener('abort', resolve)),
-      );
+      const graceOver = new Promise((resolve) => hurry.signal.addEventListener('abort', resolve));
+      await stopWorkers(workers, gate, closeCode, { graceOver, graceEnd });
     } finally {
       clock.close();
       await broker.close();
@@ -200,7 +201,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
         limits,
         clock,
         gate,
-        hooks: joinHooks(hooks, { log, timers: clock }),
+        hooks: joinHooks(hooks, { log, timers: clock, stopping: graceEnd.signal }),
       };
       workers.push(await startWorker(broker, { queue, concurrency: concurrencyOf(each), scope, onUnhealthy }));
     }
