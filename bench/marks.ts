@@ -119,6 +119,17 @@ const rules: readonly Rule[] = [
     atMost: 0.8,
   },
   {
+    what: 'p99 of jobs that wait, beside jobs that compute in a thread / without those',
+    of: ['pools', 'thread', 'p99Ms'],
+    against: ['pools', 'alone', 'p99Ms'],
+    atMost: 1.3,
+  },
+  {
+    what: "the same with pool: 'async'",
+    of: ['pools', 'async', 'p99Ms'],
+    against: ['pools', 'alone', 'p99Ms'],
+  },
+  {
     what: "built api-scraper / the whole app's node_modules",
     of: ['size', 'built', 'megabytes'],
     against: ['size', 'node-modules', 'megabytes'],

@@ -14,10 +14,13 @@ export interface Sizes {
   readonly idleTrafficMs: number;
   readonly trafficJobs: number;
   readonly islandJobs: number;
+  readonly mixedCalls: number;
+  readonly mixedComputations: number;
 }
 
 export const callMs = 200;
 export const trickleMs = 20;
+export const computeMs = 2_000;
 
 export const fullSizes: Sizes = {
   quick: false,
@@ -31,6 +34,8 @@ export const fullSizes: Sizes = {
   idleTrafficMs: 60_000,
   trafficJobs: 2_000,
   islandJobs: 2_000,
+  mixedCalls: 500,
+  mixedComputations: 8,
 };
 
 /** Small enough for three minutes: it shows a change of tens of percents, and no more. */
@@ -47,4 +52,6 @@ export const quickSizes: Sizes = {
   idleTrafficMs: 10_000,
   trafficJobs: 1_000,
   islandJobs: 500,
+  mixedCalls: 150,
+  mixedComputations: 2,
 };

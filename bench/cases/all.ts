@@ -4,6 +4,7 @@ import { enqueue } from './enqueue.ts';
 import { islands } from './islands.ts';
 import { load } from './load.ts';
 import { noop } from './noop.ts';
+import { pools } from './pools.ts';
 import { size } from './size.ts';
 import { start } from './start.ts';
 import { idleTraffic, jobTraffic } from './traffic.ts';
@@ -19,6 +20,7 @@ export const allCases: readonly Case[] = [
   jobTraffic,
   start,
   islands,
+  pools,
   size,
 ];
 

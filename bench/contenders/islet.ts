@@ -11,7 +11,8 @@ import { packageVersion } from './versions.ts';
 
 const run = promisify(execFile);
 const islet = resolve('bin/islet.js');
-const appFolder = resolve('dist/bench/app');
+/** The benchmark's own app. */
+export const benchApp = resolve('dist/bench/app');
 const prefix = 'islet';
 
 /** Builds a queue's worker into a folder under .islet/, and returns the folder. */
@@ -23,7 +24,7 @@ export async function buildWorker(queue: string, root: string): Promise<string> 
 
 /** Islet's worker: built and by each launch profile, and as `islet worker` starts it in the app's folder. */
 export async function isletContenders(newestNode: string | undefined): Promise<Contender[]> {
-  const built = await buildWorker('bench', appFolder);
+  const built = await buildWorker('bench', benchApp);
   const builtProgram = resolve(built, 'worker.js');
   const make = (key: string, name: string, node: string, program: string[], profile: LaunchProfile, quick: boolean) =>
     contender({ key, name, node, program, profile, quick });
@@ -60,7 +61,7 @@ function contender({ key, name, node, program, profile, quick }: Parts): Contend
     launch: ({ url, concurrency }: WorkerSettings) => ({
       program: node,
       args: [...profile.flags, ...program, '--concurrency', String(concurrency)],
-      cwd: appFolder,
+      cwd: benchApp,
       env: { ...profile.env, REDIS_URL: url, REDIS_PREFIX: prefix },
     }),
     open: openIsletSender,

@@ -132,7 +132,12 @@ describe('islet init', () => {
 
 describe('islet generate', () => {
   test('writes 20 tasks over 5 queues that compile, lint and pass their tests untouched, each in a second', async () => {
-    const flags = [[], ['--delivery', 'at-most-once'], ['--attempts', '5', '--timeout', '30s'], ['--rare']];
+    const flags = [
+      [],
+      ['--delivery', 'at-most-once'],
+      ['--attempts', '5', '--timeout', '30s'],
+      ['--rare', '--pool', 'thread'],
+    ];
     const took: number[] = [];
     for (let index = 0; index < 20; index++) {
       const name = `task-${index}`;
@@ -170,7 +175,7 @@ Next:
   });
 
   test('writes into the manifest what was asked for', async () => {
-    const flags = ['--delivery', 'at-most-once', '--attempts', '1', '--timeout', '2m', '--rare'];
+    const flags = ['--delivery', 'at-most-once', '--attempts', '1', '--timeout', '2m', '--rare', '--pool', 'process'];
     await app.islet(['generate', 'task', 'charge-card', '--queue', 'mail', ...flags]);
     const written = (await read('tasks/charge-card/manifest.ts')).split('\n').slice(8, -2);
     expect(written.map((line) => line.trim())).toEqual([
