@@ -9,7 +9,7 @@ export const taskDefaults = {
   maxResultBytes: 262_144,
   load: 'on-start',
   delivery: 'at-least-once',
-  pool: { kind: 'async' },
+  pool: 'async',
 } as const;
 
 /** What a pool is given that its task's manifest does not set. `size` is the number of cores but one, at least 1. */

@@ -63,7 +63,7 @@ function refuse(owner: string, pool: unknown): IsletError {
 }
 
 /** Reads a manifest's `pool`. Throws `E_MANIFEST_INVALID`. */
-export function parsePool(owner: string, pool: unknown = taskDefaults.pool.kind): TaskPool {
+export function parsePool(owner: string, pool: unknown = taskDefaults.pool): TaskPool {
   if (pool === 'async') return Object.freeze({ kind: pool });
   if (pool === 'thread' || pool === 'process') return parsePool(owner, { kind: pool });
   if (typeof pool !== 'object' || pool === null || Array.isArray(pool)) throw refuse(owner, pool);

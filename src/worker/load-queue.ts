@@ -108,6 +108,14 @@ function openOwn(queue: string, source: QueueSource, host: QueueHost, isElsewher
   return isElsewhere ? createContainer({ strict: true }) : openDependencies(queue, source, host);
 }
 
+/** Waits for all of them, so that none is left behind, and throws the first one's error. */
+async function proveAll(pools: readonly Pool[]): Promise<void> {
+  const failed = (await Promise.allSettled(pools.map((pool) => pool.prove()))).find(
+    ({ status }) => status === 'rejected',
+  );
+  if (failed?.status === 'rejected') throw failed.reason;
+}
+
 /**
  * Imports a queue's dependencies and tasks, before its first job. Tasks with `load: 'on-first-job'` are left for later.
  * Those that run in threads or processes are only tried, in one that is thrown away, and not loaded here; without
@@ -121,14 +129,17 @@ export async function loadQueue(
 ): Promise<LoadedQueue> {
   const tasks = new Map<string, LoadableTask>();
   const pools: Pool[] = [];
+  const toProve: Pool[] = [];
   for (const taskSource of source.tasks) {
     const { name, formerNames, load } = taskSource.manifest;
     const pool = openPool && isPooled(taskSource) ? openPool(taskSource) : undefined;
     const loadable = pool ? toPooled(taskSource, pool) : toLoadable(taskSource);
     if (pool) pools.push(pool);
-    if (load === 'on-start') await (pool ? pool.prove() : loadable.load());
+    if (load === 'on-start' && !pool) await loadable.load();
+    if (load === 'on-start' && pool) toProve.push(pool);
     for (const each of [name, ...formerNames]) tasks.set(each, loadable);
   }
+  await proveAll(toProve);
   const isElsewhere = pools.length > 0 && pools.length === source.tasks.length;
   const container = await openOwn(queue, source, host, isElsewhere);
   let closing: Promise<void> | undefined;

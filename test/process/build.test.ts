@@ -132,11 +132,13 @@ describe('a built worker runs a job in a folder without node_modules above it', 
     expect(await worker.stop()).toEqual({ code: 0, signal: null });
   });
 
-  test('science', async () => {
-    const worker = startWorker('science');
+  test('science, whose task runs in a thread, and is not loaded by the worker', async () => {
+    const worker = startWorker('science', [], {}, true);
+    await worker.line({ msg: 'Worker ready' });
     const points = [1, 2, 3].map((x) => ({ x, y: 2 * x }));
     const job = await producer.enqueue(fitCurve, { points, degree: 1 }, keep);
     expect(await (job as ResultHandle<unknown>).result(resultMs)).toMatchObject({ coefficients: [0, 2] });
+    expect((await worker.loadedScripts()).filter((script) => /\/task-\w+\.js$/.test(script))).toEqual([]);
     expect(await worker.stop()).toEqual({ code: 0, signal: null });
   });
 });
@@ -190,16 +192,16 @@ describe('a built folder', () => {
   });
 
   test('takes its settings from its own config/<env>.json and from the flags', async () => {
-    const file = join(built('science'), 'config/production.json');
+    const file = join(built('documents'), 'config/production.json');
     const before = readFileSync(file);
     writeFileSync(file, '{ "log": { "level": "debug" }, "redis": { "prefix": "not-this-one" } }');
-    const worker = startWorker('science', ['--concurrency', '3'], { NODE_ENV: 'production', LOG_LEVEL: undefined });
+    const worker = startWorker('documents', ['--concurrency', '3'], { NODE_ENV: 'production', LOG_LEVEL: undefined });
     expect(await worker.line({ msg: 'Worker ready' })).toMatchObject({
-      queues: [{ queue: 'science', concurrency: 3 }],
+      queues: [{ queue: 'documents', concurrency: 3 }],
     });
     await worker.stop();
     writeFileSync(file, '{ "log": { "level": "loud" } }');
-    const refused = startWorker('science', [], { NODE_ENV: 'production', LOG_LEVEL: undefined });
+    const refused = startWorker('documents', [], { NODE_ENV: 'production', LOG_LEVEL: undefined });
     expect(await refused.exited).toEqual({ code: 1, signal: null });
     expect(refused.stderr()).toMatch(/^E_CONFIG_INVALID: .*`log.level`.*from config\/production.json/);
     writeFileSync(file, before);

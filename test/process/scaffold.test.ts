@@ -183,6 +183,7 @@ Next:
       'attempts: 1,',
       'timeoutMs: 120_000,',
       `load: 'on-first-job',`,
+      `pool: 'process',`,
     ]);
   });
 

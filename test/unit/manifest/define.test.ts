@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
 import { describe, expect, test } from 'vitest';
-import { queueDefaults, taskDefaults, workerDefaults } from '../../../src/manifest/defaults.ts';
+import { poolDefaults, queueDefaults, taskDefaults, workerDefaults } from '../../../src/manifest/defaults.ts';
 import { defineQueue, type QueueOptions } from '../../../src/manifest/define-queue.ts';
 import { defineTask } from '../../../src/manifest/define-task.ts';
 
@@ -11,7 +11,7 @@ const define = (options: object) => () => defineTask({ ...minimal, ...options })
 
 describe('defineTask', () => {
   test('fills in every default', () => {
-    expect(defineTask(minimal)).toMatchObject(taskDefaults);
+    expect(defineTask(minimal)).toMatchObject({ ...taskDefaults, pool: { kind: taskDefaults.pool } });
   });
 
   test.each([
@@ -100,6 +100,7 @@ function documentedDefaults(file: string): Map<string, string> {
 test.each([
   ['manifest/define-task', { ...taskDefaults, ...taskDefaults.backoff }],
   ['manifest/define-queue', { ...queueDefaults, ...queueDefaults.retention }],
+  ['manifest/pool', poolDefaults],
   ['worker/limits', workerDefaults],
 ])('the defaults documented in %s are those in force', (file, defaults) => {
   const documented = documentedDefaults(file);
