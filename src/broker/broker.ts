@@ -1,4 +1,5 @@
 import type { IsletError } from '../errors.ts';
+import type { JobAbort } from '../job-abort.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
 
 /** What a task's failure becomes on its way through Redis. */
@@ -66,7 +67,7 @@ export interface Delivery {
   /** Set by a producer that asked to keep this job's result. */
   readonly keepResultMs: number | undefined;
   /** Aborted by the broker with a LockLostError or CancelledError, by the worker on time-out and at its stop. */
-  readonly abort: AbortController;
+  readonly abort: JobAbort;
   reportProgress(value: number | object): Promise<void>;
   /** Writes the at-most-once fence. Returns false when this delivery must not run: another one may have started. */
   markStarted(): Promise<boolean>;

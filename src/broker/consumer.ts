@@ -155,7 +155,7 @@ export class QueueConsumer implements Consumer {
 
   #take(job: FetchedJob, token: string, sentAt: number): void {
     const known = this.#locks.holds.get(job.id);
-    if (known && !(known.abort.signal.reason instanceof LockLostError)) {
+    if (known && !(known.abort.reason instanceof LockLostError)) {
       // It came back while its code still runs here: that run goes on under the new lock.
       if (!known.ended) this.#locks.adopt(known, job, token);
       else known.again = { job, token, sentAt };

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import { LockLostError } from '../errors.ts';
+import { JobAbort } from '../job-abort.ts';
 import type { Guard } from './guard.ts';
 import type { FetchedJob } from './job-backend.ts';
 import { queueKey, workersKey } from './keys.ts';
@@ -12,7 +13,7 @@ export type LockState = 'held' | 'settled' | 'lost';
 /** A job that this worker holds, from its fetch until it is settled. */
 export interface Hold {
   readonly jobId: string;
-  readonly abort: AbortController;
+  readonly abort: JobAbort;
   /** Of the last fetch: a redelivery of a job that still runs here is adopted, and brings new ones. */
   token: string;
   starts: number;
@@ -91,7 +92,7 @@ export function createLocks({ client, guard, place, workerId, durationMs, onTrou
     holds: holds as ReadonlyMap<string, Hold>,
     hold({ id, starts }: FetchedJob, token: string): Hold {
       const fresh = { ended: false, again: undefined, cancelled: false, cleared: false, letGo: () => {} };
-      const hold: Hold = { jobId: id, token, starts, abort: new AbortController(), ...fresh };
+      const hold: Hold = { jobId: id, token, starts, abort: new JobAbort(), ...fresh };
       holds.set(id, hold);
       tellGuard(hold);
       return hold;

@@ -1,5 +1,6 @@
 import type { Broker, ConsumeOptions, Consumer, Delivery, NewJob, ProducerBroker } from '../broker/broker.ts';
 import { CancelledError, IsletError } from '../errors.ts';
+import { JobAbort } from '../job-abort.ts';
 import type { Clock } from '../worker/clock.ts';
 import { type MemoryJob, MemoryQueue } from './memory-queue.ts';
 
@@ -83,7 +84,7 @@ class MemoryConsumer implements Consumer {
 
   #toDelivery(job: MemoryJob): Delivery {
     const { id, task, version, keepResultMs, enqueuedAt, memory } = job;
-    const abort = new AbortController();
+    const abort = new JobAbort();
     job.abort = abort;
     if (memory.cancel !== undefined) abort.abort(new CancelledError(id, memory.cancel));
     return {

@@ -9,6 +9,7 @@ import type {
   StoredResult,
 } from '../broker/broker.ts';
 import { CancelledError } from '../errors.ts';
+import type { JobAbort } from '../job-abort.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
 import type { Clock } from '../worker/clock.ts';
 import { MemoryKeys } from './memory-keys.ts';
@@ -33,7 +34,7 @@ export interface MemoryJob {
   memory: { -readonly [Field in keyof JobMemory]: JobMemory[Field] };
   progress: unknown;
   /** Of the delivery that runs now. */
-  abort: AbortController | undefined;
+  abort: JobAbort | undefined;
   /** When it may start, while it is delayed. */
   dueAt: number | undefined;
   stopTimer(): void;

@@ -1,5 +1,6 @@
 import type { Delivery } from '../broker/broker.ts';
 import { IsletError } from '../errors.ts';
+import { JobAbort } from '../job-abort.ts';
 import { workerDefaults } from '../manifest/defaults.ts';
 import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-task.ts';
 import type { EnqueuePort } from '../worker/enqueue-port.ts';
@@ -39,7 +40,7 @@ function createDelivery({ name, queue, version }: AnyTask, input: unknown, attem
     enqueuedAt: 0,
     attempt,
     keepResultMs: undefined,
-    abort: new AbortController(),
+    abort: new JobAbort(),
     reportProgress: async () => {},
     markStarted: async () => true,
   };
@@ -72,12 +73,20 @@ export async function runOnce<M extends AnyTask, Dependencies extends object>(
   { deps, attempt, signal, enqueue }: RunOnce,
 ): Promise<TaskOutcome<ResultOutput<M>>> {
   const { manifest } = task;
-  const openScope = () => ({ cradle: deps, dispose: async () => {} });
   const delivery = createDelivery(manifest, payload, attempt);
   try {
     const loadable = { manifest, load: async () => task as unknown as Task };
-    const context = { signal, attempt, jobId: testJobId, log: silentLog, progress: () => {}, enqueue, ...verdicts };
-    const result = await executeTask(loadable, { input: payload, openScope, context });
+    const context = {
+      deps,
+      signal,
+      attempt,
+      jobId: testJobId,
+      log: silentLog,
+      progress: () => {},
+      enqueue,
+      ...verdicts,
+    };
+    const result = await executeTask(loadable, { input: payload, context });
     completed(delivery, manifest, result);
     return { kind: 'completed', result: result as ResultOutput<M> };
   } catch (thrown) {

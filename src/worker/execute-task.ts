@@ -3,50 +3,29 @@ import type { LoadableTask } from './load-queue.ts';
 import { toFailure } from './outcome.ts';
 import type { TaskContext } from './task-context.ts';
 
-/** The dependencies of one job; an awilix scope is one. */
-export interface Scope {
-  readonly cradle: object;
-  dispose(): Promise<void>;
-}
-
-/** What a task runs in: how to open its scope, and all of its context but the dependencies. */
+/** What a task runs in. */
 export interface Execution {
   input: unknown;
-  openScope(): Scope;
-  context: Omit<TaskContext, 'deps'>;
+  /** `dispose` ends the dependencies that it opened; nothing when it opened none. */
+  context: TaskContext & { dispose?(): Promise<void> | undefined };
   /** The last step before the task's code; when it throws, that does not start. */
-  beforeRun?(): Promise<void>;
+  beforeRun?(): void | Promise<void>;
 }
 
-/** Adds `deps` that cost nothing until they are touched: a scope takes 15 µs, a whole job about 100. */
-function withScope({ openScope, context }: Execution) {
-  let scope: Scope | undefined;
-  const whole = Object.defineProperties({}, Object.getOwnPropertyDescriptors(context)) as TaskContext;
-  Object.defineProperty(whole, 'deps', {
-    enumerable: true,
-    get() {
-      scope ??= openScope();
-      return scope.cradle;
-    },
-  });
-  return { whole, dispose: async () => scope?.dispose() };
-}
-
-/** Runs one task on one input: parse, scope, task, check of the result. The same in every pool. */
-export async function executeTask(task: LoadableTask, execution: Execution): Promise<unknown> {
-  const payload = await parsePayload(task.manifest, execution.input, 'The job was not run.');
+/** Runs one task on one input: parse, task, check of the result, end of its dependencies. The same in every pool. */
+export async function executeTask(task: LoadableTask, { input, context, beforeRun }: Execution): Promise<unknown> {
+  const payload = await parsePayload(task.manifest, input, 'The job was not run.');
   const { run } = await task.load();
-  await execution.beforeRun?.();
-  const { whole, dispose } = withScope(execution);
+  await beforeRun?.();
   try {
-    const result = await run(payload, whole);
-    await parseResult(task.manifest, result);
+    const result = await run(payload, context);
+    if (task.manifest.result) await parseResult(task.manifest, result);
     return result;
   } finally {
-    await dispose().catch((error) => {
+    await context.dispose?.()?.catch((error) => {
       // The task has ended: what cannot be cleared away does not undo its work, and a retry would do it twice.
-      const { causeMessage } = toFailure(error, task.manifest, execution.input);
-      whole.log.warn({ error: causeMessage }, "A job's dependencies could not be disposed of");
+      const { causeMessage } = toFailure(error, task.manifest, input);
+      context.log.warn({ error: causeMessage }, "A job's dependencies could not be disposed of");
     });
   }
 }

@@ -3,7 +3,7 @@ import type { QueueSource, TaskSource } from '../app/app-source.ts';
 import { findExportProblem } from '../app/check-export.ts';
 import { IsletError } from '../errors.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
-import type { Scope } from './execute-task.ts';
+import type { Scope } from './create-context.ts';
 import type { Pool } from './pool.ts';
 import type { QueueHost, Registrations, Task } from './task-context.ts';
 

@@ -89,7 +89,7 @@ export function interrupted(delivery: Delivery, manifest: AnyTask): Outcome {
 
 /** What holds whatever the job's code did: somebody else has the job, or does not want it. */
 function overrule(delivery: Delivery, manifest: AnyTask): Outcome | undefined {
-  const { reason } = delivery.abort.signal;
+  const { reason } = delivery.abort;
   if (reason instanceof LockLostError) return { kind: 'lost' };
   return reason instanceof CancelledError ? cancelled(delivery, manifest, reason) : undefined;
 }
@@ -140,7 +140,7 @@ function obey(delivery: Delivery, manifest: AnyTask, asked: SnoozeError | RateLi
 }
 
 /** What says most: libraries throw an error of their own when their signal aborts. */
-function causeOf(error: unknown, { reason }: AbortSignal): unknown {
+function causeOf(error: unknown, reason: unknown): unknown {
   const isAbort = error instanceof Error && error.name === 'AbortError';
   return isAbort && reason instanceof TimeoutError ? reason : error;
 }
@@ -149,12 +149,12 @@ function causeOf(error: unknown, { reason }: AbortSignal): unknown {
 export function classify(delivery: Delivery, manifest: AnyTask, error: unknown, state: AttemptState): Outcome {
   const overruled = overrule(delivery, manifest);
   if (overruled) return overruled;
-  const { signal } = delivery.abort;
-  if (signal.reason instanceof ReleasedError) return release(delivery, manifest, state);
+  const { reason } = delivery.abort;
+  if (reason instanceof ReleasedError) return release(delivery, manifest, state);
   if (error instanceof SnoozeError || error instanceof RateLimitedError) {
     return obey(delivery, manifest, error);
   }
-  const cause = causeOf(error, signal);
+  const cause = causeOf(error, reason);
   const permanent = cause instanceof PermanentError || (cause instanceof IsletError && permanentCodes.has(cause.code));
   if (permanent || delivery.attempt >= manifest.attempts) return failed(delivery, manifest, cause);
   const failure = toFailure(cause, manifest, delivery.input);

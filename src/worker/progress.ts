@@ -1,8 +1,13 @@
 /** Each report costs Redis a command and an event. */
 const intervalMs = 1_000;
 
+export interface Progress {
+  report(value: number | object): void;
+  flush(): Promise<void>;
+}
+
 /** Creates a job's progress: at most one report a second is sent, and the last one before the job's end. */
-export function createProgress(send: (value: number | object) => Promise<void>) {
+export function createProgress(send: (value: number | object) => Promise<void>): Progress {
   let sentAt = Number.NEGATIVE_INFINITY;
   let waiting: number | object | undefined;
   let sending: Promise<void> = Promise.resolve();

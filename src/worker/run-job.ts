@@ -4,7 +4,7 @@ import { LockLostError, ReleasedError, TimeoutError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import type { Clock } from './clock.ts';
-import { createContext, identify } from './create-context.ts';
+import { identify, JobContext } from './create-context.ts';
 import { type Decision, decide } from './decide.ts';
 import type { ChildJobs } from './enqueue-port.ts';
 import { executeTask } from './execute-task.ts';
@@ -93,7 +93,7 @@ async function endAttempt(delivery: Delivery, task: LoadableTask, scope: RunScop
     const outcome = pool
       ? completedAs(delivery, manifest, await attemptInPool(delivery, task.manifest, pool, scope, state))
       : completed(delivery, manifest, await attemptTask(delivery, task, scope, state));
-    return { outcome, error: delivery.abort.signal.reason };
+    return { outcome, error: delivery.abort.reason };
   } catch (error) {
     return { outcome: classify(delivery, manifest, error, state), error };
   }
@@ -108,34 +108,37 @@ function prepareAttempt(delivery: Delivery, manifest: AnyTask, scope: RunScope, 
     stopTimer();
     stopTimer = scope.clock.startTimer(timeoutMs, () => abort.abort(new TimeoutError(name, timeoutMs)));
   };
-  const beforeRun = async () => {
-    if (manifest.delivery === 'at-most-once') {
-      // Redis may be away: a job that has not started must not fail for good by that.
-      stopTimer();
-      state.started = await passFence(delivery);
-      abort.signal.throwIfAborted();
-      startTimer();
-    }
+  const begin = () => {
     // It was settled meanwhile: its code would run beside the next delivery's.
-    abort.signal.throwIfAborted();
+    abort.throwIfAborted();
     state.started = true;
   };
+  const passThenBegin = async () => {
+    // Redis may be away: a job that has not started must not fail for good by that.
+    stopTimer();
+    state.started = await passFence(delivery);
+    abort.throwIfAborted();
+    startTimer();
+    begin();
+  };
+  const beforeRun = manifest.delivery === 'at-most-once' ? passThenBegin : begin;
   return { startTimer, stopTimer: () => stopTimer(), beforeRun };
 }
 
 async function attemptTask(delivery: Delivery, task: LoadableTask, scope: RunScope, state: AttemptState) {
   const { input } = delivery;
   const { manifest } = task;
-  const context = createContext(delivery, manifest, scope);
+  const { log, children, queue } = scope;
+  const context = new JobContext(delivery, manifest, { log, children, openScope: queue.openScope });
   const { startTimer, stopTimer, beforeRun } = prepareAttempt(delivery, manifest, scope, state);
   startTimer();
   try {
-    const { openScope } = scope.queue;
-    const execute = () => executeTask(task, { input, openScope, context, beforeRun });
+    const execute = () => executeTask(task, { input, context, beforeRun });
     return await untilSettled(delivery, manifest.abandonAfterMs, scope, execute);
   } finally {
     stopTimer();
-    await context.flush();
+    const flushing = context.flush();
+    if (flushing) await flushing;
   }
 }
 
@@ -157,7 +160,7 @@ async function attemptInPool(
         signal: abort.signal,
         graceMs: (reason) => graceMsFor(reason, manifest.abandonAfterMs),
         onBegin: startTimer,
-        beforeRun,
+        beforeRun: async () => beforeRun(),
         send: (jobs) => scope.children.send(jobs),
         progress(value) {
           // A courtesy, as in this thread.
@@ -179,7 +182,7 @@ function graceMsFor(reason: unknown, abandonAfterMs: number): number {
 /** Returns whether an at-most-once job may start; if not, its signal has been aborted with the reason. */
 async function passFence(delivery: Delivery): Promise<boolean> {
   const { abort, jobId } = delivery;
-  abort.signal.throwIfAborted();
+  abort.throwIfAborted();
   try {
     if (await delivery.markStarted()) return true;
     abort.abort(new LockLostError(jobId));
@@ -197,36 +200,34 @@ async function untilSettled<T>(
   scope: RunScope,
   start: () => Promise<T>,
 ): Promise<T> {
-  const { signal } = delivery.abort;
+  const { abort } = delivery;
   let stopTimer = () => {};
-  let onAbort = () => {};
+  let stopListening = () => {};
   let over = false;
   const settled = new Promise<T>((resolve, reject) => {
     const fail = (error: unknown) => {
       if (over) return false;
       reject(error);
       // Its code may still run, in a callback that nobody awaits: tell it to stop.
-      delivery.abort.abort(error);
+      abort.abort(error);
       return true;
     };
     const work = currentJob.run({ delivery, fail }, start);
     work.then(resolve, reject);
-    onAbort = () => {
+    stopListening = abort.onAbort(() => {
       // The code that was told to stop gets its turn first, also after a block.
-      stopTimer = scope.clock.startTimer(graceMsFor(signal.reason, abandonAfterMs), () => {
+      stopTimer = scope.clock.startTimer(graceMsFor(abort.reason, abandonAfterMs), () => {
         leaveBehind(delivery, work, scope);
-        reject(signal.reason);
+        reject(abort.reason);
       });
-    };
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
+    });
   });
   try {
     return await settled;
   } finally {
     over = true;
     stopTimer();
-    signal.removeEventListener('abort', onAbort);
+    stopListening();
   }
 }
 
@@ -237,7 +238,7 @@ function leaveBehind(delivery: Delivery, work: Promise<unknown>, { log, onAbando
     log.info({ ...identify(delivery), lateMs: Math.round(performance.now() - leftAt) }, 'Late result dropped');
   const stillRuns = work.then(logLate, logLate);
   // A worker that stops need not be replaced.
-  if (!(delivery.abort.signal.reason instanceof ReleasedError)) onAbandoned(stillRuns);
+  if (!(delivery.abort.reason instanceof ReleasedError)) onAbandoned(stillRuns);
 }
 
 function logWait(delivery: Delivery, delayMs: number, log: Log): void {
@@ -245,7 +246,8 @@ function logWait(delivery: Delivery, delayMs: number, log: Log): void {
 }
 
 function logOutcome(delivery: Delivery, outcome: Outcome, durationMs: number, log: Log): void {
-  const fields = { ...identify(delivery), durationMs: Math.round(durationMs), outcome: outcome.kind };
+  const { queue, task, jobId, attempt } = delivery;
+  const fields = { queue, task, jobId, attempt, durationMs: Math.round(durationMs), outcome: outcome.kind };
   log.info('failure' in outcome ? { ...fields, ...describeFailure(outcome.failure) } : fields, 'Job finished');
 }
 

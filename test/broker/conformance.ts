@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { expect } from 'vitest';
 import type { Broker, ConsumeOptions, Delivery, Outcome } from '../../src/broker/broker.ts';
+import { JobAbort } from '../../src/job-abort.ts';
 import { defineQueue } from '../../src/manifest/define-queue.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
 import type { Producer } from '../../src/producer/producer.ts';
@@ -331,7 +332,7 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     const { delivered, end, close } = await hold(rig);
     await rig.until(() => expect(delivered).toHaveLength(1));
     expect(await rig.producer.cancel(id, { reason: 'no longer wanted' })).toEqual({ found: 'running', queue: 'mail' });
-    const { signal } = delivered[0]?.abort ?? new AbortController();
+    const { signal } = delivered[0]?.abort ?? new JobAbort();
     await rig.until(() => expect(signal.aborted).toBe(true));
     expect(signal.reason).toMatchObject({ code: 'E_JOB_CANCELLED' });
     expect(signal.reason.message).toBe(`Job "${id}" was cancelled: no longer wanted`);

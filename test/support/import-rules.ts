@@ -42,6 +42,7 @@ interface ParsedFile {
 const errors = 'src/errors.ts';
 const manifest = 'src/manifest/**';
 const launchProfiles = 'src/launch-profiles.ts';
+const jobAbort = 'src/job-abort.ts';
 const schemaTypes = 'type:@standard-schema/spec';
 const brokerSeam = 'src/broker/broker.ts';
 
@@ -52,6 +53,11 @@ export const importRules: readonly ImportRule[] = [
     from: 'src/config.ts',
     may: [errors, 'src/manifest/defaults.ts'],
     because: 'the settings are data on the ground floor',
+  },
+  {
+    from: jobAbort,
+    may: [],
+    because: 'broker, worker and tests hand it to each other, and it needs none of them',
   },
   {
     from: launchProfiles,
@@ -95,7 +101,7 @@ export const importRules: readonly ImportRule[] = [
   },
   {
     from: 'src/broker/**',
-    may: [errors, manifest, 'src/broker/**', 'bullmq', 'ioredis', 'node:*'],
+    may: [errors, jobAbort, manifest, 'src/broker/**', 'bullmq', 'ioredis', 'node:*'],
     because: 'the carrier does not know who sends or runs; it reports through broker.ts',
   },
   {
@@ -117,6 +123,7 @@ export const importRules: readonly ImportRule[] = [
     from: 'src/testing/**',
     may: [
       errors,
+      jobAbort,
       manifest,
       'src/app/**',
       'src/producer/**',

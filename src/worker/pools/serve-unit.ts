@@ -2,7 +2,7 @@ import type { AppSource } from '../../app/app-source.ts';
 import type { NewJob } from '../../broker/broker.ts';
 import { IsletError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
-import { createContext } from '../create-context.ts';
+import { JobContext } from '../create-context.ts';
 import type { ChildJobs } from '../enqueue-port.ts';
 import { executeTask } from '../execute-task.ts';
 import { type LoadableTask, type LoadedQueue, loadQueue } from '../load-queue.ts';
@@ -80,11 +80,11 @@ async function runJob(job: PoolJob, { run, abort, host, loaded, ask }: RunScope)
   const reportProgress = async (value: number | object) => way.send({ say: 'progress', run, value });
   const delivered = { ...job, queue: order.queue, abort, reportProgress };
   const send = (jobs: NewJob[]) => ask({ say: 'send', jobs });
-  const context = createContext(delivered, task.manifest, { log, children: { ...children, send } });
+  const { openScope } = code;
+  const context = new JobContext(delivered, task.manifest, { log, children: { ...children, send }, openScope });
   try {
-    const { openScope } = code;
     const beforeRun = () => ask({ say: 'start', run });
-    const result = await executeTask(task, { input: job.input, openScope, context, beforeRun });
+    const result = await executeTask(task, { input: job.input, context, beforeRun });
     return { resultJson: toResultJson(task.manifest, result) };
   } catch (error) {
     return { error: carryError(error) };

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import type { Delivery, JobMemory } from '../../../src/broker/broker.ts';
+import { JobAbort } from '../../../src/job-abort.ts';
 import { defineTask } from '../../../src/manifest/define-task.ts';
 
 /** At-least-once. */
@@ -32,7 +33,7 @@ export function deliver({ memory, ...given }: Given = {}): Delivery {
     attempt: 1,
     enqueuedAt: 0,
     keepResultMs: undefined,
-    abort: new AbortController(),
+    abort: new JobAbort(),
     reportProgress: async () => {},
     markStarted: async () => true,
     ...given,
