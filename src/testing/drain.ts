@@ -1,7 +1,10 @@
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Broker, Delivery, Outcome } from '../broker/broker.ts';
 import { IsletError, TaskFailedError } from '../errors.ts';
+import { checks } from '../manifest/check-options.ts';
 import { defineQueue } from '../manifest/define-queue.ts';
 import { startWorker, type WorkerOptions } from '../worker/worker.ts';
+import { checkGiven } from './check-given.ts';
 import type { MemoryBroker } from './memory-broker.ts';
 import type { TestClock } from './test-clock.ts';
 
@@ -19,15 +22,29 @@ export type JobRun = {
 );
 
 export interface DrainOptions {
-  /** Also runs jobs that are delayed: the clock jumps to each, also through retries. Default: false. */
+  /**
+   * Also runs jobs that are delayed, snoozed or to be retried: the clock jumps to each. When a job has done nothing for a
+   * quarter of a second of real time, the clock moves on beside it, so that one that hangs meets its time-out.
+   * Default: false; they stay.
+   */
   delayed?: boolean;
-  /** How many jobs run at once. Default: 1, so that they run in their order. */
+  /**
+   * How many jobs run at once: an integer from 1 to 10_000, else `E_TEST_INVALID`. The queue's own concurrency does not
+   * count here. Default: 1, so that they run in their order.
+   */
   concurrency?: number;
-  /** Jobs that make jobs may never end: throws `E_DRAIN_ENDLESS` after so many runs. Default: 10_000. */
+  /**
+   * How many runs a drain may have, retries and snoozes included: an integer from 1, else `E_TEST_INVALID`. Jobs that
+   * make jobs may never end: with one run more it throws `E_DRAIN_ENDLESS`, and the running jobs are aborted.
+   * Default: 10_000.
+   */
   maxRuns?: number;
 }
 
 const defaultMaxRuns = 10_000;
+
+/** After so many turns of the event loop, and then so many looks, a job that does nothing is taken to hang: 250 ms. */
+const patience = { turns: 20, looks: 50, lookMs: 5 };
 
 function unknownTask({ task, queue }: Delivery): IsletError {
   const seen = `Task "${task}" has a job in queue "${queue}", but was not given to createTestApp.`;
@@ -61,15 +78,24 @@ interface Place {
   scope: WorkerOptions['scope'];
 }
 
-/** A broker that tells how each delivery ends. */
-function watchRuns(broker: MemoryBroker, onRun: (delivery: Delivery, outcome: Outcome) => void): Broker {
+/** What happens in a drain: jobs that start, are aborted, and end. */
+interface Watch {
+  onEvent(): void;
+  onRun(delivery: Delivery, outcome: Outcome): void;
+}
+
+/** A broker that tells what becomes of each delivery. */
+function watchRuns(broker: MemoryBroker, { onEvent, onRun }: Watch): Broker {
   return {
     ...broker,
     consume: (options) =>
       broker.consume({
         ...options,
         async run(delivery) {
+          onEvent();
+          delivery.abort.signal.addEventListener('abort', onEvent);
           const outcome = await options.run(delivery);
+          onEvent();
           onRun(delivery, outcome);
           return outcome;
         },
@@ -77,42 +103,84 @@ function watchRuns(broker: MemoryBroker, onRun: (delivery: Delivery, outcome: Ou
   };
 }
 
-/** Moves the clock to whatever may start next, until nothing is left. */
-async function runDelayed(broker: MemoryBroker, clock: TestClock, queue: string): Promise<void> {
-  for (;;) {
-    await broker.whenQuiet(queue);
-    const { nextAt } = broker.queue(queue);
-    if (nextAt === undefined) return;
-    await clock.advance(Math.max(0, nextAt - clock.now()));
+/** Waits for the queue to be quiet. Returns false when jobs run in which nothing happens: they may wait for a timer. */
+async function isQuiet(quiet: Promise<void>, events: () => number, { signal }: AbortController): Promise<boolean> {
+  let over = false;
+  void quiet.then(() => {
+    over = true;
+  });
+  const { turns, looks, lookMs } = patience;
+  let before = events();
+  for (let look = 0; look < turns + looks && !signal.aborted; look += 1) {
+    await (look < turns ? nextTurn() : sleep(lookMs));
+    if (over) return true;
+    if (events() !== before) look = 0;
+    before = events();
+  }
+  return over;
+}
+
+/** Moves the clock to whatever may start next, until nothing is left or it is stopped. */
+async function runDelayed({ broker, clock, name }: Place, events: () => number, stop: AbortController): Promise<void> {
+  const moveTo = (at: number) => clock.advance(Math.max(0, at - clock.now()));
+  while (!stop.signal.aborted) {
+    const quiet = await isQuiet(broker.whenQuiet(name), events, stop);
+    if (stop.signal.aborted) return;
+    const { nextAt } = broker.queue(name);
+    if (quiet && nextAt === undefined) return;
+    if (quiet) await moveTo(nextAt ?? 0);
+    else await moveUntilEvent(clock, moveTo, events);
   }
 }
 
+/** Moves the clock from timer to timer until something happens in a job, at the latest its time-out. */
+async function moveUntilEvent(clock: TestClock, moveTo: (at: number) => Promise<void>, events: () => number) {
+  const before = events();
+  for (let at = clock.nextAt; at !== undefined && events() === before; at = clock.nextAt) await moveTo(at);
+}
+
+function endless(queue: string, maxRuns: number, { task }: Delivery, { kind }: Outcome): IsletError {
+  const seen = `Queue "${queue}" was not empty after ${maxRuns} runs; the last was of task "${task}"`;
+  const snoozed =
+    ', which snoozed its job again. Does it go by `Date.now()`, which the test does not move? Give it a clock among its ' +
+    'dependencies.';
+  const why = kind === 'snoozed' ? snoozed : '. Does it enqueue itself?';
+  return new IsletError('E_DRAIN_ENDLESS', `${seen}${why} Raise \`maxRuns\` if not.`);
+}
+
 /** Lets a queue's worker run until there is nothing to do, and tells what it did. */
-export async function drainQueue({ broker, clock, name, scope }: Place, options: DrainOptions): Promise<JobRun[]> {
+export async function drainQueue(place: Place, options: DrainOptions): Promise<JobRun[]> {
+  const { broker, name, scope } = place;
   const { delayed = false, concurrency = 1, maxRuns = defaultMaxRuns } = options;
+  checkGiven('`concurrency` of drain', concurrency, checks.integer(1, 10_000));
+  checkGiven('`maxRuns` of drain', maxRuns, checks.integer(1));
   const runs: JobRun[] = [];
+  let events = 0;
   let giveUp = (_: IsletError) => {};
   const gaveUp = new Promise<never>((_, reject) => {
     giveUp = reject;
   });
-  const watched = watchRuns(broker, (delivery, outcome) => {
-    if (outcome.kind === 'postponed') return giveUp(unknownTask(delivery));
-    const run = toRun(delivery, outcome);
-    if (run) runs.push(run);
-    if (runs.length <= maxRuns) return;
-    const seen = `Queue "${name}" was not empty after ${maxRuns} runs; the last was of task "${delivery.task}".`;
-    giveUp(new IsletError('E_DRAIN_ENDLESS', `${seen} Does it enqueue itself? Raise \`maxRuns\` if not.`));
+  const watched = watchRuns(broker, {
+    onEvent: () => {
+      events += 1;
+    },
+    onRun(delivery, outcome) {
+      if (outcome.kind === 'postponed') return giveUp(unknownTask(delivery));
+      const run = toRun(delivery, outcome);
+      if (run) runs.push(run);
+      if (runs.length > maxRuns) giveUp(endless(name, maxRuns, delivery, outcome));
+    },
   });
-  const worker = await startWorker(watched, {
-    queue: defineQueue({ name }),
-    ...{ concurrency, scope },
-    onUnhealthy: giveUp,
-  });
+  const queue = defineQueue({ name });
+  const worker = await startWorker(watched, { queue, concurrency, scope, onUnhealthy: giveUp });
+  const stop = new AbortController();
   try {
-    await Promise.race([delayed ? runDelayed(broker, clock, name) : broker.whenQuiet(name), gaveUp]);
+    const over = delayed ? runDelayed(place, () => events, stop) : broker.whenQuiet(name);
+    await Promise.race([over, gaveUp]);
     await worker.close();
     return runs;
   } catch (error) {
+    stop.abort();
     worker.drain();
     worker.abort();
     // What ignores its signal goes by a clock that nobody moves.
