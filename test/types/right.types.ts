@@ -21,7 +21,7 @@ import {
   type Task,
   type TaskContext,
 } from 'islet/task';
-import { expectIdempotent, runTask } from 'islet/testing';
+import { type ChildJob, expectIdempotent, runTask } from 'islet/testing';
 import * as v from 'valibot';
 import { charge, type Dependencies, report, sendEmail } from './app.ts';
 import { measured } from './standard-schema.ts';

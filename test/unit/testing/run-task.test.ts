@@ -90,7 +90,9 @@ describe('a fake', () => {
           "the test's `deps`.",
       },
     });
-    expect(await run({})).toMatchObject({ error: { message: expect.stringContaining('of "mailer" the test gives none') } });
+    expect(await run({})).toMatchObject({
+      error: { message: expect.stringContaining('of "mailer" the test gives none') },
+    });
   });
 
   test('that is no object of functions may lack members', async () => {
