@@ -100,7 +100,9 @@ function copyEffects<T>(effects: T, manifest: AnyTask): T {
   try {
     return structuredClone(effects);
   } catch (cause) {
-    const seen = `The effects of task "${manifest.name}" cannot be copied: ${(cause as Error).message}`;
+    // It may quote a whole function.
+    const said = (cause as Error).message.replace(/\s+/g, ' ').slice(-100);
+    const seen = `The effects of task "${manifest.name}" cannot be copied: ${said}`;
     throw misused(`${seen} Let \`effects\` return data only, without functions.`);
   }
 }
