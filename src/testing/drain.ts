@@ -6,6 +6,7 @@ import { defineQueue } from '../manifest/define-queue.ts';
 import { startWorker, type WorkerOptions } from '../worker/worker.ts';
 import { checkGiven } from './check-given.ts';
 import type { MemoryBroker } from './memory-broker.ts';
+import { watchRealWork } from './real-work.ts';
 import type { TestClock } from './test-clock.ts';
 
 /** How one delivery of a job ended. */
@@ -23,8 +24,9 @@ export type JobRun = {
 
 export interface DrainOptions {
   /**
-   * Also runs jobs that are delayed, snoozed or to be retried: the clock jumps to each. When a job has done nothing for a
-   * quarter of a second of real time, the clock moves on beside it, so that one that hangs meets its time-out.
+   * Also runs jobs that are delayed, snoozed or to be retried: the clock jumps to each. When nothing
+   * has happened in a running job for 0.25 s of real time (3 s while a file, a socket, a process or a real timer is in use),
+   * the clock moves on beside it, so that one that hangs meets its time-out.
    * Default: false; they stay.
    */
   delayed?: boolean;
@@ -43,8 +45,11 @@ export interface DrainOptions {
 
 const defaultMaxRuns = 10_000;
 
-/** After so many turns of the event loop, and then so many looks, a job that does nothing is taken to hang: 250 ms. */
-const patience = { turns: 20, looks: 50, lookMs: 5 };
+/**
+ * A job in which nothing happens is taken to hang after so many turns of the event loop, and then so many looks: after
+ * 250 ms. After 3 s when it may wait for something real: its time-out must not come before that.
+ */
+const patience = { turns: 20, looks: 50, realLooks: 600, lookMs: 5 };
 
 function unknownTask({ task, queue }: Delivery): IsletError {
   const seen = `Task "${task}" has a job in queue "${queue}", but was not given to createTestApp.`;
@@ -103,15 +108,24 @@ function watchRuns(broker: MemoryBroker, { onEvent, onRun }: Watch): Broker {
   };
 }
 
+/** How far a drain is. */
+interface Progress {
+  /** How much has happened in its jobs. */
+  events(): number;
+  hasRealWork(): boolean;
+  /** Aborts when it has failed. */
+  stop: AbortSignal;
+}
+
 /** Waits for the queue to be quiet. Returns false when jobs run in which nothing happens: they may wait for a timer. */
-async function isQuiet(quiet: Promise<void>, events: () => number, { signal }: AbortController): Promise<boolean> {
+async function isQuiet(quiet: Promise<void>, { events, hasRealWork, stop }: Progress): Promise<boolean> {
   let over = false;
   void quiet.then(() => {
     over = true;
   });
-  const { turns, looks, lookMs } = patience;
+  const { turns, looks, realLooks, lookMs } = patience;
   let before = events();
-  for (let look = 0; look < turns + looks && !signal.aborted; look += 1) {
+  for (let look = 0; look < turns + (hasRealWork() ? realLooks : looks) && !stop.aborted; look += 1) {
     await (look < turns ? nextTurn() : sleep(lookMs));
     if (over) return true;
     if (events() !== before) look = 0;
@@ -121,15 +135,15 @@ async function isQuiet(quiet: Promise<void>, events: () => number, { signal }: A
 }
 
 /** Moves the clock to whatever may start next, until nothing is left or it is stopped. */
-async function runDelayed({ broker, clock, name }: Place, events: () => number, stop: AbortController): Promise<void> {
+async function runDelayed({ broker, clock, name }: Place, progress: Progress): Promise<void> {
   const moveTo = (at: number) => clock.advance(Math.max(0, at - clock.now()));
-  while (!stop.signal.aborted) {
-    const quiet = await isQuiet(broker.whenQuiet(name), events, stop);
-    if (stop.signal.aborted) return;
+  while (!progress.stop.aborted) {
+    const quiet = await isQuiet(broker.whenQuiet(name), progress);
+    if (progress.stop.aborted) return;
     const { nextAt } = broker.queue(name);
     if (quiet && nextAt === undefined) return;
     if (quiet) await moveTo(nextAt ?? 0);
-    else await moveUntilEvent(clock, moveTo, events);
+    else await moveUntilEvent(clock, moveTo, progress.events);
   }
 }
 
@@ -172,10 +186,12 @@ export async function drainQueue(place: Place, options: DrainOptions): Promise<J
     },
   });
   const queue = defineQueue({ name });
+  const hasRealWork = watchRealWork();
   const worker = await startWorker(watched, { queue, concurrency, scope, onUnhealthy: giveUp });
   const stop = new AbortController();
+  const progress = { events: () => events, hasRealWork, stop: stop.signal };
   try {
-    const over = delayed ? runDelayed(place, () => events, stop) : broker.whenQuiet(name);
+    const over = delayed ? runDelayed(place, progress) : broker.whenQuiet(name);
     await Promise.race([over, gaveUp]);
     await worker.close();
     return runs;

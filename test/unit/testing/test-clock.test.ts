@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { createTestApp } from '../../../src/testing/test-app.ts';
 import { createTestClock } from '../../../src/testing/test-clock.ts';
@@ -9,6 +10,12 @@ test('the clock goes as far as the furthest of several advances, and never back'
   await Promise.all([clock.advance(100), clock.advance(20), clock.advance(0)]);
   expect(times).toEqual([1_010, 1_050, 1_090]);
   expect(clock.now()).toBe(1_100);
+
+  const far = clock.advance(100);
+  await nextTurn();
+  // Ends after the other one.
+  await Promise.all([far, clock.advance(20)]);
+  expect(clock.now()).toBe(1_200);
 });
 
 test('the clock knows when its next timer runs out', async () => {
