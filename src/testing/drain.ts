@@ -38,12 +38,14 @@ export interface DrainOptions {
   /**
    * How many runs a drain may have, retries and snoozes included: an integer from 1, else `E_TEST_INVALID`. Jobs that
    * make jobs may never end: with one run more it throws `E_DRAIN_ENDLESS`, and the running jobs are aborted.
-   * Default: 10_000.
+   * Default: 10_000, of which 1_000 may be snoozes of one job.
    */
   maxRuns?: number;
 }
 
 const defaultMaxRuns = 10_000;
+/** How often one job may snooze by default: few enough that the error comes before a test runner's time-out. */
+const defaultMaxSnoozes = 1_000;
 
 /**
  * A job in which nothing happens is taken to hang after so many turns of the event loop, and then so many looks: after
@@ -125,7 +127,9 @@ async function isQuiet(quiet: Promise<void>, { events, hasRealWork, stop }: Prog
   });
   const { turns, looks, realLooks, lookMs } = patience;
   let before = events();
-  for (let look = 0; look < turns + (hasRealWork() ? realLooks : looks) && !stop.aborted; look += 1) {
+  // Asked only of a job that takes long: it costs more than a run.
+  const most = (look: number) => turns + (look >= turns && hasRealWork() ? realLooks : looks);
+  for (let look = 0; look < most(look) && !stop.aborted; look += 1) {
     await (look < turns ? nextTurn() : sleep(lookMs));
     if (over) return true;
     if (events() !== before) look = 0;
@@ -153,8 +157,8 @@ async function moveUntilEvent(clock: TestClock, moveTo: (at: number) => Promise<
   for (let at = clock.nextAt; at !== undefined && events() === before; at = clock.nextAt) await moveTo(at);
 }
 
-function endless(queue: string, maxRuns: number, { task }: Delivery, { kind }: Outcome): IsletError {
-  const seen = `Queue "${queue}" was not empty after ${maxRuns} runs; the last was of task "${task}"`;
+function endless(queue: string, runs: number, { task }: Delivery, { kind }: Outcome): IsletError {
+  const seen = `Queue "${queue}" was not empty after ${runs} runs; the last was of task "${task}"`;
   const snoozed =
     ', which snoozed its job again. Does it go by `Date.now()`, which the test does not move? Give it a clock among its ' +
     'dependencies.';
@@ -168,7 +172,9 @@ export async function drainQueue(place: Place, options: DrainOptions): Promise<J
   const { delayed = false, concurrency = 1, maxRuns = defaultMaxRuns } = options;
   checkGiven('`concurrency` of drain', concurrency, checks.integer(1, 10_000));
   checkGiven('`maxRuns` of drain', maxRuns, checks.integer(1));
+  const maxSnoozes = options.maxRuns ?? defaultMaxSnoozes;
   const runs: JobRun[] = [];
+  const snoozes = new Map<string, number>();
   let events = 0;
   let giveUp = (_: IsletError) => {};
   const gaveUp = new Promise<never>((_, reject) => {
@@ -182,7 +188,9 @@ export async function drainQueue(place: Place, options: DrainOptions): Promise<J
       if (outcome.kind === 'postponed') return giveUp(unknownTask(delivery));
       const run = toRun(delivery, outcome);
       if (run) runs.push(run);
-      if (runs.length > maxRuns) giveUp(endless(name, maxRuns, delivery, outcome));
+      const snoozed = (snoozes.get(delivery.jobId) ?? 0) + (outcome.kind === 'snoozed' ? 1 : 0);
+      snoozes.set(delivery.jobId, snoozed);
+      if (runs.length > maxRuns || snoozed > maxSnoozes) giveUp(endless(name, runs.length - 1, delivery, outcome));
     },
   });
   const queue = defineQueue({ name });

@@ -187,6 +187,23 @@ describe('drain', () => {
     expect(app.now()).toBe(before);
   });
 
+  test('gives a job that goes by another clock up before a test runner does', async () => {
+    const manifest = defineTask({ name: 'remind', queue: 'mail', payload: v.object({}) });
+    const dueAt = Date.now() + 86_400_000;
+    const remind = implement(manifest, async (_, { snooze }) => {
+      throw snooze({ delayMs: dueAt - Date.now() });
+    });
+    const app = createTestApp({ tasks: [remind] });
+    await app.enqueue(manifest, {});
+    await expect(app.drain('mail', { delayed: true })).rejects.toThrow(
+      'after 1000 runs; the last was of task "remind"',
+    );
+    const another = createTestApp({ tasks: [remind] });
+    await another.enqueue(manifest, {});
+    const failure = expect(another.drain('mail', { delayed: true, maxRuns: 1_100 })).rejects;
+    await failure.toThrow('after 1100 runs');
+  });
+
   test('leaves the clock alone once it has failed', async () => {
     const manifest = defineTask({ name: 'wait', queue: 'mail', payload: v.object({}) });
     const wait = implement(manifest, async (_, { snooze }) => {
