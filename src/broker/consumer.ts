@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { CancelledError, IsletError, LockLostError } from '../errors.ts';
-import type { ConsumeOptions, Consumer, Delivery, Outcome } from './broker.ts';
+import type { ConsumeOptions, Consumer, Crash, Delivery, Outcome } from './broker.ts';
 import { type CancelWatch, createCancelWatch } from './cancel-watch.ts';
 import { failUnrun, toEnded } from './ended-job.ts';
 import { createFetchLoop, type FetchLoop } from './fetch-loop.ts';
@@ -44,7 +44,8 @@ export class QueueConsumer implements Consumer {
   readonly #loop: FetchLoop;
   readonly #check: ReturnType<typeof createStalledCheck>;
   readonly #settling: SettleScope;
-  readonly #deliveries = new Set<Promise<void>>();
+  /** Deliveries that are not over. */
+  #deliveries = 0;
   #movedAt = performance.now();
   #kicked = false;
   /** Wakes a pause that waits for the last jobs. */
@@ -161,12 +162,11 @@ export class QueueConsumer implements Consumer {
       else known.again = { job, token, sentAt };
       return;
     }
-    const delivered = this.#deliver(job, this.#locks.hold(job, token), sentAt).finally(() =>
-      this.#deliveries.delete(delivered),
-    );
-    this.#deliveries.add(delivered);
+    this.#deliveries += 1;
+    void this.#deliver(job, this.#locks.hold(job, token), sentAt);
   }
 
+  /** Never rejects. */
   async #deliver(job: FetchedJob, hold: Hold, sentAt: number): Promise<void> {
     let written: Outcome = { kind: 'lost' };
     try {
@@ -188,6 +188,7 @@ export class QueueConsumer implements Consumer {
       this.#options.onSettled?.(toEnded(this.#options.queue.name, job), written);
       // Its outcome was written before it came back: another delivery.
       if (hold.again) this.#take(hold.again.job, hold.again.token, hold.again.sentAt);
+      this.#deliveries -= 1;
       this.#onDrop();
       this.#loop.wake();
     }
@@ -217,11 +218,13 @@ export class QueueConsumer implements Consumer {
       const said = (error as Error).message;
       return failUnrun('E_PAYLOAD_INVALID', `The stored payload of job "${job.id}" is not JSON: ${said}`);
     }
-    await this.#schedulers.makeNext(job).catch(this.#report);
-    return this.#options.run(await this.#toDelivery(job, hold, input));
+    if (job.repeatJobKey !== undefined) await this.#schedulers.makeNext(job).catch(this.#report);
+    const stored = job.memory.crashes;
+    const crashes = stored.length === 0 ? [] : await this.#records.proveCrashes(stored);
+    return this.#options.run(this.#toDelivery(job, hold, { input, crashes }));
   }
 
-  async #toDelivery(job: FetchedJob, hold: Hold, input: unknown): Promise<Delivery> {
+  #toDelivery(job: FetchedJob, hold: Hold, { input, crashes }: { input: unknown; crashes: Crash[] }): Delivery {
     const { memory, id, name, timestamp, attemptsMade } = job;
     const { version, keepResultMs } = readStamp(job.opts);
     if (memory.cancel !== undefined) hold.abort.abort(new CancelledError(id, memory.cancel));
@@ -232,7 +235,7 @@ export class QueueConsumer implements Consumer {
       input,
       version,
       keepResultMs,
-      memory: { ...memory, crashes: await this.#records.proveCrashes(memory.crashes) },
+      memory: { ...memory, crashes },
       enqueuedAt: timestamp,
       attempt: attemptsMade + 1,
       abort: hold.abort,
@@ -253,14 +256,18 @@ export class QueueConsumer implements Consumer {
     this.cancels.lookAtAll();
   }
 
+  #nextDrop(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onDrop = resolve;
+    });
+  }
+
   async isolate(jobId?: string): Promise<void> {
     const most = jobId === undefined ? 0 : 1;
     await this.#loop.pause();
     if (jobId !== undefined) await this.#records.sayWaiting(jobId);
     while (this.#loop.running && this.#locks.holds.size > most) {
-      await new Promise<void>((resolve) => {
-        this.#onDrop = resolve;
-      });
+      await this.#nextDrop();
     }
     if (jobId !== undefined) await this.#records.sayAlone(jobId);
   }
@@ -287,7 +294,7 @@ export class QueueConsumer implements Consumer {
   async #close(): Promise<void> {
     this.stop();
     await this.#loop.done;
-    await Promise.all(this.#deliveries);
+    while (this.#deliveries > 0) await this.#nextDrop();
     this.#closeTimers();
     await this.#records.leave();
   }

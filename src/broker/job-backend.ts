@@ -51,7 +51,9 @@ class JobBackend extends RedisQueueBackend {
     if (!json) return times;
     const memory = parseMemory(this.#hashes.get(id) ?? []);
     this.#hashes.delete(id);
-    return { ...times, job: { ...json, id, starts: json.attemptsStarted, memory } };
+    const { name, data, opts, timestamp, attemptsMade, deferredFailure, repeatJobKey } = json;
+    const state = { timestamp, attemptsMade, starts: json.attemptsStarted, memory, deferredFailure, repeatJobKey };
+    return { ...times, job: { id, name, data, opts, ...state } };
   }
 }
 

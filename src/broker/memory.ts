@@ -34,13 +34,26 @@ export function addUnitCrash(before: readonly StoredCrash[], at: number, worker:
   return all.map((crash) => `${crash.at},${crash.worker},${crash.blame}`).join(' ');
 }
 
+/** What is remembered of a job, its crashes as they are stored. */
+export type StoredMemory = Omit<JobMemory, 'crashes'> & { readonly crashes: readonly StoredCrash[] };
+
+/** Of most jobs. */
+const nothing: StoredMemory = {
+  started: undefined,
+  releases: [],
+  crashes: [],
+  cancel: undefined,
+  unknownSince: undefined,
+};
+
 /** Reads Islet's fields out of a job's hash, as Redis returns it: names and values in turn. */
-export function parseMemory(hash: readonly string[]): Omit<JobMemory, 'crashes'> & { crashes: StoredCrash[] } {
+export function parseMemory(hash: readonly string[]): StoredMemory {
   const fields = new Map<string, string>();
   for (let index = 0; index + 1 < hash.length; index += 2) {
     const name = hash[index] ?? '';
     if (name.startsWith('i:')) fields.set(name, hash[index + 1] ?? '');
   }
+  if (fields.size === 0) return nothing;
   const unknownSince = fields.get(memoryFields.unknownSince);
   return {
     started: fields.get(memoryFields.started),

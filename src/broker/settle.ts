@@ -65,13 +65,7 @@ function refused({ id }: FetchedJob, error: unknown): Outcome {
 }
 
 /** Before the job is ended: a crash in between runs it again, the other order would lose its result. */
-async function keepResult(
-  { client, place, locks }: SettleScope,
-  hold: Hold,
-  keepMs: number | undefined,
-  stored: string,
-) {
-  if (!keepMs) return;
+async function keepResult({ client, place, locks }: SettleScope, hold: Hold, keepMs: number, stored: string) {
   const { jobId } = hold;
   // Waiters are told at once, so it must be ours to tell.
   if ((await locks.takeBack(hold)) === 'lost') throw new LockLostError(jobId);
@@ -82,8 +76,11 @@ async function keepResult(
 
 async function complete(scope: SettleScope, { job, hold, outcome }: Settling): Promise<unknown> {
   if (outcome.kind !== 'completed') return undefined;
-  const result = outcome.resultJson ? `,"result":${outcome.resultJson}` : '';
-  await keepResult(scope, hold, outcome.keepResultMs, `{"ok":true${result}}`);
+  const { resultJson, keepResultMs } = outcome;
+  if (keepResultMs) {
+    const result = resultJson ? `,"result":${resultJson}` : '';
+    await keepResult(scope, hold, keepResultMs, `{"ok":true${result}}`);
+  }
   const { result: next } = await scope.backend.moveToCompleted(
     toBullmq(job),
     null,
@@ -97,7 +94,10 @@ async function complete(scope: SettleScope, { job, hold, outcome }: Settling): P
 async function fail(scope: SettleScope, { job, hold, outcome }: Settling): Promise<unknown> {
   if (outcome.kind !== 'failed' && outcome.kind !== 'cancelled') return undefined;
   const { code, causeName, causeMessage, stack }: Failure = outcome.failure;
-  await keepResult(scope, hold, outcome.keepResultMs, JSON.stringify({ ok: false, code, causeName, causeMessage }));
+  if (outcome.keepResultMs) {
+    const stored = JSON.stringify({ ok: false, code, causeName, causeMessage });
+    await keepResult(scope, hold, outcome.keepResultMs, stored);
+  }
   const failedReason = `${code}: ${causeName}: ${causeMessage}`;
   const fields = { failedReason, stacktrace: JSON.stringify([stack]), [memoryFields.settled]: hold.starts };
   const { result: next } = await scope.backend.moveToFailed(
