@@ -1,20 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { CancelledError, IsletError, LockLostError } from '../errors.ts';
-import type { ConsumeOptions, Consumer, Crash, Delivery, Outcome } from './broker.ts';
+import { IsletError, LockLostError } from '../errors.ts';
+import type { ConsumeOptions, Consumer, Outcome } from './broker.ts';
 import { type CancelWatch, createCancelWatch } from './cancel-watch.ts';
 import { failUnrun, toEnded } from './ended-job.ts';
 import { createFetchLoop, type FetchLoop } from './fetch-loop.ts';
 import type { Guard } from './guard.ts';
 import { type FetchedJob, type JobBackend, openJobBackend } from './job-backend.ts';
-import { readStamp } from './job-options.ts';
 import { maxEvents, queueKey, queuesKey } from './keys.ts';
 import { createLocks, type Hold, type Locks } from './locks.ts';
-import { runScript } from './lua.ts';
 import { createSchedulers } from './schedulers.ts';
-import { writeFence } from './scripts.ts';
 import { type SettleScope, settle } from './settle.ts';
 import { createStalledCheck } from './stalled-check.ts';
+import { createToDelivery } from './to-delivery.ts';
 import { createTroubleReport } from './trouble.ts';
 import { createWorkerRecords, type WorkerRecords } from './worker-records.ts';
 
@@ -39,7 +37,7 @@ export class QueueConsumer implements Consumer {
   readonly #report: (error: unknown) => void;
   readonly #locks: Locks;
   readonly #records: WorkerRecords;
-  readonly #backend: JobBackend;
+  readonly #toDelivery: ReturnType<typeof createToDelivery>;
   readonly #schedulers: ReturnType<typeof createSchedulers>;
   readonly #loop: FetchLoop;
   readonly #check: ReturnType<typeof createStalledCheck>;
@@ -80,7 +78,7 @@ export class QueueConsumer implements Consumer {
     this.#client = client;
     this.#prefix = prefix;
     this.#options = options;
-    this.#backend = backend;
+    this.#toDelivery = createToDelivery({ client, place, backend, workerId });
     this.#schedulers = createSchedulers(client, place, backend);
     this.#report = createTroubleReport(options.onTrouble);
     this.#locks = createLocks({
@@ -222,31 +220,6 @@ export class QueueConsumer implements Consumer {
     const stored = job.memory.crashes;
     const crashes = stored.length === 0 ? [] : await this.#records.proveCrashes(stored);
     return this.#options.run(this.#toDelivery(job, hold, { input, crashes }));
-  }
-
-  #toDelivery(job: FetchedJob, hold: Hold, { input, crashes }: { input: unknown; crashes: Crash[] }): Delivery {
-    const { memory, id, name, timestamp, attemptsMade } = job;
-    const { version, keepResultMs } = readStamp(job.opts);
-    if (memory.cancel !== undefined) hold.abort.abort(new CancelledError(id, memory.cancel));
-    return {
-      queue: this.#options.queue.name,
-      task: name,
-      jobId: id,
-      input,
-      version,
-      keepResultMs,
-      memory: { ...memory, crashes },
-      enqueuedAt: timestamp,
-      attempt: attemptsMade + 1,
-      abort: hold.abort,
-      reportProgress: (value) => this.#backend.updateProgress(id, value),
-      markStarted: () => this.#writeFence(hold),
-    };
-  }
-
-  async #writeFence(hold: Hold): Promise<boolean> {
-    const delivery = `${this.#workerId}:${hold.starts}`;
-    return (await runScript(this.#client, writeFence, [this.#key(hold.jobId)], [hold.token, delivery])) === 1;
   }
 
   /** After an outage: what was told meanwhile is asked for. */
