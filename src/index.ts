@@ -13,3 +13,4 @@ export {
   type TaskManifest,
   type TaskOptions,
 } from './manifest/define-task.ts';
+export type { PoolKind, PoolOptions, TaskPool } from './manifest/pool.ts';

@@ -14,10 +14,10 @@ export default { redis: { url: 'redis://127.0.0.1:1', prefix: 'x' }, log: { leve
 const queueManifest = (name: string, options = '') =>
   `import { defineQueue } from 'islet';\n\nexport default defineQueue({\n  name: '${name}',\n  ${options}\n});\n`;
 
-const taskManifest = (name: string, queue: string) => `
+const taskManifest = (name: string, queue: string, options = '') => `
 import { defineTask } from 'islet';
 const schema = { '~standard': { version: 1, vendor: 'none', validate: (value) => ({ value }) } };
-export default defineTask({ name: '${name}', queue: '${queue}', payload: schema });
+export default defineTask({ name: '${name}', queue: '${queue}', payload: schema, ${options} });
 `;
 
 const task = (imports: string) => `
@@ -208,6 +208,30 @@ describe('islet check holds a queue to its budget', () => {
   ])('and finds nothing wrong with "%s" within %s', async (queue, budget) => {
     expect(await check(queue, budget)).toEqual([]);
   });
+
+  test.each(['thread', 'process'])(
+    'by itself where a task runs in a %s, and footprint weighs that by itself',
+    async (kind) => {
+      const manifest = 'tasks/send-mail/manifest.js';
+      await app.write(manifest, taskManifest('send-mail', 'mail', `pool: '${kind}'`));
+      const found = await check('mail', "{ packages: ['@deep/*'] }");
+      const { stdout } = await run(app.root, 'footprint', '--queue', 'mail', '--json');
+      await app.write(manifest, taskManifest('send-mail', 'mail'));
+      expect(found).toEqual([
+        expect.objectContaining({
+          code: 'E_BUDGET_EXCEEDED',
+          message: expect.stringContaining(
+            `A ${kind} of task "send-mail" (queue "mail") loads the package "esm-lib", which the queue's budget does not allow`,
+          ),
+        }),
+      ]);
+      const [measured] = (JSON.parse(stdout) as FootprintReport).queues;
+      expect(measured?.packages.map(({ name }) => name)).not.toContain('esm-lib');
+      expect(measured?.pools).toEqual([expect.objectContaining({ task: 'send-mail', kind })]);
+      expect(measured?.pools[0]?.packages).toContain('esm-lib');
+      expect(measured?.pools[0]?.packages.includes('bullmq')).toBe(kind === 'thread');
+    },
+  );
 
   test('but tells first what cannot be imported', async () => {
     await app.write('tasks/count-mails/task.js', task("import 'no-such-package';"));

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import type { Job } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -235,6 +236,34 @@ test('no process of a pool outlives its worker, also not one that computes', asy
   await worker.exited;
   for (const { pid } of lines) await vi.waitFor(() => expect(isAlive(Number(pid))).toBe(false), { timeout: 3_000 });
 });
+
+test.runIf(process.platform === 'linux')('units have a lower priority than the loop of their worker', async () => {
+  const worker = await startWorker();
+  const job = await enqueue('in-thread', 'hold');
+  const other = await enqueue('in-process', 'hold');
+  await worker.line({ msg: 'Acting', jobId: job.id });
+  const { pid } = await worker.line({ msg: 'Acting', jobId: other.id });
+  const [{ pid: own } = { pid: 0 }] = worker.lines({ msg: 'Worker ready' });
+  const niceOf = (stat: string) => Number(readFileSync(stat, 'utf8').split(') ')[1]?.split(' ')[16]);
+  const threads = readdirSync(`/proc/${own}/task`).map((tid) => niceOf(`/proc/${own}/task/${tid}/stat`));
+  expect(threads.filter((nice) => nice === 5)).toHaveLength(1);
+  expect([niceOf(`/proc/${own}/stat`), niceOf(`/proc/${pid}/stat`)]).toEqual([0, 5]);
+});
+
+test('a task that blocks the loop again and again is told once to move to a pool', async () => {
+  const worker = await startWorker();
+  for (let index = 0; index < 4; index++) {
+    const job = await place.queue('units').add('beside', { ms: 2_500, block: true });
+    await worker.outcome(job.id, 'completed');
+  }
+  const hint = { msg: 'A task blocks the event loop again and again' };
+  const line = await worker.line(hint);
+  expect(line).toMatchObject({ level: 40, queue: 'units', task: 'beside', blocks: 3, line: "pool: 'thread'" });
+  expect(line.file).toBe('tasks/beside/manifest.ts');
+  expect(Number(line.p99BlockMs)).toBeGreaterThan(1_000);
+  await worker.stop();
+  expect(worker.lines(hint)).toHaveLength(1);
+}, 60_000);
 
 describe('the worker process', () => {
   test('never loads what runs in pools, and no dependencies where all of it does', async () => {

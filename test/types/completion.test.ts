@@ -27,7 +27,7 @@ async function names(line: string): Promise<string[]> {
 
 const taskOptions = [
   ...['abandonAfterMs', 'attempts', 'backoff', 'delivery', 'formerNames', 'keepResultMs', 'load', 'maxPayloadBytes'],
-  ...['maxResultBytes', 'name', 'payload', 'priority', 'queue', 'redact', 'result', 'timeoutMs', 'version'],
+  ...['maxResultBytes', 'name', 'payload', 'pool', 'priority', 'queue', 'redact', 'result', 'timeoutMs', 'version'],
 ];
 const but = (all: string[], ...given: string[]) => all.filter((name) => !given.includes(name));
 const enqueueOptions = ['dedupe', 'delayMs', 'id', 'idempotencyMs', 'keepResultMs', 'priority'];
@@ -44,6 +44,8 @@ test.each<[line: string, suggested: string[]]>([
   [`defineTask({ name: 'a', backoff: { type: '|' } })`, ['exponential', 'fixed']],
   [`defineTask({ name: 'a', delivery: '|' })`, ['at-least-once', 'at-most-once']],
   [`defineTask({ name: 'a', load: '|' })`, ['on-first-job', 'on-start']],
+  [`defineTask({ name: 'a', pool: { | } })`, ['idleTimeoutMs', 'kind', 'maxJobs', 'maxMemoryMb', 'size']],
+  [`defineTask({ name: 'a', pool: { kind: '|' } })`, ['process', 'thread']],
   [`defineQueue({ | })`, ['budget', 'concurrency', 'lockDurationMs', 'name', 'retention', 'stalledCheckMs']],
   [`defineQueue({ name: 'q', retention: { | } })`, ['completedCount', 'completedForMs', 'failedCount', 'failedForMs']],
   [`implement(sendEmail, async (payload) => { payload.| })`, ['copies', 'subject', 'to']],

@@ -10,6 +10,7 @@ import { toFailure, toResultJson } from '../outcome.ts';
 import type { PoolJob } from '../pool.ts';
 import { type CarriedError, carryError, reviveError } from './carried-error.ts';
 import type { FromUnit, ToUnit, UnitOrder, Way } from './messages.ts';
+import { goSecond } from './priority.ts';
 import { memoryMb, takesTooMuch } from './unit-memory.ts';
 
 export interface UnitHost {
@@ -148,6 +149,7 @@ export async function serveUnit(host: UnitHost): Promise<void> {
   });
   try {
     loaded = await load(host);
+    goSecond(order);
     way.send({ say: 'ready', memoryMb: memoryMb(order) });
   } catch (error) {
     way.send({ say: 'broken', error: carryError(error) });
