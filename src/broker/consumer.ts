@@ -82,14 +82,8 @@ export class QueueConsumer implements Consumer {
     this.#backend = backend;
     this.#schedulers = createSchedulers(client, place, backend);
     this.#report = createTroubleReport(options.onTrouble);
-    this.#locks = createLocks({
-      client,
-      guard,
-      place,
-      workerId,
-      durationMs: queue.lockDurationMs,
-      onTrouble: this.#report,
-    });
+    const durationMs = queue.lockDurationMs;
+    this.#locks = createLocks({ client, guard, place, workerId, durationMs, onTrouble: this.#report });
     this.cancels = createCancelWatch({ client, place, workerId, locks: this.#locks, onTrouble: this.#report });
     this.#records = createWorkerRecords({ client, ...place, workerId, slot, silentMs: 3 * queue.stalledCheckMs });
     this.#loop = createFetchLoop({
@@ -132,9 +126,14 @@ export class QueueConsumer implements Consumer {
   async #enter(): Promise<void> {
     await this.#client.sadd(queuesKey(this.#prefix), this.#options.queue.name);
     await this.#client.hset(this.#key('meta'), 'opts.maxLenEvents', maxEvents);
-    const recovered = await this.#records.enter();
-    if (recovered.length > 0) this.#options.onRecovered(recovered);
+    await this.#records.enter();
+    await this.recoverDead();
     this.#loop.start();
+  }
+
+  async recoverDead(): Promise<void> {
+    const recovered = await this.#records.recoverDead();
+    if (recovered.length > 0) this.#options.onRecovered(recovered);
   }
 
   #moved(): void {

@@ -21,10 +21,22 @@ export function parseChoice<T extends string>(flag: string, choices: readonly T[
 const unitMs: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** Parses a duration such as `500ms`, `60s` or `6h` into milliseconds. Throws `E_USAGE`. */
-export function parseDuration(flag: string): (text: string) => number {
+export function parseDuration(flag: string, minMs = 0): (text: string) => number {
+  const from = minMs > 0 ? ` from ${minMs / 1_000}s` : '';
   return (text) => {
     const [, amount, unit = ''] = /^(\d+)(ms|s|m|h|d)$/.exec(text) ?? [];
-    if (amount) return Number(amount) * (unitMs[unit] ?? 1);
-    throw new UsageError(`${flag}: expected a duration such as 500ms, 60s or 6h, got "${text}".`);
+    const ms = Number(amount) * (unitMs[unit] ?? 1);
+    if (ms >= minMs) return ms;
+    throw new UsageError(`${flag}: expected a duration${from} such as 500ms, 60s or 6h, got "${text}".`);
+  };
+}
+
+/** Parses a size such as `300mb` or `1gb` into megabytes. Throws `E_USAGE`. */
+export function parseSize(flag: string): (text: string) => number {
+  return (text) => {
+    const [, amount, unit] = /^(\d{1,6})(mb|gb)$/.exec(text) ?? [];
+    const mb = Number(amount) * (unit === 'gb' ? 1_024 : 1);
+    if (mb >= 1) return mb;
+    throw new UsageError(`${flag}: expected a size such as 300mb or 1gb, got "${text}".`);
   };
 }

@@ -25,6 +25,8 @@ export interface BootstrapOptions {
   children(broker: Broker): ChildJobs;
   /** The worker has to be replaced. */
   onUnhealthy(error: IsletError): void;
+  /** A job's code has run, and its outcome is about to be written. */
+  onJobEnd?(): void;
 }
 
 export interface StartedQueue {
@@ -36,6 +38,10 @@ export interface StartedQueue {
 export interface WorkerProcess {
   readonly queues: StartedQueue[];
   readonly redis: string;
+  /** Jobs whose code runs now, and whose code has run. */
+  jobs(): { running: number; done: number };
+  /** Gives back at once what dead workers left, if their death can be proven. */
+  recoverDead(): Promise<void>;
   /** What is left of a grace in milliseconds: less, if the process was asked to stop while it was blocked. */
   graceLeftMs(graceMs: number): number;
   /**
@@ -126,7 +132,7 @@ async function stopWorkers(
 
 /** Loads the queues' code, connects, and starts one worker for each queue. */
 export async function bootstrap(options: BootstrapOptions): Promise<WorkerProcess> {
-  const { log, limits, onUnhealthy } = options;
+  const { log, limits, onUnhealthy, onJobEnd } = options;
   const catalog = await options.app.manifests();
   const queues = options.queues.map((name) => catalog.queue(name));
   const loaded = await loadAll(options);
@@ -163,6 +169,11 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
       concurrency: concurrencyOf(name),
     })),
     redis: broker.description,
+    jobs: () => ({
+      running: workers.reduce((sum, worker) => sum + worker.running, 0),
+      done: workers.reduce((sum, worker) => sum + worker.done, 0),
+    }),
+    recoverDead: () => broker.recoverDead(),
     graceLeftMs(graceMs) {
       const exitAt = broker.exitBy(Date.now() + graceMs + blockedExitMs);
       return Math.max(0, exitAt - blockedExitMs - Date.now());
@@ -186,7 +197,8 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
         gate,
         hooks: joinHooks(hooks, { log, timers: clock }),
       };
-      workers.push(await startWorker(broker, { queue, concurrency: concurrencyOf(queue.name), scope, onUnhealthy }));
+      const concurrency = concurrencyOf(queue.name);
+      workers.push(await startWorker(broker, { queue, concurrency, scope, onUnhealthy, onJobEnd }));
     }
     return process;
   } catch (error) {
