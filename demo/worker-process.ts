@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { defaultProfile, launchProfiles } from '../src/launch-profiles.ts';
 
 export interface WorkerSettings {
   readonly redisUrl: string;
@@ -30,8 +31,9 @@ const stopLimitMs = 15_000;
 
 /** Starts the worker of the queue "api-scraper" as its own process; `onDeath` hears of an end that nobody asked for. */
 export function startWorker(settings: WorkerSettings, onDeath: (error: Error) => void): WorkerProcess {
-  const child = spawn(process.execPath, workerArgs(settings), {
-    env: workerEnv(settings),
+  const { flags, env } = launchProfiles[defaultProfile];
+  const child = spawn(process.execPath, [...flags, ...workerArgs(settings)], {
+    env: { ...env, ...workerEnv(settings) },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const log: WorkerLog = { lines: [], completed: new Set(), peakRssMb: null };

@@ -10,8 +10,8 @@ function redisUrl(value: unknown): void {
 }
 
 const unitMs: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-/** Timers take no more. */
-const maxDurationMs = 24 * 86_400_000;
+/** The longest duration, in milliseconds: timers take little more. */
+export const maxDurationMs = 24 * 86_400_000;
 
 // Each returns what a setting means, or throws what was expected. Defaults are text, because convict turns an environment
 // variable into the type of its default first: "25s" into 25.

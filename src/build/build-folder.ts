@@ -2,6 +2,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { IsletError } from '../errors.ts';
+import { defaultProfile, launchCommand } from '../launch-profiles.ts';
 import { type Bundle, bundle } from './bundle.ts';
 import { type Contents, contentsFile, listFiles, type PackedPackage, sortPackages } from './contents.ts';
 import { type OutputFile, writeOutput } from './output-folder.ts';
@@ -31,6 +32,12 @@ const mostTurns = 50;
 const here = fileURLToPath(import.meta.url);
 /** Islet's own modules, compiled or not. */
 export const islet = { folder: resolve(dirname(here), '..'), ending: here.slice(-3) };
+
+/** A producer is somebody's program, and knows best. */
+function startOf({ about, name }: Target): string[] {
+  const program = `${name}.js`;
+  return about.queue === undefined ? ['node', program] : launchCommand(defaultProfile, program);
+}
 
 interface Packed {
   bundle: Bundle;
@@ -158,7 +165,7 @@ export async function buildFolder(target: Target): Promise<Contents> {
   const contents: Contents = {
     islet: target.version,
     ...target.about,
-    start: `node ${target.name}.js`,
+    start: startOf(target).join(' '),
     ...(native ? { system: `${process.platform}-${process.arch}` } : {}),
     packages: describePackages(packed, sizes),
     ...listFiles(new Map([...files].map(([name, { content }]) => [name, content]))),

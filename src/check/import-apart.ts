@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { defaultProfile, launchProfiles } from '../launch-profiles.ts';
 import type { FailedImport, Imported, ImportOrder, ModuleToImport, Told } from './import-module.ts';
 import type { Seen, Watch } from './watch-imports.ts';
 
@@ -45,8 +46,9 @@ export interface Watched {
   seen: Seen | undefined;
 }
 
-/** Source maps tell the places of what fails; a worker has none of them in its memory. */
-const flagsFor = (watch: Watch | undefined) => (watch ? ['--expose-gc'] : ['--enable-source-maps']);
+/** What is weighed is started as a worker is. Source maps tell the places of what fails; a worker has none of them. */
+const flagsFor = (watch: Watch | undefined) =>
+  watch ? [...launchProfiles[defaultProfile].flags, '--expose-gc'] : ['--enable-source-maps'];
 
 /** Imports modules in one process, in their order, until one ends the process or takes too long. */
 function importInOneProcess({ modules, watch }: ImportOrder, cwd: string, limitMs: number): Promise<Watched> {

@@ -1,7 +1,6 @@
 import { relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { IsletError } from '../errors.ts';
-import { defaultProfile, launchCommand } from '../launch-profiles.ts';
 import type { Surroundings } from './main.ts';
 import { UsageError } from './report-error.ts';
 
@@ -33,9 +32,8 @@ async function build({ queue, producer, out, include, json }: BuildFlags, surrou
   const { describeContents } = await import('../build/contents.ts');
   const folder = relative(process.cwd(), resolve(out)) || '.';
   say(describeContents(contents, folder));
-  const program = `${folder}/${contents.start.replace('node ', '')}`;
-  const command = queue === undefined ? ['node', program] : launchCommand(defaultProfile, program);
-  say(`\nStart it: ${command.join(' ')}`);
+  // The program is the last word.
+  say(`\nStart it: ${contents.start.replace(/\S+$/, `${folder}/$&`)}`);
 }
 
 /** The command `islet build`. */

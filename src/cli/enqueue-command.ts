@@ -60,13 +60,16 @@ async function enqueue(task: string, json: string, flags: EnqueueFlags, path: st
   }
 }
 
+/** Ten years: Redis waits, no timer. */
+const maxDelayMs = 3_650 * 86_400_000;
+
 /** The command `islet enqueue`. */
 export function enqueueCommand({ path }: { path: string | undefined }): Command {
   return new Command('enqueue')
     .description('enqueue one job')
     .argument('<task>', 'the name of a task')
     .argument('<json>', 'its payload as JSON')
-    .option('--delay <duration>', 'start it so much later (60s, 6h)', parseDuration('--delay'))
+    .option('--delay <duration>', 'start it so much later (60s, 6h)', parseDuration('--delay', maxDelayMs))
     .option('--priority <n>', '1 is first', parseInteger('--priority', 1, 2_097_151))
     .option('--id <id>', 'an id of your own')
     .option('--wait', 'wait for the result and print it')

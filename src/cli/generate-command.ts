@@ -18,9 +18,6 @@ export interface QueueFlags {
   concurrency?: number;
 }
 
-/** More milliseconds than this no timer takes. */
-const longestMs = 2_147_483_647;
-
 /** Whether there is somebody to ask. */
 const isTerminal = () => process.stdin.isTTY === true && process.stdout.isTTY === true;
 
@@ -34,7 +31,7 @@ function checkFlags({ delivery, attempts = 1, timeout = 1 }: TaskFlags): void {
       `--attempts ${attempts} does not go with --delivery at-most-once: such a task has one attempt. Nothing was written.`,
     );
   }
-  if (timeout < 1 || timeout > longestMs) throw new UsageError('--timeout: expected 1ms to 24d. Nothing was written.');
+  if (timeout < 1) throw new UsageError('--timeout: expected 1ms to 24d. Nothing was written.');
 }
 
 /** Says what was written and what comes next; broken manifests elsewhere hinder nothing. */

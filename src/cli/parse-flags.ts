@@ -1,3 +1,4 @@
+import { maxDurationMs } from '../config.ts';
 import { UsageError } from './report-error.ts';
 
 /** Parses a whole number of a flag. Throws `E_USAGE`. */
@@ -20,14 +21,14 @@ export function parseChoice<T extends string>(flag: string, choices: readonly T[
 
 const unitMs: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** Parses a duration such as `500ms`, `60s` or `6h` into milliseconds. Throws `E_USAGE`. */
-export function parseDuration(flag: string, minMs = 0): (text: string) => number {
-  const from = minMs > 0 ? ` from ${minMs / 1_000}s` : '';
+/** Parses a duration such as `500ms`, `60s` or `6h` into milliseconds, 24 days at most by default. Throws `E_USAGE`. */
+export function parseDuration(flag: string, maxMs = maxDurationMs, minMs = 0): (text: string) => number {
   return (text) => {
     const [, amount, unit = ''] = /^(\d+)(ms|s|m|h|d)$/.exec(text) ?? [];
-    const ms = Number(amount) * (unitMs[unit] ?? 1);
-    if (ms >= minMs) return ms;
-    throw new UsageError(`${flag}: expected a duration${from} such as 500ms, 60s or 6h, got "${text}".`);
+    const ms = amount === undefined ? Number.NaN : Number(amount) * (unitMs[unit] ?? 1);
+    if (ms >= minMs && ms <= maxMs) return ms;
+    const limit = `${minMs > 0 ? `from ${minMs / 1_000}s, ` : ''}${maxMs / 86_400_000}d at most`;
+    throw new UsageError(`${flag}: expected a duration such as 500ms, 60s or 6h, ${limit}, got "${text}".`);
   };
 }
 

@@ -31,7 +31,7 @@ export interface Ending {
 /**
  * Listens for what ends a worker. SIGTERM and SIGINT let running jobs finish for `graceMs` milliseconds; a second
  * signal, over a second later, aborts at once. An exception that escaped a task fails that job, gives the others back
- * and ends with 1; a rejection that escaped one fails that job only; one
+ * and ends with 1; a rejection that escaped one fails that job only; either one
  * that escaped a hook changes nothing. The process is gone 2 s after the grace, also if
  * Redis does not answer.
  */
@@ -74,6 +74,7 @@ export function listenForEnd(log: Log, graceMs: number): Ending {
     }
   };
   const crash = (error: unknown) => {
+    if (blameHook(error)) return;
     const culprit = failCurrentJob(error);
     if (culprit) log.fatal(nameJob(culprit), 'An exception escaped a task: its job fails and the worker stops');
     else log.fatal({ error: describeStray(error) }, 'An exception escaped: the worker stops');

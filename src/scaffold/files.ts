@@ -4,6 +4,11 @@ import { dirname, join } from 'node:path';
 /** What is to be written: the text of each file, by its path from the folder. */
 export type Files = Readonly<Record<string, string>>;
 
+/** What a system says when a folder cannot be made or moved because something has its name. */
+const takenCodes = ['EEXIST', 'ENOTEMPTY', 'ENOTDIR'];
+
+export const isTaken = (error: unknown) => takenCodes.includes((error as { code?: string }).code ?? '');
+
 /** Writes all files into a folder, which is made. */
 export async function writeFiles(folder: string, files: Files): Promise<void> {
   for (const [path, text] of Object.entries(files)) {

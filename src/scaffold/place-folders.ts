@@ -1,18 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rename, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type Files, withFolder, writeFiles } from './files.ts';
+import { type Files, isTaken, withFolder, writeFiles } from './files.ts';
 
 export interface NewFolder {
   /** From the app's folder, for example "tasks/send-invoice". */
   path: string;
   files: Files;
 }
-
-/** What a system says when a folder cannot be made or moved because something has its name. */
-const takenCodes = ['EEXIST', 'ENOTEMPTY', 'ENOTDIR'];
-
-const isTaken = (error: unknown) => takenCodes.includes((error as { code?: string }).code ?? '');
 
 /** Runs `move`; false when something has the name already. */
 async function tryTo(move: () => Promise<unknown>): Promise<boolean> {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AppSource } from '../app/app-source.ts';
 import type { Broker } from '../broker/broker.ts';
@@ -117,13 +118,14 @@ async function stopWorkers(
   workers: Worker[],
   gate: ProcessGate,
   closeCode: () => Promise<unknown>,
-  graceOver: Promise<unknown>,
+  { graceOver, graceEnd }: { graceOver: Promise<unknown>; graceEnd: AbortController },
 ) {
   gate.close();
   for (const worker of workers) worker.drain();
   const idle = () => Promise.all(workers.map((worker) => worker.idle()));
   await Promise.race([idle(), graceOver]);
   const late = workers.some((worker) => worker.running > 0);
+  graceEnd.abort();
   for (const worker of workers) worker.abort();
   await atMost(stopLimitMs, idle());
   await (late ? atMost(disposeLimitMs, closeCode()) : closeCode());
@@ -147,15 +149,14 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
   const concurrencyOf = (name: string) => options.concurrency ?? catalog.queue(name).concurrency;
   const workers: Worker[] = [];
   const hurry = new AbortController();
+  const graceEnd = new AbortController();
+  // Each job with a hook listens.
+  setMaxListeners(0, graceEnd.signal);
 
   const stop = async () => {
     try {
-      await stopWorkers(
-        workers,
-        gate,
-        closeCode,
-        new Promise((resolve) => hurry.signal.addEventListener('abort', resolve)),
-      );
+      const graceOver = new Promise((resolve) => hurry.signal.addEventListener('abort', resolve));
+      await stopWorkers(workers, gate, closeCode, { graceOver, graceEnd });
     } finally {
       clock.close();
       await broker.close();
@@ -195,7 +196,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
         limits,
         clock,
         gate,
-        hooks: joinHooks(hooks, { log, timers: clock }),
+        hooks: joinHooks(hooks, { log, timers: clock, stopping: graceEnd.signal }),
       };
       const concurrency = concurrencyOf(queue.name);
       workers.push(await startWorker(broker, { queue, concurrency, scope, onUnhealthy, onJobEnd }));

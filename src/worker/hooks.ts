@@ -3,7 +3,7 @@ import type { Failure, Outcome } from '../broker/broker.ts';
 import { IsletError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Refused } from '../manifest/checked.ts';
-import { callInTime } from './job-hooks.ts';
+import { callInTime, type HookCall, runAsHook } from './job-hooks.ts';
 import { toFailure } from './outcome.ts';
 import type { QueueHost } from './task-context.ts';
 
@@ -14,7 +14,7 @@ export interface HookedJob {
   readonly queue: string;
   /** Numbered from 1. */
   readonly attempt: number;
-  /** As it was enqueued, redacted fields included. */
+  /** As it was enqueued, redacted fields included; a copy, which no task sees. */
   readonly payload: unknown;
 }
 
@@ -97,12 +97,32 @@ function checkHooks(file: string, hooks: unknown): asserts hooks is Hooks {
   if (typeof hooks !== 'object' || hooks === null) {
     throw hooksFailed(file, 'its function must return an object of hooks');
   }
-  for (const [name, hook] of Object.entries(hooks)) {
-    if (!names.some((known) => known === name)) {
-      throw hooksFailed(file, `there is no hook "${name}". Use one of ${names.join(', ')}`);
-    }
+  const isPlain = Object.getPrototypeOf(hooks) === Object.prototype;
+  // An object of a class may hold what its hooks need.
+  const unknown = isPlain ? Object.keys(hooks).find((name) => !names.some((known) => known === name)) : undefined;
+  const use = `Use one of ${names.join(', ')}`;
+  if (unknown !== undefined) throw hooksFailed(file, `there is no hook "${unknown}". ${use}`);
+  if (!isPlain && !names.some((name) => name in hooks)) throw hooksFailed(file, `its object has no hook. ${use}`);
+  for (const name of names) {
+    const hook = (hooks as Hooks)[name];
     if (hook !== undefined && typeof hook !== 'function') throw hooksFailed(file, `"${name}" must be a function`);
   }
+}
+
+/** The hooks as functions of their own, which keep the object that they were methods of. */
+function bindHooks(hooks: Hooks): Hooks {
+  return {
+    aroundJob: hooks.aroundJob?.bind(hooks),
+    onJobFailed: hooks.onJobFailed?.bind(hooks),
+    onWorkerStart: hooks.onWorkerStart?.bind(hooks),
+    onWorkerStop: hooks.onWorkerStop?.bind(hooks),
+  };
+}
+
+/** A hook of no job. */
+function callOf(file: string, hook: string, log: Log): HookCall {
+  const warn = (error: unknown) => log.warn({ file, hook, problem: textOf(error) }, 'A hook failed');
+  return { timers: plainTimers, warn };
 }
 
 /** Imports the hooks of one file, and makes them. Throws `E_HOOKS_FAILED`. */
@@ -110,9 +130,9 @@ export async function loadHooks({ file, load }: ModuleSource, host: QueueHost): 
   try {
     const create = await load();
     if (typeof create !== 'function') throw hooksFailed(file, 'it must export a function by default');
-    const hooks: unknown = await create(host);
+    const hooks: unknown = await runAsHook(callOf(file, 'default', host.log), () => create(host));
     checkHooks(file, hooks);
-    return { ...hooks, file };
+    return { ...bindHooks(hooks), file };
   } catch (cause) {
     if (cause instanceof IsletError && cause.code === 'E_HOOKS_FAILED') throw cause;
     throw hooksFailed(file, textOf(cause), cause);
@@ -126,10 +146,9 @@ export async function startHooks(
   log: Log,
 ): Promise<() => Promise<void>> {
   try {
-    await onWorkerStart?.({ queues });
+    await runAsHook(callOf(file, 'onWorkerStart', log), () => onWorkerStart?.({ queues }));
   } catch (cause) {
     throw hooksFailed(file, `onWorkerStart threw: ${textOf(cause)}`, cause);
   }
-  const warn = (error: unknown) => log.warn({ file, hook: 'onWorkerStop', problem: textOf(error) }, 'A hook failed');
-  return () => callInTime(() => onWorkerStop?.({ queues }), { timers: plainTimers, warn });
+  return () => callInTime(() => onWorkerStop?.({ queues }), callOf(file, 'onWorkerStop', log));
 }

@@ -1,6 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Delivery, EndedJob, Failure, Outcome } from '../broker/broker.ts';
-import { ReleasedError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import type { Clock } from './clock.ts';
@@ -25,15 +24,15 @@ export interface JobHooks {
 /** One call of a hook: by what it is timed, and who hears of its trouble. */
 export interface HookCall {
   timers: Pick<Clock, 'startTimer'>;
-  /** The job's: a worker that gives its jobs back waits for no hook. */
-  signal?: AbortSignal;
+  /** Aborts when the worker gives its jobs back: it waits for no hook then. */
+  stopping?: AbortSignal;
   warn(error: unknown): void;
 }
 
 /** How long a hook may take before and after a job, in milliseconds. */
 const limitMs = 5_000;
 /** The same when the worker gives its jobs back: the process ends soon, and has outcomes to write before. */
-const releasedLimitMs = 100;
+const stoppingLimitMs = 100;
 
 const notCalled = new Error('it did not call run: the job runs without it');
 const tooLong = new Error('it took too long: nothing waits for it any longer');
@@ -41,41 +40,44 @@ const tooLong = new Error('it took too long: nothing waits for it any longer');
 /** Is set wherever code of a hook runs, also in stray callbacks and rejections; not in the job's own code. */
 const currentHook = new AsyncLocalStorage<HookCall | undefined>();
 
-/** Logs a rejection that escaped a hook, and returns whether one did: it concerns no job. */
+/** Logs what escaped a hook, in a callback or a rejection, and returns whether it did: it concerns no job. */
 export function blameHook(error: unknown): boolean {
   const hook = currentHook.getStore();
   hook?.warn(error);
   return hook !== undefined;
 }
 
+/** Runs code of a hook: what escapes it, now or in a callback of later, is its own. Throws what it throws. */
+export const runAsHook = <T>(call: HookCall, hook: () => T): T => currentHook.run(call, hook);
+
 /** Calls a hook. Whatever that throws is logged; it never rejects. */
 async function callHook(hook: () => unknown, call: HookCall): Promise<void> {
   try {
-    await currentHook.run(call, hook);
+    await runAsHook(call, hook);
   } catch (error) {
     call.warn(error);
   }
 }
 
 /** Returns whether `work` ended in time. */
-async function inTime(work: Promise<unknown>, { timers, signal }: HookCall): Promise<boolean> {
+async function inTime(work: Promise<unknown>, { timers, stopping }: HookCall): Promise<boolean> {
   let stopTimer = () => {};
-  let onAbort = () => {};
+  let onStop = () => {};
   const late = new Promise<false>((resolve) => {
     const expireIn = (ms: number) => {
       stopTimer();
       stopTimer = timers.startTimer(ms, () => resolve(false));
     };
-    onAbort = () => expireIn(signal?.reason instanceof ReleasedError ? releasedLimitMs : limitMs);
-    if (signal?.aborted) onAbort();
+    onStop = () => expireIn(stoppingLimitMs);
+    if (stopping?.aborted) onStop();
     else expireIn(limitMs);
-    signal?.addEventListener('abort', onAbort, { once: true });
+    stopping?.addEventListener('abort', onStop, { once: true });
   });
   try {
     return await Promise.race([work.then(() => true), late]);
   } finally {
     stopTimer();
-    signal?.removeEventListener('abort', onAbort);
+    stopping?.removeEventListener('abort', onStop);
   }
 }
 
@@ -114,33 +116,46 @@ async function runInside(
   return end;
 }
 
+/** What hooks see of a job: a copy, so that no hook changes what the task gets. It is made for those that look. */
+function toHookedJob({ jobId: id, task, queue, attempt, input }: EndedJob): HookedJob {
+  let copy: unknown;
+  return Object.freeze({
+    id,
+    task,
+    queue,
+    attempt,
+    get payload() {
+      copy ??= structuredClone(input);
+      return copy;
+    },
+  });
+}
+
 /** Joins the hooks of a queue's jobs, the outermost first; undefined when there are none. */
 export function joinHooks(
   loaded: readonly LoadedHooks[],
-  { log, timers }: { log: Log; timers: HookCall['timers'] },
+  { log, timers, stopping }: { log: Log } & Pick<HookCall, 'timers' | 'stopping'>,
 ): JobHooks | undefined {
   const around = loaded.filter(({ aroundJob }) => aroundJob);
   const failed = loaded.filter(({ onJobFailed }) => onJobFailed);
   if (around.length + failed.length === 0) return undefined;
-  const toJob = ({ jobId: id, task, queue, attempt, input: payload }: EndedJob): HookedJob =>
-    Object.freeze({ id, task, queue, attempt, payload });
   const toCall = (job: EndedJob, manifest: AnyTask | undefined, file: string, hook: keyof Hooks): HookCall => ({
     timers,
+    stopping,
     warn(error) {
       const problem = toFailure(error, manifest, job.input).causeMessage;
       log.warn({ ...identify(job), file, hook, problem }, 'A hook failed');
     },
   });
   const runAround: JobHooks['around'] = (delivery, manifest, work) => {
-    const job = toJob(delivery);
-    const { signal } = delivery.abort;
+    const job = toHookedJob(delivery);
     return around.reduceRight((inner, { aroundJob, file }) => {
-      const call = { ...toCall(delivery, manifest, file, 'aroundJob'), signal };
+      const call = toCall(delivery, manifest, file, 'aroundJob');
       return aroundJob ? () => runInside(aroundJob, job, inner, call) : inner;
     }, work)();
   };
   const tellAll: JobHooks['failed'] = async (ended, manifest, failure) => {
-    const job = toJob(ended);
+    const job = toHookedJob(ended);
     const told = failed.map(({ onJobFailed, file }) =>
       callInTime(() => onJobFailed?.(job, failure), toCall(ended, manifest, file, 'onJobFailed')),
     );

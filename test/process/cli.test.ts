@@ -26,6 +26,11 @@ test.each<[string, string[], RegExp]>([
   ['an unknown queue', ['worker', '--queue', 'mian'], /^E_QUEUE_UNKNOWN: .*"mian".*[Dd]id you mean "main"/],
   ['a path as queue', ['worker', '--queue', '../x'], /^E_QUEUE_UNKNOWN: .*"\.\.\/x"/],
   ['__proto__ as queue', ['worker', '--queue', '__proto__'], /^E_QUEUE_UNKNOWN: .*"__proto__"/],
+  [
+    'a grace that no timer takes',
+    ['worker', '--queue', 'main', '--graceful-timeout', '30d'],
+    /^E_USAGE: --graceful-timeout: .*24d at most, got "30d"/,
+  ],
   ['concurrency 0', ['worker', '--queue', 'main', '--concurrency', '0'], /^E_USAGE: --concurrency: .*"0"/],
   ['concurrency -1', ['worker', '--queue', 'main', '--concurrency', '-1'], /^E_USAGE: .*--concurrency/],
   ['concurrency NaN', ['worker', '--queue', 'main', '--concurrency', 'NaN'], /^E_USAGE: --concurrency: .*"NaN"/],

@@ -227,3 +227,18 @@ test('islet footprint says what cannot be imported', async () => {
   );
   expect(code).toBe(1);
 });
+
+test.each([
+  ['islet footprint', 'footprint'],
+  ['islet check of a queue with a budget', 'check'],
+])('%s tells what fails only where it is measured, and measures nothing', async (_, command) => {
+  const broken = await openApp();
+  // The processes that measure collect garbage before they look.
+  await broken.write('tasks/count-mails/task.js', task("if (globalThis.gc) throw new Error('only here');"));
+  await broken.write('queues/mail/manifest.js', queueManifest('mail', 'budget: { maxRssMb: 20 },'));
+  const { code, stdout, stderr } = await run(broken.root, command);
+  await broken.close();
+  expect(stdout + stderr).toContain('E_FOOTPRINT_FAILED');
+  expect(stdout + stderr).toContain("A process that imports the app's code did not get to its end: only here");
+  expect(code).toBe(1);
+});

@@ -67,12 +67,16 @@ test.each([
   ['before', 'nobody'],
   ['after', expect.stringMatching(/^tenant of/)],
   ['astray', expect.stringMatching(/^tenant of/)],
+  ['later', expect.stringMatching(/^tenant of/)],
 ])('a hook that throws %s the job breaks no job', async (throws, result) => {
   const worker = startWorker('mail');
   const handle = await producer.enqueue(say, { throws });
   expect(await handle.result()).toEqual(result);
   await worker.outcome(handle.id, 'completed');
-  expect(worker.lines({ hook: 'aroundJob' })[0]).toMatchObject({ problem: `${throws} the job`, jobId: handle.id });
+  expect(worker.lines({ hook: 'aroundJob' })[0]).toMatchObject({
+    problem: expect.stringMatching(`^${throws} (than )?the job`),
+    jobId: handle.id,
+  });
   expect((await worker.stop()).code).toBe(0);
 });
 

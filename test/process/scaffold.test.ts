@@ -62,6 +62,19 @@ describe('islet init', () => {
     expect((await runIslet(['init', 'mine.txt'], parent)).stderr).toContain('is a file. Nothing was written.');
   });
 
+  test.each(['new-app', '.'])(
+    'makes one app of %s, and refuses the others, when several do so at once',
+    async (folder) => {
+      const ends = await Promise.all(Array.from({ length: 4 }, () => runIslet(['init', folder], parent)));
+      expect(ends.map(({ code }) => code).sort()).toEqual([0, 1, 1, 1]);
+      for (const { stderr } of ends.filter(({ code }) => code === 1)) expect(stderr).toMatch(/^E_FOLDER_NOT_EMPTY: /);
+      const written = ends.find(({ code }) => code === 0)?.stdout.match(/^ {2}\S+$/gm) ?? [];
+      const there = await readdir(join(parent, folder), { recursive: true, withFileTypes: true });
+      expect(there.filter((entry) => entry.isFile())).toHaveLength(written.length);
+      expect((await readdir(parent)).filter((name) => name.startsWith('.islet-init'))).toEqual([]);
+    },
+  );
+
   test('fills the current folder, when it only is a new repository', async () => {
     await mkdir(join(parent, '.git'));
     expect((await runIslet(['init', '.'], parent)).code).toBe(0);

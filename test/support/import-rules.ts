@@ -135,12 +135,12 @@ export const importRules: readonly ImportRule[] = [
   },
   {
     from: 'src/check/**',
-    may: [errors, manifest, 'src/app/**', 'src/check/**', 'node:*'],
+    may: [errors, launchProfiles, manifest, 'src/app/**', 'src/check/**', 'node:*'],
     because: 'what is checked is imported in processes of its own, and nothing is run or connected to',
   },
   {
     from: 'src/build/**',
-    may: [errors, manifest, 'src/app/**', 'src/build/**', 'node:*', 'esbuild', '@vercel/nft'],
+    may: [errors, launchProfiles, manifest, 'src/app/**', 'src/build/**', 'node:*', 'esbuild', '@vercel/nft'],
     because: 'packing a worker does not run one',
   },
   {

@@ -33,7 +33,7 @@ test('the list for people has the largest first, why a package is copied, and th
     islet: '0.1.0',
     queue: 'images',
     tasks: ['make-thumbnail'],
-    start: 'node worker.js',
+    start: 'node --flag worker.js',
     system: 'linux-x64',
     bytes: 1_234_567,
     packages: [

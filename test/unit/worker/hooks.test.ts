@@ -2,7 +2,7 @@ import { createContainer } from 'awilix';
 import * as v from 'valibot';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Broker, ConsumeOptions, Outcome } from '../../../src/broker/broker.ts';
-import { CancelledError, ReleasedError } from '../../../src/errors.ts';
+import { CancelledError, ReleasedError, TimeoutError } from '../../../src/errors.ts';
 import { workerDefaults } from '../../../src/manifest/defaults.ts';
 import { defineQueue } from '../../../src/manifest/define-queue.ts';
 import { type AnyTask, defineTask } from '../../../src/manifest/define-task.ts';
@@ -29,6 +29,7 @@ const timers = {
   },
 };
 const clock = { ...timers, now: () => Date.now() };
+let stopping = new AbortController();
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
@@ -37,24 +38,25 @@ beforeEach(() => {
 afterEach(() => {
   vi.useRealTimers();
   steps.length = 0;
+  stopping = new AbortController();
 });
 
 const join = (...all: Hooks[]) =>
   joinHooks(
     all.map((hooks, index) => ({ ...hooks, file: `${index}.ts` })),
-    { log, timers },
+    { log, timers, stopping: stopping.signal },
   );
 
 /** Runs a job whose task is this code, in a worker with these hooks. */
 function runIn(
   all: Hooks[],
-  code: () => unknown = () => 'result',
+  code: (payload: unknown) => unknown = () => 'result',
   delivery = deliver(),
   manifest: AnyTask = sendEmail,
 ) {
-  const run = () => {
+  const run = (payload: unknown) => {
     steps.push('work');
-    return code();
+    return code(payload);
   };
   const load = async () => ({ kind: 'implementation', manifest, run }) as never;
   return runJob(delivery, {
@@ -211,14 +213,40 @@ describe('around a job', () => {
     const running = runIn([{ aroundJob: (_, run) => run().then(never) }], undefined, delivery);
     await vi.advanceTimersByTimeAsync(10);
     expect(steps).toEqual(['work']);
+    stopping.abort();
     delivery.abort.abort(new ReleasedError('j'));
     await vi.advanceTimersByTimeAsync(100);
     expect(await running).toMatchObject(completed);
   });
 
+  test('a worker that gives its jobs back waits for no hook of a job that timed out before', async () => {
+    const delivery = deliver();
+    const running = runIn([{ aroundJob: (_, run) => run().then(never) }], never, delivery);
+    await vi.advanceTimersByTimeAsync(80);
+    expect(delivery.abort.signal.reason).toBeInstanceOf(TimeoutError);
+    stopping.abort();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(await Promise.race([running, 'waits'])).toMatchObject({ kind: 'retry' });
+  });
+
+  test('a hook that changes the payload it sees changes nothing for the task or the next hook', async () => {
+    const input = { to: 'a' };
+    const change: Hooks['aroundJob'] = ({ payload }, run) => {
+      (payload as typeof input).to = 'b';
+      return run().then(() => {});
+    };
+    let seen: unknown;
+    const code = (payload: unknown) => {
+      seen = payload;
+    };
+    await runIn([{ aroundJob: change }], code, deliver({ input }));
+    expect([seen, input]).toEqual([{ to: 'a' }, { to: 'a' }]);
+  });
+
   test('a job whose worker stops while a hook has not called run goes back uncounted', async () => {
     const delivery = deliver();
     const running = runIn([{ aroundJob: never }], undefined, delivery);
+    stopping.abort();
     delivery.abort.abort(new ReleasedError('j'));
     await vi.advanceTimersByTimeAsync(200);
     expect(await running).toEqual({ kind: 'released', counted: false });
@@ -361,6 +389,11 @@ describe('a hooks file', () => {
     ],
     ['has a hook that is no function', () => ({ aroundJob: 5 }), '"aroundJob" must be a function'],
     [
+      'is of a class without hooks',
+      () => new Date(),
+      'its object has no hook. Use one of aroundJob, onJobFailed, onWorkerStart, onWorkerStop',
+    ],
+    [
       'throws',
       () => {
         throw new Error('no redis://u:hunter2@host');
@@ -372,6 +405,24 @@ describe('a hooks file', () => {
       code: 'E_HOOKS_FAILED',
       message: `The hooks in queues/hooks.ts failed: ${said}. The worker did not start.`,
     });
+  });
+
+  test('may make an object of a class, whose hooks keep what it holds', async () => {
+    class Tracker {
+      #told = 0;
+      readonly project = 'p';
+      onJobFailed() {
+        this.#told += 1;
+        steps.push(`${this.project} ${this.#told}`);
+      }
+    }
+    const { onJobFailed } = await load(() => new Tracker());
+    await onJobFailed?.({} as never, failure);
+    expect(steps).toEqual(['p 1']);
+  });
+
+  test('that has no hook, such as one without its settings, is fine', async () => {
+    expect(await load(() => ({}))).toMatchObject({ file: 'queues/hooks.ts' });
   });
 
   test('may be asynchronous', async () => {
