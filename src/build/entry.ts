@@ -36,7 +36,7 @@ export function writeWorkerEntry(entry: WorkerEntry): string {
     `  tasks: [${tasks.map((task, at) => `{ manifest: task${at}, ${writeModule(task)} }`).join(', ')}],`,
     ...parts,
     '};',
-    'await runBuiltWorker(built, import.meta.dirname, process.argv.slice(2));',
+    'await runBuiltWorker(built, import.meta.dirname, process.argv.slice(2), process.env);',
     '',
   ].join('\n');
 }
