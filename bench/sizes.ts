@@ -14,6 +14,7 @@ export interface Sizes {
   readonly idleTrafficMs: number;
   readonly trafficJobs: number;
   readonly islandJobs: number;
+  readonly supervisedJobs: number;
 }
 
 export const callMs = 200;
@@ -31,6 +32,7 @@ export const fullSizes: Sizes = {
   idleTrafficMs: 60_000,
   trafficJobs: 2_000,
   islandJobs: 2_000,
+  supervisedJobs: 9_000,
 };
 
 /** Small enough for three minutes: it shows a change of tens of percents, and no more. */
@@ -47,4 +49,5 @@ export const quickSizes: Sizes = {
   idleTrafficMs: 10_000,
   trafficJobs: 1_000,
   islandJobs: 500,
+  supervisedJobs: 1_500,
 };

@@ -6,6 +6,7 @@ import { load } from './load.ts';
 import { noop } from './noop.ts';
 import { size } from './size.ts';
 import { start } from './start.ts';
+import { supervisor } from './supervisor.ts';
 import { idleTraffic, jobTraffic } from './traffic.ts';
 import { trickle } from './trickle.ts';
 
@@ -19,6 +20,7 @@ export const allCases: readonly Case[] = [
   jobTraffic,
   start,
   islands,
+  supervisor,
   size,
 ];
 

@@ -142,7 +142,8 @@ async function run(
   let worker: WorkerProcess | undefined;
   const onStop = (failed: boolean) => parent?.tell({ say: 'leaving', failed });
   const ending = listenForEnd(log, gracefulTimeoutMs, { supervised: parent !== undefined, onStop });
-  parent?.tell({ say: 'settings', gracefulTimeoutMs, healthPort, logLevel: config.log.level });
+  const devRedis = flags.devRedis === true && !config.redis.url && config.env !== 'production';
+  parent?.tell({ say: 'settings', gracefulTimeoutMs, healthPort, logLevel: config.log.level, devRedis });
   if (parent) obey(parent, ending, () => worker);
   const redis = await openRedis(config);
   if (redis.notice && !parent) process.stderr.write(`${redis.notice}\n`);

@@ -37,6 +37,20 @@ function createHealthPort(supervisor: () => Supervisor, log: LineLog) {
   };
 }
 
+/** Keeps the project's private Redis while the only worker is being replaced. */
+function createRedisLease(path: string | undefined) {
+  let lease: Promise<{ close(): Promise<void> } | undefined> | undefined;
+  return {
+    take() {
+      const attach = async () =>
+        (await import('../dev-redis/dev-redis.ts')).attachDevRedis({ root: process.cwd(), path });
+      // Its workers say what is wrong with it.
+      lease ??= attach().catch(() => undefined);
+    },
+    close: async () => (await lease)?.close(),
+  };
+}
+
 /** A terminal that was closed says so by SIGHUP, too. */
 function createTerminalCheck(): () => boolean {
   const was = [0, 1, 2].filter((fd) => isatty(fd));
@@ -77,6 +91,7 @@ export async function supervise(flags: WorkerFlags, options: SuperviseOptions): 
   const { processes, program, command, env } = options;
   const log = createLineLog();
   const { profile = defaultProfile } = flags;
+  const lease = createRedisLease(env.PATH);
   const openHealth = createHealthPort(() => supervisor, log);
   const supervisor: Supervisor = new Supervisor({
     processes,
@@ -84,12 +99,16 @@ export async function supervise(flags: WorkerFlags, options: SuperviseOptions): 
     log,
     create: (index) =>
       createWorkerChild(program, toWorkerArgs(flags, index), env, { command, profile, output: 'inherit' }),
-    onSettings: ({ healthPort }) => openHealth(flags.healthPort ?? healthPort),
+    onSettings({ healthPort, devRedis }) {
+      openHealth(flags.healthPort ?? healthPort);
+      if (devRedis) lease.take();
+    },
   });
   listen(supervisor, log);
   if (flags.healthPort !== undefined) openHealth(flags.healthPort);
   supervisor.start();
   const code = await supervisor.ended;
+  await lease.close();
   const maxRssMb = Math.round(process.resourceUsage().maxRSS / 1_024);
   log.write('info', { exitCode: code, maxRssMb }, 'Supervisor stopped');
   process.exit(code);

@@ -28,6 +28,8 @@ export interface WorkerSettingsToParent {
   gracefulTimeoutMs: number;
   healthPort: number;
   logLevel: string;
+  /** It uses the project's private Redis, which runs while somebody does. */
+  devRedis: boolean;
 }
 
 /** What a worker process has done and holds. */
