@@ -88,6 +88,7 @@ function watchLimits(
       if (parent) parent.tell({ say: 'due', why });
       else ending.drain({ why, ...state }, 'A limit is reached: draining');
     },
+    onExcess: (state) => ending.drain(state, 'Far above the memory limit: draining'),
   });
 }
 

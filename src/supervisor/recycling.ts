@@ -38,3 +38,11 @@ export function whyRecycle(
   if (maxJobs !== undefined && jobs >= maxJobs) return 'jobs';
   return maxAgeMs !== undefined && ageMs >= maxAgeMs ? 'age' : undefined;
 }
+
+/** How far above its limit of memory a process takes no further job, although its successor is not there yet. */
+const memoryMargin = 1.5;
+
+/** Whether a process has to stop now, so that a leak stays bounded also where a start takes long. */
+export function mustStopNow({ rssMb }: Pick<RecycleState, 'rssMb'>, maxMemoryMb: number | undefined): boolean {
+  return maxMemoryMb !== undefined && rssMb >= maxMemoryMb * memoryMargin;
+}

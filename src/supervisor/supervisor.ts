@@ -45,6 +45,8 @@ export class Supervisor {
   /** Goes on until its successor takes jobs, then drains. */
   #outgoing: KeptWorker | undefined;
   #earlyDeaths = 0;
+  /** When the first of them was. */
+  #deathsSince = 0;
   #startAt = 0;
   #startTimer: NodeJS.Timeout | undefined;
   #exitCode: number | undefined;
@@ -158,7 +160,8 @@ export class Supervisor {
   }
 
   #onSteady(worker: KeptWorker): void {
-    if (this.#workers.has(worker) && !worker.counted) this.#earlyDeaths = 0;
+    // One that started before the deaths does not tell whether another would start now.
+    if (this.#workers.has(worker) && !worker.counted && worker.startedAt >= this.#deathsSince) this.#earlyDeaths = 0;
   }
 
   #onLeaving(worker: KeptWorker, failed: boolean): void {
@@ -197,6 +200,7 @@ export class Supervisor {
     worker.counted = true;
     const steady = worker.readyAt !== undefined && performance.now() - worker.readyAt >= steadyMs;
     this.#earlyDeaths = steady ? 0 : this.#earlyDeaths + 1;
+    if (this.#earlyDeaths === 1) this.#deathsSince = performance.now();
     const { ageMs, jobs, running } = worker.status;
     const fields = { worker: worker.pid, how, ageMs, jobs, running };
     if (this.#earlyDeaths >= crashLoopDeaths) {

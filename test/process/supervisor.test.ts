@@ -39,12 +39,9 @@ describe('a supervisor', () => {
     const [victim, neighbour] = await Promise.all(jobs.map((job) => holding(supervisor, job)));
     const killedAt = Date.now();
     process.kill(Number(victim?.pid), 'SIGKILL');
-    const again = await vi.waitFor(() => {
-      const [, second] = holdings(supervisor, jobs[0]);
-      expect(second).toBeDefined();
-      return second;
-    });
-    expect(timeOf(again) - killedAt).toBeLessThan(1_500);
+    const again = await holdingAgain(supervisor, jobs[0]);
+    // Nobody had room for it but the successor.
+    expect(timeOf(again) - killedAt).toBeLessThan(10_000);
     expect(await crashesOf(jobs[0])).toBe(1);
     expect([holdings(supervisor, jobs[1]).length, await crashesOf(jobs[1])]).toEqual([1, 0]);
     await supervisor.line({ msg: 'A worker died: it is replaced', how: 'SIGKILL', worker: victim?.pid });
@@ -58,12 +55,8 @@ describe('a supervisor', () => {
     const first = await holding(supervisor, job);
     const killedAt = Date.now();
     process.kill(Number(first.pid), 'SIGKILL');
-    const again = await vi.waitFor(() => {
-      const [, second] = holdings(supervisor, job);
-      expect(second).toBeDefined();
-      return second;
-    });
-    expect(timeOf(again) - killedAt).toBeLessThan(500);
+    const again = await holdingAgain(supervisor, job);
+    expect(timeOf(again) - killedAt).toBeLessThan(1_000);
     expect(again?.pid).toBe(readyPids(supervisor).find((pid) => pid !== first.pid));
   });
 
@@ -153,14 +146,14 @@ describe('a supervisor', () => {
       const [victim] = await Promise.all(jobs.map((job) => holding(supervisor, job)));
       await writeFile(file, '');
       process.kill(Number(victim?.pid), 'SIGKILL');
-      const line = await supervisor.line({ code: 'E_CRASH_LOOP' }, 20_000);
+      const line = await supervisor.line({ code: 'E_CRASH_LOOP' }, 45_000);
       expect(line).toMatchObject({ level: 60, how: 'exit code 3', deaths: 5, exitCode: 70 });
       expect(await supervisor.exited).toEqual({ code: 70, signal: null });
       await supervisor.outcome(jobs[1]?.id, 'completed');
     } finally {
       await rm(folder, { recursive: true });
     }
-  }, 40_000);
+  }, 60_000);
 
   test.each([
     [['--queue', 'keept', '--processes', '2'], 'E_QUEUE_UNKNOWN'],
@@ -200,7 +193,7 @@ describe('a supervisor', () => {
 describe('a worker is recycled', () => {
   test('by its age: the successor takes jobs first, never fewer do, and no job is run twice', async () => {
     const supervisor = await supervise(3, ['--max-age', '5s', '--max-age-variance', '4s']);
-    const jobs = await feed(supervisor, 12_000, 100);
+    const jobs = await feed(supervisor, 100, () => supervisor.lines({ msg: 'Recycling a worker' }).length >= 4);
     expect(await supervisor.stop()).toEqual(ok);
     const recycled = supervisor.lines({ msg: 'Recycling a worker', why: 'age' });
     expect(recycled.length).toBeGreaterThanOrEqual(4);
@@ -208,11 +201,11 @@ describe('a worker is recycled', () => {
     expect(new Set(recycled.map(({ ageMs }) => Math.round(Number(ageMs) / 250))).size).toBeGreaterThan(1);
     expect(fewestTakingJobs(supervisor, 3)).toEqual({ least: 3, most: 4 });
     expectAllOnce(supervisor, jobs);
-  }, 40_000);
+  }, 90_000);
 
   test('by the number of its jobs', async () => {
     const supervisor = await supervise(1, ['--max-jobs', '10']);
-    const jobs = await feed(supervisor, 3_000, 20);
+    const jobs = await feed(supervisor, 20, () => supervisor.lines({ msg: 'Recycling a worker' }).length >= 1);
     expect(await supervisor.stop()).toEqual(ok);
     const [first] = supervisor.lines({ msg: 'Recycling a worker' });
     expect(first).toMatchObject({ why: 'jobs' });
@@ -238,9 +231,9 @@ describe('a worker is recycled', () => {
       { timeout: 100_000, interval: 250 },
     );
     expect(await supervisor.stop()).toEqual(ok);
-    expect(supervisor.lines({ msg: 'Recycling a worker', why: 'memory' }).length).toBeGreaterThan(2);
-    // What it takes until its successor takes jobs.
-    expect(mostMb).toBeLessThan(4 * limitMb);
+    expect(readyPids(supervisor).length).toBeGreaterThan(4);
+    // A worker far above its limit does not wait for its successor; what runs then goes on.
+    expect(mostMb).toBeLessThan(2 * limitMb);
     expectAllOnce(supervisor, added);
   }, 120_000);
 });
@@ -328,7 +321,7 @@ async function supervise(processes: number, flags: string[] = [], env: Record<st
 
 async function untilReady(supervisor: IsletProcess, count: number): Promise<void> {
   const look = () => expect(readyPids(supervisor).length).toBeGreaterThanOrEqual(count);
-  await vi.waitFor(look, { timeout: 15_000, interval: 20 });
+  await vi.waitFor(look, { timeout: 25_000, interval: 20 });
 }
 
 const readyPids = (supervisor: IsletProcess) => supervisor.lines({ msg: 'Worker ready' }).map(({ pid }) => Number(pid));
@@ -349,6 +342,15 @@ const holdings = (supervisor: IsletProcess, job: Job | undefined) =>
 /** Waits until the job's code runs. */
 const holding = (supervisor: IsletProcess, job: Job | undefined) => supervisor.line({ msg: 'Holding', jobId: job?.id });
 
+async function holdingAgain(supervisor: IsletProcess, job: Job | undefined): Promise<LogLine | undefined> {
+  const look = () => {
+    const [, second] = holdings(supervisor, job);
+    expect(second).toBeDefined();
+    return second;
+  };
+  return vi.waitFor(look, { timeout: 15_000, interval: 20 });
+}
+
 const timeOf = (line: LogLine | undefined) => Date.parse(String(line?.time));
 
 async function crashesOf(job: Job | undefined): Promise<number> {
@@ -356,17 +358,12 @@ async function crashesOf(job: Job | undefined): Promise<number> {
   return text ? text.split(' ').length : 0;
 }
 
-/** Adds a job each 25 ms for a while, and waits until all have ended. */
-async function feed(supervisor: IsletProcess, forMs: number, jobMs: number): Promise<Job[]> {
-  const until = Date.now() + forMs;
+/** Adds a job each 25 ms until something has happened, and waits until all have ended. */
+async function feed(supervisor: IsletProcess, jobMs: number, isOver: () => boolean): Promise<Job[]> {
   const adding: Promise<Job>[] = [];
-  await new Promise<void>((resolve) => {
-    const timer = setInterval(() => {
-      if (Date.now() < until) return adding.push(hold(jobMs));
-      clearInterval(timer);
-      return resolve();
-    }, 25);
-  });
+  const timer = setInterval(() => adding.push(hold(jobMs)), 25);
+  const over = () => expect(isOver()).toBe(true);
+  await vi.waitFor(over, { timeout: 60_000 }).finally(() => clearInterval(timer));
   const jobs = await Promise.all(adding);
   const ended = () => expect(supervisor.lines({ msg: 'Job finished' }).length).toBeGreaterThanOrEqual(jobs.length);
   await vi.waitFor(ended, { timeout: 15_000 });

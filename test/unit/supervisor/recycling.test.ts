@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { drawMaxAge, whyRecycle } from '../../../src/supervisor/recycling.ts';
+import { drawMaxAge, mustStopNow, whyRecycle } from '../../../src/supervisor/recycling.ts';
 
 const none = { maxAgeMs: undefined, maxAgeVarianceMs: 0, maxJobs: undefined, maxMemoryMb: undefined };
 
@@ -41,4 +41,9 @@ describe('a process is recycled', () => {
   test('never without limits', () => {
     expect(whyRecycle({ ageMs: 1e12, jobs: 1e9, rssMb: 1e6 }, none)).toBeUndefined();
   });
+});
+
+test('a process stops by itself at one and a half of its memory', () => {
+  expect([149, 150].map((rssMb) => mustStopNow({ rssMb }, 100))).toEqual([false, true]);
+  expect(mustStopNow({ rssMb: 1e6 }, undefined)).toBe(false);
 });
