@@ -25,6 +25,8 @@ export interface ConsumerScope {
   slot: string | undefined;
 }
 
+type OpenScope = ConsumerScope & { workerId: string; backend: JobBackend; blocking: Redis };
+
 /** A fetch loop with room that has not moved for so long has stopped: one of its waits lasts 12 seconds at most. */
 const stuckMs = 30_000;
 
@@ -35,7 +37,6 @@ export class QueueConsumer implements Consumer {
   readonly #client: Redis;
   readonly #prefix: string;
   readonly #options: ConsumeOptions;
-  readonly #workerId = randomUUID();
   readonly #report: (error: unknown) => void;
   readonly #locks: Locks;
   readonly #records: WorkerRecords;
@@ -54,13 +55,14 @@ export class QueueConsumer implements Consumer {
   static async start(scope: ConsumerScope, options: ConsumeOptions): Promise<QueueConsumer> {
     const { client, prefix } = scope;
     const { name, lockDurationMs } = options.queue;
-    const backend = await openJobBackend(client, { prefix, queue: name }, { lockDurationMs });
+    const workerId = randomUUID();
+    const backend = await openJobBackend(client, { prefix, queue: name }, { lockDurationMs, workerId });
     // The name by which BullMQ's tools count a queue's workers.
     const connectionName = `${backend.clientName()}:w:${process.pid}`;
     const blocking = client.duplicate({ connectionName, autoResendUnfulfilledCommands: false });
     blocking.on('error', () => {});
     await blocking.connect();
-    const consumer = new QueueConsumer(scope, options, backend, blocking);
+    const consumer = new QueueConsumer({ ...scope, workerId, backend, blocking }, options);
     try {
       await consumer.#enter();
       return consumer;
@@ -71,11 +73,10 @@ export class QueueConsumer implements Consumer {
     }
   }
 
-  private constructor(scope: ConsumerScope, options: ConsumeOptions, backend: JobBackend, blocking: Redis) {
-    const { client, prefix, guard, slot } = scope;
+  private constructor(scope: OpenScope, options: ConsumeOptions) {
+    const { client, prefix, guard, slot, workerId, backend, blocking } = scope;
     const { queue, concurrency } = options;
     const place = { prefix, queue: queue.name };
-    const workerId = this.#workerId;
     this.#client = client;
     this.#prefix = prefix;
     this.#options = options;
@@ -241,7 +242,7 @@ export class QueueConsumer implements Consumer {
   }
 
   async #writeFence(hold: Hold): Promise<boolean> {
-    const delivery = `${this.#workerId}:${hold.starts}`;
+    const delivery = `${this.#records.workerId}:${hold.starts}`;
     return (await runScript(this.#client, writeFence, [this.#key(hold.jobId)], [hold.token, delivery])) === 1;
   }
 

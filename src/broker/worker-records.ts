@@ -68,6 +68,7 @@ export function createWorkerRecords({ client, prefix, queue, workerId, slot, sil
   };
 
   return {
+    workerId,
     /** Enters this worker: from now on others can tell whether it lives. */
     async enter(): Promise<void> {
       const record: WorkerRecord = { ...self, host: hostname(), slot };
