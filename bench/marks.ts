@@ -118,6 +118,19 @@ const rules: readonly Rule[] = [
     against: ['start', bare, 'seconds'],
     atMost: 0.8,
   },
+  { what: "RSS of a supervisor's parent, MB", of: ['supervisor', '3', 'parentRssMb'] },
+  {
+    what: 'PSS of one more worker below a parent, MB',
+    of: ['supervisor', '3', 'pssMb'],
+    against: ['supervisor', '2', 'pssMb'],
+    difference: true,
+  },
+  {
+    what: 'jobs/s of 3 workers, each replaced every 5 s / not replaced',
+    of: ['supervisor', '3-recycled', 'jobsPerSecond'],
+    against: ['supervisor', '3', 'jobsPerSecond'],
+    atLeast: 0.95,
+  },
   {
     what: 'p99 of jobs that wait, beside jobs that compute in a thread / without those',
     of: ['pools', 'thread', 'p99Ms'],

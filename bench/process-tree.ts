@@ -25,8 +25,8 @@ export function treeOf(pid: number): number[] {
   return tree;
 }
 
-export function memoryOf(pid: number): Memory {
-  const all = treeOf(pid).map((member) => {
+export function memoryOf(pids: readonly number[]): Memory {
+  const all = pids.map((member) => {
     const rollup = read(member, 'smaps_rollup');
     const kb = (text: string, name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0);
     return { rss: kb(rollup, 'Rss'), pss: kb(rollup, 'Pss'), peak: kb(read(member, 'status'), 'VmHWM') };

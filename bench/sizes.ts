@@ -16,6 +16,7 @@ export interface Sizes {
   readonly islandJobs: number;
   readonly mixedCalls: number;
   readonly mixedComputations: number;
+  readonly supervisedJobs: number;
 }
 
 export const callMs = 200;
@@ -36,6 +37,7 @@ export const fullSizes: Sizes = {
   islandJobs: 2_000,
   mixedCalls: 500,
   mixedComputations: 8,
+  supervisedJobs: 9_000,
 };
 
 /** Small enough for three minutes: it shows a change of tens of percents, and no more. */
@@ -54,4 +56,5 @@ export const quickSizes: Sizes = {
   islandJobs: 500,
   mixedCalls: 150,
   mixedComputations: 2,
+  supervisedJobs: 1_500,
 };

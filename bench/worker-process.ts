@@ -14,7 +14,8 @@ export interface Launch {
 export interface WorkerProcess {
   /** Resolves when it takes jobs. */
   readonly ready: Promise<void>;
-  memory(): Memory;
+  /** Of it and its children, or of it alone. */
+  memory(of?: 'all' | 'alone'): Memory;
   cpuSeconds(): number;
   /** Stops it and its children as they are, so that a backlog can be laid before the clock starts. */
   freeze(): void;
@@ -63,7 +64,7 @@ export function startWorker({ program, args, cwd, env }: Launch): WorkerProcess 
   };
   return {
     ready,
-    memory: () => memoryOf(pid),
+    memory: (of = 'all') => memoryOf(of === 'all' ? treeOf(pid) : [pid]),
     cpuSeconds: () => cpuSecondsOf(pid),
     freeze() {
       signalTo = treeOf(pid);

@@ -28,7 +28,8 @@ export async function measureBare(
   mkdirSync(ledger);
   const env = { REDIS_URL: redis.url, REDIS_PREFIX: prefix, NODE_ENV: 'production', CHAOS_LEDGER: ledger };
   const args = [resolve('dist/chaos/bare-worker.js')];
-  const workers = new WorkerProcesses({ args, cwd: process.cwd(), env, logFolder: ledgerless(folder) }, halt);
+  const settings = { args, cwd: process.cwd(), env, logFolder: ledgerless(folder) };
+  const workers = new WorkerProcesses(() => settings, halt);
   cleanups.push(() => workers.close());
   await workers.start(1);
   await enqueue(redis);

@@ -13,8 +13,10 @@ export interface ExtraStart {
 const order = [
   'release',
   'sigkill',
+  'worker-kill',
   'crash',
   'restarts',
+  'recycling',
   'freeze',
   'blocks',
   'redis-kill',

@@ -2,24 +2,33 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Arena, Incident } from './faults.ts';
 import { parseRuns, readLedger } from './ledger.ts';
+import { graceMs } from './limits.ts';
 import { readJobs } from './redis-state.ts';
 import type { Evidence } from './verdict.ts';
 import type { WorkerProcesses } from './worker-processes.ts';
 import type { PlannedJob } from './workload.ts';
 
+const kills = ['sigkill', 'worker-kill', 'parent-kill'];
+
 /** The ends that neither a fault nor a stop explains. */
 export function crashesOf(
-  { deaths }: WorkerProcesses,
+  { deaths, kept }: WorkerProcesses,
   incidents: readonly Incident[],
   notify: (text: string) => void,
 ): Incident[] {
-  const killed = new Set(incidents.filter(({ kind }) => kind === 'sigkill').map(({ pid }) => pid));
-  return deaths
+  const killed = new Set(incidents.filter(({ kind }) => kills.includes(kind)).map(({ pid }) => pid));
+  return [...deaths, ...kept.flatMap((each) => each.deaths)]
     .filter(({ pid }) => !killed.has(pid))
     .map(({ pid, at, how }) => {
       notify(`Worker ${pid} ended by itself with ${how}.`);
       return { kind: 'crash', pid, from: at, to: at };
     });
+}
+
+/** Workers that their parent has replaced. */
+export function recyclingOf({ kept }: WorkerProcesses): Incident[] {
+  const recycled = kept.flatMap((each) => each.recycled);
+  return recycled.map(({ pid, at }) => ({ kind: 'recycling', pid, from: at, to: at + graceMs }));
 }
 
 /** The stops that were asked for. */

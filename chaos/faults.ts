@@ -32,6 +32,13 @@ const perform: Record<ScheduledKind, Perform> = {
   async sigkill({ worker }, { workers }) {
     return { pid: workers.signal(worker, 'SIGKILL'), to: Date.now() };
   },
+  async 'worker-kill'({ worker }, { workers }) {
+    const pid = workers.killKept(worker);
+    return pid === undefined ? undefined : { pid, to: Date.now() };
+  },
+  async 'parent-kill'(_fault, { workers }) {
+    return { pid: await workers.killParent(), to: Date.now() };
+  },
   async restarts(_fault, { workers, halted }) {
     for (let slot = 0; slot < workers.count && !halted.aborted; slot++) await workers.replace(slot);
     return undefined;

@@ -8,6 +8,7 @@ export interface Mark {
 }
 
 const rerunLimitMs = 3_000;
+const supervisedRerunLimitMs = 1_500;
 const doubled = (figures: Figures) => Object.values(figures.runMoreThanOnce).reduce((sum, count) => sum + count, 0);
 
 /** What has to hold whatever the faults are. */
@@ -50,6 +51,20 @@ function marksOfFault(only: FaultKind, figures: Figures): Mark[] {
           holds: (crashToRerunMs.median ?? Number.POSITIVE_INFINITY) <= rerunLimitMs,
         },
       ];
+    case 'worker-kill':
+      return [
+        { what: 'every interrupted at-least-once job runs again', holds: figures.neverRerun === 0 },
+        {
+          what: `the median crash-to-rerun is at most ${supervisedRerunLimitMs / 1_000} s`,
+          holds: (crashToRerunMs.median ?? Number.POSITIVE_INFINITY) <= supervisedRerunLimitMs,
+        },
+        { what: 'no innocent job fails as poisoned', holds: figures.poisonedInnocents === 0 },
+      ];
+    case 'recycling':
+      return [
+        { what: 'nothing is run twice', holds: doubled(figures) === (runMoreThanOnce.release ?? 0) },
+        { what: 'no job that fits the grace starts twice', holds: figures.restartsDoubled === 0 },
+      ];
     case 'redis-kill':
     case 'redis-freeze':
     case 'redis-full':
@@ -58,6 +73,7 @@ function marksOfFault(only: FaultKind, figures: Figures): Mark[] {
         { what: 'no job that finishes during an outage is run again', holds: figures.finishedInOutageRunAgain === 0 },
       ];
     case 'freeze':
+    case 'parent-kill':
       return [];
   }
 }

@@ -11,7 +11,7 @@ export interface Times {
 export function rerunsAfterKill(incidents: readonly Incident[], jobs: ReadonlyMap<string, readonly Run[]>) {
   const waits: number[] = [];
   const never: string[] = [];
-  for (const { pid, from } of incidents.filter(({ kind }) => kind === 'sigkill')) {
+  for (const { pid, from } of incidents.filter(({ kind }) => kind === 'sigkill' || kind === 'worker-kill')) {
     for (const [jobId, runs] of jobs) {
       const interrupted = runs.some((run) => run.pid === pid && isOpen(run) && run.task !== 'once');
       if (!interrupted) continue;

@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { measureBare } from './bare-run.ts';
-import { crashesOf, gatherEvidence, restartsOf } from './evidence.ts';
+import { crashesOf, gatherEvidence, recyclingOf, restartsOf } from './evidence.ts';
 import { type Arena, type Incident, runLane } from './faults.ts';
 import { feed } from './feed.ts';
 import { graceMs } from './limits.ts';
@@ -10,9 +10,9 @@ import type { ChaosOptions } from './options.ts';
 import { RedisProcess } from './redis-process.ts';
 import { prefix, untilSettled } from './redis-state.ts';
 import type { Report } from './report.ts';
-import { createSchedule } from './schedule.ts';
+import { createSchedule, isSupervised } from './schedule.ts';
 import { judge } from './verdict.ts';
-import { isletWorker } from './worker-process.ts';
+import { isletWorker, supervisedWorkers } from './worker-process.ts';
 import { WorkerProcesses } from './worker-processes.ts';
 import { createWorkload, type PlannedJob } from './workload.ts';
 
@@ -62,7 +62,8 @@ async function wreck(run: ChaosRun, place: Place, cleanups: (() => Promise<unkno
   cleanups.push(() => redis.kill());
   await redis.start();
   const env = workerEnv(redis, place);
-  const workers = new WorkerProcesses({ ...isletWorker, env, logFolder: place.logs }, halt);
+  const kindOf = (slot: number) => (isSupervised(slot, options.only) ? supervisedWorkers : isletWorker);
+  const workers = new WorkerProcesses((slot) => ({ ...kindOf(slot), env, logFolder: place.logs }), halt);
   cleanups.push(() => workers.close());
   await workers.start(options.workers);
   notify(`${options.workers} workers are ready; ${jobs.length} jobs over ${options.durationMs / 1_000} s.`);
@@ -74,7 +75,7 @@ async function wreck(run: ChaosRun, place: Place, cleanups: (() => Promise<unkno
   await untilSettled(redis, place.ledger, halt.signal);
   halt.signal.throwIfAborted();
   // Before the stop that ends the run, which is no fault.
-  incidents.push(...crashesOf(workers, incidents, notify), ...restartsOf(workers));
+  incidents.push(...crashesOf(workers, incidents, notify), ...restartsOf(workers), ...recyclingOf(workers));
   await workers.stop();
 
   const figures = judge(await gatherEvidence(jobs, arena, place));

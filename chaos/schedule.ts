@@ -1,14 +1,22 @@
-import { lockMs } from './limits.ts';
+import { exitSlackMs, graceMs, lockMs } from './limits.ts';
 import { createRandom, type Random } from './random.ts';
 
-const workerFaults = ['sigkill', 'restarts', 'freeze'] as const;
+const workerFaults = ['sigkill', 'restarts', 'freeze', 'worker-kill', 'parent-kill'] as const;
 const redisFaults = ['redis-kill', 'redis-freeze', 'drops', 'redis-full'] as const;
 
-/** Faults that the harness brings about; blocks come from jobs. */
+/** Faults that the harness brings about; blocks come from jobs, and recycling from supervisors. */
 export type ScheduledKind = (typeof workerFaults)[number] | (typeof redisFaults)[number];
-export type FaultKind = ScheduledKind | 'blocks';
+export type FaultKind = ScheduledKind | 'blocks' | 'recycling';
 
-export const faultKinds: readonly FaultKind[] = [...workerFaults, 'blocks', ...redisFaults];
+export const faultKinds: readonly FaultKind[] = [...workerFaults, 'blocks', 'recycling', ...redisFaults];
+
+/** These hit workers that have a parent, or come from it. */
+const supervisorFaults: readonly FaultKind[] = ['worker-kill', 'parent-kill', 'recycling'];
+
+/** Whether there are two workers with a parent in a place, in place of one: everywhere where it is all about them. */
+export function isSupervised(place: number, only: FaultKind | undefined): boolean {
+  return only === undefined ? place === 0 : supervisorFaults.includes(only);
+}
 
 export interface Fault {
   readonly kind: ScheduledKind;
@@ -41,7 +49,11 @@ function lengthOf(kind: ScheduledKind, random: Random, { durationMs, workers }: 
   const longestFreezeMs = Math.max(3_000, Math.min(longestRedisFreezeMs, durationMs / 6));
   switch (kind) {
     case 'sigkill':
+    case 'worker-kill':
       return 3_000;
+    case 'parent-kill':
+      // Its workers drain meanwhile.
+      return graceMs + exitSlackMs;
     case 'restarts':
       return restartMs * workers;
     case 'freeze':

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { settlesWithin } from './children.ts';
 import { exitSlackMs, graceMs } from './limits.ts';
-import { startWorkerProcess, type WorkerProcess, type WorkerSettings } from './worker-process.ts';
+import { type KeptProcesses, startWorkerProcess, type WorkerProcess, type WorkerSettings } from './worker-process.ts';
 
 /** A stop that was asked for by SIGTERM. */
 export interface Shutdown {
@@ -30,14 +30,16 @@ const overdueLimitMs = 20_000;
 export class WorkerProcesses {
   readonly shutdowns: Shutdown[] = [];
   readonly deaths: Death[] = [];
-  readonly #settings: WorkerSettings;
+  readonly #settings: (slot: number) => WorkerSettings;
+  /** All that ever were. */
+  readonly #started: WorkerProcess[] = [];
   readonly #halt: AbortController;
   readonly #slots: WorkerProcess[] = [];
   readonly #asked = new Set<WorkerProcess>();
   readonly #running = new Set<WorkerProcess>();
   #closed = false;
 
-  constructor(settings: WorkerSettings, halt: AbortController) {
+  constructor(settings: (slot: number) => WorkerSettings, halt: AbortController) {
     this.#settings = settings;
     this.#halt = halt;
   }
@@ -56,6 +58,40 @@ export class WorkerProcesses {
     const worker = this.#slots[slot];
     worker?.kill(signal);
     return worker?.pid ?? -1;
+  }
+
+  /** What supervisors have kept, also those that are gone. */
+  get kept(): KeptProcesses[] {
+    return this.#started.map(({ kept }) => kept);
+  }
+
+  /** Kills one of the workers that the supervisors keep; `pick` chooses, from 0 on. Returns its pid. */
+  killKept(pick: number): number | undefined {
+    const living = [...this.#running].flatMap(({ kept }) => [...kept.living]);
+    const pid = living[pick % living.length];
+    if (pid === undefined) return undefined;
+    try {
+      process.kill(pid, 'SIGKILL');
+      return pid;
+    } catch {
+      // It has just ended.
+      return undefined;
+    }
+  }
+
+  /** Kills a supervisor; its workers count as told to stop then. Returns its pid. */
+  async killParent(): Promise<number> {
+    const parent = [...this.#running].find(({ kept }) => kept.living.size > 0);
+    if (!parent) return -1;
+    const [orphans, at] = [[...parent.kept.living], Date.now()];
+    parent.kill('SIGKILL');
+    await Promise.all(
+      orphans.map(async (pid) => {
+        await untilGone(pid, graceMs + exitSlackMs + overdueLimitMs);
+        this.shutdowns.push({ pid, at, tookMs: Date.now() - at });
+      }),
+    );
+    return parent.pid;
   }
 
   /** Starts the successor first, then stops the present worker of the slot. */
@@ -81,7 +117,8 @@ export class WorkerProcesses {
   }
 
   #fill(slot: number): void {
-    const worker = startWorkerProcess(this.#settings);
+    const worker = startWorkerProcess(this.#settings(slot));
+    this.#started.push(worker);
     this.#slots[slot] = worker;
     this.#running.add(worker);
     void this.#watch(slot, worker);
@@ -119,5 +156,18 @@ export class WorkerProcesses {
     if (!(await settlesWithin(worker.exited, graceMs + exitSlackMs + overdueLimitMs))) worker.kill('SIGKILL');
     await worker.exited;
     this.shutdowns.push({ pid: worker.pid, at, tookMs: Date.now() - at });
+  }
+}
+
+async function untilGone(pid: number, limitMs: number): Promise<void> {
+  const deadline = Date.now() + limitMs;
+  while (isAlive(pid) && Date.now() < deadline) await sleep(pollEveryMs);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
   }
 }

@@ -25,11 +25,36 @@ function duration(minMs: number) {
   };
 }
 
-function count(min: number) {
+function count(min: number, max = Number.POSITIVE_INFINITY) {
   return (value: unknown): number => {
-    if (/^\d{1,9}$/.test(String(value)) && Number(value) >= min) return Number(value);
-    throw new Error(`expected a whole number from ${min}`);
+    if (/^\d{1,9}$/.test(String(value)) && Number(value) >= min && Number(value) <= max) return Number(value);
+    throw new Error(`expected a whole number from ${min}${Number.isFinite(max) ? ` to ${max}` : ''}`);
   };
+}
+
+const unitMb: Record<string, number> = { mb: 1, gb: 1_024 };
+
+function megabytes(value: unknown): number {
+  const [, amount, unit = ''] = /^(\d{1,6})(mb|gb)$/.exec(String(value)) ?? [];
+  const mb = Number(amount) * (unitMb[unit] ?? 0);
+  if (mb >= 1) return mb;
+  throw new Error('expected a size such as 300mb or 1gb');
+}
+
+function orNone<T>(format: (value: unknown) => T) {
+  return (value: unknown): T | undefined => {
+    if (value === 'none') return undefined;
+    try {
+      return format(value);
+    } catch (error) {
+      throw new Error(`${(error as Error).message}, or none`);
+    }
+  };
+}
+
+function replaceOrExit(value: unknown): 'replace' | 'exit' {
+  if (value === 'replace' || value === 'exit') return value;
+  throw new Error('expected replace or exit');
 }
 
 function port(value: unknown): number {
@@ -132,6 +157,42 @@ export const isletSettings = {
       default: String(workerDefaults.healthPort),
       env: 'WORKER_HEALTH_PORT',
     },
+    processes: {
+      doc: 'How many worker processes a parent keeps, 1 to 64; none for one process without a parent. Default: none.',
+      format: orNone(count(1, 64)),
+      default: 'none',
+      env: 'WORKER_PROCESSES',
+    },
+    maxAge: {
+      doc: 'At what age a worker process is replaced by a fresh one, from 5s; none for never. Default: none.',
+      format: orNone(duration(5_000)),
+      default: 'none',
+      env: 'WORKER_MAX_AGE',
+    },
+    maxAgeVariance: {
+      doc: 'By how much each process may be replaced earlier or later, up to the age, so that not all are at once. Default: 0.',
+      format: duration(0),
+      default: String(workerDefaults.maxAgeVarianceMs),
+      env: 'WORKER_MAX_AGE_VARIANCE',
+    },
+    maxJobs: {
+      doc: 'After how many jobs a worker process is replaced; none for never. Default: none.',
+      format: orNone(count(1)),
+      default: 'none',
+      env: 'WORKER_MAX_JOBS',
+    },
+    maxMemory: {
+      doc: 'At what resident memory a worker process is replaced, such as 300mb; none for never. Default: none.',
+      format: orNone(megabytes),
+      default: 'none',
+      env: 'WORKER_MAX_MEMORY',
+    },
+    recycle: {
+      doc: 'What follows on a reached limit: replace, by a parent; or exit, with 0, for an orchestrator that restarts. Default: replace.',
+      format: replaceOrExit,
+      default: workerDefaults.recycle,
+      env: 'WORKER_RECYCLE',
+    },
   },
 };
 
@@ -148,7 +209,7 @@ export type WorkerSettings = Readonly<typeof workerDefaults>;
 
 /** Reads what holds for a worker, in milliseconds where it is a time. What is not set has its default. */
 export function readWorkerSettings({ worker = {} }: Pick<IsletConfig, 'worker'>): WorkerSettings {
-  const { guard, ...numbers } = isletSettings.worker;
+  const { guard, processes, maxAge, maxJobs, maxMemory, recycle, ...numbers } = isletSettings.worker;
   const read = (key: keyof typeof numbers) => numbers[key].format(worker[key] ?? numbers[key].default);
   return {
     gracefulTimeoutMs: read('gracefulTimeout'),
@@ -160,6 +221,12 @@ export function readWorkerSettings({ worker = {} }: Pick<IsletConfig, 'worker'>)
     guard: guard.format(worker.guard ?? guard.default),
     maxBlockMs: read('maxBlock'),
     healthPort: read('healthPort'),
+    processes: processes.format(worker.processes ?? processes.default),
+    maxAgeMs: maxAge.format(worker.maxAge ?? maxAge.default),
+    maxAgeVarianceMs: read('maxAgeVariance'),
+    maxJobs: maxJobs.format(worker.maxJobs ?? maxJobs.default),
+    maxMemoryMb: maxMemory.format(worker.maxMemory ?? maxMemory.default),
+    recycle: recycle.format(worker.recycle ?? recycle.default),
   };
 }
 

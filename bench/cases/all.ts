@@ -7,6 +7,7 @@ import { noop } from './noop.ts';
 import { pools } from './pools.ts';
 import { size } from './size.ts';
 import { start } from './start.ts';
+import { supervisor } from './supervisor.ts';
 import { idleTraffic, jobTraffic } from './traffic.ts';
 import { trickle } from './trickle.ts';
 
@@ -21,6 +22,7 @@ export const allCases: readonly Case[] = [
   start,
   islands,
   pools,
+  supervisor,
   size,
 ];
 

@@ -183,5 +183,10 @@ export interface Broker {
    * indeed: earlier, if it was asked to stop while it was blocked.
    */
   exitBy(epochMs: number): number;
+  /**
+   * Gives back at once what dead workers left, those whose death this process can prove. Somebody has seen one die; it
+   * is not believed, but looked for.
+   */
+  recoverDead(): Promise<void>;
   close(): Promise<void>;
 }

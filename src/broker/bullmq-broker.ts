@@ -88,6 +88,10 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
     },
     send: (jobs) => sender.send(jobs),
     exitBy: (epochMs) => guard?.exitBy(epochMs) ?? epochMs,
+    async recoverDead() {
+      // What cannot be had now, a successor or the stalled check finds.
+      await Promise.allSettled([...consumers.values()].map((consumer) => consumer.recoverDead()));
+    },
     async close() {
       if (client.status === 'ready') await sender.close();
       client.removeAllListeners('close');

@@ -23,6 +23,8 @@ export interface ConsumerScope {
   slot: string | undefined;
 }
 
+type OpenScope = ConsumerScope & { workerId: string; backend: JobBackend; blocking: Redis };
+
 /** A fetch loop with room that has not moved for so long has stopped: one of its waits lasts 12 seconds at most. */
 const stuckMs = 30_000;
 
@@ -33,7 +35,6 @@ export class QueueConsumer implements Consumer {
   readonly #client: Redis;
   readonly #prefix: string;
   readonly #options: ConsumeOptions;
-  readonly #workerId = randomUUID();
   readonly #report: (error: unknown) => void;
   readonly #locks: Locks;
   readonly #records: WorkerRecords;
@@ -53,13 +54,14 @@ export class QueueConsumer implements Consumer {
   static async start(scope: ConsumerScope, options: ConsumeOptions): Promise<QueueConsumer> {
     const { client, prefix } = scope;
     const { name, lockDurationMs } = options.queue;
-    const backend = await openJobBackend(client, { prefix, queue: name }, { lockDurationMs });
+    const workerId = randomUUID();
+    const backend = await openJobBackend(client, { prefix, queue: name }, { lockDurationMs, workerId });
     // The name by which BullMQ's tools count a queue's workers.
     const connectionName = `${backend.clientName()}:w:${process.pid}`;
     const blocking = client.duplicate({ connectionName, autoResendUnfulfilledCommands: false });
     blocking.on('error', () => {});
     await blocking.connect();
-    const consumer = new QueueConsumer(scope, options, backend, blocking);
+    const consumer = new QueueConsumer({ ...scope, workerId, backend, blocking }, options);
     try {
       await consumer.#enter();
       return consumer;
@@ -70,25 +72,18 @@ export class QueueConsumer implements Consumer {
     }
   }
 
-  private constructor(scope: ConsumerScope, options: ConsumeOptions, backend: JobBackend, blocking: Redis) {
-    const { client, prefix, guard, slot } = scope;
+  private constructor(scope: OpenScope, options: ConsumeOptions) {
+    const { client, prefix, guard, slot, workerId, backend, blocking } = scope;
     const { queue, concurrency } = options;
     const place = { prefix, queue: queue.name };
-    const workerId = this.#workerId;
     this.#client = client;
     this.#prefix = prefix;
     this.#options = options;
     this.#toDelivery = createToDelivery({ client, place, backend, workerId });
     this.#schedulers = createSchedulers(client, place, backend);
     this.#report = createTroubleReport(options.onTrouble);
-    this.#locks = createLocks({
-      client,
-      guard,
-      place,
-      workerId,
-      durationMs: queue.lockDurationMs,
-      onTrouble: this.#report,
-    });
+    const durationMs = queue.lockDurationMs;
+    this.#locks = createLocks({ client, guard, place, workerId, durationMs, onTrouble: this.#report });
     this.cancels = createCancelWatch({ client, place, workerId, locks: this.#locks, onTrouble: this.#report });
     this.#records = createWorkerRecords({ client, ...place, workerId, slot, silentMs: 3 * queue.stalledCheckMs });
     this.#loop = createFetchLoop({
@@ -131,9 +126,14 @@ export class QueueConsumer implements Consumer {
   async #enter(): Promise<void> {
     await this.#client.sadd(queuesKey(this.#prefix), this.#options.queue.name);
     await this.#client.hset(this.#key('meta'), 'opts.maxLenEvents', maxEvents);
-    const recovered = await this.#records.enter();
-    if (recovered.length > 0) this.#options.onRecovered(recovered);
+    await this.#records.enter();
+    await this.recoverDead();
     this.#loop.start();
+  }
+
+  async recoverDead(): Promise<void> {
+    const recovered = await this.#records.recoverDead();
+    if (recovered.length > 0) this.#options.onRecovered(recovered);
   }
 
   #moved(): void {

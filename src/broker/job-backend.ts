@@ -63,12 +63,14 @@ export type { JobBackend };
 export async function openJobBackend(
   client: Redis,
   place: { prefix: string; queue: string },
-  options: { lockDurationMs: number },
+  options: { lockDurationMs: number; workerId: string },
 ): Promise<JobBackend> {
   const connection = new RedisConnection(client, { shared: true, blocking: false, skipVersionCheck: true });
   const { name } = bullmqQueue(place.queue);
   const keys = new QueueKeys(place.prefix);
-  const settings = { connection: client, prefix: place.prefix, lockDuration: options.lockDurationMs };
+  const { lockDurationMs, workerId } = options;
+  // A job that comes with the settling of another names its worker by this, too.
+  const settings = { connection: client, prefix: place.prefix, lockDuration: lockDurationMs, name: workerId };
   const backend = new JobBackend(connection, name, keys.getKeys(name), (type) => keys.toKey(name, type), settings);
   backend.on('error', () => {});
   await backend.waitUntilReady();

@@ -68,10 +68,14 @@ export function createWorkerRecords({ client, prefix, queue, workerId, slot, sil
   };
 
   return {
-    /** Enters this worker, and gives back at once the jobs of those that are dead for certain. Returns their ids. */
-    async enter(): Promise<string[]> {
+    workerId,
+    /** Enters this worker: from now on others can tell whether it lives. */
+    async enter(): Promise<void> {
       const record: WorkerRecord = { ...self, host: hostname(), slot };
       await client.hset(key, workerId, JSON.stringify(record), `${workerId}:seen`, Date.now());
+    },
+    /** Gives back at once the jobs of workers that are dead for certain. Returns their ids. */
+    async recoverDead(): Promise<string[]> {
       const entries = Object.entries(await client.hgetall(key));
       const given: string[] = [];
       for (const [id, text] of entries) {

@@ -45,7 +45,7 @@ export function writeWorkerEntry(entry: WorkerEntry): string {
   return [
     `import { runBuiltWorker } from ${text(entry.runner)};`,
     ...writeBuilt(entry),
-    'await runBuiltWorker(built, import.meta.dirname, process.argv.slice(2));',
+    'await runBuiltWorker(built, import.meta.dirname, process.argv.slice(2), process.env);',
     '',
   ].join('\n');
 }

@@ -16,6 +16,7 @@ const usageCodes = new Set([
   'E_JOB_AMBIGUOUS',
   'E_NAME_INVALID',
   'E_REDIS_MISSING',
+  'E_MEMORY_LIMIT_LOW',
 ]);
 
 /** Writes an error for people, with its stack only if asked for; returns the exit code. */

@@ -1,33 +1,19 @@
-import { once } from 'node:events';
 import type { AppSource } from '../app/app-source.ts';
+import type { Broker } from '../broker/broker.ts';
 import { type BrokerOptions, connectBroker } from '../broker/bullmq-broker.ts';
 import { type IsletConfig, readWorkerSettings } from '../config.ts';
-import { flagsOfUnits, type ProfileName } from '../launch-profiles.ts';
+import { flagsOfUnits } from '../launch-profiles.ts';
 import { createLog, type Log, openLines } from '../log.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob } from '../producer/prepare-job.ts';
-import { messages } from '../supervisor/worker-child.ts';
 import { blockedExitMs, bootstrap, type WorkerProcess } from '../worker/bootstrap.ts';
 import { describeCurrentJob } from '../worker/run-job.ts';
 import type { OpenRedis } from './configured-redis.ts';
 import { adviseLaunch } from './launch-advice.ts';
+import { awaitStart, exitRefused, type ParentLine } from './parent-line.ts';
 import { type Ending, listenForEnd } from './signals.ts';
-
-/** How a worker was asked to run, on its command line. */
-export interface WorkerFlags {
-  queue: string[];
-  concurrency?: number;
-  /** In milliseconds. */
-  gracefulTimeout?: number;
-  slot?: string;
-  guard: boolean;
-  allowEviction?: boolean;
-  /** The launch line that is meant; without it, the default one. */
-  profile?: ProfileName;
-  /** 0 for nowhere. */
-  healthPort?: number;
-  supervised?: boolean;
-}
+import { checkMemoryLimit, watchRecycling } from './watch-recycling.ts';
+import { planWorker, type WorkerFlags, type WorkerPlan } from './worker-flags.ts';
 
 /** Where a worker's code and its Redis come from. */
 export interface WorkerSurroundings {
@@ -43,7 +29,7 @@ const toMb = (bytes: number) => Math.round(bytes / 1_048_576);
 function announce(worker: WorkerProcess, log: Log): void {
   const rssMb = toMb(process.memoryUsage.rss());
   log.info({ queues: worker.queues, redis: worker.redis, rssMb }, 'Worker ready');
-  if (!process.stdout.isTTY) return;
+  if (!process.stdout.isTTY || process.channel) return;
   const lines = worker.queues.map(
     ({ queue, tasks, concurrency }) => `  ${queue}: ${tasks.join(', ') || 'no tasks'}; ${concurrency} at a time`,
   );
@@ -61,15 +47,13 @@ function reportRedis(log: Log): Pick<BrokerOptions, 'onNotice' | 'onConnection'>
   };
 }
 
-/** No job was taken yet. */
-const exitOrphaned = () => process.exit(0);
-
-/** Waits until the parent says so, with all of the framework loaded. Without it there is nothing to wait for. */
-async function untilStarted(): Promise<void> {
-  process.on('disconnect', exitOrphaned);
-  await once(process, 'message');
-  // Listening to the parent is no reason to live.
-  process.channel?.unref();
+function guardOptions(config: IsletConfig, maxBlockMs: number, gracefulTimeoutMs: number): BrokerOptions['guard'] {
+  return {
+    maxBlockMs,
+    stopWithinMs: gracefulTimeoutMs + blockedExitMs,
+    logs: config.log.level !== 'silent',
+    describeCurrentJob,
+  };
 }
 
 /** Says how less memory could be used; a worker that a parent started, or who knows what it does, has no need of it. */
@@ -93,67 +77,118 @@ async function answerHealth(
   return openLivez(port, () => (ending.failed ? 'failed' : state()));
 }
 
+/** Watches the limits of this process: a parent is told, and what has none ends by itself if it was asked to. */
+function watchLimits(
+  worker: WorkerProcess,
+  { limits, exits }: WorkerPlan,
+  parent: ParentLine | undefined,
+  ending: Ending,
+) {
+  if (!parent && !exits) return undefined;
+  return watchRecycling(worker, limits, {
+    onLook: (load) => parent?.tell({ say: 'load', ...load }),
+    onDue(why, state) {
+      if (parent) parent.tell({ say: 'due', why });
+      else ending.drain({ why, ...state }, 'A limit is reached: draining');
+    },
+    onExcess: (state) => ending.drain(state, 'Far above the memory limit: draining'),
+  });
+}
+
+/** What a parent says to its worker, and that there is none any more. */
+function obey(parent: ParentLine, ending: Ending, worker: () => WorkerProcess | undefined): void {
+  parent.listen({
+    onMessage({ say }) {
+      if (say === 'abort') ending.abort();
+      if (say === 'died') void worker()?.recoverDead();
+    },
+    onGone: () => ending.drain({}, 'The parent process is gone: draining'),
+  });
+}
+
+/** Connects, but not where memory is so short that the worker would be replaced again and again. */
+async function connect(options: BrokerOptions, maxMemoryMb: number | undefined): Promise<Broker> {
+  const broker = await connectBroker(options);
+  try {
+    checkMemoryLimit(maxMemoryMb);
+    return broker;
+  } catch (error) {
+    await broker.close();
+    throw error;
+  }
+}
+
 /** Runs queues' jobs until the process is told to stop, then ends it. Throws what keeps the worker from its start. */
 export async function runWorker(flags: WorkerFlags, surroundings: WorkerSurroundings): Promise<void> {
-  const { openApp, openRedis, unitProgram } = surroundings;
-  if (flags.supervised) await untilStarted();
+  const parent = flags.supervised ? await awaitStart() : undefined;
+  try {
+    await run(flags, surroundings, parent);
+  } catch (error) {
+    if (parent) exitRefused(error, false);
+    throw error;
+  }
+}
+
+async function run(
+  flags: WorkerFlags,
+  { openApp, openRedis, unitProgram }: WorkerSurroundings,
+  parent: ParentLine | undefined,
+): Promise<void> {
   const app = openApp();
   const config = (await app.config()) as IsletConfig;
   const catalog = await app.manifests();
   for (const name of flags.queue) catalog.queue(name);
   const settings = readWorkerSettings(config);
+  const plan = planWorker(flags, settings);
   const limits = { ...settings, gracefulTimeoutMs: flags.gracefulTimeout ?? settings.gracefulTimeoutMs };
+  const { gracefulTimeoutMs, healthPort } = limits;
   const log = createLog(config.log.level);
-  const ending = listenForEnd(log, limits.gracefulTimeoutMs);
-  if (flags.supervised) {
-    process.on('disconnect', () => ending.orphaned());
-    process.removeListener('disconnect', exitOrphaned);
-  }
+  let worker: WorkerProcess | undefined;
+  const onStop = (failed: boolean) => parent?.tell({ say: 'leaving', failed });
+  const ending = listenForEnd(log, gracefulTimeoutMs, { supervised: parent !== undefined, onStop });
+  const devRedis = flags.devRedis === true && !config.redis.url && config.env !== 'production';
+  parent?.tell({ say: 'settings', gracefulTimeoutMs, healthPort, logLevel: config.log.level, devRedis });
+  if (parent) obey(parent, ending, () => worker);
   const redis = await openRedis(config);
-  if (redis.notice && !flags.supervised) process.stderr.write(`${redis.notice}\n`);
-  const guard = {
-    maxBlockMs: settings.maxBlockMs,
-    stopWithinMs: limits.gracefulTimeoutMs + blockedExitMs,
-    logs: config.log.level !== 'silent',
-    describeCurrentJob,
+  if (redis.notice && !parent) process.stderr.write(`${redis.notice}\n`);
+  const broker = {
+    redis: redis.url,
+    prefix: config.redis.prefix,
+    slot: flags.slot,
+    guard: flags.guard && settings.guard ? guardOptions(config, settings.maxBlockMs, gracefulTimeoutMs) : undefined,
+    allowEviction: flags.allowEviction,
+    mayForget: config.env !== 'production',
+    ...reportRedis(log),
   };
   let code = 1;
-  let ready = false;
   let health: { close(): void } | undefined;
+  let watch: ReturnType<typeof watchLimits>;
   try {
-    const port = flags.supervised ? 0 : (flags.healthPort ?? settings.healthPort);
-    health = await answerHealth(port, ending, () => ready);
-    const worker = await bootstrap({
+    health = await answerHealth(parent ? 0 : (flags.healthPort ?? healthPort), ending, () => worker !== undefined);
+    worker = await bootstrap({
       app,
       queues: [...new Set(flags.queue)],
       concurrency: flags.concurrency,
       config,
       limits,
       log,
-      connect: () =>
-        connectBroker({
-          redis: redis.url,
-          prefix: config.redis.prefix,
-          slot: flags.slot,
-          guard: flags.guard && settings.guard ? guard : undefined,
-          allowEviction: flags.allowEviction,
-          mayForget: config.env !== 'production',
-          ...reportRedis(log),
-        }),
+      connect: () => connect(broker, plan.limits.maxMemoryMb),
       pools: { program: { file: unitProgram, execArgv: flagsOfUnits(process.execArgv) }, writeLine: openLines(log) },
       children: ({ send }) => ({ deriveId: deriveJobId, send, prepare: prepareJob }),
       onUnhealthy(error) {
         log.error({ code: error.code, error: error.message }, 'The worker has to be replaced');
         ending.fail();
       },
+      onJobEnd: () => watch?.onJobEnd(),
     });
-    ready = true;
     announce(worker, log);
     advise(flags, log);
-    if (flags.supervised && process.connected) process.send?.(messages.ready);
+    parent?.tell({ say: 'ready' });
+    watch = watchLimits(worker, plan, parent, ending);
     code = await ending.of(worker);
     log.info({ maxRssMb: Math.round(process.resourceUsage().maxRSS / 1_024) }, 'Worker stopped');
   } finally {
+    watch?.close();
     health?.close();
     await redis.close();
   }

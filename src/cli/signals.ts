@@ -22,10 +22,19 @@ export interface Ending {
   readonly failed: boolean;
   /** Stops the worker as if a signal had come; the process then exits with 1. */
   fail(): void;
-  /** Stops the worker as a signal does, because there is nobody left who would. */
-  orphaned(): void;
+  /** Stops the worker as a signal does, for a reason of its own: nobody is left who would, or it has reached a limit. */
+  drain(fields: object, message: string): void;
+  /** Aborts what runs and gives it back, now. */
+  abort(): void;
   /** Waits until the worker has been stopped, and returns the exit code. */
   of(worker: WorkerProcess): Promise<number>;
+}
+
+export interface EndingOptions {
+  /** A terminal's SIGINT is the parent's, which says what follows. */
+  supervised?: boolean;
+  /** The worker takes no further job; `failed` when nobody has asked for that. Called once. */
+  onStop?(failed: boolean): void;
 }
 
 /**
@@ -35,7 +44,7 @@ export interface Ending {
  * that escaped a hook changes nothing. The process is gone 2 s after the grace, also if
  * Redis does not answer.
  */
-export function listenForEnd(log: Log, graceMs: number): Ending {
+export function listenForEnd(log: Log, graceMs: number, { supervised, onStop }: EndingOptions = {}): Ending {
   let worker: WorkerProcess | undefined;
   let asked: { at: number; graceMs: number; code: number } | undefined;
   let resolveEnd: (code: number) => void = () => {};
@@ -55,6 +64,7 @@ export function listenForEnd(log: Log, graceMs: number): Ending {
     );
   };
   const ask = (graceNowMs: number, code: number) => {
+    if (!asked) onStop?.(code !== 0);
     asked = { at: performance.now(), graceMs: graceNowMs, code: Math.max(code, asked?.code ?? 0) };
     const exit = () => {
       log.warn({}, 'The stop took too long: the process ends, its locks run out by themselves');
@@ -82,7 +92,7 @@ export function listenForEnd(log: Log, graceMs: number): Ending {
     setImmediate(() => ask(0, 1));
   };
   process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
+  if (!supervised) process.on('SIGINT', onSignal);
   process.on('uncaughtException', crash);
   process.on('unhandledRejection', (error) => {
     if (blameHook(error)) return;
@@ -98,10 +108,13 @@ export function listenForEnd(log: Log, graceMs: number): Ending {
       // It may be found unhealthy again and again while it stops.
       if (!asked) ask(graceMs, 1);
     },
-    orphaned() {
+    drain(fields, message) {
       if (asked) return;
-      log.warn({ graceMs }, 'The parent process is gone: draining');
+      log.info({ ...fields, graceMs }, message);
       ask(graceMs, 0);
+    },
+    abort() {
+      if (asked?.graceMs !== 0) ask(0, 0);
     },
     of(started) {
       worker = started;

@@ -1,23 +1,25 @@
-import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { openAppFolder } from '../app/folder-app.ts';
 import { profileNames } from '../launch-profiles.ts';
-import { openRedis } from './open-redis.ts';
-import { parseChoice, parseDuration, parseInteger } from './parse-flags.ts';
+import type { Surroundings } from './main.ts';
+import { parseChoice, parseDuration, parseInteger, parseSize } from './parse-flags.ts';
 import { UsageError } from './report-error.ts';
-import { runWorker, type WorkerFlags } from './run-worker.ts';
+import { countProcesses, maxProcesses, minAgeMs, type WorkerFlags } from './worker-flags.ts';
 
-async function work(flags: WorkerFlags & { devRedis?: boolean }, path: string | undefined): Promise<void> {
+async function work(flags: WorkerFlags, { path, program, env }: Surroundings): Promise<void> {
   if (flags.queue.length === 0) throw new UsageError('Name a queue: islet worker --queue <name>.');
-  await runWorker(flags, {
-    openApp: () => openAppFolder(process.cwd()),
-    unitProgram: fileURLToPath(new URL('./pool-unit.js', import.meta.url)),
-    openRedis: (config) => openRedis(config, flags.devRedis === true, path),
-  });
+  const processes = await countProcesses(flags, () => openAppFolder(process.cwd()).config());
+  if (processes !== undefined) {
+    const { supervise } = await import('./supervise.ts');
+    const queues = flags.queue.flatMap((name) => ['--queue', name]);
+    return supervise(flags, { processes, program, command: ['worker', ...queues], env });
+  }
+  const { runFolderWorker } = await import('./folder-worker.ts');
+  await runFolderWorker(flags, path);
 }
 
-/** The command `islet worker`. */
-export function workerCommand({ path }: { path: string | undefined }): Command {
+/** The command `islet worker`. It loads no worker and no broker: a parent needs neither. */
+export function workerCommand(surroundings: Surroundings): Command {
   return new Command('worker')
     .description("run one queue's jobs in this process (or several queues')")
     .option(
@@ -31,6 +33,24 @@ export function workerCommand({ path }: { path: string | undefined }): Command {
       '--graceful-timeout <duration>',
       'what running jobs get at the stop (25s)',
       parseDuration('--graceful-timeout'),
+    )
+    .option(
+      '--processes <n>',
+      'so many processes, kept by a small parent; each has its own concurrency',
+      parseInteger('--processes', 1, maxProcesses),
+    )
+    .option('--max-age <duration>', 'replace a process at that age', parseDuration('--max-age', undefined, minAgeMs))
+    .option(
+      '--max-age-variance <duration>',
+      'each process earlier or later by up to that',
+      parseDuration('--max-age-variance'),
+    )
+    .option('--max-jobs <n>', 'replace a process after so many jobs', parseInteger('--max-jobs', 1, 1_000_000_000))
+    .option('--max-memory <size>', 'replace a process that takes as much, such as 300mb', parseSize('--max-memory'))
+    .option(
+      '--recycle <how>',
+      'at a limit: replace (by the parent), or exit with 0, without a parent',
+      parseChoice('--recycle', ['replace', 'exit'] as const),
     )
     .option('--slot <name>', 'a name that no two living workers share: its last holder is dead')
     .option('--no-guard', 'without the thread that keeps the locks of a blocked event loop')
@@ -48,5 +68,5 @@ export function workerCommand({ path }: { path: string | undefined }): Command {
         'wait for the parent process, tell it when jobs are taken, and end with it',
       ).hideHelp(),
     )
-    .action((flags: WorkerFlags & { devRedis?: boolean }) => work(flags, path));
+    .action((flags: WorkerFlags) => work(flags, surroundings));
 }

@@ -37,4 +37,11 @@ export const workerDefaults = {
   guard: true,
   maxBlockMs: 120_000,
   healthPort: 0,
+  /** Undefined: one process without a parent. */
+  processes: undefined as number | undefined,
+  maxAgeMs: undefined as number | undefined,
+  maxAgeVarianceMs: 0,
+  maxJobs: undefined as number | undefined,
+  maxMemoryMb: undefined as number | undefined,
+  recycle: 'replace' as 'replace' | 'exit',
 };

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Readable } from 'node:stream';
-import { defaultProfile, launchProfiles } from '../launch-profiles.ts';
+import { defaultProfile, launchProfiles, type ProfileName } from '../launch-profiles.ts';
+import type { FromWorker, ToWorker } from './messages.ts';
 
 export interface WorkerExit {
   code: number | null;
@@ -15,21 +16,36 @@ export interface WorkerChild {
   readonly pid: number | undefined;
   /** Lets it load the app and take jobs; what is on disk now is what it runs. */
   start(): void;
-  /** Its log: one JSON line each. */
+  /** Its log: one JSON line each. Empty when it writes to its parent's own. */
   readonly output: Readable;
   /** Resolves with true when it takes jobs, with false when it ended before. */
   readonly ready: Promise<boolean>;
   readonly ended: Promise<WorkerExit>;
+  onMessage(listener: (message: FromWorker) => void): void;
+  tell(message: ToWorker): void;
   /** Lets running jobs finish, gives back what is left, and ends it. */
   stop(): void;
+  /** Ends it at once. */
+  kill(): void;
 }
 
-/** What a parent tells a supervised worker that is to load the app, and what that answers when it takes jobs. */
-export const messages = { start: 'start', ready: 'ready' };
+export interface LaunchOptions {
+  /** What its program is given before its flags. */
+  command?: readonly string[];
+  profile?: ProfileName;
+  /** Whether its log is to be read from `output`, or goes where its parent's goes. Default: 'pipe'. */
+  output?: 'pipe' | 'inherit';
+}
+
+/** A parent's own launch line is not its workers', who have one of their own. */
+function inheritedFlags(): string[] {
+  const ofProfiles = new Set(Object.values(launchProfiles).flatMap(({ flags }) => flags as readonly string[]));
+  return process.execArgv.filter((flag) => !ofProfiles.has(flag.replaceAll('_', '-')));
+}
 
 function waitUntilReady(child: ChildProcess, ended: Promise<WorkerExit>): Promise<boolean> {
   const told = new Promise<boolean>((resolve) => {
-    child.on('message', (message) => message === messages.ready && resolve(true));
+    child.on('message', ({ say }: FromWorker) => say === 'ready' && resolve(true));
   });
   return Promise.race([told, ended.then(() => false)]);
 }
@@ -42,24 +58,33 @@ export function createWorkerChild(
   program: string,
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
+  { command = ['worker'], profile = defaultProfile, output = 'pipe' }: LaunchOptions = {},
 ): WorkerChild {
-  const launch = launchProfiles[defaultProfile];
-  const child = fork(program, ['worker', '--supervised', ...args], {
+  const launch = launchProfiles[profile];
+  const child = fork(program, [...command, '--supervised', ...args], {
     // What somebody has set deliberately holds.
     env: { ...launch.env, ...env },
-    execArgv: [...launch.flags, ...process.execArgv],
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    execArgv: [...launch.flags, ...inheritedFlags()],
+    stdio: ['ignore', output, 'inherit', 'ipc'],
   });
   const ended = new Promise<WorkerExit>((resolve) => {
-    child.on('error', () => resolve({ code: 1, signal: null }));
-    child.on('close', (code, signal) => resolve({ code, signal }));
+    child.on('error', () => child.pid === undefined && resolve({ code: 1, signal: null }));
+    // Its output is read to the end; nothing else is waited for, not even a process of its own that holds the channel.
+    child.on(output === 'pipe' ? 'close' : 'exit', (code, signal) => resolve({ code, signal }));
   });
+  const tell = (message: ToWorker) => {
+    // It may be gone by then, which its end tells.
+    if (child.connected) child.send(message, () => {});
+  };
   return {
     pid: child.pid,
-    start: () => void child.send(messages.start),
+    start: () => tell({ say: 'start' }),
     output: child.stdout as Readable,
     ready: waitUntilReady(child, ended),
     ended,
+    onMessage: (listener) => void child.on('message', listener),
+    tell,
     stop: () => void child.kill('SIGTERM'),
+    kill: () => void child.kill('SIGKILL'),
   };
 }

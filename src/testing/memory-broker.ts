@@ -193,6 +193,7 @@ export function createMemoryBroker(clock: Clock): MemoryBroker {
       for (const job of jobs) lines.lineOf(job.queue).queue.add(job);
     },
     exitBy: (epochMs) => epochMs,
+    recoverDead: async () => {},
     async close() {},
   };
 }

@@ -29,6 +29,8 @@ export interface BootstrapOptions {
   pools: PoolHost;
   /** The worker has to be replaced. */
   onUnhealthy(error: IsletError): void;
+  /** A job's code has run, and its outcome is about to be written. */
+  onJobEnd?(): void;
 }
 
 export interface StartedQueue {
@@ -40,6 +42,10 @@ export interface StartedQueue {
 export interface WorkerProcess {
   readonly queues: StartedQueue[];
   readonly redis: string;
+  /** Jobs whose code runs now, and whose code has run. */
+  jobs(): { running: number; done: number };
+  /** Gives back at once what dead workers left, if their death can be proven. */
+  recoverDead(): Promise<void>;
   /** What is left of a grace in milliseconds: less, if the process was asked to stop while it was blocked. */
   graceLeftMs(graceMs: number): number;
   /**
@@ -141,7 +147,7 @@ async function stopWorkers(
 
 /** Loads the queues' code, connects, and starts one worker for each queue. */
 export async function bootstrap(options: BootstrapOptions): Promise<WorkerProcess> {
-  const { log, limits, onUnhealthy } = options;
+  const { log, limits, onUnhealthy, onJobEnd } = options;
   const catalog = await options.app.manifests();
   const queues = options.queues.map((name) => catalog.queue(name));
   const loaded = await loadAll(options);
@@ -179,6 +185,11 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
       concurrency: concurrencyOf(each),
     })),
     redis: broker.description,
+    jobs: () => ({
+      running: workers.reduce((sum, worker) => sum + worker.running, 0),
+      done: workers.reduce((sum, worker) => sum + worker.done, 0),
+    }),
+    recoverDead: () => broker.recoverDead(),
     graceLeftMs(graceMs) {
       const exitAt = broker.exitBy(Date.now() + graceMs + blockedExitMs);
       return Math.max(0, exitAt - blockedExitMs - Date.now());
@@ -203,7 +214,8 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
         gate,
         hooks: joinHooks(hooks, { log, timers: clock, stopping: graceEnd.signal }),
       };
-      workers.push(await startWorker(broker, { queue, concurrency: concurrencyOf(each), scope, onUnhealthy }));
+      const concurrency = concurrencyOf(each);
+      workers.push(await startWorker(broker, { queue, concurrency, scope, onUnhealthy, onJobEnd }));
     }
     return process;
   } catch (error) {

@@ -7,6 +7,8 @@ import { currentJob, type RunScope, runJob } from './run-job.ts';
 export interface Worker {
   /** Jobs whose code runs, and failed ones of which a hook is not yet told. */
   readonly running: number;
+  /** Jobs whose code has run here. */
+  readonly done: number;
   /** Takes no further job, at once. */
   drain(): void;
   /** Resolves when no job's code is waited for, and all hooks know of the jobs that failed. */
@@ -23,6 +25,8 @@ export interface WorkerOptions {
   scope: Omit<RunScope, 'gate' | 'onAbandoned'> & { gate: ProcessGate };
   /** The worker has to be replaced. */
   onUnhealthy(error: IsletError): void;
+  /** A job's code has run, and its outcome is about to be written. */
+  onJobEnd?(): void;
 }
 
 /** Tells hooks of the jobs that failed, once that is written; undefined without such hooks. */
@@ -51,7 +55,7 @@ function createTelling({ hooks, queue }: Pick<RunScope, 'hooks' | 'queue'>, onTo
 
 /** Starts to run the jobs of one queue. */
 export async function startWorker(broker: Broker, options: WorkerOptions): Promise<Worker> {
-  const { queue, concurrency, onUnhealthy } = options;
+  const { queue, concurrency, onUnhealthy, onJobEnd } = options;
   const { log, limits, gate } = options.scope;
   const running = new Set<Delivery>();
   const telling = createTelling(options.scope, () => checkIdle());
@@ -61,6 +65,7 @@ export async function startWorker(broker: Broker, options: WorkerOptions): Promi
     if (busy() === 0) onIdle();
   };
   let draining = false;
+  let done = 0;
   let abandoned = 0;
   let letGo = () => {};
   const lastAct = new Promise<void>((resolve) => {
@@ -85,6 +90,8 @@ export async function startWorker(broker: Broker, options: WorkerOptions): Promi
     const outcome = await runJob(delivery, scope);
     if (outcome.kind === 'failed') telling?.expect(delivery.jobId);
     running.delete(delivery);
+    done += 1;
+    onJobEnd?.();
     checkIdle();
     // Its code may not have listened: it goes back as the last act of this process, so that no two copies run.
     if (outcome.kind === 'released' && outcome.counted) await lastAct;
@@ -107,6 +114,9 @@ export async function startWorker(broker: Broker, options: WorkerOptions): Promi
   return {
     get running() {
       return busy();
+    },
+    get done() {
+      return done;
     },
     drain() {
       draining = true;

@@ -87,6 +87,23 @@ describe('a delivery', () => {
     expect(await redis.hget(`${prefix}:{mail}:${id}`, 'failedReason')).toBe('E_TASK_FAILED: Error: no');
   });
 
+  test('names its worker in the job, also when it came with the settling of another', async () => {
+    const workers: (string | null)[] = [];
+    for (const to of ['a', 'b', 'c']) await producer.enqueue(sendEmail, { to });
+    const { close } = await consume(
+      async ({ jobId }) => {
+        workers.push(await redis.hget(jobKey(jobId), 'pb'));
+        return completed;
+      },
+      { concurrency: 1 },
+    );
+    await until(() => expect(workers).toHaveLength(3));
+    const known = Object.keys(await redis.hgetall(`${prefix}:{mail}:islet:workers`));
+    await close();
+    expect(new Set(workers).size).toBe(1);
+    expect(known).toContain(workers[0]);
+  });
+
   test('whose stored payload is not JSON fails and is kept', async () => {
     const { id } = await producer.enqueue(sendEmail, { to: 'a' });
     await redis.hset(jobKey(id), 'data', '{broken');

@@ -208,6 +208,15 @@ describe('a built folder', () => {
   });
 });
 
+test('a built worker can be kept by a parent, which loads none of its code', async () => {
+  const parent = startWorker('science', ['--processes', '2']);
+  const { rssMb: parentMb } = await parent.line({ msg: 'Supervisor ready', processes: 2 });
+  const ready = () => parent.lines({ msg: 'Worker ready' });
+  await vi.waitFor(() => expect(ready()).toHaveLength(2), { timeout: 20_000 });
+  expect(Number(parentMb)).toBeLessThan(Number(ready()[0]?.rssMb) - 15);
+  expect(await parent.stop()).toEqual({ code: 0, signal: null });
+});
+
 describe('islet build refuses', () => {
   const out = join(folder, 'refused');
 

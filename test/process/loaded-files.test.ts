@@ -40,3 +40,10 @@ test('the producer loads no awilix, no pino and no task code', () => {
   expect(packages).not.toContain('pino');
   expect(loaded.filter((url) => /\/task\.js$|dependencies\.js$|src\/(worker|cli|app)\//.test(url))).toEqual([]);
 });
+
+test('the parent of workers loads no bullmq, ioredis, awilix or pino, and nothing of the app', () => {
+  const loaded = loadedBy('dist/src/cli/main.js', 'dist/src/cli/worker-command.js', 'dist/src/cli/supervise.js');
+  expect(loaded.filter((url) => url.endsWith('/supervisor/supervisor.js'))).toHaveLength(1);
+  expect(packagesIn(loaded)).toEqual(['commander']);
+  expect(loaded.filter((url) => /src\/(worker|broker|producer)\//.test(url))).toEqual([]);
+});

@@ -23,7 +23,7 @@ test.each([
   [['--seed', 'x'], '--seed must be a whole number from 0 to 4294967295, got "x".'],
   [['--seconds', '9'], '--seconds must be a whole number from 10 to 86400, got "9".'],
   [['--seconds', '20', '--minutes', '1'], 'Give --minutes or --seconds, not both.'],
-  [['--only', 'sigkil'], '--only must be one of sigkill, restarts, freeze, blocks, redis-kill'],
+  [['--only', 'sigkil'], '--only must be one of sigkill, restarts, freeze, worker-kill, parent-kill, blocks'],
   [['--wokers', '4'], 'Known flags: --jobs, --seed'],
 ])('refuses %j', (args, message) => {
   expect(() => parseOptions(args)).toThrow(UsageError);

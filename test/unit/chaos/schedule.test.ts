@@ -14,9 +14,9 @@ test('the same seed gives the same schedule, another seed another one', () => {
 });
 
 describe.each([1, 2, 3, 4, 5])('seed %i over three minutes', (seed) => {
-  test('has every kind of fault at least twice, blocks apart', () => {
+  test('has every kind of fault at least twice, blocks and recycling apart', () => {
     const kinds = all({ ...mix, seed }).map(({ kind }) => kind);
-    for (const kind of faultKinds.filter((known) => known !== 'blocks')) {
+    for (const kind of faultKinds.filter((known) => known !== 'blocks' && known !== 'recycling')) {
       expect(kinds.filter((found) => found === kind).length, kind).toBeGreaterThanOrEqual(2);
     }
   });
@@ -40,8 +40,8 @@ test('restarts alone replace at least 20 processes in three minutes', () => {
   expect(all({ ...mix, only: 'restarts' }).length * mix.workers).toBeGreaterThanOrEqual(20);
 });
 
-test('blocks alone schedule nothing: they come from jobs', () => {
-  expect(all({ ...mix, only: 'blocks' })).toEqual([]);
+test.each(['blocks', 'recycling'] as const)('%s alone schedule nothing: jobs and supervisors make them', (only) => {
+  expect(all({ ...mix, only })).toEqual([]);
 });
 
 test('hits only workers that exist', () => {

@@ -1,0 +1,78 @@
+import { IsletError } from '../errors.ts';
+import type { WorkerLoad } from '../supervisor/messages.ts';
+import {
+  drawMaxAge,
+  mustStopNow,
+  type RecycleLimits,
+  type RecycleReason,
+  whyRecycle,
+} from '../supervisor/recycling.ts';
+import type { WorkerProcess } from '../worker/bootstrap.ts';
+
+type State = WorkerLoad & { ageMs: number };
+
+export interface RecyclingEvents {
+  /** Regularly, and first at once. */
+  onLook(load: WorkerLoad): void;
+  /** A limit is reached. Called once. */
+  onDue(why: RecycleReason, state: State): void;
+  /** So far above the limit of memory that no successor can be waited for. Called once. */
+  onExcess(state: State): void;
+}
+
+const lookMs = 1_000;
+/** A leak may be fast. */
+const memoryLookMs = 250;
+const busyLookMs = 50;
+/** What a worker takes with nothing to do has to be less than this part of its limit. */
+const idleShare = 0.9;
+
+const rssMb = () => Math.round(process.memoryUsage.rss() / 1_048_576);
+
+/** Watches what this worker process has come to, and whether that is a reason to replace it. Its age counts from now. */
+export function watchRecycling(worker: Pick<WorkerProcess, 'jobs'>, limits: RecycleLimits, events: RecyclingEvents) {
+  const startedAt = performance.now();
+  const own = { ...limits, maxAgeMs: drawMaxAge(limits, Math.random) };
+  let due = false;
+  let excess = false;
+  let lookedAt = 0;
+  const judge = (load: WorkerLoad) => {
+    const state = { ...load, ageMs: Math.round(performance.now() - startedAt) };
+    const why = due ? undefined : whyRecycle(state, own);
+    if (why !== undefined) {
+      due = true;
+      events.onDue(why, state);
+    }
+    if (excess || !mustStopNow(state, own.maxMemoryMb)) return;
+    excess = true;
+    events.onExcess(state);
+  };
+  const look = () => {
+    lookedAt = performance.now();
+    const { running, done } = worker.jobs();
+    const load = { jobs: done, running, rssMb: rssMb() };
+    events.onLook(load);
+    judge(load);
+  };
+  const isUrgent = () =>
+    (own.maxJobs !== undefined && !due && worker.jobs().done >= own.maxJobs) ||
+    (own.maxMemoryMb !== undefined && !excess && performance.now() - lookedAt >= busyLookMs);
+  const timer = setInterval(look, limits.maxMemoryMb === undefined ? lookMs : memoryLookMs).unref();
+  look();
+  return {
+    /** One that runs many jobs a second is looked at more often, so that it goes little beyond its limits. */
+    onJobEnd() {
+      if (isUrgent()) look();
+    },
+    close: () => clearInterval(timer),
+  };
+}
+
+/** Refuses a limit of memory that a worker with no job would reach. Throws `E_MEMORY_LIMIT_LOW`. */
+export function checkMemoryLimit(maxMemoryMb: number | undefined): void {
+  const idleMb = rssMb();
+  if (maxMemoryMb === undefined || idleMb < maxMemoryMb * idleShare) return;
+  const seen = `The memory limit of ${maxMemoryMb} MB is too low: this worker takes ${idleMb} MB with no job.`;
+  const advice = `Set --max-memory or worker.maxMemory to ${Math.ceil((idleMb * 1.5) / 10) * 10}mb or more.`;
+  throw new IsletError('E_MEMORY_LIMIT_LOW', `${seen} ${advice}`);
+}

@@ -1,0 +1,223 @@
+import { availableParallelism } from 'node:os';
+import { KeptWorker } from './kept-worker.ts';
+import type { LineLog } from './line-log.ts';
+import { refusedExitCode, type WorkerSettingsToParent } from './messages.ts';
+import { crashLoopDeaths, crashLoopExitCode, pauseBeforeStart, steadyMs } from './restarts.ts';
+import type { SupervisorStatus } from './status.ts';
+import type { WorkerChild, WorkerExit } from './worker-child.ts';
+
+export interface SupervisorOptions {
+  /** How many workers take jobs at any time. */
+  processes: number;
+  /** What running jobs get at a stop, in milliseconds, until a worker has told the settings. */
+  gracefulTimeoutMs: number;
+  log: LineLog;
+  /** Makes a worker that waits for its start; no two living ones have the same index, from 0. */
+  create(index: number): WorkerChild;
+  /** Called with each worker's settings. */
+  onSettings?(settings: WorkerSettingsToParent): void;
+  random?: () => number;
+}
+
+const toMb = (bytes: number) => Math.round(bytes / 1_048_576);
+
+function lowestFree(used: ReadonlySet<number>): number {
+  let index = 0;
+  while (used.has(index)) index += 1;
+  return index;
+}
+
+/**
+ * Keeps worker processes: replaces one that dies, and recycles, one at a time, those that are due: the successor takes
+ * jobs before the old one stops to.
+ */
+export class Supervisor {
+  /** Resolves with the exit code when no worker is left. */
+  readonly ended: Promise<number>;
+  readonly #options: SupervisorOptions;
+  readonly #log: LineLog;
+  readonly #random: () => number;
+  readonly #workers = new Set<KeptWorker>();
+  #end: (code: number) => void = () => {};
+  #graceMs: number;
+  /** The code starts: a worker was ready once. */
+  #proven = false;
+  /** Goes on until its successor takes jobs, then drains. */
+  #outgoing: KeptWorker | undefined;
+  #earlyDeaths = 0;
+  /** When the first of them was. */
+  #deathsSince = 0;
+  #startAt = 0;
+  #startTimer: NodeJS.Timeout | undefined;
+  #exitCode: number | undefined;
+  #stops = 0;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#log = options.log;
+    this.#random = options.random ?? Math.random;
+    this.#graceMs = options.gracefulTimeoutMs;
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+  }
+
+  start(): void {
+    this.#keepUp();
+  }
+
+  /** `ok`: a worker takes jobs, or all were asked to stop. `failed`: it gives up. */
+  get health(): 'starting' | 'ok' | 'failed' {
+    if (this.#exitCode !== undefined) return this.#exitCode === 0 ? 'ok' : 'failed';
+    return this.#ready().length > 0 ? 'ok' : 'starting';
+  }
+
+  get status(): SupervisorStatus {
+    const parent = {
+      pid: process.pid,
+      ageMs: Math.round(process.uptime() * 1_000),
+      rssMb: toMb(process.memoryUsage.rss()),
+    };
+    return { parent, workers: [...this.#workers].map(({ status }) => status) };
+  }
+
+  /** Replaces all workers that take jobs, one by one. */
+  recycleAll(): void {
+    for (const worker of this.#ready()) worker.due ??= 'signal';
+    this.#recycleNext();
+  }
+
+  /** Lets all workers finish; called again it aborts their jobs, and once more it kills them. */
+  stop(exitCode = 0): void {
+    this.#stops += 1;
+    if (this.#stops > 2) for (const worker of this.#workers) worker.kill();
+    else if (this.#stops > 1) for (const worker of this.#workers) worker.abort();
+    else this.#stopAll(exitCode);
+  }
+
+  #stopAll(exitCode: number): void {
+    this.#exitCode ??= exitCode;
+    clearTimeout(this.#startTimer);
+    for (const worker of this.#workers) worker.stop(this.#graceMs);
+    if (this.#workers.size === 0) this.#end(this.#exitCode);
+  }
+
+  #live(): KeptWorker[] {
+    return [...this.#workers].filter(({ state }) => state !== 'leaving');
+  }
+
+  #ready(): KeptWorker[] {
+    return [...this.#workers].filter(({ state }) => state === 'ready');
+  }
+
+  /** Starts what is missing: the first one alone, so that code which does not start is tried once at a time. */
+  #keepUp(): void {
+    if (this.#exitCode !== undefined) return;
+    const live = this.#live();
+    const starting = live.filter(({ state }) => state === 'starting').length;
+    const extra = this.#outgoing?.state === 'ready' ? 1 : 0;
+    const wanted = this.#proven ? this.#options.processes + extra : 1;
+    const missing = Math.min(wanted - live.length, Math.max(2, availableParallelism()) - starting);
+    if (missing <= 0) return;
+    const pauseMs = this.#startAt - performance.now();
+    clearTimeout(this.#startTimer);
+    if (pauseMs > 0) this.#startTimer = setTimeout(() => this.#keepUp(), pauseMs);
+    else for (let count = 0; count < missing; count++) this.#launch();
+  }
+
+  #launch(): void {
+    const index = lowestFree(new Set([...this.#workers].map((worker) => worker.index)));
+    const worker = new KeptWorker(this.#options.create(index), index, {
+      onSettings: (settings) => {
+        this.#graceMs = settings.gracefulTimeoutMs;
+        this.#log.level = settings.logLevel;
+        this.#options.onSettings?.(settings);
+      },
+      onReady: () => this.#onReady(worker),
+      onDue: () => this.#recycleNext(),
+      onLeaving: (failed) => this.#onLeaving(worker, failed),
+      onEnded: (exit) => this.#onEnded(worker, exit),
+    });
+    this.#workers.add(worker);
+  }
+
+  #onReady(worker: KeptWorker): void {
+    setTimeout(() => this.#onSteady(worker), steadyMs).unref();
+    if (!this.#proven) {
+      this.#proven = true;
+      const { processes } = this.#options;
+      this.#log.write('info', { processes, rssMb: this.status.parent.rssMb }, 'Supervisor ready');
+    }
+    const outgoing = this.#outgoing;
+    if (outgoing?.state === 'ready' && this.#ready().length > this.#options.processes) {
+      const { pid, due: why, status } = outgoing;
+      const { ageMs, jobs, rssMb } = status;
+      this.#log.write('info', { worker: pid, why, ageMs, jobs, rssMb, successor: worker.pid }, 'Recycling a worker');
+      outgoing.stop(this.#graceMs);
+    }
+    this.#keepUp();
+    this.#recycleNext();
+  }
+
+  #onSteady(worker: KeptWorker): void {
+    // One that started before the deaths does not tell whether another would start now.
+    if (this.#workers.has(worker) && !worker.counted && worker.startedAt >= this.#deathsSince) this.#earlyDeaths = 0;
+  }
+
+  #onLeaving(worker: KeptWorker, failed: boolean): void {
+    if (failed) this.#countDeath(worker, 'it stops by itself');
+    this.#keepUp();
+  }
+
+  #onEnded(worker: KeptWorker, { code, signal }: WorkerExit): void {
+    this.#workers.delete(worker);
+    if (this.#outgoing === worker) this.#outgoing = undefined;
+    // Also of one that was killed at its stop: others look for what it left.
+    if (code !== 0) for (const other of this.#ready()) other.child.tell({ say: 'died' });
+    if (code === refusedExitCode && !this.#proven) this.#stopAll(refusedExitCode);
+    else this.#explainEnd(worker, code, signal);
+    if (this.#exitCode !== undefined && this.#workers.size === 0) this.#end(this.#exitCode);
+    this.#keepUp();
+    this.#recycleNext();
+  }
+
+  #explainEnd(worker: KeptWorker, code: number | null, signal: NodeJS.Signals | null): void {
+    const fields = { worker: worker.pid, code, signal };
+    if (worker.asked) {
+      // One that was still starting does not drain.
+      if (code !== 0 && worker.readyAt !== undefined)
+        this.#log.write('warn', fields, 'A worker did not end as it was asked');
+    } else if (code === 0 && worker.readyAt !== undefined) {
+      this.#log.write('info', fields, 'A worker was ended by somebody else');
+    } else {
+      this.#countDeath(worker, signal ?? `exit code ${code}`);
+    }
+  }
+
+  /** One that was steady is replaced at once; early deaths in a row are answered with longer and longer pauses. */
+  #countDeath(worker: KeptWorker, how: string): void {
+    if (worker.counted || this.#exitCode !== undefined) return;
+    worker.counted = true;
+    const steady = worker.readyAt !== undefined && performance.now() - worker.readyAt >= steadyMs;
+    this.#earlyDeaths = steady ? 0 : this.#earlyDeaths + 1;
+    if (this.#earlyDeaths === 1) this.#deathsSince = performance.now();
+    const { ageMs, jobs, running } = worker.status;
+    const fields = { worker: worker.pid, how, ageMs, jobs, running };
+    if (this.#earlyDeaths >= crashLoopDeaths) {
+      const loop = { code: 'E_CRASH_LOOP', ...fields, deaths: this.#earlyDeaths, exitCode: crashLoopExitCode };
+      this.#log.write('fatal', loop, `Workers die again and again before ${steadyMs / 1_000} s: giving up`);
+      this.#stopAll(crashLoopExitCode);
+      return;
+    }
+    const pauseMs = pauseBeforeStart(this.#earlyDeaths, this.#random);
+    this.#startAt = performance.now() + pauseMs;
+    this.#log.write('error', { ...fields, pauseMs }, 'A worker died: it is replaced');
+  }
+
+  /** Prepares the successor of one worker that is due, when all others are there. */
+  #recycleNext(): void {
+    if (this.#exitCode !== undefined || this.#outgoing || this.#live().length < this.#options.processes) return;
+    this.#outgoing = this.#ready().find(({ due }) => due !== undefined);
+    if (this.#outgoing) this.#keepUp();
+  }
+}
