@@ -66,7 +66,10 @@ export async function buildQueue(queue: string, request: BuildRequest): Promise<
     about: { queue, tasks },
     name: 'worker',
     entry: writeEntry(code, queue, tasks),
-    threads: { 'guard-thread': join(islet.folder, 'broker', `guard-thread${islet.ending}`) },
+    threads: {
+      'guard-thread': join(islet.folder, 'broker', `guard-thread${islet.ending}`),
+      'parent-thread': join(islet.folder, 'supervisor', `parent-thread${islet.ending}`),
+    },
   };
   return buildFolder(target);
 }

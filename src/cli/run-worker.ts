@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { AppSource } from '../app/app-source.ts';
 import { type BrokerOptions, connectBroker } from '../broker/bullmq-broker.ts';
 import { type IsletConfig, readWorkerSettings } from '../config.ts';
@@ -6,12 +5,12 @@ import type { ProfileName } from '../launch-profiles.ts';
 import { createLog, type Log } from '../log.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob } from '../producer/prepare-job.ts';
-import { messages } from '../supervisor/worker-child.ts';
 import { blockedExitMs, bootstrap, type WorkerProcess } from '../worker/bootstrap.ts';
 import { describeCurrentJob } from '../worker/run-job.ts';
 import type { OpenRedis } from './configured-redis.ts';
 import { adviseLaunch } from './launch-advice.ts';
 import { type Ending, listenForEnd } from './signals.ts';
+import { untilStarted } from './supervised.ts';
 
 /** How a worker was asked to run, on its command line. */
 export interface WorkerFlags {
@@ -59,17 +58,6 @@ function reportRedis(log: Log): Pick<BrokerOptions, 'onNotice' | 'onConnection'>
   };
 }
 
-/** No job was taken yet. */
-const exitOrphaned = () => process.exit(0);
-
-/** Waits until the parent says so, with all of the framework loaded. Without it there is nothing to wait for. */
-async function untilStarted(): Promise<void> {
-  process.on('disconnect', exitOrphaned);
-  await once(process, 'message');
-  // Listening to the parent is no reason to live.
-  process.channel?.unref();
-}
-
 /** Says how less memory could be used; a worker that a parent started, or who knows what it does, has no need of it. */
 function advise(flags: WorkerFlags, log: Log): void {
   const { execArgv, argv, platform } = process;
@@ -91,10 +79,14 @@ async function answerHealth(
   return openLivez(port, () => (ending.failed ? 'failed' : state()));
 }
 
+/** Ends a process whose start failed, once that was reported: what it has imported may keep it alive. */
+const endFailed = () => void setTimeout(() => process.exit(), 1_000).unref();
+
 /** Runs queues' jobs until the process is told to stop, then ends it. Throws what keeps the worker from its start. */
 export async function runWorker(flags: WorkerFlags, { openApp, openRedis }: WorkerSurroundings): Promise<void> {
-  if (flags.supervised) await untilStarted();
-  const app = openApp();
+  const parent = flags.supervised ? await untilStarted() : undefined;
+  const opened = openApp();
+  const app = parent?.tellOf(opened) ?? opened;
   const config = (await app.config()) as IsletConfig;
   const catalog = await app.manifests();
   for (const name of flags.queue) catalog.queue(name);
@@ -102,10 +94,6 @@ export async function runWorker(flags: WorkerFlags, { openApp, openRedis }: Work
   const limits = { ...settings, gracefulTimeoutMs: flags.gracefulTimeout ?? settings.gracefulTimeoutMs };
   const log = createLog(config.log.level);
   const ending = listenForEnd(log, limits.gracefulTimeoutMs);
-  if (flags.supervised) {
-    process.on('disconnect', () => ending.orphaned());
-    process.removeListener('disconnect', exitOrphaned);
-  }
   const redis = await openRedis(config);
   if (redis.notice && !flags.supervised) process.stderr.write(`${redis.notice}\n`);
   const guard = {
@@ -113,7 +101,9 @@ export async function runWorker(flags: WorkerFlags, { openApp, openRedis }: Work
     stopWithinMs: limits.gracefulTimeoutMs + blockedExitMs,
     logs: config.log.level !== 'silent',
     describeCurrentJob,
+    parent: parent?.pid,
   };
+  const isGuarded = flags.guard && settings.guard;
   let code = 1;
   let ready = false;
   let health: { close(): void } | undefined;
@@ -127,16 +117,18 @@ export async function runWorker(flags: WorkerFlags, { openApp, openRedis }: Work
       config,
       limits,
       log,
-      connect: () =>
-        connectBroker({
+      connect: () => {
+        parent?.drainWithout(ending, limits.gracefulTimeoutMs);
+        return connectBroker({
           redis: redis.url,
           prefix: config.redis.prefix,
           slot: flags.slot,
-          guard: flags.guard && settings.guard ? guard : undefined,
+          guard: isGuarded ? guard : undefined,
           allowEviction: flags.allowEviction,
           mayForget: config.env !== 'production',
           ...reportRedis(log),
-        }),
+        });
+      },
       children: ({ send }) => ({ deriveId: deriveJobId, send, prepare: prepareJob }),
       onUnhealthy(error) {
         log.error({ code: error.code, error: error.message }, 'The worker has to be replaced');
@@ -146,9 +138,12 @@ export async function runWorker(flags: WorkerFlags, { openApp, openRedis }: Work
     ready = true;
     announce(worker, log);
     advise(flags, log);
-    if (flags.supervised && process.connected) process.send?.(messages.ready);
+    parent?.sayReady(isGuarded);
     code = await ending.of(worker);
     log.info({ maxRssMb: Math.round(process.resourceUsage().maxRSS / 1_024) }, 'Worker stopped');
+  } catch (error) {
+    endFailed();
+    throw error;
   } finally {
     health?.close();
     await redis.close();

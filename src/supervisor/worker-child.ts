@@ -9,7 +9,7 @@ export interface WorkerExit {
 
 /**
  * One worker process that somebody keeps. It has loaded the framework when it is made, and waits. It drains and ends by
- * itself when its parent is gone.
+ * itself when its parent is gone, and is ended when it cannot.
  */
 export interface WorkerChild {
   readonly pid: number | undefined;
@@ -17,21 +17,34 @@ export interface WorkerChild {
   start(): void;
   /** Its log: one JSON line each. */
   readonly output: Readable;
+  /** The queue whose code it loads, or has loaded last. */
+  readonly loading: string | undefined;
   /** Resolves with true when it takes jobs, with false when it ended before. */
   readonly ready: Promise<boolean>;
   readonly ended: Promise<WorkerExit>;
-  /** Lets running jobs finish, gives back what is left, and ends it. */
-  stop(): void;
+  /** Lets running jobs finish, gives back what is left, and ends it. If it lives on after `limitMs`, it is killed. */
+  stop(limitMs: number): void;
+  /** Ends it at once. Its jobs run again elsewhere, when their locks have run out. */
+  kill(): void;
 }
 
-/** What a parent tells a supervised worker that is to load the app, and what that answers when it takes jobs. */
-export const messages = { start: 'start', ready: 'ready' };
+/** What a parent tells a supervised worker that is to load the app: with its own id, which a thread there looks for. */
+export interface StartMessage {
+  readonly parent: number;
+}
 
-function waitUntilReady(child: ChildProcess, ended: Promise<WorkerExit>): Promise<boolean> {
-  const told = new Promise<boolean>((resolve) => {
-    child.on('message', (message) => message === messages.ready && resolve(true));
+/** What a supervised worker tells its parent: which queue's code it loads now, and that it takes jobs. */
+export type WorkerMessage = { readonly loading: string } | { readonly ready: true };
+
+function follow(child: ChildProcess, ended: Promise<WorkerExit>) {
+  const told: { loading?: string } = {};
+  const isReady = new Promise<boolean>((resolve) => {
+    child.on('message', (message: WorkerMessage) => {
+      if ('loading' in message) told.loading = message.loading;
+      else resolve(true);
+    });
   });
-  return Promise.race([told, ended.then(() => false)]);
+  return { told, ready: Promise.race([isReady, ended.then(() => false)]) };
 }
 
 /**
@@ -54,12 +67,22 @@ export function createWorkerChild(
     child.on('error', () => resolve({ code: 1, signal: null }));
     child.on('close', (code, signal) => resolve({ code, signal }));
   });
+  const { told, ready } = follow(child, ended);
+  const kill = () => void child.kill('SIGKILL');
   return {
     pid: child.pid,
-    start: () => void child.send(messages.start),
+    start: () => void child.send({ parent: process.pid } satisfies StartMessage),
     output: child.stdout as Readable,
-    ready: waitUntilReady(child, ended),
+    get loading() {
+      return told.loading;
+    },
+    ready,
     ended,
-    stop: () => void child.kill('SIGTERM'),
+    stop(limitMs) {
+      child.kill('SIGTERM');
+      const limit = setTimeout(kill, limitMs);
+      void ended.then(() => clearTimeout(limit));
+    },
+    kill,
   };
 }
