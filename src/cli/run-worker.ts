@@ -79,11 +79,11 @@ async function answerHealth(
   return openLivez(port, () => (ending.failed ? 'failed' : state()));
 }
 
-/** Ends a process whose start failed, once that was reported: what it has imported may keep it alive. */
-const endFailed = () => void setTimeout(() => process.exit(), 1_000).unref();
+/** How long the process of a failed start may go on, in milliseconds: the error has to be reported. */
+const failedExitMs = 1_000;
 
-/** Runs queues' jobs until the process is told to stop, then ends it. Throws what keeps the worker from its start. */
-export async function runWorker(flags: WorkerFlags, { openApp, openRedis }: WorkerSurroundings): Promise<void> {
+/** Runs queues' jobs until the process is told to stop, and returns its exit code. */
+async function serve(flags: WorkerFlags, { openApp, openRedis }: WorkerSurroundings): Promise<number> {
   const parent = flags.supervised ? await untilStarted() : undefined;
   const opened = openApp();
   const app = parent?.tellOf(opened) ?? opened;
@@ -104,7 +104,6 @@ export async function runWorker(flags: WorkerFlags, { openApp, openRedis }: Work
     parent: parent?.pid,
   };
   const isGuarded = flags.guard && settings.guard;
-  let code = 1;
   let ready = false;
   let health: { close(): void } | undefined;
   try {
@@ -139,15 +138,22 @@ export async function runWorker(flags: WorkerFlags, { openApp, openRedis }: Work
     announce(worker, log);
     advise(flags, log);
     parent?.sayReady(isGuarded);
-    code = await ending.of(worker);
+    const code = await ending.of(worker);
     log.info({ maxRssMb: Math.round(process.resourceUsage().maxRSS / 1_024) }, 'Worker stopped');
-  } catch (error) {
-    endFailed();
-    throw error;
+    return code;
   } finally {
     health?.close();
     await redis.close();
   }
+}
+
+/** Runs queues' jobs until the process is told to stop, then ends it. Throws what keeps the worker from its start. */
+export async function runWorker(flags: WorkerFlags, surroundings: WorkerSurroundings): Promise<void> {
+  const code = await serve(flags, surroundings).catch((error) => {
+    // What was imported until then may keep the process alive.
+    setTimeout(() => process.exit(), failedExitMs).unref();
+    throw error;
+  });
   // Code that ignored its signal may still run, and its job is another worker's now.
   process.exit(code);
 }
