@@ -8,6 +8,9 @@ import { type IsletProcess, killAll, repository, startIslet } from '../support/i
 import { createNewApp, type NewApp } from '../support/new-app.ts';
 import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
 
+// The compiler and three workers start again and again, beside whatever else runs on the machine.
+vi.setConfig({ testTimeout: 90_000 });
+
 let app: NewApp;
 let place: RedisPlace;
 let producer: Producer;
@@ -29,7 +32,7 @@ const env = () => ({ ...place.env, NODE_ENV: 'development', NODE_OPTIONS: undefi
 
 /** How often something was said. */
 const count = (text: string, part: string) => text.split(part).length - 1;
-const until = <T>(check: () => T | Promise<T>, timeout = 20_000) => vi.waitFor(check, { timeout, interval: 20 });
+const until = <T>(check: () => T | Promise<T>, timeout = 30_000) => vi.waitFor(check, { timeout, interval: 20 });
 
 async function startDev(...flags: string[]): Promise<IsletProcess> {
   const dev = startIslet(['dev', ...flags], { cwd: app.root, env: env() });
