@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { AppSource } from '../app/app-source.ts';
 import { watchParent } from '../supervisor/parent-watch.ts';
-import type { StartMessage, WorkerMessage } from '../supervisor/worker-child.ts';
+import type { FromWorker, ToWorker } from '../supervisor/worker-child.ts';
 import { exitLimitMs } from '../worker/bootstrap.ts';
 import type { Ending } from './signals.ts';
 
@@ -19,8 +19,9 @@ export interface Parent {
 /** No job was taken yet. */
 const exitOrphaned = () => process.exit(0);
 
-function tell(message: WorkerMessage): void {
-  if (process.connected) process.send?.(message);
+function tell(message: FromWorker): void {
+  // Its end is told otherwise.
+  if (process.connected) process.send?.(message, undefined, undefined, () => {});
 }
 
 /**
@@ -31,7 +32,7 @@ export async function untilStarted(): Promise<Parent> {
   process.on('disconnect', exitOrphaned);
   // It may have gone while the framework was loaded, when nobody listened.
   if (!process.connected) exitOrphaned();
-  const [{ parent }] = (await once(process, 'message')) as [StartMessage];
+  const [{ parent }] = (await once(process, 'message')) as [ToWorker];
   // Listening to the parent is no reason to live.
   process.channel?.unref();
   const watch = watchParent(parent);
@@ -40,7 +41,7 @@ export async function untilStarted(): Promise<Parent> {
     tellOf: (app) => ({
       ...app,
       loadQueue(queue) {
-        tell({ loading: queue });
+        tell({ say: 'loading', queue });
         return app.loadQueue(queue);
       },
     }),
@@ -51,7 +52,7 @@ export async function untilStarted(): Promise<Parent> {
     },
     sayReady(guarded) {
       if (guarded) void watch.close();
-      tell({ ready: true });
+      tell({ say: 'ready' });
     },
   };
 }

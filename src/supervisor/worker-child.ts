@@ -23,25 +23,29 @@ export interface WorkerChild {
   readonly ready: Promise<boolean>;
   readonly ended: Promise<WorkerExit>;
   /** Lets running jobs finish, gives back what is left, and ends it. If it lives on after `limitMs`, it is killed. */
-  stop(limitMs: number): void;
+  stop(limitMs?: number): void;
   /** Ends it at once. Its jobs run again elsewhere, when their locks have run out. */
   kill(): void;
 }
 
-/** What a parent tells a supervised worker that is to load the app: with its own id, which a thread there looks for. */
-export interface StartMessage {
-  readonly parent: number;
-}
+/** What a parent tells a supervised worker. */
+export type ToWorker =
+  /** It may load the app and take jobs; `parent` is the id of the process that a thread there looks for. */
+  { say: 'start'; parent: number };
 
-/** What a supervised worker tells its parent: which queue's code it loads now, and that it takes jobs. */
-export type WorkerMessage = { readonly loading: string } | { readonly ready: true };
+/** What a supervised worker tells its parent. */
+export type FromWorker =
+  /** It loads the code of this queue now. */
+  | { say: 'loading'; queue: string }
+  /** It takes jobs. */
+  | { say: 'ready' };
 
-function follow(child: ChildProcess, ended: Promise<WorkerExit>) {
+function listen(child: ChildProcess, ended: Promise<WorkerExit>) {
   const told: { loading?: string } = {};
   const isReady = new Promise<boolean>((resolve) => {
-    child.on('message', (message: WorkerMessage) => {
-      if ('loading' in message) told.loading = message.loading;
-      else resolve(true);
+    child.on('message', (message: FromWorker) => {
+      if (message.say === 'loading') told.loading = message.queue;
+      if (message.say === 'ready') resolve(true);
     });
   });
   return { told, ready: Promise.race([isReady, ended.then(() => false)]) };
@@ -64,14 +68,18 @@ export function createWorkerChild(
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
   const ended = new Promise<WorkerExit>((resolve) => {
-    child.on('error', () => resolve({ code: 1, signal: null }));
+    child.on('error', () => child.pid === undefined && resolve({ code: 1, signal: null }));
     child.on('close', (code, signal) => resolve({ code, signal }));
   });
-  const { told, ready } = follow(child, ended);
+  const { told, ready } = listen(child, ended);
   const kill = () => void child.kill('SIGKILL');
   return {
     pid: child.pid,
-    start: () => void child.send({ parent: process.pid } satisfies StartMessage),
+    start() {
+      const message: ToWorker = { say: 'start', parent: process.pid };
+      // It may be gone by then, which its end tells.
+      if (child.connected) child.send(message, () => {});
+    },
     output: child.stdout as Readable,
     get loading() {
       return told.loading;
@@ -80,6 +88,7 @@ export function createWorkerChild(
     ended,
     stop(limitMs) {
       child.kill('SIGTERM');
+      if (limitMs === undefined) return;
       const limit = setTimeout(kill, limitMs);
       void ended.then(() => clearTimeout(limit));
     },
