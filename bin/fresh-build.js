@@ -13,6 +13,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -67,12 +68,22 @@ export function build(root) {
  * The compiler as a process that goes on and compiles at each save, for `islet dev`. Files with errors are not written.
  *
  * @param {string} root the folder of the package
- * @returns {string[]} what Node is to run
+ * @returns {string[]} the command
  * @throws {Error} when the compiler is not installed
  */
 export function watchCommand(root) {
   const output = runsFromSources(root) ? ['--noEmit'] : ['--noEmitOnError', '--outDir', 'dist'];
-  return [...compilerCommand(root), ...output, '--watch', '--preserveWatchOutput', '--pretty', 'false'];
+  const [script, ...args] = compilerCommand(root);
+  const native = nativeCompiler(script);
+  return [
+    ...(native === undefined ? [process.execPath, script] : [native]),
+    ...args,
+    ...output,
+    '--watch',
+    '--preserveWatchOutput',
+    '--pretty',
+    'false',
+  ];
 }
 
 /**
@@ -120,6 +131,24 @@ function compilerCommand(root) {
   const compiler = join(root, 'node_modules/typescript/bin/tsc');
   if (!existsSync(compiler)) throw new Error('The compiler is not installed. Run "npm ci" first.');
   return [compiler, '-p', existsSync(join(root, 'tsconfig.build.json')) ? 'tsconfig.build.json' : 'tsconfig.json'];
+}
+
+/**
+ * Finds the program that the compiler's script starts, where it does: as a child of that, it would outlive it.
+ *
+ * @param {string} script
+ * @returns {string | undefined}
+ */
+function nativeCompiler(script) {
+  try {
+    const { resolve } = createRequire(realpathSync(script));
+    const platform = dirname(resolve(`@typescript/typescript-${process.platform}-${process.arch}/package.json`));
+    const program = join(platform, 'lib', process.platform === 'win32' ? 'tsc.exe' : 'tsc');
+    return existsSync(program) ? program : undefined;
+  } catch {
+    // A compiler that is a script.
+    return undefined;
+  }
 }
 
 /**

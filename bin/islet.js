@@ -5,21 +5,41 @@ import { fileURLToPath } from 'node:url';
 import { build, staleFiles } from './fresh-build.js';
 
 /** They write and remove source files, start a new app, only explain, or compile themselves. */
-const WITHOUT_BUILD = ['generate', 'destroy', 'init', 'dev', 'build', '--help', '-h', undefined];
+const WITHOUT_BUILD = ['generate', 'destroy', 'init', 'dev', 'build', 'help', undefined];
+const EXPLAINING = ['--help', '-h', '--version', '-V'];
 
-const root = process.cwd();
+const args = process.argv.slice(2);
+const [called] = args.filter((argument) => argument !== '--verbose');
+const islet = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+const own = fileURLToPath(new URL('..', import.meta.url));
 
-// A supervised worker's parent has seen to that.
-if (WITHOUT_BUILD.includes(process.argv[2]) || process.argv.includes('--supervised') || prepare()) {
+if (called === '--version' || called === '-V') {
+  console.log(islet.version);
+} else if (isBuilt() && (needsNoBuild() || prepare(process.cwd()))) {
   const { main } = await import('../dist/src/cli/main.js');
-  const islet = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-  const builder = fileURLToPath(new URL('./watch-build.js', import.meta.url));
+  const builder = join(own, 'bin/watch-build.js');
   const program = fileURLToPath(import.meta.url);
-  await main(process.argv.slice(2), { path: process.env.PATH, env: process.env, islet, program, builder, compile });
+  const compile = () => compileStale(process.cwd());
+  await main(args, { path: process.env.PATH, env: process.env, islet, program, builder, compile });
 }
 
-/** Makes sure that what runs is what the sources say; false when that cannot be. */
-function prepare() {
+/** Whether the code of the commands is there. A fresh clone has none yet. */
+function isBuilt() {
+  return existsSync(join(own, 'dist/src/cli/main.js')) || prepare(own);
+}
+
+function needsNoBuild() {
+  // A supervised worker's parent has seen to that.
+  if (WITHOUT_BUILD.includes(called) || args.includes('--supervised')) return true;
+  return EXPLAINING.includes(called) || EXPLAINING.includes(args.at(-1));
+}
+
+/**
+ * Makes sure that what runs is what the sources say; false when that cannot be.
+ *
+ * @param {string} root the folder of the package
+ */
+function prepare(root) {
   const stale = staleFiles(root);
   if (stale.length === 0) return true;
   if (!existsSync(join(root, 'node_modules'))) {
@@ -27,15 +47,18 @@ function prepare() {
   }
   // In production a build would hide that the wrong code was shipped, and the compiler is usually not there.
   if (process.env.NODE_ENV !== undefined && process.env.NODE_ENV !== 'development') {
-    return refuse(`E_BUILD_STALE: ${describeStale(stale)}`);
+    return refuse(`E_BUILD_STALE: ${describeStale(root, stale)}`);
   }
   console.error(`Rebuilding: ${stale[0]}`);
-  const problem = compile();
+  const problem = compileStale(root);
   return problem === undefined || refuse(`${problem}\nNothing was started.`);
 }
 
-/** @param {string[]} stale */
-function describeStale(stale) {
+/**
+ * @param {string} root
+ * @param {string[]} stale
+ */
+function describeStale(root, stale) {
   if (!existsSync(join(root, 'dist'))) {
     const why = `Node ${process.version} runs no TypeScript: from 22.18 on, Node does`;
     return `There is no dist/, and ${why}. Nothing was started. Run "npm run build" first.`;
@@ -45,8 +68,12 @@ function describeStale(stale) {
   return `${what} Nothing was started. Remove dist/ and run "npm run build" first.`;
 }
 
-/** Compiles what is stale; returns what the compiler said against it. */
-function compile() {
+/**
+ * Compiles what is stale; returns what the compiler said against it.
+ *
+ * @param {string} root
+ */
+function compileStale(root) {
   if (staleFiles(root).length === 0) return undefined;
   try {
     build(root);

@@ -6,12 +6,8 @@ import { spawn } from 'node:child_process';
 import { refreshOutputs, watchCommand } from './fresh-build.js';
 
 const root = process.cwd();
-// In a group of its own: the compiler's program is a child of the one that is started.
-const compiler = spawn(process.execPath, watchCommand(root), {
-  cwd: root,
-  detached: true,
-  stdio: ['ignore', 'pipe', 'inherit'],
-});
+const [program, ...args] = watchCommand(root);
+const compiler = spawn(program, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
 
 let output = '';
 let rest = '';
@@ -22,6 +18,8 @@ compiler.stdout.setEncoding('utf8').on('data', (text) => {
 });
 compiler.on('close', () => end(1));
 process.on('disconnect', () => end(0));
+// The parent may have gone before anybody listened.
+if (process.connected === false) end(0);
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => end(0));
 
 /** @param {string} line */
@@ -44,10 +42,6 @@ function tell(message) {
 
 /** @param {number} code */
 function end(code) {
-  try {
-    process.kill(-compiler.pid, 'SIGKILL');
-  } catch {
-    // It has ended.
-  }
+  compiler.kill('SIGKILL');
   process.exit(code);
 }

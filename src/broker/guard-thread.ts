@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { workerData } from 'node:worker_threads';
 import { createBlockHint } from './block-hint.ts';
 import { type BlockReport, createNamer, inquire } from './block-report.ts';
+import type { GuardOptions } from './guard.ts';
 import type { GuardLocks } from './guard-locks.ts';
 import { writeLine } from './guard-log.ts';
 import { listenForStop } from './guard-signals.ts';
@@ -9,12 +10,8 @@ import { type HeldLock, readTable } from './guard-table.ts';
 import { type Decision, decide, isLate, look, lookMs } from './guard-watch.ts';
 
 /** What the main thread hands to this one. */
-export interface GuardThreadData {
+export interface GuardThreadData extends Omit<GuardOptions, 'describeCurrentJob'> {
   memory: SharedArrayBuffer;
-  redis: string;
-  maxBlockMs: number;
-  stopWithinMs: number;
-  logs: boolean;
 }
 
 /** How long the end of a blocked process may wait for an answer, of the main thread and of Redis, each. */
@@ -22,7 +19,7 @@ const lastWordsMs = 1_000;
 /** The same of a process whose time is over. */
 const lastNoteMs = 400;
 
-const { memory, redis, maxBlockMs, stopWithinMs, logs } = workerData as GuardThreadData;
+const { memory, redis, maxBlockMs, stopWithinMs, parent, logs } = workerData as GuardThreadData;
 const table = readTable(memory);
 const log: typeof writeLine = (...line) => logs && writeLine(...line);
 const hint = createBlockHint((found) => log('warn', 'A task blocks the event loop again and again', found));
@@ -110,17 +107,26 @@ async function followBlock(): Promise<void> {
     if (decision.name) namer.name(watch.blockedMs);
     if (decision.end) await endProcess(decision.end, keeper);
     await delay(lookMs);
-    watch = look(watch, performance.now(), table.beats());
+    lookAgain();
   }
   namer.close();
   keeper.close();
 }
 
+/** Asks the process to stop. An event loop that turns learns by itself that its parent is gone. */
+const onStop = () => table.bringForward(Date.now() + stopWithinMs);
+
+/** Looks at the beat, and for the parent: an orphan gets another one. */
+function lookAgain(): void {
+  watch = look(watch, performance.now(), table.beats());
+  if (parent !== undefined && process.ppid !== parent) onStop();
+}
+
 // What came while this thread slept is told at the first turn of its loop, which is in the midst of a block.
-listenForStop(() => table.bringForward(Date.now() + stopWithinMs));
+listenForStop(onStop);
 
 for (;;) {
   table.sleep(lookMs);
-  watch = look(watch, performance.now(), table.beats());
+  lookAgain();
   if (isLate(watch)) await followBlock();
 }

@@ -19,6 +19,8 @@ export interface GuardOptions {
   stopWithinMs: number;
   /** The job whose code runs now, as JSON of `{ queue, task, jobId, attempt }`. Called in the midst of that code. */
   describeCurrentJob(): string | undefined;
+  /** The process that started this one and keeps it: without it, this one is asked to stop. */
+  parent?: number;
   /** Whether the guard writes log lines, to standard output in the shape of the worker's own. */
   logs: boolean;
 }
@@ -62,7 +64,7 @@ function startThread(workerData: GuardThreadData, onFailure: (error: Error) => v
 }
 
 /** Starts to watch this process. A guard that cannot start, or breaks, costs one line in the log and nothing else. */
-export function startGuard({ redis, maxBlockMs, stopWithinMs, describeCurrentJob, logs }: GuardOptions): Guard {
+export function startGuard({ describeCurrentJob, ...options }: GuardOptions): Guard {
   const table = createTable();
   const lookForInspector = () => table.setInspected(inspectorUrl() !== undefined);
   const forget = answerBlockReports(() => {
@@ -79,9 +81,9 @@ export function startGuard({ redis, maxBlockMs, stopWithinMs, describeCurrentJob
     clearInterval(timer);
     forget();
   };
-  const thread = startThread({ memory: table.memory, redis, maxBlockMs, stopWithinMs, logs }, (error) => {
+  const thread = startThread({ memory: table.memory, ...options }, (error) => {
     stop();
-    if (logs) writeLine('warn', warning, { reason: error.message });
+    if (options.logs) writeLine('warn', warning, { reason: error.message });
   });
   let closing: Promise<unknown> | undefined;
   return {

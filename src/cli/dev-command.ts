@@ -1,11 +1,13 @@
 import { fork } from 'node:child_process';
 import { existsSync, type FSWatcher, watch } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { findCode, listFolders } from '../app/app-files.ts';
 import { IsletError } from '../errors.ts';
 import { didYouMean } from '../manifest/did-you-mean.ts';
-import { createWorkerChild, type WorkerChild } from '../supervisor/worker-child.ts';
+import { createKeeper } from './dev-keeper.ts';
+import { createNursery } from './dev-nursery.ts';
 import type { Surroundings } from './main.ts';
 
 interface DevFlags {
@@ -14,10 +16,14 @@ interface DevFlags {
 
 type Built = { built: true } | { built: false; output: string };
 
-/** A worker that crashed is started again after so long, in milliseconds. */
-const crashPauseMs = 1_000;
 /** What running jobs of the code before get, when new code has taken over. */
-const graceFlags = ['--graceful-timeout', '5s'];
+const graceSeconds = 5;
+/** A worker ends itself within 2 s after the grace; later than that it cannot, and is killed. */
+const stopLimitMs = graceSeconds * 1_000 + 2_500;
+/** Terminals and npm deliver one Ctrl-C twice. */
+const sameSignalMs = 1_000;
+/** Islet's own compiled code. */
+const framework = dirname(dirname(fileURLToPath(import.meta.url)));
 
 const say = (text: string) => void process.stderr.write(`${text}\n`);
 
@@ -27,77 +33,6 @@ async function chooseQueues(root: string, asked: string[]): Promise<string[]> {
   const unknown = asked.find((name) => !all.includes(name));
   if (unknown === undefined) return asked.length > 0 ? asked : all;
   throw new IsletError('E_QUEUE_UNKNOWN', `There is no queue "${unknown}" in this app.${didYouMean(unknown, all)}`);
-}
-
-interface Keeper {
-  /** Starts a worker with the code as it is now; the one before goes on until that takes jobs. */
-  replace(): Promise<void>;
-  stop(): Promise<void>;
-}
-
-/** Creates what keeps one worker, and replaces it: never two replacements at once, and the last call counts. */
-function createKeeper(start: () => Promise<WorkerChild>): Keeper {
-  let current: WorkerChild | undefined;
-  let next: WorkerChild | undefined;
-  let replacing: Promise<void> | undefined;
-  let again = false;
-  let stopping = false;
-  const leaving = new Set<Promise<unknown>>();
-  let crashTimer: NodeJS.Timeout | undefined;
-
-  const dismiss = (child: WorkerChild) => {
-    const left = child.ended.finally(() => leaving.delete(left));
-    leaving.add(left);
-    child.stop();
-  };
-  const watchOver = (child: WorkerChild) =>
-    child.ended.then(({ code, signal }) => {
-      if (child !== current || stopping) return;
-      current = undefined;
-      say(`The worker ended with ${signal ?? `exit code ${code}`}. It is started again.`);
-      crashTimer = setTimeout(() => void keeper.replace(), crashPauseMs);
-    });
-  const replaceOnce = async () => {
-    const startedAt = performance.now();
-    clearTimeout(crashTimer);
-    next = await start();
-    const isReady = await next.ready;
-    const [fresh, before] = [next, current];
-    next = undefined;
-    if (!isReady) {
-      if (!stopping)
-        say(`The worker could not start. ${before ? 'The code before goes on.' : 'Save a file to try again.'}`);
-      return;
-    }
-    current = fresh;
-    if (before) dismiss(before);
-    say(`Ready in ${Math.round(performance.now() - startedAt)} ms.`);
-    void watchOver(fresh);
-  };
-  const replaceAll = async () => {
-    do {
-      again = false;
-      await replaceOnce();
-    } while (again && !stopping);
-  };
-  const keeper: Keeper = {
-    async replace() {
-      if (stopping) return;
-      again = true;
-      replacing ??= replaceAll().finally(() => {
-        replacing = undefined;
-      });
-      await replacing;
-    },
-    async stop() {
-      stopping = true;
-      clearTimeout(crashTimer);
-      for (const child of [current, next]) if (child) dismiss(child);
-      await replacing?.catch(() => {});
-      await Promise.all(leaving);
-    },
-  };
-  return keeper;
 }
 
 /** Compiles at each save, in a process that ends with this one. */
@@ -122,58 +57,56 @@ function watchSettings(root: string, onSaved: () => void): FSWatcher | undefined
   }
 }
 
-/** Creates what makes workers with all framework code loaded in advance, so that new code runs sooner. */
-function createNursery({ program, env }: Surroundings) {
-  let spare: { flags: string; child: WorkerChild } | undefined;
-  const create = (flags: string[]) => createWorkerChild(program, ['--dev-redis', ...graceFlags, ...flags], env);
-  const dismiss = () => {
-    spare?.child.stop();
-    spare = undefined;
+/** Calls back at the first signal, and at one that comes over a second later. */
+function listenForEnd(onFirst: () => void, onSecond: () => void): void {
+  let askedAt: number | undefined;
+  const onSignal = () => {
+    if (askedAt === undefined) {
+      askedAt = performance.now();
+      onFirst();
+    } else if (performance.now() - askedAt > sameSignalMs) {
+      onSecond();
+    }
   };
-  return {
-    /** A worker that has just been started. */
-    start(flags: string[]): WorkerChild {
-      if (spare?.flags !== flags.join()) dismiss();
-      const child = spare?.child ?? create(flags);
-      spare = undefined;
-      child.start();
-      return child;
-    },
-    /** The next one, for when it is needed. */
-    prepare(flags: string[]): void {
-      if (!spare) spare = { flags: flags.join(), child: create(flags) };
-    },
-    close: dismiss,
-  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
 }
 
-async function dev({ queue: asked }: DevFlags, surroundings: Surroundings): Promise<void> {
+async function dev({ queue: asked }: DevFlags, { program, env, builder }: Surroundings): Promise<void> {
   const root = process.cwd();
   await chooseQueues(root, asked);
   const { createPrettyLog } = await import('./pretty-log.ts');
   const log = createPrettyLog();
-  const nursery = createNursery(surroundings);
-  const keeper = createKeeper(async () => {
-    const queues = await chooseQueues(root, asked);
-    const flags = queues.flatMap((name) => ['--queue', name]);
-    const child = nursery.start(flags);
-    child.output.pipe(log, { end: false });
-    void child.ready.then(() => nursery.prepare(flags));
-    return child;
+  const nursery = createNursery({ program, env, framework });
+  let args: string[] = [];
+  const keeper = createKeeper({
+    async start() {
+      const queues = await chooseQueues(root, asked);
+      args = ['--dev-redis', '--graceful-timeout', `${graceSeconds}s`, ...queues.flatMap((name) => ['--queue', name])];
+      const child = nursery.start(args);
+      child.output.pipe(log, { end: false });
+      return child;
+    },
+    stopLimitMs,
+    onReady: () => nursery.prepare(args),
+    say,
   });
   let onEnd = (_: number) => {};
   const ended = new Promise<number>((resolve) => {
     onEnd = resolve;
   });
-  const replace = () =>
-    void keeper.replace().catch((error) => say(error instanceof Error ? error.message : String(error)));
   const onBuilt = (built: Built) => {
-    if (built.built) return replace();
-    say(`${built.output}\nNot compiled: the code before goes on until that is mended.`);
+    if (built.built) void keeper.replace();
+    else say(`${built.output}\nNot compiled: the code before goes on until that is mended.`);
   };
-  const builds = watchBuilds(surroundings.builder, onBuilt, () => onEnd(1));
-  const settings = watchSettings(root, replace);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => onEnd(0));
+  const builds = watchBuilds(builder, onBuilt, () => onEnd(1));
+  const settings = watchSettings(root, () => void keeper.replace());
+  listenForEnd(
+    () => onEnd(0),
+    () => {
+      keeper.kill();
+      process.exit(1);
+    },
+  );
   const code = await ended;
   settings?.close();
   builds.stop();

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { didYouMean } from '../manifest/did-you-mean.ts';
 import { reportError, UsageError } from './report-error.ts';
 
 /** What the launcher reads of its surroundings for the command line. */
@@ -36,14 +37,28 @@ const commands: Record<string, (surroundings: Surroundings) => Promise<Command>>
   jobs: async (surroundings) => (await import('./jobs-command.ts')).jobsCommand(surroundings),
 };
 
-async function createProgram(surroundings: Surroundings, called: string): Promise<Command> {
+const versionFlags = ['-V', '--version'];
+
+/** The command that is called or, for `islet help <command>`, that is to be explained; undefined for all of them. */
+function findNamed([called = '', topic]: string[]): string | undefined {
+  if (called !== 'help') return Object.hasOwn(commands, called) ? called : undefined;
+  if (topic === undefined || Object.hasOwn(commands, topic)) return topic;
+  const known = Object.keys(commands);
+  throw new UsageError(`There is no command "${topic}".${didYouMean(topic, known)} "islet help" explains all.`);
+}
+
+async function createProgram(surroundings: Surroundings, args: string[]): Promise<Command> {
   const program = new Command('islet')
     .description('Run background jobs: one lean process per queue.')
+    .version(surroundings.islet.version, versionFlags.join(', '), 'show the version of Islet')
+    .helpCommand('help [command]', 'explain a command, or all of them')
     .option('--verbose', 'show stack traces')
     .exitOverride()
     .configureOutput({ writeErr: () => {} });
+  if (versionFlags.includes(args[0] ?? '')) return program;
+  const named = findNamed(args);
   // Help, and advice about an unknown name, need all of them.
-  const wanted = Object.entries(commands).filter(([name]) => name === called || !Object.hasOwn(commands, called));
+  const wanted = Object.entries(commands).filter(([name]) => named === undefined || name === named);
   for (const [, load] of wanted) {
     const command = await load(surroundings);
     program.addCommand(command);
@@ -57,11 +72,10 @@ export async function main(argv: string[], surroundings: Surroundings): Promise<
   const verbose = argv.includes('--verbose');
   const args = argv.filter((argument) => argument !== '--verbose');
   try {
-    const [called] = args;
-    if (called === undefined) {
+    if (args.length === 0) {
       throw new UsageError(`Name a command: ${Object.keys(commands).join(', ')}. "islet --help" explains them.`);
     }
-    const program = await createProgram(surroundings, called);
+    const program = await createProgram(surroundings, args);
     await program.parseAsync(args, { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return;

@@ -1,12 +1,12 @@
 import type { AppSource } from '../app/app-source.ts';
 import type { Broker } from '../broker/broker.ts';
 import { type BrokerOptions, connectBroker } from '../broker/bullmq-broker.ts';
-import { type IsletConfig, readWorkerSettings } from '../config.ts';
+import { type IsletConfig, readWorkerSettings, type WorkerSettings } from '../config.ts';
 import { flagsOfUnits } from '../launch-profiles.ts';
 import { createLog, type Log, openLines } from '../log.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob } from '../producer/prepare-job.ts';
-import { blockedExitMs, bootstrap, type WorkerProcess } from '../worker/bootstrap.ts';
+import { blockedExitMs, bootstrap, exitLimitMs, type WorkerProcess } from '../worker/bootstrap.ts';
 import { describeCurrentJob } from '../worker/run-job.ts';
 import type { OpenRedis } from './configured-redis.ts';
 import { adviseLaunch } from './launch-advice.ts';
@@ -47,12 +47,17 @@ function reportRedis(log: Log): Pick<BrokerOptions, 'onNotice' | 'onConnection'>
   };
 }
 
-function guardOptions(config: IsletConfig, maxBlockMs: number, gracefulTimeoutMs: number): BrokerOptions['guard'] {
+function guardOptions(
+  config: IsletConfig,
+  limits: WorkerSettings,
+  parent: ParentLine | undefined,
+): BrokerOptions['guard'] {
   return {
-    maxBlockMs,
-    stopWithinMs: gracefulTimeoutMs + blockedExitMs,
+    maxBlockMs: limits.maxBlockMs,
+    stopWithinMs: limits.gracefulTimeoutMs + blockedExitMs,
     logs: config.log.level !== 'silent',
     describeCurrentJob,
+    parent: parent?.pid,
   };
 }
 
@@ -118,23 +123,16 @@ async function connect(options: BrokerOptions, maxMemoryMb: number | undefined):
   }
 }
 
-/** Runs queues' jobs until the process is told to stop, then ends it. Throws what keeps the worker from its start. */
-export async function runWorker(flags: WorkerFlags, surroundings: WorkerSurroundings): Promise<void> {
-  const parent = flags.supervised ? await awaitStart() : undefined;
-  try {
-    await run(flags, surroundings, parent);
-  } catch (error) {
-    if (parent) exitRefused(error, false);
-    throw error;
-  }
-}
+/** How long the process of a failed start may go on, in milliseconds: the error has to be reported. */
+const failedExitMs = 1_000;
 
-async function run(
+/** Runs queues' jobs until the process is told to stop, and returns its exit code. */
+async function serve(
   flags: WorkerFlags,
   { openApp, openRedis, unitProgram }: WorkerSurroundings,
   parent: ParentLine | undefined,
-): Promise<void> {
-  const app = openApp();
+): Promise<number> {
+  const app = parent?.tellOf(openApp()) ?? openApp();
   const config = (await app.config()) as IsletConfig;
   const catalog = await app.manifests();
   for (const name of flags.queue) catalog.queue(name);
@@ -151,16 +149,16 @@ async function run(
   if (parent) obey(parent, ending, () => worker);
   const redis = await openRedis(config);
   if (redis.notice && !parent) process.stderr.write(`${redis.notice}\n`);
+  const isGuarded = flags.guard && settings.guard;
   const broker = {
     redis: redis.url,
     prefix: config.redis.prefix,
     slot: flags.slot,
-    guard: flags.guard && settings.guard ? guardOptions(config, settings.maxBlockMs, gracefulTimeoutMs) : undefined,
+    guard: isGuarded ? guardOptions(config, limits, parent) : undefined,
     allowEviction: flags.allowEviction,
     mayForget: config.env !== 'production',
     ...reportRedis(log),
   };
-  let code = 1;
   let health: { close(): void } | undefined;
   let watch: ReturnType<typeof watchLimits>;
   try {
@@ -172,7 +170,10 @@ async function run(
       config,
       limits,
       log,
-      connect: () => connect(broker, plan.limits.maxMemoryMb),
+      connect: () => {
+        parent?.allow(gracefulTimeoutMs + exitLimitMs);
+        return connect(broker, plan.limits.maxMemoryMb);
+      },
       pools: { program: { file: unitProgram, execArgv: flagsOfUnits(process.execArgv) }, writeLine: openLines(log) },
       children: ({ send }) => ({ deriveId: deriveJobId, send, prepare: prepareJob }),
       onUnhealthy(error) {
@@ -183,15 +184,27 @@ async function run(
     });
     announce(worker, log);
     advise(flags, log);
-    parent?.tell({ say: 'ready' });
+    parent?.sayReady(isGuarded);
     watch = watchLimits(worker, plan, parent, ending);
-    code = await ending.of(worker);
+    const code = await ending.of(worker);
     log.info({ maxRssMb: Math.round(process.resourceUsage().maxRSS / 1_024) }, 'Worker stopped');
+    return code;
   } finally {
     watch?.close();
     health?.close();
     await redis.close();
   }
+}
+
+/** Runs queues' jobs until the process is told to stop, then ends it. Throws what keeps the worker from its start. */
+export async function runWorker(flags: WorkerFlags, surroundings: WorkerSurroundings): Promise<void> {
+  const parent = flags.supervised ? await awaitStart() : undefined;
+  const code = await serve(flags, surroundings, parent).catch((error) => {
+    if (parent) exitRefused(error, false);
+    // What was imported until then may keep the process alive.
+    setTimeout(() => process.exit(), failedExitMs).unref();
+    throw error;
+  });
   // Code that ignored its signal may still run, and its job is another worker's now.
   process.exit(code);
 }

@@ -71,7 +71,7 @@ export class KeptWorker {
     else if (message.say === 'load') this.#load = { ...message };
     else if (message.say === 'ready') this.#takesJobs(events);
     else if (message.say === 'due') this.#isDue(message.why, events);
-    else this.#isLeaving(message.failed, events);
+    else if (message.say === 'leaving') this.#isLeaving(message.failed, events);
   }
 
   #takesJobs(events: KeptEvents): void {

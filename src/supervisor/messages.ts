@@ -2,8 +2,8 @@ import type { RecycleReason } from './recycling.ts';
 
 /** What a parent tells a supervised worker, as JSON over its channel. */
 export type ToWorker =
-  /** It may load the app and take jobs. */
-  | { say: 'start' }
+  /** It may load the app and take jobs; `parent` is the id of the process that a thread there looks for. */
+  | { say: 'start'; parent: number }
   /** Another worker's process has ended hard: what it left behind can be run again, if its death is proven. */
   | { say: 'died' }
   /** Its grace is over: abort, give back, end. */
@@ -11,6 +11,8 @@ export type ToWorker =
 
 /** What a supervised worker tells its parent. */
 export type FromWorker =
+  /** It loads the code of this queue now. */
+  | { say: 'loading'; queue: string }
   | ({ say: 'settings' } & WorkerSettingsToParent)
   /** It takes jobs. */
   | { say: 'ready' }

@@ -10,7 +10,7 @@ export interface WorkerExit {
 
 /**
  * One worker process that somebody keeps. It has loaded the framework when it is made, and waits. It drains and ends by
- * itself when its parent is gone.
+ * itself when its parent is gone, and is ended when it cannot.
  */
 export interface WorkerChild {
   readonly pid: number | undefined;
@@ -18,13 +18,15 @@ export interface WorkerChild {
   start(): void;
   /** Its log: one JSON line each. Empty when it writes to its parent's own. */
   readonly output: Readable;
+  /** The queue whose code it loads, or has loaded last. */
+  readonly loading: string | undefined;
   /** Resolves with true when it takes jobs, with false when it ended before. */
   readonly ready: Promise<boolean>;
   readonly ended: Promise<WorkerExit>;
   onMessage(listener: (message: FromWorker) => void): void;
   tell(message: ToWorker): void;
-  /** Lets running jobs finish, gives back what is left, and ends it. */
-  stop(): void;
+  /** Lets running jobs finish, gives back what is left, and ends it. If it lives on after `limitMs`, it is killed. */
+  stop(limitMs?: number): void;
   /** Ends it at once. */
   kill(): void;
 }
@@ -43,11 +45,15 @@ function inheritedFlags(): string[] {
   return process.execArgv.filter((flag) => !ofProfiles.has(flag.replaceAll('_', '-')));
 }
 
-function waitUntilReady(child: ChildProcess, ended: Promise<WorkerExit>): Promise<boolean> {
-  const told = new Promise<boolean>((resolve) => {
-    child.on('message', ({ say }: FromWorker) => say === 'ready' && resolve(true));
+function listen(child: ChildProcess, ended: Promise<WorkerExit>) {
+  const told: { loading?: string } = {};
+  const isReady = new Promise<boolean>((resolve) => {
+    child.on('message', (message: FromWorker) => {
+      if (message.say === 'loading') told.loading = message.queue;
+      if (message.say === 'ready') resolve(true);
+    });
   });
-  return Promise.race([told, ended.then(() => false)]);
+  return { told, ready: Promise.race([isReady, ended.then(() => false)]) };
 }
 
 /**
@@ -76,15 +82,25 @@ export function createWorkerChild(
     // It may be gone by then, which its end tells.
     if (child.connected) child.send(message, () => {});
   };
+  const { told, ready } = listen(child, ended);
+  const kill = () => void child.kill('SIGKILL');
   return {
     pid: child.pid,
-    start: () => tell({ say: 'start' }),
+    start: () => tell({ say: 'start', parent: process.pid }),
     output: child.stdout as Readable,
-    ready: waitUntilReady(child, ended),
+    get loading() {
+      return told.loading;
+    },
+    ready,
     ended,
     onMessage: (listener) => void child.on('message', listener),
     tell,
-    stop: () => void child.kill('SIGTERM'),
-    kill: () => void child.kill('SIGKILL'),
+    stop(limitMs) {
+      child.kill('SIGTERM');
+      if (limitMs === undefined) return;
+      const limit = setTimeout(kill, limitMs);
+      void ended.then(() => clearTimeout(limit));
+    },
+    kill,
   };
 }

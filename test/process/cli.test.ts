@@ -1,4 +1,7 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fixtureApp, killAll, startIslet, within } from '../support/islet-process.ts';
 import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
 
@@ -132,6 +135,66 @@ test('--help explains the commands on standard output and exits with 0', async (
   const { code, stdout, stderr } = await run(['--help'], place.env);
   expect(stdout).toMatch(/worker[\s\S]*enqueue/);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+});
+
+describe('without a build, and outside of an app', () => {
+  let folder: string;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'islet-cli-'));
+  });
+
+  afterEach(() => rm(folder, { recursive: true }));
+
+  /** In an empty folder, or in an app that was never compiled. */
+  const runThere = async (args: string[], app: boolean) => {
+    if (app) {
+      for (const [file, text] of [
+        ['tsconfig.json', '{}'],
+        ['queues/mail/manifest.ts', ''],
+      ] as const) {
+        await mkdir(dirname(join(folder, file)), { recursive: true });
+        await writeFile(join(folder, file), text);
+      }
+    }
+    const islet = startIslet(args, { cwd: folder, env: { NODE_ENV: 'production' } });
+    const { code } = await within(islet.exited, 15_000, `islet ${args.join(' ')}`);
+    return { code, stdout: islet.stdout(), stderr: islet.stderr() };
+  };
+
+  test.each([
+    ['--version', /^\d+\.\d+\.\d+\S*\n$/],
+    ['-V', /^\d+\.\d+\.\d+\S*\n$/],
+    ['--verbose --version', /^\d+\.\d+\.\d+\S*\n$/],
+    ['help', /^Usage: islet [\s\S]*-V, --version[\s\S]* worker [\s\S]* enqueue /],
+    ['--help', /^Usage: islet /],
+    ['help worker', /^Usage: islet worker [\s\S]*--concurrency/],
+    ['help jobs', /^Usage: islet jobs [\s\S]*retry[\s\S]*cancel/],
+    ['worker --help', /^Usage: islet worker [\s\S]*--concurrency/],
+  ])('islet %s answers on standard output', async (line, answer) => {
+    for (const app of [false, true]) {
+      const { code, stdout, stderr } = await runThere(line.split(' '), app);
+      expect(stdout).toMatch(answer);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    }
+  });
+
+  test('help refuses a command that there is not', async () => {
+    expect(await runThere(['help', 'wroker'], false)).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: 'E_USAGE: There is no command "wroker". Did you mean "worker"? "islet help" explains all.\n',
+    });
+  });
+
+  test('the version is known, where not even Islet was compiled', async () => {
+    await cp('bin', join(folder, 'bin'), { recursive: true });
+    await cp('package.json', join(folder, 'package.json'));
+    const command: [string, string] = [process.execPath, join(folder, 'bin/islet.js')];
+    const islet = startIslet(['--version'], { cwd: folder, env: {}, command });
+    expect((await within(islet.exited, 15_000, 'islet --version')).code).toBe(0);
+    expect(islet.stdout()).toMatch(/^\d+\.\d+\.\d+/);
+  });
 });
 
 test('enqueues a job and names it', async () => {

@@ -1,12 +1,15 @@
 import { existsSync, readdirSync, readlinkSync } from 'node:fs';
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { cp, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { defineTask } from '../../src/index.ts';
 import { createProducer, type Producer, type ResultHandle } from '../../src/producer.ts';
-import { type IsletProcess, killAll, startIslet } from '../support/islet-process.ts';
+import { type IsletProcess, killAll, repository, startIslet } from '../support/islet-process.ts';
 import { createNewApp, type NewApp } from '../support/new-app.ts';
 import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
+
+// The compiler and three workers start again and again, beside whatever else runs on the machine.
+vi.setConfig({ testTimeout: 90_000 });
 
 let app: NewApp;
 let place: RedisPlace;
@@ -29,7 +32,7 @@ const env = () => ({ ...place.env, NODE_ENV: 'development', NODE_OPTIONS: undefi
 
 /** How often something was said. */
 const count = (text: string, part: string) => text.split(part).length - 1;
-const until = (check: () => unknown, timeout = 20_000) => vi.waitFor(check, { timeout, interval: 20 });
+const until = <T>(check: () => T | Promise<T>, timeout = 30_000) => vi.waitFor(check, { timeout, interval: 20 });
 
 async function startDev(...flags: string[]): Promise<IsletProcess> {
   const dev = startIslet(['dev', ...flags], { cwd: app.root, env: env() });
@@ -183,24 +186,165 @@ test('a worker that crashes is started again', async () => {
   await until(() => expect(dev.stdout()).toMatch(/send-welcome completed/));
 });
 
-test('leaves no process behind when it is killed', async () => {
-  const dev = await startDev();
-  expect(processesIn(app.root).length).toBeGreaterThan(3);
-  dev.kill('SIGKILL');
-  await dev.exited;
-  await until(() => expect(processesIn(app.root)).toEqual([]));
+test('goes on when its only queue is gone at the moment in which a crashed worker is started again', async () => {
+  const dev = await startDev('--queue', 'mail');
+  await saveTask("email === '' ? '' : (process.abort(), '')");
+  await untilReady(dev, 2);
+  await enqueue('10');
+  await until(() => expect(dev.stderr()).toContain('It is started again.'));
+  const [queue, away] = [join(app.root, 'queues/mail'), join(app.root, 'mail.away')];
+  await rename(queue, away);
+  await until(() => expect(dev.stderr()).toContain('There is no queue "mail" in this app.'));
+  await rename(away, queue);
+  await saveTask("'back'");
+  await untilReady(dev, 3);
 });
 
-test('leaves no process behind when it is killed while a worker starts', async () => {
-  const slow = 'await new Promise((resolve) => setTimeout(resolve, 2_000));';
-  const file = 'queues/mail/dependencies.ts';
-  await app.write(file, `${slow}\n${await readFile(join(app.root, file), 'utf8')}`);
-  const dev = startIslet(['dev'], { cwd: app.root, env: env() });
-  await until(() => expect(processesIn(app.root).length).toBeGreaterThan(3));
-  // The compiler, and a worker that has begun to load the app.
-  await until(() => expect(existsSync(join(app.root, 'dist/queues/mail/dependencies.js'))).toBe(true));
-  dev.kill('SIGKILL');
-  await until(() => expect(processesIn(app.root)).toEqual([]));
+/** Saves a task that never ends its import, and returns the id of the process that imports it. */
+async function importFor(ever: 'waits' | 'computes'): Promise<number> {
+  const file = 'tasks/send-welcome/task.ts';
+  const mark = join(app.root, `${ever}.pid`);
+  const endless = {
+    waits: 'setInterval(() => {}, 1_000);\nawait new Promise(() => {});\n',
+    computes: 'for (let turns = 0; turns >= 0; turns += 1);\n',
+  };
+  const head = `import { renameSync, writeFileSync } from 'node:fs';\n`;
+  const body = `writeFileSync('mark', String(process.pid));\nrenameSync('mark', '${mark}');\n${endless[ever]}`;
+  await app.write(file, `${head}${await readFile(join(app.root, file), 'utf8')}\n${body}`);
+  return until(async () => Number(await readFile(mark, 'utf8')));
+}
+
+describe('a start that never ends', () => {
+  test('is told of, with its queue, and given up at the next save', async () => {
+    const dev = await startDev();
+    const task = await readFile(join(app.root, 'tasks/send-welcome/task.ts'), 'utf8');
+    await importFor('waits');
+    const said =
+      /The worker is still starting after 5 s: it loads the code of queue "mail"\. The code before goes on\./;
+    await until(() => expect(dev.stderr()).toMatch(said));
+    expect(await resultOf('7')).toBe('ada@example.com');
+    await app.write('tasks/send-welcome/task.ts', task);
+    await saveTask("'after it'");
+    await untilReady(dev, 2);
+    expect(await resultOf('8')).toBe('after it');
+  });
+
+  test('leaves no process, also when it computes', async () => {
+    const dev = await startDev();
+    const task = await readFile(join(app.root, 'tasks/send-welcome/task.ts'), 'utf8');
+    const busy = await importFor('computes');
+    await app.write('tasks/send-welcome/task.ts', task);
+    await untilReady(dev, 2);
+    await until(() => expect(processesIn(app.root)).not.toContain(String(busy)));
+  });
+
+  test('does not keep it from its end, when it is asked for that a second time', async () => {
+    const dev = await startDev();
+    await importFor('computes');
+    const askedAt = performance.now();
+    dev.kill('SIGINT');
+    let ended: unknown;
+    void dev.exited.then((exit) => {
+      ended = exit;
+    });
+    // What comes within a second is the same Ctrl-C.
+    await vi.waitFor(
+      () => {
+        dev.kill('SIGINT');
+        expect(ended).toEqual({ code: 1, signal: null });
+      },
+      { timeout: 20_000, interval: 300 },
+    );
+    expect(performance.now() - askedAt).toBeLessThan(5_000);
+    await until(() => expect(processesIn(app.root)).toEqual([]));
+  });
+
+  test('ends with the process, when it failed but something that it has opened goes on', async () => {
+    const file = 'tasks/send-welcome/task.ts';
+    const text = await readFile(join(app.root, file), 'utf8');
+    await app.write(file, `${text}\nsetInterval(() => {}, 1_000);\nthrow new Error('no licence');\n`);
+    const dev = startIslet(['dev'], { cwd: app.root, env: env() });
+    await until(() => expect(dev.stderr()).toContain('The worker could not start. Save a file to try again.'));
+    // This one, the compiler, and what runs that: no worker waits for code that cannot start.
+    await until(() => expect(processesIn(app.root).length).toBe(3));
+  });
+});
+
+describe('leaves no process behind when it is killed', () => {
+  const untilAllEnded = () => until(() => expect(processesIn(app.root)).toEqual([]));
+
+  test('while a worker runs', async () => {
+    const dev = await startDev();
+    expect(processesIn(app.root).length).toBeGreaterThan(3);
+    dev.kill('SIGKILL');
+    await dev.exited;
+    await untilAllEnded();
+  });
+
+  test('while a worker starts', async () => {
+    const slow = 'await new Promise((resolve) => setTimeout(resolve, 2_000));';
+    const file = 'queues/mail/dependencies.ts';
+    await app.write(file, `${slow}\n${await readFile(join(app.root, file), 'utf8')}`);
+    const dev = startIslet(['dev'], { cwd: app.root, env: env() });
+    await until(() => expect(processesIn(app.root).length).toBeGreaterThan(3));
+    // The compiler, and a worker that has begun to load the app.
+    await until(() => expect(existsSync(join(app.root, 'dist/queues/mail/dependencies.js'))).toBe(true));
+    dev.kill('SIGKILL');
+    await untilAllEnded();
+  });
+
+  test.each([1, 2, 3, 4, 5])('when it has %i processes, itself included', async (processes) => {
+    const dev = startIslet(['dev'], { cwd: app.root, env: env() });
+    await vi.waitFor(() => expect(processesIn(app.root).length).toBeGreaterThanOrEqual(processes), {
+      timeout: 20_000,
+      interval: 1,
+    });
+    dev.kill('SIGKILL');
+    await untilAllEnded();
+  });
+
+  test('while an import computes for ever', async () => {
+    const dev = await startDev();
+    await importFor('computes');
+    dev.kill('SIGKILL');
+    await untilAllEnded();
+  });
+
+  test('while a job computes for ever', async () => {
+    const dev = await startDev();
+    const text = "import { writeFileSync } from 'node:fs';\n";
+    const file = 'tasks/send-welcome/task.ts';
+    await app.write(file, text + (await readFile(join(app.root, file), 'utf8')));
+    await saveTask("(writeFileSync('computes', ''), (() => { for (;;); })())");
+    await untilReady(dev, 2);
+    await enqueue('9');
+    await until(() => expect(existsSync(join(app.root, 'computes'))).toBe(true));
+    dev.kill('SIGKILL');
+    await untilAllEnded();
+  });
+});
+
+test('runs a framework that was compiled anew, also in the worker that was made in advance', async () => {
+  const islet = join(app.root, '../islet');
+  for (const part of ['bin', 'dist/src', 'package.json']) {
+    await cp(join(repository, part), join(islet, part), { recursive: true });
+  }
+  await symlink(join(repository, 'node_modules'), join(islet, 'node_modules'));
+  await rm(join(app.root, 'node_modules/islet'));
+  await symlink(islet, join(app.root, 'node_modules/islet'));
+  // Whoever has loaded the framework writes a line.
+  const [loaded, supervised] = [join(app.root, 'loaded'), join(islet, 'dist/src/cli/supervised.js')];
+  const tell = `import { appendFileSync } from 'node:fs';\nappendFileSync('${loaded}', 'one\\n');\n`;
+  await writeFile(supervised, tell + (await readFile(supervised, 'utf8')));
+  const command: [string, string] = [process.execPath, join(islet, 'bin/islet.js')];
+  const dev = startIslet(['dev'], { cwd: app.root, env: env(), command });
+  await untilReady(dev, 1);
+  await until(async () => expect(await readFile(loaded, 'utf8')).toBe('one\none\n'));
+  const program = join(islet, 'dist/src/cli/run-worker.js');
+  await writeFile(program, (await readFile(program, 'utf8')).replace("'Worker ready'", "'Worker of new code ready'"));
+  await saveTask("'new'");
+  const ready = () => dev.stdout().match(/Worker (of new code )?ready/g);
+  await until(() => expect(ready()?.slice(0, 2)).toEqual(['Worker ready', 'Worker of new code ready']));
 });
 
 test('starts with code that does not compile, and runs it when it is mended', async () => {

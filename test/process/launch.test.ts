@@ -62,7 +62,7 @@ describe.runIf(process.platform === 'linux')('a supervised worker', () => {
     const child = createWorkerChild(program, ['--queue', 'main'], { PATH: process.env.PATH, ...more });
     const words = ofProcess(child.pid, 'cmdline');
     const variables = ofProcess(child.pid, 'environ');
-    child.stop();
+    child.stop(10_000);
     await child.ended;
     expect(words.slice(1, 1 + flags.length)).toEqual(flags);
     expect(variables).toContain(variable);

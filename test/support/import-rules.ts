@@ -66,7 +66,7 @@ export const importRules: readonly ImportRule[] = [
   },
   {
     from: 'src/log.ts',
-    may: ['pino'],
+    may: ['pino', 'node:fs'],
     because: 'the logger is used by worker, supervisor and cli, and knows none of them',
   },
   {

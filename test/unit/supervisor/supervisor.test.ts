@@ -21,6 +21,7 @@ class FakeWorker {
       pid,
       start: () => this.asked.push('start'),
       output: undefined as never,
+      loading: undefined,
       ready: new Promise(() => {}),
       ended,
       onMessage: (listener) => {

@@ -1,0 +1,59 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterEach, expect, test } from 'vitest';
+import { within } from '../support/islet-process.ts';
+
+const module = pathToFileURL(resolve('dist/src/log.js')).href;
+
+let child: ReturnType<typeof start>;
+
+afterEach(() => void child.kill('SIGKILL'));
+
+/** Starts a process that logs `lines` lines when it is told to, and ends at once. */
+function start(lines: number) {
+  const code = `
+    import { createLog } from '${module}';
+    const log = createLog('info');
+    process.stdin.once('data', () => {
+      for (let line = 1; line <= ${lines}; line += 1) log.info({ line, filler: 'x'.repeat(1_000) }, 'A line');
+      process.on('exit', () => log.info({}, 'The last line'));
+      process.exit(3);
+    });
+    process.stdout.isTTY;
+    process.stderr.write('ready');`;
+  const args = ['--input-type=module', '--eval', code];
+  return spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+}
+
+test('ends with its process, when nobody reads it any more', async () => {
+  child = start(10);
+  await once(child.stderr, 'data');
+  child.stdout.destroy();
+  await once(child.stdout, 'close');
+  child.stdin.write('end');
+  expect(await within(once(child, 'exit'), 5_000, 'the exit')).toEqual([3, null]);
+});
+
+test('ends with its process, when somebody has stopped to read', async () => {
+  child = start(2_000);
+  await once(child.stderr, 'data');
+  child.stdout.pause();
+  child.stdin.write('end');
+  expect(await within(once(child, 'exit'), 5_000, 'the exit')).toEqual([3, null]);
+});
+
+test('has each line, whole and once, also of a process that ends at once', async () => {
+  child = start(2_000);
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (data) => {
+    text += data;
+  });
+  await once(child.stderr, 'data');
+  child.stdin.write('end');
+  await once(child, 'close');
+  const lines = text.trimEnd().split('\n');
+  const numbers = lines.map((line) => (JSON.parse(line) as { line?: number }).line ?? 2_001);
+  expect(numbers.sort((a, b) => a - b)).toEqual(Array.from({ length: 2_001 }, (_, at) => at + 1));
+});

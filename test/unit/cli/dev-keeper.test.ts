@@ -1,0 +1,128 @@
+import { Readable } from 'node:stream';
+import { setImmediate as turn } from 'node:timers/promises';
+import { afterEach, expect, test, vi } from 'vitest';
+import { createKeeper } from '../../../src/cli/dev-keeper.ts';
+import type { WorkerChild, WorkerExit } from '../../../src/supervisor/worker-child.ts';
+
+afterEach(() => void vi.useRealTimers());
+
+/** A worker that does what the test says. */
+function fakeChild() {
+  let end: (exit: WorkerExit) => void = () => {};
+  let become: (ready: boolean) => void = () => {};
+  const ended = new Promise<WorkerExit>((resolve) => {
+    end = resolve;
+  });
+  const ready = new Promise<boolean>((resolve) => {
+    become = resolve;
+  });
+  const child: WorkerChild = {
+    pid: 1,
+    start() {},
+    output: Readable.from([]),
+    loading: undefined,
+    ready,
+    ended,
+    onMessage() {},
+    tell() {},
+    stop: vi.fn(),
+    kill: vi.fn(),
+  };
+  return { child, end: () => end({ code: 0, signal: null }), become };
+}
+
+/** A keeper whose workers start when the test says so. */
+function open() {
+  const starts: ((child: WorkerChild | Error) => void)[] = [];
+  const said: string[] = [];
+  const onReady = vi.fn();
+  const keeper = createKeeper({
+    start: () =>
+      new Promise((resolve, reject) => {
+        starts.push((child) => (child instanceof Error ? reject(child) : resolve(child)));
+      }),
+    stopLimitMs: 7,
+    onReady,
+    say: (text) => void said.push(text),
+  });
+  return { keeper, starts, said, onReady };
+}
+
+test('a worker whose start was under way at the stop is stopped too, and waited for', async () => {
+  const { keeper, starts, onReady } = open();
+  void keeper.replace();
+  let stopped = false;
+  const stopping = keeper.stop().then(() => {
+    stopped = true;
+  });
+  const late = fakeChild();
+  starts[0]?.(late.child);
+  await turn();
+  expect(late.child.stop).toHaveBeenCalledWith(7);
+  expect(stopped).toBe(false);
+  late.end();
+  await stopping;
+  expect(onReady).not.toHaveBeenCalled();
+});
+
+test('a worker that is still starting is dismissed when there is newer code', async () => {
+  const { keeper, starts, said } = open();
+  void keeper.replace();
+  const [first, second] = [fakeChild(), fakeChild()];
+  starts[0]?.(first.child);
+  await turn();
+  void keeper.replace();
+  await turn();
+  expect(first.child.stop).toHaveBeenCalledWith(7);
+  starts[1]?.(second.child);
+  second.become(true);
+  await turn();
+  expect(said).toEqual([expect.stringMatching(/^Ready in \d+ ms\.$/)]);
+  expect(second.child.stop).not.toHaveBeenCalled();
+});
+
+test('a start that fails is told of, and the next one is tried all the same', async () => {
+  const { keeper, starts, said } = open();
+  const replaced = keeper.replace();
+  starts[0]?.(new Error('no folder'));
+  await replaced;
+  expect(said).toEqual(['no folder']);
+  void keeper.replace();
+  expect(starts.length).toBe(2);
+});
+
+test('a crash does not dismiss the next worker, which is on its way', async () => {
+  const { keeper, starts } = open();
+  const [crashing, next] = [fakeChild(), fakeChild()];
+  const replaced = keeper.replace();
+  starts[0]?.(crashing.child);
+  crashing.become(true);
+  await replaced;
+  vi.useFakeTimers({ toFake: ['setTimeout', 'setInterval'] });
+  void keeper.replace();
+  starts[1]?.(next.child);
+  await turn();
+  crashing.end();
+  await turn();
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(next.child.stop).not.toHaveBeenCalled();
+  expect(starts.length).toBe(2);
+});
+
+test('the end at once is the end of all: the one that runs, the one that starts, and the ones that were dismissed', async () => {
+  const { keeper, starts } = open();
+  const [before, dismissed, starting] = [fakeChild(), fakeChild(), fakeChild()];
+  const replaced = keeper.replace();
+  starts[0]?.(before.child);
+  before.become(true);
+  await replaced;
+  void keeper.replace();
+  starts[1]?.(dismissed.child);
+  await turn();
+  void keeper.replace();
+  await turn();
+  starts[2]?.(starting.child);
+  await turn();
+  keeper.kill();
+  for (const { child } of [before, dismissed, starting]) expect(child.kill).toHaveBeenCalledOnce();
+});
