@@ -1,7 +1,7 @@
 export type { DrainOptions, JobRun } from './testing/drain.ts';
 export { expectIdempotent, type IdempotencyOptions } from './testing/expect-idempotent.ts';
 export type { Fakes } from './testing/fakes.ts';
-export { type RunTaskOptions, runTask, type TaskOutcome } from './testing/run-task.ts';
+export { type ChildJob, type RunTaskOptions, runTask, type TaskOutcome } from './testing/run-task.ts';
 export {
   type AnyImplementation,
   createTestApp,

@@ -17,14 +17,19 @@ function chooseWindow({ dedupe, id, idempotencyMs }: EnqueueOptions): number | u
   return idempotencyMs ?? (id === undefined ? repeatWindowMs : dayMs);
 }
 
+/** Writes a payload as it travels. Throws `E_PAYLOAD_INVALID` when JSON cannot carry it, or it is too large. */
+export function writePayload(manifest: AnyTask, payload: unknown): string {
+  const owner = `The payload of task "${manifest.name}" (queue "${manifest.queue}")`;
+  return toJson(payload, owner, 'E_PAYLOAD_INVALID', manifest.maxPayloadBytes);
+}
+
 /** Checks everything that can be checked before Redis is asked. Throws, and then nothing was enqueued. */
 export async function prepareJob(manifest: AnyTask, payload: unknown, options: EnqueueOptions = {}): Promise<NewJob> {
   if (manifest?.kind !== 'task') {
     throw new IsletError('E_TASK_UNKNOWN', `enqueue expects a task's manifest, got ${describe(manifest)}.`);
   }
   checkEnqueueOptions(manifest, options);
-  const owner = `The payload of task "${manifest.name}" (queue "${manifest.queue}")`;
-  const json = toJson(payload, owner, 'E_PAYLOAD_INVALID', manifest.maxPayloadBytes);
+  const json = writePayload(manifest, payload);
   await parsePayload(manifest, JSON.parse(json));
   return {
     task: manifest.name,

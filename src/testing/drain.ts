@@ -1,8 +1,12 @@
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Broker, Delivery, Outcome } from '../broker/broker.ts';
 import { IsletError, TaskFailedError } from '../errors.ts';
+import { checks } from '../manifest/check-options.ts';
 import { defineQueue } from '../manifest/define-queue.ts';
 import { startWorker, type WorkerOptions } from '../worker/worker.ts';
+import { checkGiven } from './check-given.ts';
 import type { MemoryBroker } from './memory-broker.ts';
+import { watchRealWork } from './real-work.ts';
 import type { TestClock } from './test-clock.ts';
 
 /** How one delivery of a job ended. */
@@ -19,15 +23,35 @@ export type JobRun = {
 );
 
 export interface DrainOptions {
-  /** Also runs jobs that are delayed: the clock jumps to each, also through retries. Default: false. */
+  /**
+   * Also runs jobs that are delayed, snoozed or to be retried: the clock jumps to each. When nothing
+   * has happened in a running job for 0.25 s of real time (3 s while a file, a socket, a process or a real timer is in use),
+   * the clock moves on beside it, so that one that hangs meets its time-out.
+   * Default: false; they stay.
+   */
   delayed?: boolean;
-  /** How many jobs run at once. Default: 1, so that they run in their order. */
+  /**
+   * How many jobs run at once: an integer from 1 to 10_000, else `E_TEST_INVALID`. The queue's own concurrency does not
+   * count here. Default: 1, so that they run in their order.
+   */
   concurrency?: number;
-  /** Jobs that make jobs may never end: throws `E_DRAIN_ENDLESS` after so many runs. Default: 10_000. */
+  /**
+   * How many runs a drain may have, retries and snoozes included: an integer from 1, else `E_TEST_INVALID`. Jobs that
+   * make jobs may never end: with one run more it throws `E_DRAIN_ENDLESS`, and the running jobs are aborted.
+   * Default: 10_000, of which 1_000 may be snoozes of one job.
+   */
   maxRuns?: number;
 }
 
 const defaultMaxRuns = 10_000;
+/** How often one job may snooze by default: few enough that the error comes before a test runner's time-out. */
+const defaultMaxSnoozes = 1_000;
+
+/**
+ * A job in which nothing happens is taken to hang after so many turns of the event loop, and then so many looks: after
+ * 250 ms. After 3 s when it may wait for something real: its time-out must not come before that.
+ */
+const patience = { turns: 20, looks: 50, realLooks: 600, lookMs: 5 };
 
 function unknownTask({ task, queue }: Delivery): IsletError {
   const seen = `Task "${task}" has a job in queue "${queue}", but was not given to createTestApp.`;
@@ -61,15 +85,24 @@ interface Place {
   scope: WorkerOptions['scope'];
 }
 
-/** A broker that tells how each delivery ends. */
-function watchRuns(broker: MemoryBroker, onRun: (delivery: Delivery, outcome: Outcome) => void): Broker {
+/** What happens in a drain: jobs that start, are aborted, and end. */
+interface Watch {
+  onEvent(): void;
+  onRun(delivery: Delivery, outcome: Outcome): void;
+}
+
+/** A broker that tells what becomes of each delivery. */
+function watchRuns(broker: MemoryBroker, { onEvent, onRun }: Watch): Broker {
   return {
     ...broker,
     consume: (options) =>
       broker.consume({
         ...options,
         async run(delivery) {
+          onEvent();
+          delivery.abort.signal.addEventListener('abort', onEvent);
           const outcome = await options.run(delivery);
+          onEvent();
           onRun(delivery, outcome);
           return outcome;
         },
@@ -77,42 +110,101 @@ function watchRuns(broker: MemoryBroker, onRun: (delivery: Delivery, outcome: Ou
   };
 }
 
-/** Moves the clock to whatever may start next, until nothing is left. */
-async function runDelayed(broker: MemoryBroker, clock: TestClock, queue: string): Promise<void> {
-  for (;;) {
-    await broker.whenQuiet(queue);
-    const { nextAt } = broker.queue(queue);
-    if (nextAt === undefined) return;
-    await clock.advance(Math.max(0, nextAt - clock.now()));
+/** How far a drain is. */
+interface Progress {
+  /** How much has happened in its jobs. */
+  events(): number;
+  hasRealWork(): boolean;
+  /** Aborts when it has failed. */
+  stop: AbortSignal;
+}
+
+/** Waits for the queue to be quiet. Returns false when jobs run in which nothing happens: they may wait for a timer. */
+async function isQuiet(quiet: Promise<void>, { events, hasRealWork, stop }: Progress): Promise<boolean> {
+  let over = false;
+  void quiet.then(() => {
+    over = true;
+  });
+  const { turns, looks, realLooks, lookMs } = patience;
+  let before = events();
+  // Asked only of a job that takes long: it costs more than a run.
+  const most = (look: number) => turns + (look >= turns && hasRealWork() ? realLooks : looks);
+  for (let look = 0; look < most(look) && !stop.aborted; look += 1) {
+    await (look < turns ? nextTurn() : sleep(lookMs));
+    if (over) return true;
+    if (events() !== before) look = 0;
+    before = events();
+  }
+  return over;
+}
+
+/** Moves the clock to whatever may start next, until nothing is left or it is stopped. */
+async function runDelayed({ broker, clock, name }: Place, progress: Progress): Promise<void> {
+  const moveTo = (at: number) => clock.advance(Math.max(0, at - clock.now()));
+  while (!progress.stop.aborted) {
+    const quiet = await isQuiet(broker.whenQuiet(name), progress);
+    if (progress.stop.aborted) return;
+    const { nextAt } = broker.queue(name);
+    if (quiet && nextAt === undefined) return;
+    if (quiet) await moveTo(nextAt ?? 0);
+    else await moveUntilEvent(clock, moveTo, progress.events);
   }
 }
 
+/** Moves the clock from timer to timer until something happens in a job, at the latest its time-out. */
+async function moveUntilEvent(clock: TestClock, moveTo: (at: number) => Promise<void>, events: () => number) {
+  const before = events();
+  for (let at = clock.nextAt; at !== undefined && events() === before; at = clock.nextAt) await moveTo(at);
+}
+
+function endless(queue: string, runs: number, { task }: Delivery, { kind }: Outcome): IsletError {
+  const seen = `Queue "${queue}" was not empty after ${runs} runs; the last was of task "${task}"`;
+  const snoozed =
+    ', which snoozed its job again. Does it go by `Date.now()`, which the test does not move? Give it a clock among its ' +
+    'dependencies.';
+  const why = kind === 'snoozed' ? snoozed : '. Does it enqueue itself?';
+  return new IsletError('E_DRAIN_ENDLESS', `${seen}${why} Raise \`maxRuns\` if not.`);
+}
+
 /** Lets a queue's worker run until there is nothing to do, and tells what it did. */
-export async function drainQueue({ broker, clock, name, scope }: Place, options: DrainOptions): Promise<JobRun[]> {
+export async function drainQueue(place: Place, options: DrainOptions): Promise<JobRun[]> {
+  const { broker, name, scope } = place;
   const { delayed = false, concurrency = 1, maxRuns = defaultMaxRuns } = options;
+  checkGiven('`concurrency` of drain', concurrency, checks.integer(1, 10_000));
+  checkGiven('`maxRuns` of drain', maxRuns, checks.integer(1));
+  const maxSnoozes = options.maxRuns ?? defaultMaxSnoozes;
   const runs: JobRun[] = [];
+  const snoozes = new Map<string, number>();
+  let events = 0;
   let giveUp = (_: IsletError) => {};
   const gaveUp = new Promise<never>((_, reject) => {
     giveUp = reject;
   });
-  const watched = watchRuns(broker, (delivery, outcome) => {
-    if (outcome.kind === 'postponed') return giveUp(unknownTask(delivery));
-    const run = toRun(delivery, outcome);
-    if (run) runs.push(run);
-    if (runs.length <= maxRuns) return;
-    const seen = `Queue "${name}" was not empty after ${maxRuns} runs; the last was of task "${delivery.task}".`;
-    giveUp(new IsletError('E_DRAIN_ENDLESS', `${seen} Does it enqueue itself? Raise \`maxRuns\` if not.`));
+  const watched = watchRuns(broker, {
+    onEvent: () => {
+      events += 1;
+    },
+    onRun(delivery, outcome) {
+      if (outcome.kind === 'postponed') return giveUp(unknownTask(delivery));
+      const run = toRun(delivery, outcome);
+      if (run) runs.push(run);
+      const snoozed = (snoozes.get(delivery.jobId) ?? 0) + (outcome.kind === 'snoozed' ? 1 : 0);
+      snoozes.set(delivery.jobId, snoozed);
+      if (runs.length > maxRuns || snoozed > maxSnoozes) giveUp(endless(name, runs.length - 1, delivery, outcome));
+    },
   });
-  const worker = await startWorker(watched, {
-    queue: defineQueue({ name }),
-    ...{ concurrency, scope },
-    onUnhealthy: giveUp,
-  });
+  const queue = defineQueue({ name });
+  const hasRealWork = watchRealWork();
+  const worker = await startWorker(watched, { queue, concurrency, scope, onUnhealthy: giveUp });
+  const stop = new AbortController();
+  const progress = { events: () => events, hasRealWork, stop: stop.signal };
   try {
-    await Promise.race([delayed ? runDelayed(broker, clock, name) : broker.whenQuiet(name), gaveUp]);
+    const over = delayed ? runDelayed(place, progress) : broker.whenQuiet(name);
+    await Promise.race([over, gaveUp]);
     await worker.close();
     return runs;
   } catch (error) {
+    stop.abort();
     worker.drain();
     worker.abort();
     // What ignores its signal goes by a clock that nobody moves.

@@ -3,16 +3,25 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { IsletError } from '../errors.ts';
 import type { Refused } from '../manifest/checked.ts';
 import type { AnyTask, PayloadInput } from '../manifest/define-task.ts';
-import { deriveJobId } from '../producer/job-id.ts';
 import type { EnqueuePort } from '../worker/enqueue-port.ts';
 import type { Task } from '../worker/task-context.ts';
-import { type CallWatcher, createFakeDeps, type Fakes, watchCalls } from './fakes.ts';
-import { runOnce, testJobId } from './run-task.ts';
+import { misused } from './check-given.ts';
+import { createFakeDeps, type Fakes } from './fakes.ts';
+import { type ChildJob, createTestEnqueue, runOnce } from './run-task.ts';
+import { type CallWatcher, watchCalls } from './watch-calls.ts';
 
 export interface IdempotencyOptions<Given extends object> {
-  /** Makes the fakes of a world in which nothing has happened yet; called for each case anew. Default: no fakes. */
+  /**
+   * Makes the fakes of a world in which nothing has happened yet: called for each case anew, with all that the fakes
+   * remember made inside it. Worlds that differ at their start throw `E_TEST_INVALID`. Default: no fakes.
+   */
   deps?: () => Given;
-  /** Reads from the fakes what the task did to the world, as data that can be compared. */
+  /**
+   * Reads from these fakes what the task did to the world, as data: what `structuredClone` can copy, else
+   * `E_TEST_INVALID`. May return a promise. Leave out what differs from run to run, such as times and random ids, and how
+   * often the world was only read. Also called on new worlds, before the task runs. The jobs that the task enqueues are
+   * compared without it.
+   */
   effects: (deps: Given) => unknown;
 }
 
@@ -42,13 +51,16 @@ const isThenable = (value: unknown): value is PromiseLike<unknown> =>
 /** One process that runs the task: it dies at the interruption, and nothing it still does counts. */
 function createProcess(stopAt: Interruption | undefined, known: Observed) {
   const seen: Observed = { paths: [], async: new Set() };
+  const stop = new AbortController();
   let dead = false;
   let resolveDeath = () => {};
   const death = new Promise<void>((resolve) => {
     resolveDeath = resolve;
   });
   const never = (path: string) => {
-    if (known.async.has(path)) return new Promise(() => {});
+    const throws = known.paths.includes(path) && !known.async.has(path) && !stop.signal.aborted;
+    // Not in a listener of the signal: from there it would escape into the test runner.
+    if (!throws) return new Promise(() => {});
     throw new Interrupted(`interrupted at ${path}`);
   };
   const die = (path: string) => {
@@ -68,36 +80,84 @@ function createProcess(stopAt: Interruption | undefined, known: Observed) {
     const end = () => die(path);
     return Promise.resolve(returned).then(end, end);
   };
-  return { seen, death, watch };
+  /** Waits for its end, and leaves no code running that heeds its signal. */
+  const end = async (over: Promise<unknown>) => {
+    try {
+      await Promise.race([over, death]);
+    } finally {
+      if (dead) stop.abort(new Interrupted('the process is dead'));
+    }
+    // What does not wait for the dead call runs on, and finds nothing that answers.
+    await nextTurn();
+  };
+  return { seen, signal: stop.signal, watch, end };
 }
 
 type Process = ReturnType<typeof createProcess>;
 
+/** A copy that later runs cannot change. */
+function copyEffects<T>(effects: T, manifest: AnyTask): T {
+  try {
+    return structuredClone(effects);
+  } catch (cause) {
+    // It may quote a whole function.
+    const said = (cause as Error).message.replace(/\s+/g, ' ').slice(-100);
+    const seen = `The effects of task "${manifest.name}" cannot be copied: ${said}`;
+    throw misused(`${seen} Let \`effects\` return data only, without functions.`);
+  }
+}
+
 /** What a task can change: its fakes, and the jobs that it enqueues. */
 function createWorld<Given extends object>(task: Task, payload: unknown, options: IdempotencyOptions<Given>) {
   const fakes = (options.deps?.() ?? {}) as Given;
-  const jobs = new Map<string, { task: string; payload: unknown }>();
-  const createEnqueue = ({ watch }: Process): EnqueuePort['enqueue'] => {
-    let index = 0;
-    return async (manifest, childPayload) => {
-      const id = deriveJobId(testJobId, index++);
-      return watch('enqueue', async () => {
-        // As in Redis: an id stands for the first job that had it.
-        if (!jobs.has(id)) jobs.set(id, { task: manifest.name, payload: childPayload });
-        return { id };
-      }) as Promise<{ id: string }>;
-    };
+  const jobs = new Map<string, ChildJob>();
+  const createWatchedEnqueue = ({ watch }: Process): EnqueuePort['enqueue'] => {
+    const enqueue = createTestEnqueue((job) => {
+      // As in Redis: an id stands for the first job that had it.
+      if (!jobs.has(job.id)) jobs.set(job.id, job);
+    });
+    return (...args) => watch('enqueue', () => enqueue(...args)) as Promise<{ id: string }>;
   };
+  const effects = async () => copyEffects({ effects: await options.effects(fakes), enqueued: jobs }, task.manifest);
   return {
-    effects: async () => ({ effects: await options.effects(fakes), enqueued: [...jobs] }),
+    effects,
+    /** Before anything ran; what reads the first of something may find none. */
+    untouched: () => effects().catch((error: unknown) => `${error}`),
     run(process: Process) {
-      const deps = createFakeDeps(`Task "${task.manifest.name}"`, watchCalls(fakes, process.watch));
-      const stop = new AbortController();
-      const over = runOnce(task, payload, { deps, attempt: 1, signal: stop.signal, enqueue: createEnqueue(process) });
-      return { over, stop };
+      const guarded = createFakeDeps(`Task "${task.manifest.name}"`, fakes);
+      const deps = watchCalls(guarded, process.watch);
+      const { signal } = process;
+      return runOnce(task, payload, { deps, attempt: 1, signal, enqueue: createWatchedEnqueue(process) });
     },
   };
 }
+
+/** Returns how two values differ, for a person; nothing when they do not. */
+function findDifference(actual: unknown, expected: unknown): Error | undefined {
+  try {
+    deepStrictEqual(actual, expected);
+    return undefined;
+  } catch (error) {
+    return error as Error;
+  }
+}
+
+/** Opens worlds in which nothing has happened yet. Refuses those that are not alike. */
+async function openWorlds<Given extends object>(task: Task, payload: unknown, options: IdempotencyOptions<Given>) {
+  const untouched = await createWorld(task, payload, options).untouched();
+  const openWorld = async (advice: string) => {
+    const world = createWorld(task, payload, options);
+    const difference = findDifference(await world.untouched(), untouched);
+    if (!difference) return world;
+    const seen = `The effects in a new world differ before task "${task.manifest.name}" has run in it`;
+    throw misused(`${seen}: ${advice}\n${difference.message}`);
+  };
+  await openWorld('`effects` must leave out what differs from world to world, such as times and random ids.');
+  return () =>
+    openWorld('`deps` must make a new world each time, and `effects` must read nothing that was made outside of it.');
+}
+
+type World = ReturnType<typeof createWorld>;
 
 function refuse(task: AnyTask, what: string, cause?: unknown): IsletError {
   const said = cause instanceof Error ? `\n${cause.message}` : '';
@@ -108,7 +168,7 @@ function refuse(task: AnyTask, what: string, cause?: unknown): IsletError {
  * Proves that a task may run twice, and that it may die anywhere: runs it once, runs it twice, and, for each call that it
  * makes on a fake or on `enqueue`, lets its process die before and after that call and runs it again. Each time `effects`,
  * and the jobs that the task enqueued, must be those of one run. Throws `E_NOT_IDEMPOTENT`, which names the call and shows
- * the difference.
+ * the difference, and `E_TEST_INVALID` when `deps` or `effects` cannot show one.
  */
 export async function expectIdempotent<
   M extends AnyTask,
@@ -120,30 +180,27 @@ export async function expectIdempotent<
   if (manifest.delivery !== 'at-least-once') {
     throw refuse(manifest, 'it is at-most-once, so nothing runs it twice. Test it with runTask instead.');
   }
-  const world = () => createWorld(repeated, payload, options);
+  const newWorld = await openWorlds(repeated, payload, options);
   const unknown: Observed = { paths: [], async: new Set() };
 
   /** Runs to the end in a process of its own. */
-  const complete = async (there: ReturnType<typeof world>, known: Observed, what: string) => {
+  const complete = async (there: World, known: Observed, what: string) => {
     const process = createProcess(undefined, known);
-    const outcome = await there.run(process).over;
+    const outcome = await there.run(process);
     if (outcome.kind === 'completed') return process.seen;
     const error = 'error' in outcome ? outcome.error : undefined;
     throw refuse(manifest, `${what} ended as "${outcome.kind}".`, error);
   };
   const compare = (actual: unknown, expected: unknown, what: string) => {
-    try {
-      deepStrictEqual(actual, expected);
-    } catch (cause) {
-      throw refuse(manifest, `${what}, its effects are not those of one run.`, cause);
-    }
+    const difference = findDifference(actual, expected);
+    if (difference) throw refuse(manifest, `${what}, its effects are not those of one run.`, difference);
   };
 
-  const first = world();
+  const first = await newWorld();
   const known = await complete(first, unknown, 'its first run');
   const expected = await first.effects();
 
-  const second = world();
+  const second = await newWorld();
   await complete(second, known, 'its first run');
   await complete(second, known, 'run twice, its second run');
   compare(await second.effects(), expected, 'run twice');
@@ -151,15 +208,11 @@ export async function expectIdempotent<
   for (const [call, path] of known.paths.entries()) {
     for (const when of ['before', 'after'] as const) {
       const what = `interrupted ${when} call ${call + 1} (${path}) and run again`;
-      const there = world();
+      const there = await newWorld();
       const process = createProcess({ call, when }, known);
-      const { over, stop } = there.run(process);
-      await Promise.race([over, process.death]);
-      // What does not wait for the dead call runs on, and finds nothing that answers.
-      await nextTurn();
+      await process.end(there.run(process));
       await complete(there, known, `${what}, its second run`);
       compare(await there.effects(), expected, what);
-      stop.abort(new Interrupted('the process is dead'));
     }
   }
 }

@@ -1,5 +1,7 @@
+import { types } from 'node:util';
 import { IsletError } from '../errors.ts';
 import type { TaskContext } from '../worker/task-context.ts';
+import { createView } from './view.ts';
 
 /** Stand-ins for a queue's dependencies: any of them, and of an object any of its members. */
 export type Fakes<Dependencies extends object> = {
@@ -10,7 +12,7 @@ export type Fakes<Dependencies extends object> = {
 };
 
 /** What promises, inspectors and test runners ask any object for. */
-const askedOfEverything = new Set([
+export const askedOfEverything: ReadonlySet<string> = new Set([
   'then',
   'toJSON',
   'constructor',
@@ -20,21 +22,62 @@ const askedOfEverything = new Set([
   'nodeType',
 ]);
 
-/** Lets a task see its fakes. Reading one that the test does not give throws `E_FAKE_MISSING`. */
-export function createFakeDeps(owner: string, fakes: object): object {
-  return new Proxy(fakes, {
-    get(target, name, receiver) {
-      if (name in target || typeof name === 'symbol' || askedOfEverything.has(name)) {
-        return Reflect.get(target, name, receiver);
-      }
-      const given = Object.keys(target);
-      const seen = given.length > 0 ? `the test gives ${given.join(', ')}` : 'the test gives none';
-      throw new IsletError(
-        'E_FAKE_MISSING',
-        `${owner} asked for its dependency "${name}"; ${seen}. Add a fake of it to the test's \`deps\`.`,
-      );
-    },
+/** A fake written as an object of functions. Of one that holds data, or has a class, members may well be missing. */
+function isServiceLiteral(fake: unknown): fake is object {
+  // A mock that is a proxy makes its members when they are read.
+  if (typeof fake !== 'object' || fake === null || types.isProxy(fake)) return false;
+  const prototype: unknown = Object.getPrototypeOf(fake);
+  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) return false;
+  const members = Object.values(Object.getOwnPropertyDescriptors(fake));
+  return members.length === 0 || members.some(({ value }) => typeof value === 'function');
+}
+
+/** Shows an object whose missing members throw what `missing` makes; the others are as `show` gives them. */
+function guard(
+  real: object,
+  missing: (name: string) => IsletError,
+  show: (value: unknown, name: string, view: object) => unknown,
+): object {
+  const view: object = createView(real, (name) => {
+    if (typeof name === 'symbol' || askedOfEverything.has(name)) return Reflect.get(real, name);
+    if (!(name in real)) throw missing(name);
+    return show(Reflect.get(real, name), name, view);
   });
+  return view;
+}
+
+/** A function that finds its own object as `this`, unguarded: only the task has to ask for what is there. */
+function bindTo(real: object, view: object, value: unknown): unknown {
+  if (typeof value !== 'function') return value;
+  return new Proxy(value as (...args: unknown[]) => unknown, {
+    apply: (called, self, args) => Reflect.apply(called, self === view ? real : self, args),
+  });
+}
+
+/**
+ * Lets a task see its fakes. Reading one that the test does not give throws `E_FAKE_MISSING`; so does reading a member
+ * that is missing in a fake written as an object of functions.
+ */
+export function createFakeDeps(owner: string, fakes: object): object {
+  const inner = new WeakMap<object, object>();
+  const missing = (path: string, given: string[], of = '') => {
+    const seen = `${of}the test gives ${given.length > 0 ? given.join(', ') : 'none'}`;
+    return new IsletError(
+      'E_FAKE_MISSING',
+      `${owner} asked for its dependency "${path}"; ${seen}. Add a fake of it to the test's \`deps\`.`,
+    );
+  };
+  const guardFake = (fake: object, path: string) => {
+    const lacks = (name: string) => missing(`${path}.${name}`, Object.keys(fake), `of "${path}" `);
+    const guarded = guard(fake, lacks, (value, _, view) => bindTo(fake, view, value));
+    inner.set(fake, guarded);
+    return guarded;
+  };
+  return guard(
+    fakes,
+    (name) => missing(name, Object.keys(fakes)),
+    (fake, name) => (isServiceLiteral(fake) ? (inner.get(fake) ?? guardFake(fake, name)) : fake),
+  );
 }
 
 const silent = () => {};
@@ -49,45 +92,3 @@ export const silentLog = {
   fatal: silent,
   child: () => silentLog,
 } as unknown as TaskContext['log'];
-
-/** Called in place of each function of a fake, with its path and what performs the call. */
-export type CallWatcher = (path: string, call: () => unknown) => unknown;
-
-function isObject(value: unknown): value is object {
-  return (typeof value === 'object' && value !== null) || typeof value === 'function';
-}
-
-/** Wraps fakes so that each call on them, at whatever depth, goes through `watch`. */
-export function watchCalls<T extends object>(fakes: T, watch: CallWatcher, path = ''): T {
-  const wrap = (value: unknown, name: string, owner: object): unknown => {
-    if (typeof value === 'function') {
-      return watchFunction(value as (...args: unknown[]) => unknown, name, owner, watch);
-    }
-    return isObject(value) ? watchCalls(value, watch, name) : value;
-  };
-  // Not a proxy of the object itself: a frozen one would have to give its own members, unwrapped.
-  return new Proxy(Object.create(Object.getPrototypeOf(fakes)) as T, {
-    get: (_, name) => wrap(Reflect.get(fakes, name), path ? `${path}.${String(name)}` : String(name), fakes),
-    set: (_, name, value) => Reflect.set(fakes, name, value),
-    has: (_, name) => name in fakes,
-    ownKeys: () => Reflect.ownKeys(fakes),
-    getOwnPropertyDescriptor: (_, name) => {
-      const found = Reflect.getOwnPropertyDescriptor(fakes, name);
-      return found && { ...found, configurable: true };
-    },
-  });
-}
-
-/** A function may have members, which are watched too: `deps.http` may be called, and `deps.http.get`. */
-function watchFunction(called: (...args: unknown[]) => unknown, path: string, owner: object, watch: CallWatcher) {
-  return new Proxy(called, {
-    // Bound to the fake itself: its private fields know no proxy.
-    apply: (_, __, args) => watch(path, () => Reflect.apply(called, owner, args)),
-    get: (_, name) => {
-      const value: unknown = Reflect.get(called, name);
-      const isOwn = Object.hasOwn(called, name) && typeof value === 'function' && name !== 'prototype';
-      const inner = value as (...args: unknown[]) => unknown;
-      return isOwn ? watchFunction(inner, `${path}.${String(name)}`, called, watch) : value;
-    },
-  });
-}

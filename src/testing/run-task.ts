@@ -1,29 +1,51 @@
-import type { Delivery } from '../broker/broker.ts';
+import type { Delivery, NewJob } from '../broker/broker.ts';
 import { IsletError } from '../errors.ts';
+import { checks } from '../manifest/check-options.ts';
 import { workerDefaults } from '../manifest/defaults.ts';
 import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-task.ts';
-import type { EnqueuePort } from '../worker/enqueue-port.ts';
+import { deriveJobId } from '../producer/job-id.ts';
+import { prepareJob, writePayload } from '../producer/prepare-job.ts';
+import { createEnqueue, type EnqueuePort } from '../worker/enqueue-port.ts';
 import { executeTask } from '../worker/execute-task.ts';
 import { classify, completed } from '../worker/outcome.ts';
 import { type Task, verdicts } from '../worker/task-context.ts';
+import { checkGiven } from './check-given.ts';
 import { createFakeDeps, type Fakes, silentLog } from './fakes.ts';
 
 export interface RunTaskOptions<Dependencies extends object> {
-  /** What the task finds in `deps`; reading another one throws `E_FAKE_MISSING`. Default: nothing. */
+  /**
+   * What the task finds in `deps`. Reading another one, or a missing member of a fake that is written as an object of
+   * functions, throws `E_FAKE_MISSING` in the task. Default: nothing.
+   */
   deps?: Fakes<Dependencies>;
-  /** Numbered from 1. Default: 1. */
+  /**
+   * The number of the attempt: an integer from 1, else `E_TEST_INVALID`. The task sees it, and from the manifest's
+   * `attempts` on a failure is `failed`, not `retry`. Default: 1.
+   */
   attempt?: number;
-  /** Default: one that never aborts. */
+  /**
+   * What the task sees as its `signal`. Nothing else follows from its abort: a task that goes on completes. Default: one
+   * that never aborts.
+   */
   signal?: AbortSignal;
 }
 
+/** A job that a task enqueued, checked and prepared as a producer does. */
+export type ChildJob = Readonly<
+  Pick<NewJob, 'id' | 'task' | 'queue' | 'payload' | 'delayMs' | 'priority' | 'keepResultMs'>
+>;
+
 /** How the job would have ended in a worker. */
-export type TaskOutcome<Result> =
+export type TaskOutcome<Result> = (
   | { kind: 'completed'; result: Result }
   | { kind: 'retry'; error: Error; delayMs: number }
   | { kind: 'failed'; error: Error }
   | { kind: 'snoozed'; delayMs: number }
-  | { kind: 'rateLimited'; delayMs: number };
+  | { kind: 'rateLimited'; delayMs: number }
+) & {
+  /** The jobs that the task enqueued, in their order, however it ended; not there when it enqueued none. */
+  enqueued?: readonly ChildJob[];
+};
 
 /** The id of the one job that a task is run for. */
 export const testJobId = 'test-job';
@@ -57,6 +79,16 @@ function toOutcome(delivery: Delivery, manifest: AnyTask, thrown: unknown): Task
   };
 }
 
+/** Creates the `enqueue` of one run: its jobs are prepared as in a worker, and handed to `keep` instead of Redis. */
+export function createTestEnqueue(keep: (job: ChildJob) => void): EnqueuePort['enqueue'] {
+  const send = async (jobs: NewJob[]) => {
+    for (const { id, task, queue, payload, delayMs, priority, keepResultMs } of jobs) {
+      keep({ id, task, queue, payload, delayMs, priority, keepResultMs });
+    }
+  };
+  return createEnqueue(testJobId, { deriveId: deriveJobId, prepare: prepareJob, send });
+}
+
 /** What one run of a task is given, its dependencies as they are. */
 export interface RunOnce {
   deps: object;
@@ -65,7 +97,7 @@ export interface RunOnce {
   enqueue: EnqueuePort['enqueue'];
 }
 
-/** Runs a task once with all that it is given. Never throws. */
+/** Runs a task once with all that it is given; its payload travels as JSON, as it would through Redis. Never throws. */
 export async function runOnce<M extends AnyTask, Dependencies extends object>(
   task: Task<M, Dependencies>,
   payload: unknown,
@@ -75,9 +107,10 @@ export async function runOnce<M extends AnyTask, Dependencies extends object>(
   const openScope = () => ({ cradle: deps, dispose: async () => {} });
   const delivery = createDelivery(manifest, payload, attempt);
   try {
+    const input: unknown = JSON.parse(writePayload(manifest, payload));
     const loadable = { manifest, load: async () => task as unknown as Task };
     const context = { signal, attempt, jobId: testJobId, log: silentLog, progress: () => {}, enqueue, ...verdicts };
-    const result = await executeTask(loadable, { input: payload, openScope, context });
+    const result = await executeTask(loadable, { input, openScope, context });
     completed(delivery, manifest, result);
     return { kind: 'completed', result: result as ResultOutput<M> };
   } catch (thrown) {
@@ -85,18 +118,24 @@ export async function runOnce<M extends AnyTask, Dependencies extends object>(
   }
 }
 
-/** Runs a task once, without Redis, as a worker would: payload parsed, result checked. Never throws. */
+/**
+ * Runs a task once, without Redis: the payload travels as JSON and is parsed, the result is checked, and what is thrown
+ * is classified, all as in a worker. There is no time-out. Never throws for what the task does; throws `E_TEST_INVALID`
+ * for a wrong `attempt`.
+ */
 export async function runTask<M extends AnyTask, Dependencies extends object>(
   task: Task<M, Dependencies>,
   payload: PayloadInput<M>,
   options: RunTaskOptions<Dependencies> = {},
 ): Promise<TaskOutcome<ResultOutput<M>>> {
   const { deps = {}, attempt = 1, signal = new AbortController().signal } = options;
-  const enqueue = async () => ({ id: 'enqueued-by-a-test' });
-  return runOnce(task, payload, {
+  checkGiven('`attempt` of runTask', attempt, checks.integer(1));
+  const enqueued: ChildJob[] = [];
+  const outcome = await runOnce(task, payload, {
     deps: createFakeDeps(`Task "${task.manifest.name}"`, deps),
     attempt,
     signal,
-    enqueue,
+    enqueue: createTestEnqueue((job) => enqueued.push(job)),
   });
+  return enqueued.length > 0 ? { ...outcome, enqueued } : outcome;
 }

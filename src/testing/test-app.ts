@@ -7,11 +7,12 @@ import { openProducer, type Producer } from '../producer/producer.ts';
 import { createGate } from '../worker/gate.ts';
 import type { Task } from '../worker/task-context.ts';
 import type { WorkerOptions } from '../worker/worker.ts';
+import { checkGiven } from './check-given.ts';
 import { type DrainOptions, drainQueue, type JobRun } from './drain.ts';
 import { createFakeDeps, type Fakes, silentLog } from './fakes.ts';
 import { createMemoryBroker, type MemoryBroker } from './memory-broker.ts';
 import type { MemoryJob } from './memory-queue.ts';
-import { createTestClock, type TestClock } from './test-clock.ts';
+import { createTestClock, isTime, type TestClock } from './test-clock.ts';
 
 /** Any task, whatever its payload and dependencies. */
 export interface AnyImplementation {
@@ -35,7 +36,7 @@ export interface TestAppOptions<Tasks extends readonly AnyImplementation[]> {
   tasks: Tasks;
   /** What the tasks find in `deps`; reading another one throws `E_FAKE_MISSING`. Default: nothing. */
   deps?: Fakes<Extract<AllOf<DepsOf<Tasks[number]>>, object>>;
-  /** Where the clock starts, in milliseconds since 1970. Default: now. */
+  /** Where the clock starts, in milliseconds since 1970, from 0; another value throws `E_TEST_INVALID`. Default: now. */
   startAt?: number;
 }
 
@@ -58,10 +59,14 @@ export interface TestApp extends Pick<Producer, 'enqueue' | 'enqueueMany' | 'can
   enqueued<M extends AnyTask>(manifest: M): EnqueuedJob<M>[];
   /**
    * Runs a queue's jobs, and those that they enqueue there, until none may start: what is delayed, or to be retried,
-   * stays. Tells how each run ended. Throws `E_QUEUE_UNKNOWN`, `E_TASK_UNKNOWN` or `E_DRAIN_ENDLESS`.
+   * stays. Tells how each run ended. Throws `E_QUEUE_UNKNOWN`, `E_TASK_UNKNOWN`, `E_DRAIN_ENDLESS`, or
+   * `E_TEST_INVALID` for a wrong option. A task that hangs holds it up until the clock is moved past its `timeoutMs`.
    */
   drain(queue: string, options?: DrainOptions): Promise<JobRun[]>;
-  /** Moves the clock on by `ms` milliseconds: delays, backoff and time-outs go by it. */
+  /**
+   * Moves the clock on by `ms` milliseconds: delays, backoff and time-outs go by it, `Date.now()` does not. Throws
+   * `E_TEST_INVALID` unless `ms` is a finite number from 0.
+   */
   advance(ms: number): Promise<void>;
   /** The clock's time, in milliseconds since 1970. */
   now(): number;
@@ -116,6 +121,7 @@ export function createTestApp<const Tasks extends readonly AnyImplementation[]>(
 ): TestApp {
   const { deps = {}, startAt = Date.now() } = options;
   const tasks = checkTasks(options.tasks);
+  checkGiven('`startAt` of createTestApp', startAt, isTime);
   const clock = createTestClock(startAt);
   const broker = createMemoryBroker(clock);
   const producer = openProducer(broker.connectProducer(), producerTimeoutMs);

@@ -1,13 +1,18 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Check } from '../manifest/check-options.ts';
 import type { Clock } from '../worker/clock.ts';
+import { checkGiven } from './check-given.ts';
 
 /** A clock that stands still until a test moves it. */
 export interface TestClock extends Clock {
   /**
    * Moves the clock on by `ms` milliseconds, from timer to timer. Each timer's consequences come before the next one,
-   * as far as they need no real time.
+   * as far as they need no real time. Of several at once the one that goes furthest decides. Throws `E_TEST_INVALID`
+   * unless `ms` is a finite number from 0: time does not run backwards.
    */
   advance(ms: number): Promise<void>;
+  /** When the next timer runs out, in milliseconds since 1970. */
+  readonly nextAt: number | undefined;
 }
 
 interface Timer {
@@ -19,6 +24,10 @@ interface Timer {
 async function letRun(): Promise<void> {
   for (let turn = 0; turn < 3; turn += 1) await nextTurn();
 }
+
+/** Accepts what a clock can be set to, or moved by. */
+export const isTime: Check = (value) =>
+  Number.isFinite(value) && (value as number) >= 0 ? undefined : 'a finite number from 0';
 
 /** Creates a clock that starts at `startAt`, in milliseconds since 1970. */
 export function createTestClock(startAt: number): TestClock {
@@ -33,12 +42,16 @@ export function createTestClock(startAt: number): TestClock {
   };
   return {
     now: () => now,
+    get nextAt() {
+      return timers.size > 0 ? Math.min(...[...timers].map(({ dueAt }) => dueAt)) : undefined;
+    },
     startTimer(ms, run) {
       const timer = { dueAt: now + ms, run };
       timers.add(timer);
       return () => void timers.delete(timer);
     },
     async advance(ms) {
+      checkGiven('The milliseconds of advance', ms, isTime);
       const until = now + ms;
       await letRun();
       for (let timer = takeDue(until); timer; timer = takeDue(until)) {
@@ -46,7 +59,7 @@ export function createTestClock(startAt: number): TestClock {
         timer.run();
         await letRun();
       }
-      now = until;
+      now = Math.max(now, until);
     },
   };
 }

@@ -21,7 +21,7 @@ import {
   type Task,
   type TaskContext,
 } from 'islet/task';
-import { expectIdempotent, runTask } from 'islet/testing';
+import { type ChildJob, expectIdempotent, runTask } from 'islet/testing';
 import * as v from 'valibot';
 import { charge, type Dependencies, report, sendEmail } from './app.ts';
 import { measured } from './standard-schema.ts';
@@ -143,6 +143,7 @@ export async function tasks() {
   const payload = { to: 'a@example.com', subject: 'Hello' };
   const outcome = await runTask(send, payload, { deps: { mailer: { send: async () => 1 } }, attempt: 2 });
   if (outcome.kind === 'completed') same<typeof outcome.result, { messageId: number }>();
+  same<typeof outcome.enqueued, readonly ChildJob[] | undefined>();
   await expectIdempotent(send, payload, {
     deps: () => ({ sender: 'me', mailer: { send: async () => 1 }, sent: [] as string[] }),
     effects: ({ sent }) => sent,

@@ -1,3 +1,6 @@
+import { execFile } from 'node:child_process';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import * as v from 'valibot';
 import { describe, expect, test } from 'vitest';
 import { defineTask } from '../../../src/index.ts';
@@ -158,6 +161,62 @@ describe('drain', () => {
     expect(aborted).toMatchObject({ code: 'E_TASK_TIMEOUT' });
   });
 
+  test('times hanging tasks out without being moved, when it may move the clock', async () => {
+    const never = new Promise<number>(() => {});
+    const app = openApp((to, signal) => {
+      if (to === 'deaf') return never;
+      return new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+    });
+    const before = app.now();
+    await app.enqueue(sendEmailManifest, { to: 'heeds its signal' });
+    await app.enqueue(sendEmailManifest, { to: 'deaf' }, { delayMs: 1_000 });
+    const runs = await app.drain('mail', { delayed: true, concurrency: 2 });
+    expect(runs).toMatchObject(
+      ['retry', 'retry', 'failed', 'failed'].map((kind) => ({ kind, error: { code: 'E_TASK_TIMEOUT' } })),
+    );
+    // Two attempts of 30 s, 5 s until each is left behind, and a minute between them.
+    expect(app.now() - before).toBe(1_000 + 2 * 35_000 + 60_000);
+  });
+
+  test('does not time out a task that waits for something real', async () => {
+    const run = promisify(execFile);
+    const app = openApp(async (to) => Number((await run(process.execPath, ['-p', to])).stdout));
+    const before = app.now();
+    await app.enqueue(sendEmailManifest, { to: '20 + 3' });
+    expect(await app.drain('mail', { delayed: true })).toMatchObject([{ kind: 'completed', result: { sent: 23 } }]);
+    expect(app.now()).toBe(before);
+  });
+
+  test('gives a job that goes by another clock up before a test runner does', async () => {
+    const manifest = defineTask({ name: 'remind', queue: 'mail', payload: v.object({}) });
+    const dueAt = Date.now() + 86_400_000;
+    const remind = implement(manifest, async (_, { snooze }) => {
+      throw snooze({ delayMs: dueAt - Date.now() });
+    });
+    const app = createTestApp({ tasks: [remind] });
+    await app.enqueue(manifest, {});
+    await expect(app.drain('mail', { delayed: true })).rejects.toThrow(
+      'after 1000 runs; the last was of task "remind"',
+    );
+    const another = createTestApp({ tasks: [remind] });
+    await another.enqueue(manifest, {});
+    const failure = expect(another.drain('mail', { delayed: true, maxRuns: 1_100 })).rejects;
+    await failure.toThrow('after 1100 runs');
+  });
+
+  test('leaves the clock alone once it has failed', async () => {
+    const manifest = defineTask({ name: 'wait', queue: 'mail', payload: v.object({}) });
+    const wait = implement(manifest, async (_, { snooze }) => {
+      throw snooze({ delayMs: 1_000 });
+    });
+    const app = createTestApp({ tasks: [wait] });
+    await app.enqueue(manifest, {});
+    await expect(app.drain('mail', { delayed: true, maxRuns: 5 })).rejects.toMatchObject({ code: 'E_DRAIN_ENDLESS' });
+    const failedAt = app.now();
+    for (let turn = 0; turn < 50; turn += 1) await nextTurn();
+    expect(app.now()).toBe(failedAt);
+  });
+
   test('tells that a running job was cancelled', async () => {
     const app = openApp(
       (_, signal) => new Promise((__, reject) => signal?.addEventListener('abort', () => reject(signal.reason))),
@@ -260,7 +319,28 @@ describe('refuses', () => {
     const app = createTestApp({ tasks: [wait] });
     await app.enqueue(manifest, {});
     const failure = expect(app.drain('mail', { delayed: true, maxRuns: 20 })).rejects;
-    await failure.toMatchObject({ code: 'E_DRAIN_ENDLESS' });
+    await failure.toMatchObject({
+      code: 'E_DRAIN_ENDLESS',
+      message:
+        'Queue "mail" was not empty after 20 runs; the last was of task "wait", which snoozed its job again. Does it go ' +
+        'by `Date.now()`, which the test does not move? Give it a clock among its dependencies. Raise `maxRuns` if not.',
+    });
+  });
+
+  test.each([
+    ['concurrency', 0, 'an integer from 1 to 10000'],
+    ['concurrency', 10_001, 'an integer from 1 to 10000'],
+    ['concurrency', 1.5, 'an integer from 1 to 10000'],
+    ['maxRuns', 0, 'an integer from 1'],
+    ['maxRuns', Number.NaN, 'an integer from 1'],
+  ])('a drain with %s %s', async (option, value, expected) => {
+    const app = openApp();
+    await app.enqueue(sendEmailManifest, { to: 'a' });
+    await expect(app.drain('mail', { [option]: value })).rejects.toMatchObject({
+      code: 'E_TEST_INVALID',
+      message: `\`${option}\` of drain: expected ${expected}, got ${value}.`,
+    });
+    expect(app.enqueued(sendEmailManifest)).toMatchObject([{ state: 'waiting' }]);
   });
 
   test('a task that asks for a dependency without a fake: its job fails, and says so', async () => {

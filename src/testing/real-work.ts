@@ -1,0 +1,16 @@
+import { getActiveResourcesInfo } from 'node:process';
+
+/** How many resources of each kind keep this process alive: requests, sockets, processes, timers. */
+function countResources(): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const kind of getActiveResourcesInfo()) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  // The turns of the event loop that the test kit itself waits for.
+  counts.delete('Immediate');
+  return counts;
+}
+
+/** Returns what says whether more real work is under way than now, such as a file that is read or a process that runs. */
+export function watchRealWork(): () => boolean {
+  const before = countResources();
+  return () => [...countResources()].some(([kind, count]) => count > (before.get(kind) ?? 0));
+}
