@@ -5,7 +5,8 @@ export interface QueueOptions {
   /** Unique in the app and equal to its folder's name: lower-case words with hyphens, at most 100 characters. */
   name: string;
   /**
-   * How many jobs one worker process runs at the same time. Further jobs wait in Redis, untouched.
+   * How many jobs one worker process runs at the same time. Further jobs wait in Redis, untouched. Where all tasks run
+   * in pools of threads or processes, it is no more than these have room for.
    * 1 to 10_000; `--concurrency` overrides it for one process. Default: 100.
    */
   concurrency?: number;

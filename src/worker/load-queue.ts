@@ -108,12 +108,16 @@ function openOwn(queue: string, source: QueueSource, host: QueueHost, isElsewher
   return isElsewhere ? createContainer({ strict: true }) : openDependencies(queue, source, host);
 }
 
-/** Waits for all of them, so that none is left behind, and throws the first one's error. */
+/** Each takes the memory of a thread or process while it is tried. */
+const provenAtOnce = 4;
+
+/** Waits for each, so that none is left behind, and throws the first one's error. */
 async function proveAll(pools: readonly Pool[]): Promise<void> {
-  const failed = (await Promise.allSettled(pools.map((pool) => pool.prove()))).find(
-    ({ status }) => status === 'rejected',
-  );
-  if (failed?.status === 'rejected') throw failed.reason;
+  for (let at = 0; at < pools.length; at += provenAtOnce) {
+    const proofs = pools.slice(at, at + provenAtOnce).map((pool) => pool.prove());
+    const failed = (await Promise.allSettled(proofs)).find(({ status }) => status === 'rejected');
+    if (failed?.status === 'rejected') throw failed.reason;
+  }
 }
 
 /**
