@@ -13,6 +13,7 @@ export interface GuardThreadData {
   redis: string;
   maxBlockMs: number;
   stopWithinMs: number;
+  parentPid: number | undefined;
   logs: boolean;
 }
 
@@ -21,7 +22,7 @@ const lastWordsMs = 1_000;
 /** The same of a process whose time is over. */
 const lastNoteMs = 400;
 
-const { memory, redis, maxBlockMs, stopWithinMs, logs } = workerData as GuardThreadData;
+const { memory, redis, maxBlockMs, stopWithinMs, parentPid, logs } = workerData as GuardThreadData;
 const table = readTable(memory);
 const log: typeof writeLine = (...line) => logs && writeLine(...line);
 let watch = { beats: table.beats(), lookedAt: performance.now(), blockedMs: 0 };
@@ -97,6 +98,7 @@ async function followBlock(): Promise<void> {
     });
   });
   while (isLate(watch)) {
+    if (parentPid !== undefined && process.ppid !== parentPid) onStop();
     const held = table.held();
     const shortestLockMs = held.length > 0 ? Math.min(...held.map(({ durationMs }) => durationMs)) : undefined;
     const [deadline, inspected] = [table.deadline(), table.inspected()];
@@ -111,8 +113,10 @@ async function followBlock(): Promise<void> {
   keeper.close();
 }
 
+const onStop = () => table.bringForward(Date.now() + stopWithinMs);
+
 // What came while this thread slept is told at the first turn of its loop, which is in the midst of a block.
-listenForStop(() => table.bringForward(Date.now() + stopWithinMs));
+listenForStop(onStop);
 
 for (;;) {
   table.sleep(lookMs);

@@ -17,6 +17,8 @@ export interface GuardOptions {
   maxBlockMs: number;
   /** How long after a SIGTERM or SIGINT the process may live, in milliseconds, if its event loop is blocked then. */
   stopWithinMs: number;
+  /** Whether the death of the parent process counts as such a signal: a blocked event loop does not see it. Default: no. */
+  hasParent?: boolean;
   /** The job whose code runs now, as JSON of `{ queue, task, jobId, attempt }`. Called in the midst of that code. */
   describeCurrentJob(): string | undefined;
   /** Whether the guard writes log lines, to standard output in the shape of the worker's own. */
@@ -62,7 +64,9 @@ function startThread(workerData: GuardThreadData, onFailure: (error: Error) => v
 }
 
 /** Starts to watch this process. A guard that cannot start, or breaks, costs one line in the log and nothing else. */
-export function startGuard({ redis, maxBlockMs, stopWithinMs, describeCurrentJob, logs }: GuardOptions): Guard {
+export function startGuard({ describeCurrentJob, hasParent, ...options }: GuardOptions): Guard {
+  const { logs } = options;
+  const parentPid = hasParent ? process.ppid : undefined;
   const table = createTable();
   const lookForInspector = () => table.setInspected(inspectorUrl() !== undefined);
   const forget = answerBlockReports(() => {
@@ -79,7 +83,7 @@ export function startGuard({ redis, maxBlockMs, stopWithinMs, describeCurrentJob
     clearInterval(timer);
     forget();
   };
-  const thread = startThread({ memory: table.memory, redis, maxBlockMs, stopWithinMs, logs }, (error) => {
+  const thread = startThread({ memory: table.memory, parentPid, ...options }, (error) => {
     stop();
     if (logs) writeLine('warn', warning, { reason: error.message });
   });

@@ -44,10 +44,16 @@ function reportRedis(log: Log): Pick<BrokerOptions, 'onNotice' | 'onConnection'>
   };
 }
 
-function guardOptions(config: IsletConfig, maxBlockMs: number, gracefulTimeoutMs: number): BrokerOptions['guard'] {
+function guardOptions(
+  config: IsletConfig,
+  maxBlockMs: number,
+  gracefulTimeoutMs: number,
+  hasParent: boolean,
+): BrokerOptions['guard'] {
   return {
     maxBlockMs,
     stopWithinMs: gracefulTimeoutMs + blockedExitMs,
+    hasParent,
     logs: config.log.level !== 'silent',
     describeCurrentJob,
   };
@@ -152,7 +158,10 @@ async function run(
     redis: redis.url,
     prefix: config.redis.prefix,
     slot: flags.slot,
-    guard: flags.guard && settings.guard ? guardOptions(config, settings.maxBlockMs, gracefulTimeoutMs) : undefined,
+    guard:
+      flags.guard && settings.guard
+        ? guardOptions(config, settings.maxBlockMs, gracefulTimeoutMs, parent !== undefined)
+        : undefined,
     allowEviction: flags.allowEviction,
     mayForget: config.env !== 'production',
     ...reportRedis(log),
