@@ -83,8 +83,10 @@ export class WorkerProcesses {
   async killParent(): Promise<number> {
     const parent = [...this.#running].find(({ kept }) => kept.living.size > 0);
     if (!parent) return -1;
-    const [orphans, at] = [[...parent.kept.living], Date.now()];
+    const orphans = [...parent.kept.living];
     parent.kill('SIGKILL');
+    await parent.exited;
+    const at = Date.now();
     await Promise.all(
       orphans.map(async (pid) => {
         await untilGone(pid, graceMs + exitSlackMs + overdueLimitMs);

@@ -138,6 +138,14 @@ describe('a supervisor', () => {
     expect(await crashesOf(job)).toBe(0);
   });
 
+  test('is missed by a worker whose event loop is blocked, too', async () => {
+    const supervisor = await supervise(1, ['--graceful-timeout', '1s']);
+    const job = await place.queue('kept').add('spin', { ms: 30_000 });
+    await supervisor.line({ msg: 'Spinning', jobId: job.id });
+    supervisor.kill('SIGKILL');
+    await vi.waitFor(() => expect(readyPids(supervisor).filter(isAlive)).toEqual([]), { timeout: 5_000 });
+  });
+
   test('gives up with 70 when workers do not start any more, and lets the others finish', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'islet-supervisor-'));
     try {
