@@ -84,6 +84,13 @@ const exercises: Record<string, (command: string) => Promise<unknown>> = {
   'WORKER_GRACEFUL_TIMEOUT=50s npm run worker -- --queue mail': (line) =>
     withWorker(line.replace(/^(\S+) /, 'env $1 ')),
   'npm run worker -- --queue mail --queue reports': (line) => withWorker(line),
+  'npm run worker -- --queue mail --processes 2 --max-age 6h --max-age-variance 1h --max-memory 300mb': async (
+    line,
+  ) => {
+    const parent = start(line);
+    await parent.line({ msg: 'Supervisor ready' }, 30_000);
+    await parent.stop();
+  },
   [enqueueInvoice]: async (line) =>
     withWorker(`${worker} --queue mail`, async () => expect(await shell(line)).toContain('"id": "1"')),
   [enqueueWelcome]: async (line) =>
