@@ -17,7 +17,7 @@ import { findImport, findOption, toSource } from './place.ts';
 import type { Problem } from './problem.ts';
 import type { Place } from './queue-parts.ts';
 import { looksSuspicious } from './suspect-packages.ts';
-import { growthOf, isOver, toMb, weighFor } from './weigh.ts';
+import { growthOf, importFailed, isOver, toMb, weighFor } from './weigh.ts';
 
 /** What a process imports before the code of a queue. */
 export interface Base {
@@ -115,7 +115,7 @@ async function checkMemory(weighed: Weighed, maxRssMb: number): Promise<Problem[
 /**
  * Imports a queue's files after the settings and manifests, and compares what that loads and takes with a budget. What
  * Islet's own code takes is added, and not imported with each queue: only near the limit is the whole weighed. Returns
- * nothing where an import fails: that has to be mended, and told of, first.
+ * why nothing could be compared where an import fails.
  */
 export async function checkBudget(
   app: App,
@@ -131,7 +131,7 @@ export async function checkBudget(
   const whose = pool ? "the queue's" : 'its';
   const watch = budget.packages === undefined ? 'memory' : 'files';
   const { results, seen } = await watchApart([...base, ...own], app.root, watch);
-  if (!seen || islet === undefined) return undefined;
+  if (!seen || islet === undefined) return importFailed(results);
   const firstOwn = base.length;
   const weighed = { app, queue, title, whose, manifest, modules: [islet, ...base, ...own], firstOwn: firstOwn + 1 };
   const before = results[firstOwn - 1];

@@ -1,3 +1,4 @@
+import { IsletError } from '../errors.ts';
 import type { FoundManifest } from '../manifest/catalog.ts';
 import { type BudgetToCheck, checkBudget } from './check-budget.ts';
 import { importApart } from './import-apart.ts';
@@ -23,13 +24,22 @@ async function importParts(root: string, parts: Part[]): Promise<{ importMs: num
   return { importMs: imported.reduce((sum, result) => sum + (result.ok ? result.ms : 0), 0), problems };
 }
 
+function toUnseen(queue: string, { manifest: file }: BudgetToCheck, { code, message }: IsletError): Problem {
+  return { code, queue, file, line: null, message };
+}
+
 /**
  * Imports all that a worker of this queue imports, also what it would import with the first job of a rare task. Where its
  * manifest has a budget, the same process imports first what every worker does, and is then weighed.
  */
 export async function checkQueue(app: App, queue: string, tasks: FoundManifest[], budget: BudgetToCheck | undefined) {
-  const check = async (place: Place) =>
-    (budget && (await checkBudget(app, queue, place, budget))) ?? importParts(app.root, place.parts);
+  const check = async (place: Place) => {
+    const weighed = budget && (await checkBudget(app, queue, place, budget));
+    if (weighed && !(weighed instanceof IsletError)) return weighed;
+    const { importMs, problems } = await importParts(app.root, place.parts);
+    // What is wrong comes first; a budget that nobody could look at is not kept.
+    return { importMs, problems: weighed && problems.length === 0 ? [toUnseen(queue, budget, weighed)] : problems };
+  };
   const found = [];
   // Each in a process of its own, as where they run.
   for (const place of listPlaces(app, queue, tasks)) found.push(await check(place));

@@ -27,7 +27,7 @@ async function weigh(modules: ModuleToImport[], cwd: string) {
 
 /** Why nothing could be measured, where a process did not get to the end of its imports. */
 export function importFailed(results: readonly Imported[]): IsletError {
-  const said = results.flatMap((each) => (each.ok ? [] : [each.message])).join(' ');
+  const said = results.flatMap((each) => (each.ok ? [] : [each.message.replace(/(?<![.!?])$/, '.')])).join(' ');
   const what = `A process that imports the app's code did not get to its end: ${said}`;
   return new IsletError('E_FOOTPRINT_FAILED', `${what} Nothing was measured. "islet check" lists all that is wrong.`);
 }

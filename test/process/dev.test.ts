@@ -333,9 +333,9 @@ test('runs a framework that was compiled anew, also in the worker that was made 
   await rm(join(app.root, 'node_modules/islet'));
   await symlink(islet, join(app.root, 'node_modules/islet'));
   // Whoever has loaded the framework writes a line.
-  const [loaded, supervised] = [join(app.root, 'loaded'), join(islet, 'dist/src/cli/supervised.js')];
+  const [loaded, line] = [join(app.root, 'loaded'), join(islet, 'dist/src/cli/parent-line.js')];
   const tell = `import { appendFileSync } from 'node:fs';\nappendFileSync('${loaded}', 'one\\n');\n`;
-  await writeFile(supervised, tell + (await readFile(supervised, 'utf8')));
+  await writeFile(line, tell + (await readFile(line, 'utf8')));
   const command: [string, string] = [process.execPath, join(islet, 'bin/islet.js')];
   const dev = startIslet(['dev'], { cwd: app.root, env: env(), command });
   await untilReady(dev, 1);

@@ -263,6 +263,8 @@ test.each([
   const { code, stdout, stderr } = await run(broken.root, command);
   await broken.close();
   expect(stdout + stderr).toContain('E_FOOTPRINT_FAILED');
-  expect(stdout + stderr).toContain("A process that imports the app's code did not get to its end: only here");
+  expect(stdout + stderr).toContain(
+    "A process that imports the app's code did not get to its end: it could not be imported: only here",
+  );
   expect(code).toBe(1);
 });
