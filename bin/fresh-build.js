@@ -17,7 +17,9 @@ import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const SOURCE_FOLDERS = ['src', 'queues', 'tasks', 'config', 'demo', 'bench', 'chaos', 'test/fixtures'];
+/** What an app's build compiles, and what Islet's own compiles beside it. */
+const SOURCE_FOLDERS = ['src', 'queues', 'tasks', 'config'];
+const OWN_FOLDERS = ['demo', 'bench', 'chaos', 'test/fixtures'];
 /** Folders whose files are found by looking into dist/, so a removed one must not stay there. */
 const DISCOVERED_FOLDERS = ['tasks', 'queues'];
 const LOCK_LIMIT_MS = 120_000;
@@ -31,7 +33,7 @@ const UNWRITTEN_LIMIT_MS = 5_000;
  */
 export function staleFiles(root) {
   if (!existsSync(join(root, 'tsconfig.json')) || runsFromSources(root)) return [];
-  const sources = SOURCE_FOLDERS.flatMap((folder) => sourcesIn(join(root, folder)));
+  const sources = sourcesOf(root);
   if (sources.length === 0) return [];
   const stale = sources.map((source) => reasonAgainst(root, source)).filter((reason) => reason !== undefined);
   return [...stale, ...leftovers(root).map((file) => `${file} has no source any more`)];
@@ -45,7 +47,35 @@ export function staleFiles(root) {
  */
 export function runsFromSources(root) {
   if (!process.features.typescript || existsSync(join(root, 'dist'))) return false;
-  return realpathSync(root) !== dirname(dirname(realpathSync(fileURLToPath(import.meta.url))));
+  return !isIslet(root);
+}
+
+/** @param {string} root */
+function isIslet(root) {
+  return realpathSync(root) === dirname(dirname(realpathSync(fileURLToPath(import.meta.url))));
+}
+
+/** @param {string} root */
+function sourcesOf(root) {
+  const folders = isIslet(root) ? [...SOURCE_FOLDERS, ...OWN_FOLDERS] : SOURCE_FOLDERS;
+  return folders.flatMap((folder) => sourcesIn(join(root, folder)));
+}
+
+/**
+ * Finds the compiler of an app, which may stand in a folder above, as in a workspace.
+ *
+ * @param {string} root the folder of the package
+ * @returns {string | undefined}
+ */
+export function findCompiler(root) {
+  try {
+    const { resolve } = createRequire(join(root, 'package.json'));
+    const compiler = join(dirname(resolve('typescript/package.json')), 'bin/tsc');
+    return existsSync(compiler) ? compiler : undefined;
+  } catch {
+    // It is not installed.
+    return undefined;
+  }
 }
 
 /**
@@ -96,7 +126,7 @@ export function refreshOutputs(root) {
   if (!existsSync(join(root, 'dist'))) return;
   for (const file of leftovers(root)) rmSync(join(root, file), { recursive: true, force: true });
   const now = new Date();
-  for (const source of SOURCE_FOLDERS.flatMap((folder) => sourcesIn(join(root, folder)))) {
+  for (const source of sourcesOf(root)) {
     const output = outputOf(root, source);
     if (existsSync(output) && statSync(source).mtimeMs > statSync(output).mtimeMs) utimesSync(output, now, now);
   }
@@ -128,8 +158,8 @@ function outputOf(root, source) {
 
 /** @param {string} root */
 function compilerCommand(root) {
-  const compiler = join(root, 'node_modules/typescript/bin/tsc');
-  if (!existsSync(compiler)) throw new Error('The compiler is not installed. Run "npm ci" first.');
+  const compiler = findCompiler(root);
+  if (compiler === undefined) throw new Error('The compiler is not installed. Run "npm ci" first.');
   return [compiler, '-p', existsSync(join(root, 'tsconfig.build.json')) ? 'tsconfig.build.json' : 'tsconfig.json'];
 }
 

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, staleFiles } from './fresh-build.js';
+import { build, findCompiler, staleFiles } from './fresh-build.js';
 
 /** They write and remove source files, start a new app, only explain, or compile themselves. */
 const WITHOUT_BUILD = ['generate', 'destroy', 'init', 'dev', 'build', 'help', undefined];
@@ -42,7 +42,7 @@ function needsNoBuild() {
 function prepare(root) {
   const stale = staleFiles(root);
   if (stale.length === 0) return true;
-  if (!existsSync(join(root, 'node_modules'))) {
+  if (findCompiler(root) === undefined && !existsSync(join(root, 'node_modules'))) {
     return refuse('The dependencies are not installed. Nothing was started. Run "npm ci" first.');
   }
   // In production a build would hide that the wrong code was shipped, and the compiler is usually not there.

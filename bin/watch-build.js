@@ -3,29 +3,43 @@
  * compilation: `{ built: true }`, or `{ built: false, output }` with what the compiler said.
  */
 import { spawn } from 'node:child_process';
-import { refreshOutputs, watchCommand } from './fresh-build.js';
+import { refreshOutputs, runsFromSources, watchCommand } from './fresh-build.js';
 
 const root = process.cwd();
-const [program, ...args] = watchCommand(root);
-const compiler = spawn(program, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
-
+let fromSources = runsFromSources(root);
+let compiler = start();
 let output = '';
-let rest = '';
-compiler.stdout.setEncoding('utf8').on('data', (text) => {
-  const lines = (rest + text).split('\n');
-  rest = lines.pop() ?? '';
-  for (const line of lines) read(line);
-});
-compiler.on('close', () => end(1));
 process.on('disconnect', () => end(0));
 // The parent may have gone before anybody listened.
 if (process.connected === false) end(0);
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => end(0));
 
+function start() {
+  const [program, ...args] = watchCommand(root);
+  const started = spawn(program, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
+  let rest = '';
+  started.stdout.setEncoding('utf8').on('data', (text) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) if (started === compiler) read(line);
+  });
+  started.on('close', () => started === compiler && end(1));
+  return started;
+}
+
+/** Somebody has made dist/, or removed it: what runs from now on is not what this compiler writes, or does not write. */
+function startOtherwise() {
+  fromSources = runsFromSources(root);
+  const old = compiler;
+  compiler = start();
+  old.kill('SIGKILL');
+}
+
 /** @param {string} line */
 function read(line) {
   const [, errors] = /Found (\d+) errors?\. Watching/.exec(line) ?? [];
-  if (errors === '0') {
+  if (errors !== undefined && runsFromSources(root) !== fromSources) startOtherwise();
+  else if (errors === '0') {
     refreshOutputs(root);
     tell({ built: true });
   } else if (errors !== undefined) {

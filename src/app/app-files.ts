@@ -11,7 +11,7 @@ export function appNotFound(root: string): IsletError {
   return new IsletError(
     'E_APP_NOT_FOUND',
     `${root} is no Islet app: it has no folder "queues". Start in the app's folder, or make a new app: ` +
-      'npx islet init my-workers.',
+      'islet init my-workers.',
   );
 }
 

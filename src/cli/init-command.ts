@@ -13,7 +13,9 @@ async function init(folder: string | undefined, islet: Surroundings['islet']): P
   const shown = relative(process.cwd(), resolve(folder)) || '.';
   const next = [
     ...(shown === '.' ? [] : [`cd ${/^[\w./-]+$/.test(shown) ? shown : `'${shown}'`}`]),
-    'npm install',
+    islet.private
+      ? `npm install ./islet-${islet.version}.tgz    # made by "npm pack" in Islet's own folder`
+      : 'npm install',
     'npm test',
     'npm run worker -- --queue mail',
     `npm run enqueue -- send-welcome ${examplePayload} --wait`,

@@ -11,6 +11,7 @@ export interface Surroundings {
   /** Islet's own package.json. */
   islet: {
     version: string;
+    private?: boolean;
     engines: { node: string };
     dependencies: Record<string, string>;
     devDependencies: Record<string, string>;

@@ -34,7 +34,7 @@ docker compose up --build
 \`\`\`
 `;
 
-const ignored = 'node_modules/\ndist/\ndist.*/\n.islet/\n*.log\n';
+const ignored = 'node_modules/\ndist/\nbuild/\ndist.*/\n.islet/\n*.log\n';
 
 /** The files for people and for the tools around a new app. */
 export function paperFiles(name: string): Files {

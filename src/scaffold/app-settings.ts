@@ -4,6 +4,8 @@ import type { Files } from './files.ts';
 /** What a new app takes from Islet's own package.json: the versions that Islet was tested with. */
 export interface IsletPackage {
   version: string;
+  /** Not published: it is installed from what `npm pack` makes. */
+  private?: boolean;
   engines: { node: string };
   dependencies: Record<string, string>;
   devDependencies: Record<string, string>;

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rename, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { findFile } from '../app/app-files.ts';
+import { IsletError } from '../errors.ts';
 import { type Files, isTaken, withFolder, writeFiles } from './files.ts';
 
 export interface NewFolder {
@@ -18,6 +20,13 @@ async function tryTo(move: () => Promise<unknown>): Promise<boolean> {
     if (isTaken(error)) return false;
     throw error;
   }
+}
+
+/** Somebody else's folder of that name will do if it is what is needed. Throws `E_NAME_TAKEN`. */
+async function checkWhole({ path }: NewFolder, folder: string): Promise<void> {
+  if (findFile(folder, 'manifest') !== undefined) return;
+  const seen = `${path} is there, and has no manifest. Nothing was written.`;
+  throw new IsletError('E_NAME_TAKEN', `${seen} Complete it, or remove it, and try again.`);
 }
 
 /**
@@ -42,6 +51,7 @@ export async function placeFolders(root: string, wanted: NewFolder, needed?: New
     let madeNeeded = false;
     try {
       madeNeeded = needed !== undefined && (await tryTo(() => rename(staged(needed), placed(needed))));
+      if (needed && !madeNeeded) await checkWhole(needed, placed(needed));
       // Removed first, because not every system moves a folder onto an empty one.
       await rmdir(placed(wanted));
       await rename(staged(wanted), placed(wanted));

@@ -71,8 +71,8 @@ ${promise}  // Hand the signal to whatever takes long: it aborts on a time-out, 
 function fakes({ hasDependencies }: NewTask): string {
   const type = hasDependencies ? ': Fakes<Dependencies> & { done: string[] }' : '';
   const comment = hasDependencies
-    ? '/** Stand-ins for the dependencies that the task uses, and a record of what it did with them. */'
-    : '/** A record of what the task did; stand-ins for what it uses belong here too. */';
+    ? '/** Stand-ins for the dependencies that the task uses. Each of them pushes what it was told to do into `done`. */'
+    : '/** A record of what the task did: stand-ins for what it uses belong here too, and push what they do into `done`. */';
   return `${comment}
 function createFakes()${type} {
   const done: string[] = [];

@@ -41,8 +41,8 @@ export type JobFailure = Readonly<Failure>;
 export interface Hooks {
   /**
    * Called around each run of a job's code, which `run` starts: what is set in an AsyncLocalStorage here reaches the
-   * task. `run` never rejects. A hook that does not call it cannot keep the job from running. The task's `timeoutMs`
-   * counts from `run` to the end of the task, so what a hook takes is not charged to it.
+   * code of a task whose pool is "async". `run` never rejects. A hook that does not call it cannot keep the job from
+   * running. The task's `timeoutMs` counts from `run` to the end of the task, so what a hook takes is not charged to it.
    */
   aroundJob?(job: HookedJob, run: () => Promise<JobEnd>): void | Promise<void>;
   /**

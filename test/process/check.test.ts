@@ -187,7 +187,7 @@ test('refuses a queue that is not there, and a folder that is no app', async () 
   expect(unknown.stderr).toBe('E_QUEUE_UNKNOWN: There is no queue "imagse" in this app. Did you mean "images"?\n');
   expect(unknown.code).toBe(2);
   const nowhere = await check(tmpdir());
-  expect(nowhere.stderr).toMatch(/^E_APP_NOT_FOUND: .* make a new app: npx islet init my-workers\.\n$/);
+  expect(nowhere.stderr).toMatch(/^E_APP_NOT_FOUND: .* make a new app: islet init my-workers\.\n$/);
   expect(nowhere.code).toBe(1);
 });
 

@@ -69,7 +69,7 @@ const exercises: Record<string, (command: string) => Promise<unknown>> = {
   // The packed package: by the newcomer's path, which the continuous integration walks.
   'npm pack': onNewcomersPath,
   'npx --yes --package ./islet-0.1.0.tgz islet init ../my-workers': onNewcomersPath,
-  'cd ../my-workers && npm install ../islet/islet-0.1.0.tgz': onNewcomersPath,
+  'mv islet-0.1.0.tgz ../my-workers && cd ../my-workers && npm install ./islet-0.1.0.tgz': onNewcomersPath,
   // In the app, in this order.
   'npm run generate -- task send-invoice --queue mail': (line) => shell(line),
   'npm test -- tasks/send-invoice': async (line) => expect(await shell(line)).toMatch(/3 passed/),
@@ -100,6 +100,8 @@ const exercises: Record<string, (command: string) => Promise<unknown>> = {
   'npx islet build --queue mail --out build/mail': async (line) => {
     await shell(line);
     await withWorker('node build/mail/worker.js');
+    // What is built is no source.
+    await shell('npx biome ci .');
   },
   'npm run dev': whileReady,
   'npx islet dev --queue mail': whileReady,

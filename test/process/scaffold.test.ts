@@ -44,7 +44,10 @@ describe('islet init', () => {
     const [list = '', next = ''] = stdout.split('\n\nNext:\n');
     expect(list.split('\n').slice(1)).toHaveLength(files.length);
     expect(list).toMatch(/^Made an app in My Workers:\n {2}\.dockerignore\n/);
-    expect(next.split('\n').slice(0, 2)).toEqual([`  cd 'My Workers'`, '  npm install']);
+    expect(next.split('\n').slice(0, 2)).toEqual([
+      `  cd 'My Workers'`,
+      expect.stringMatching(/^ {2}npm install \.\/islet-[\d.]+\.tgz /),
+    ]);
     expect(JSON.parse(await readFile(join(parent, 'My Workers/package.json'), 'utf8')).name).toBe('my-workers');
     expect(await readdir(parent)).toEqual(['My Workers']);
   });
@@ -100,7 +103,7 @@ describe('islet init', () => {
         code: 1,
         stderr:
           `E_APP_NOT_FOUND: ${parent} is no Islet app: it has no folder "queues". Start in the app's folder, or make a ` +
-          'new app: npx islet init my-workers.\n',
+          'new app: islet init my-workers.\n',
       });
     }
   });
@@ -277,6 +280,20 @@ Next:
     const ended = await Promise.all([app.islet(args), app.islet(args)]);
     expect(ended.map(({ code }) => code).sort()).toEqual([0, 1]);
     expect(ended.map(({ stderr }) => stderr).join('')).toMatch(/^E_NAME_TAKEN: .*tasks\/contested already/);
+  });
+
+  test('writes no task for a queue whose folder has no manifest', async () => {
+    await mkdir(join(app.root, 'queues/half'));
+    await writeFile(join(app.root, 'queues/half/notes.txt'), 'mine');
+    const { code, stderr } = await app.islet(['generate', 'task', 'halved', '--queue', 'half', '--create-queue']);
+    await rm(join(app.root, 'queues/half'), { recursive: true });
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr:
+        'E_NAME_TAKEN: queues/half is there, and has no manifest. Nothing was written. ' +
+        'Complete it, or remove it, and try again.\n',
+    });
+    expect(await readdir(join(app.root, 'tasks'))).not.toContain('halved');
   });
 
   test('lets two make the same queue at once', async () => {

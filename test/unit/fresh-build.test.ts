@@ -46,6 +46,11 @@ beforeEach(() => {
 
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
+function putCompiler() {
+  put('node_modules/typescript/bin/tsc', 10, COMPILER);
+  put('node_modules/typescript/package.json', 10, '{}');
+}
+
 describe('staleFiles', () => {
   test('finds nothing when every output is newer than its source', () => {
     put('dist/src/a.js', 20);
@@ -54,6 +59,15 @@ describe('staleFiles', () => {
 
   test('names a source without an output', () => {
     expect(staleFiles(root)).toEqual(['src/a.ts is not compiled']);
+  });
+
+  test('looks at the folders that an app compiles, not at those that only Islet has', () => {
+    put('dist/src/a.js', 20);
+    put('test/fixtures/user.ts', 30);
+    put('bench/main.ts', 30);
+    expect(staleFiles(root)).toEqual([]);
+    put('tasks/send/task.ts', 30);
+    expect(staleFiles(root)).toEqual(['tasks/send/task.ts is not compiled']);
   });
 
   test('names a source newer than its output', () => {
@@ -98,7 +112,7 @@ describe('staleFiles', () => {
 });
 
 describe('build', () => {
-  beforeEach(() => put('node_modules/typescript/bin/tsc', 10, COMPILER));
+  beforeEach(putCompiler);
 
   test('removes the old output, compiles and gives the lock back', () => {
     put('dist/tasks/gone/task.js', 20);
@@ -172,7 +186,7 @@ test('an output whose source was saved as it was counts as new, once it was comp
 });
 
 test('a compiler that goes on writes nothing that has an error', () => {
-  put('node_modules/typescript/bin/tsc', 10, COMPILER);
+  putCompiler();
   put('dist/src/a.js', 20);
   expect(watchCommand(root).join(' ')).toMatch(/tsc -p tsconfig.json --noEmitOnError --outDir dist --watch/);
 });
