@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkerChild } from '../supervisor/worker-child.ts';
 
 /** Keeps one worker, and replaces it. */
@@ -25,6 +26,8 @@ export interface KeeperOptions {
 
 /** A worker that crashed is started again after so long, in milliseconds. */
 const crashPauseMs = 1_000;
+/** How long the new code waits, in milliseconds, until the code before takes no further job. */
+const longestLeaveMs = 500;
 /** A start that takes longer, in milliseconds, is told of: it may never end. */
 const slowStartMs = 5_000;
 
@@ -75,8 +78,11 @@ export function createKeeper({ start, stopLimitMs, onReady, say }: KeeperOptions
     const result = again || stopping ? 'outdated' : await follow(child);
     if (result === 'outdated') return dismiss(child);
     if (result === 'failed') return say(`The worker could not start. ${fate()}`);
-    dismiss(current);
+    const before = current;
     current = child;
+    dismiss(before);
+    // Its code is blocked, if that takes long.
+    await Promise.race([before?.leaving, sleep(longestLeaveMs)]);
     say(`Ready in ${Math.round(performance.now() - startedAt)} ms.`);
     onReady();
   };

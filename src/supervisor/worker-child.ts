@@ -22,6 +22,8 @@ export interface WorkerChild {
   readonly loading: string | undefined;
   /** Resolves with true when it takes jobs, with false when it ended before. */
   readonly ready: Promise<boolean>;
+  /** Resolves when it takes no further job, or has ended. */
+  readonly leaving: Promise<void>;
   readonly ended: Promise<WorkerExit>;
   onMessage(listener: (message: FromWorker) => void): void;
   tell(message: ToWorker): void;
@@ -47,13 +49,24 @@ function inheritedFlags(): string[] {
 
 function listen(child: ChildProcess, ended: Promise<WorkerExit>) {
   const told: { loading?: string } = {};
-  const isReady = new Promise<boolean>((resolve) => {
-    child.on('message', (message: FromWorker) => {
-      if (message.say === 'loading') told.loading = message.queue;
-      if (message.say === 'ready') resolve(true);
-    });
+  let isReady = (_ready: boolean) => {};
+  let isLeaving = () => {};
+  const ready = new Promise<boolean>((resolve) => {
+    isReady = resolve;
   });
-  return { told, ready: Promise.race([isReady, ended.then(() => false)]) };
+  const leaving = new Promise<void>((resolve) => {
+    isLeaving = resolve;
+  });
+  child.on('message', (message: FromWorker) => {
+    if (message.say === 'loading') told.loading = message.queue;
+    if (message.say === 'ready') isReady(true);
+    if (message.say === 'leaving') isLeaving();
+  });
+  void ended.then(() => {
+    isReady(false);
+    isLeaving();
+  });
+  return { told, ready, leaving };
 }
 
 /**
@@ -82,7 +95,7 @@ export function createWorkerChild(
     // It may be gone by then, which its end tells.
     if (child.connected) child.send(message, () => {});
   };
-  const { told, ready } = listen(child, ended);
+  const { told, ready, leaving } = listen(child, ended);
   const kill = () => void child.kill('SIGKILL');
   return {
     pid: child.pid,
@@ -92,6 +105,7 @@ export function createWorkerChild(
       return told.loading;
     },
     ready,
+    leaving,
     ended,
     onMessage: (listener) => void child.on('message', listener),
     tell,

@@ -314,8 +314,9 @@ async function completedOnce(workers: IsletProcess[], jobs: string[]): Promise<v
   const of = (ids: string[]) => ids.filter((id) => jobs.includes(id));
   expect(of(ledger('start'))).toEqual(jobs.toSorted());
   expect(of(ledger('end'))).toEqual(jobs.toSorted());
-  const ends = workers.flatMap((worker) => worker.lines({ msg: 'Job finished', outcome: 'completed' }));
-  expect(of(ends.map(({ jobId }) => String(jobId))).toSorted()).toEqual(jobs.toSorted());
+  const ends = () => workers.flatMap((worker) => worker.lines({ msg: 'Job finished', outcome: 'completed' }));
+  // What a worker has written arrives here in its own time.
+  await vi.waitFor(() => expect(of(ends().map(({ jobId }) => String(jobId))).toSorted()).toEqual(jobs.toSorted()));
   const failed = await askQueue((plain) => plain.getFailed());
   expect(of(failed.map(({ id }) => String(id)))).toEqual([]);
 }

@@ -7,7 +7,7 @@ import type { WorkerChild, WorkerExit } from '../../../src/supervisor/worker-chi
 afterEach(() => void vi.useRealTimers());
 
 /** A worker that does what the test says. */
-function fakeChild() {
+function fakeChild(leaving = Promise.resolve()) {
   let end: (exit: WorkerExit) => void = () => {};
   let become: (ready: boolean) => void = () => {};
   const ended = new Promise<WorkerExit>((resolve) => {
@@ -22,6 +22,7 @@ function fakeChild() {
     output: Readable.from([]),
     loading: undefined,
     ready,
+    leaving,
     ended,
     onMessage() {},
     tell() {},
@@ -47,6 +48,25 @@ function open() {
   });
   return { keeper, starts, said, onReady };
 }
+
+test('new code is told of when the code before takes no further job', async () => {
+  const { keeper, starts, said } = open();
+  void keeper.replace();
+  let leave = () => {};
+  const [before, after] = [fakeChild(new Promise((resolve) => (leave = resolve))), fakeChild()];
+  starts[0]?.(before.child);
+  before.become(true);
+  await vi.waitFor(() => expect(said).toHaveLength(1));
+  void keeper.replace();
+  await vi.waitFor(() => expect(starts).toHaveLength(2));
+  starts[1]?.(after.child);
+  after.become(true);
+  await vi.waitFor(() => expect(before.child.stop).toHaveBeenCalled());
+  await turn();
+  expect(said).toHaveLength(1);
+  leave();
+  await vi.waitFor(() => expect(said).toHaveLength(2), { timeout: 400 });
+});
 
 test('a worker whose start was under way at the stop is stopped too, and waited for', async () => {
   const { keeper, starts, onReady } = open();

@@ -23,6 +23,7 @@ class FakeWorker {
       output: undefined as never,
       loading: undefined,
       ready: new Promise(() => {}),
+      leaving: new Promise(() => {}),
       ended,
       onMessage: (listener) => {
         this.hear = listener;
