@@ -11,13 +11,18 @@ function distance(a: string, b: string): number {
   return previous[b.length] ?? 0;
 }
 
+/** Returns the known name that is closest to a name, if one is close at all. */
+export function closest(name: string, known: readonly string[]): string | undefined {
+  return known
+    .map((candidate) => ({ candidate, cost: distance(name.slice(0, 100), candidate) }))
+    .filter(({ candidate, cost }) => cost <= Math.max(2, candidate.length / 3))
+    .sort((a, b) => a.cost - b.cost)[0]?.candidate;
+}
+
 /** Returns ` Did you mean "x"?` for a close known name, else the known names, else nothing. */
 export function didYouMean(name: string, known: Iterable<string>): string {
   const names = [...known];
-  const close = names
-    .map((candidate) => ({ candidate, cost: distance(name.slice(0, 100), candidate) }))
-    .filter(({ candidate, cost }) => cost <= Math.max(2, candidate.length / 3))
-    .sort((a, b) => a.cost - b.cost)[0];
-  if (close) return ` Did you mean "${close.candidate}"?`;
+  const close = closest(name, names);
+  if (close !== undefined) return ` Did you mean "${close}"?`;
   return names.length > 0 ? ` Known: ${names.sort().join(', ')}.` : '';
 }

@@ -4,7 +4,7 @@ import { join, relative } from 'node:path';
 import type { AppSources } from '../app/read-manifests.ts';
 import { IsletError } from '../errors.ts';
 import { checks } from '../manifest/check-options.ts';
-import { didYouMean } from '../manifest/did-you-mean.ts';
+import { closest, didYouMean } from '../manifest/did-you-mean.ts';
 import { withFolder } from './files.ts';
 import type { Kind } from './names.ts';
 
@@ -50,11 +50,8 @@ function findTasksOf({ tasks, broken }: AppSources, queue: string): string[] {
 
 function findHeir({ tasks }: AppSources, name: string): string | undefined {
   const others = [...tasks.values()].filter((task) => task?.queue === tasks.get(name)?.queue);
-  const hint = didYouMean(
-    name,
-    others.flatMap((task) => (task && task.name !== name ? task.name : [])),
-  );
-  return / Did you mean "(.+)"\?/.exec(hint)?.[1];
+  const names = others.flatMap((task) => (task && task.name !== name ? task.name : []));
+  return closest(name, names);
 }
 
 /** Says what the removal of a task or queue would take. Throws `E_TASK_UNKNOWN`, `E_QUEUE_UNKNOWN`, `E_QUEUE_IN_USE`. */

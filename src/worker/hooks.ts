@@ -64,8 +64,11 @@ type OnlyHooks<Made> = Made & {
   [Name in keyof Made]: Name extends keyof Hooks ? Hooks[Name] : Refused<'there is no hook of this name'>;
 };
 
-/** Types the default export of `queues/hooks.ts`, for all queues, or of `queues/<queue>/hooks.ts`. */
-export function defineHooks<Config = unknown, Made extends Hooks = Hooks>(
+/**
+ * Types the default export of `queues/hooks.ts`, for all queues, or of `queues/<queue>/hooks.ts`. The settings are typed by
+ * the parameter: `({ config }: QueueHost<AppConfig>) => ...`.
+ */
+export function defineHooks<Made extends Hooks, Config = unknown>(
   create: (host: QueueHost<Config>) => OnlyHooks<Made> | Promise<OnlyHooks<Made>>,
 ): CreateHooks<Config> {
   return create;

@@ -173,7 +173,6 @@ export function hooks() {
   }));
   same<typeof traced, CreateHooks<unknown>>();
   defineHooks(({ config }: QueueHost<{ dsn: string }>) => ({ onWorkerStop: () => void config.dsn.length }));
-  defineHooks<{ dsn: string }>(({ config }) => ({ onWorkerStop: async () => void config.dsn.length }));
   defineHooks(async ({ log }) => ({ onWorkerStop: ({ queues }) => log.info({ queues }) }));
   defineHooks(() => ({}));
   const shared: Hooks = { aroundJob: async (_, run) => void (await run()) };
