@@ -1,7 +1,8 @@
 # One image runs one queue: docker build --build-arg QUEUE=mail -t mail-worker .
 FROM node:22-bookworm-slim AS build
 WORKDIR /app
-COPY package.json package-lock.json ./
+# And Islet itself, where it was installed from a file.
+COPY package.json package-lock.json *.tgz ./
 RUN npm ci
 COPY . .
 ARG QUEUE

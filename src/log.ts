@@ -1,4 +1,4 @@
-import { write, writeSync } from 'node:fs';
+import { writeSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
 
 /** What tasks and dependencies log with; every line of a job carries `queue, task, jobId, attempt`. */
@@ -11,60 +11,58 @@ export type WriteLine = (line: string) => void;
 
 const standardOutput = 1;
 /** How long a full pipe gets to be emptied, in milliseconds, before the next attempt. */
-const retryMs = 100;
+const retryMs = 10;
 /** Attempts at the end of the process. */
-const lastRetryMs = 10;
 const lastAttempts = 20;
 
+const nothing: Buffer = Buffer.alloc(0);
 const isFull = ({ code }: NodeJS.ErrnoException) => code === 'EAGAIN' || code === 'EBUSY';
 
-/** Writes what it can without an event loop. */
-function writeNow(text: string): void {
-  let rest = Buffer.from(text);
-  for (let attempt = 0; rest.length > 0 && attempt < lastAttempts; attempt += 1) {
-    try {
-      rest = rest.subarray(writeSync(standardOutput, rest));
-    } catch (error) {
-      if (!isFull(error as NodeJS.ErrnoException)) return;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, lastRetryMs);
-    }
+/** Writes as much as there is room for, and returns the rest. What nobody will read is lost: nothing depends on it. */
+function writeSome(bytes: Buffer): Buffer {
+  let rest = bytes;
+  try {
+    while (rest.length > 0) rest = rest.subarray(writeSync(standardOutput, rest));
+    return rest;
+  } catch (error) {
+    return isFull(error as NodeJS.ErrnoException) ? rest : nothing;
   }
 }
 
 /**
- * Opens standard output for lines, which are written together while it is slow. What is left at the end of the process is
- * written then, as far as somebody reads it: pino's own output would try for ever, and the process would never end.
+ * Opens standard output for lines. Each is written at once, so that it is there when the process crashes next; but no slow
+ * reader blocks the process: what finds no room waits. At the end it is written as far as somebody reads: pino's own output
+ * would try for ever, and the process would never end.
  */
-function openOutput(): { write(line: string): void } {
-  let waiting = '';
-  let writing = false;
-  let ending = false;
-  const send = (bytes: Buffer) => {
-    write(standardOutput, bytes, (error, written) => {
-      if (error && isFull(error)) return void setTimeout(send, retryMs, bytes);
-      // Nothing may depend on a line: what cannot be written is lost.
-      const rest = error ? bytes.subarray(bytes.length) : bytes.subarray(written);
-      if (rest.length > 0) return send(rest);
-      writing = false;
-      sendNext();
-    });
-  };
-  const sendNext = () => {
-    if (writing || waiting === '') return;
-    const bytes = Buffer.from(waiting);
-    waiting = '';
-    writing = true;
-    send(bytes);
+function openOutput(): { write: WriteLine } {
+  // From then on a pipe says that it is full; before, it blocks whoever writes.
+  void process.stdout.writable;
+  /** What has found no room, and the lines after it. */
+  let rest = nothing;
+  let behind = '';
+  let timer: NodeJS.Timeout | undefined;
+  const goOn = () => {
+    timer = undefined;
+    rest = writeSome(rest);
+    if (rest.length === 0) {
+      rest = writeSome(Buffer.from(behind));
+      behind = '';
+    }
+    if (rest.length > 0) timer = setTimeout(goOn, retryMs);
   };
   process.on('exit', () => {
-    ending = true;
-    writeNow(waiting);
+    const room = new Int32Array(new SharedArrayBuffer(4));
+    for (let attempt = 0; rest.length > 0 && attempt < lastAttempts; attempt += 1) {
+      Atomics.wait(room, 0, 0, retryMs);
+      clearTimeout(timer);
+      goOn();
+    }
   });
   return {
     write(line) {
-      if (ending) return writeNow(line);
-      waiting += line;
-      sendNext();
+      if (rest.length > 0) behind += line;
+      else rest = writeSome(Buffer.from(line));
+      if (rest.length > 0) timer ??= setTimeout(goOn, retryMs);
     },
   };
 }

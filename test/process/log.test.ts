@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { within } from '../support/islet-process.ts';
 
 const module = pathToFileURL(resolve('dist/src/log.js')).href;
@@ -11,17 +11,16 @@ let child: ReturnType<typeof start>;
 
 afterEach(() => void child.kill('SIGKILL'));
 
-/** Starts a process that logs `lines` lines when it is told to, and ends at once. */
-function start(lines: number) {
+/** Starts a process that logs `lines` lines when it is told to, and ends at once, or does what is said. */
+function start(lines: number, then = 'process.exit(3)') {
   const code = `
     import { createLog } from '${module}';
     const log = createLog('info');
     process.stdin.once('data', () => {
       for (let line = 1; line <= ${lines}; line += 1) log.info({ line, filler: 'x'.repeat(1_000) }, 'A line');
       process.on('exit', () => log.info({}, 'The last line'));
-      process.exit(3);
+      ${then};
     });
-    process.stdout.isTTY;
     process.stderr.write('ready');`;
   const args = ['--input-type=module', '--eval', code];
   return spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'pipe'] });
@@ -42,6 +41,21 @@ test('ends with its process, when somebody has stopped to read', async () => {
   child.stdout.pause();
   child.stdin.write('end');
   expect(await within(once(child, 'exit'), 5_000, 'the exit')).toEqual([3, null]);
+});
+
+test('lets its process go on while somebody has stopped to read, and then has each line', async () => {
+  child = start(2_000, "setTimeout(() => process.stderr.write('goes on'), 50)");
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (data) => {
+    text += data;
+  });
+  await once(child.stderr, 'data');
+  child.stdout.pause();
+  child.stdin.write('end');
+  const [said] = await within(once(child.stderr, 'data'), 5_000, 'a sign of life');
+  expect(String(said)).toBe('goes on');
+  child.stdout.resume();
+  await vi.waitFor(() => expect(text.split('\n')).toHaveLength(2_001), { timeout: 5_000 });
 });
 
 test('has each line, whole and once, also of a process that ends at once', async () => {
