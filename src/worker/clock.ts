@@ -15,6 +15,34 @@ export interface UnblockedClock extends Clock {
 
 const beatMs = 100;
 
+/** A class, since there is one for each job. */
+class UnblockedTimer {
+  readonly #ms: number;
+  readonly #run: () => void;
+  readonly #blockedMs: () => number;
+  readonly #startedAt = performance.now();
+  readonly #blockedBefore: number;
+  #timer: NodeJS.Timeout;
+
+  constructor(ms: number, run: () => void, blockedMs: () => number) {
+    this.#ms = ms;
+    this.#run = run;
+    this.#blockedMs = blockedMs;
+    this.#blockedBefore = blockedMs();
+    this.#timer = setTimeout(() => this.#onTime(), ms);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #onTime(): void {
+    const leftMs = this.#ms + this.#blockedMs() - this.#blockedBefore - (performance.now() - this.#startedAt);
+    if (leftMs >= 1) this.#timer = setTimeout(() => this.#onTime(), leftMs);
+    else this.#run();
+  }
+}
+
 /** Creates a worker's clock. It measures blocks by how late a beat of 100 ms is. */
 export function createUnblockedClock(): UnblockedClock {
   let total = 0;
@@ -28,15 +56,8 @@ export function createUnblockedClock(): UnblockedClock {
   return {
     now: () => Date.now(),
     startTimer(ms, run) {
-      const startedAt = performance.now();
-      const blockedBefore = blockedMs();
-      const onTime = () => {
-        const leftMs = ms + blockedMs() - blockedBefore - (performance.now() - startedAt);
-        if (leftMs >= 1) timer = setTimeout(onTime, leftMs);
-        else run();
-      };
-      let timer = setTimeout(onTime, ms);
-      return () => clearTimeout(timer);
+      const timer = new UnblockedTimer(ms, run, blockedMs);
+      return () => timer.stop();
     },
     blockedMs,
     close: () => clearInterval(beat),

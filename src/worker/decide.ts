@@ -59,6 +59,8 @@ function poisoned(delivery: Delivery, crashes: readonly Crash[]): IsletError {
   );
 }
 
+const end = (outcome: Outcome): Decision => ({ kind: 'end', outcome });
+
 /** Decides from what Islet remembers of a job whether it runs now, or how it ends without having run. */
 export function decide(
   delivery: Delivery,
@@ -68,7 +70,6 @@ export function decide(
 ): Decision {
   const { memory, jobId } = delivery;
   const task = tasks.get(delivery.task);
-  const end = (outcome: Outcome): Decision => ({ kind: 'end', outcome });
   if (memory.cancel !== undefined) {
     return end(cancelled(delivery, task?.manifest, new CancelledError(jobId, memory.cancel)));
   }

@@ -1,8 +1,9 @@
 import type { Broker, Delivery, EndedJob, Outcome } from '../broker/broker.ts';
 import { IsletError, ReleasedError } from '../errors.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
+import { currentJob } from './attempt.ts';
 import type { ProcessGate } from './gate.ts';
-import { currentJob, type RunScope, runJob } from './run-job.ts';
+import { type RunScope, runJob } from './run-job.ts';
 
 export interface Worker {
   /** Jobs whose code runs, and failed ones of which a hook is not yet told. */

@@ -6,10 +6,11 @@ import { CancelledError, ReleasedError, TimeoutError } from '../../../src/errors
 import { workerDefaults } from '../../../src/manifest/defaults.ts';
 import { defineQueue } from '../../../src/manifest/define-queue.ts';
 import { type AnyTask, defineTask } from '../../../src/manifest/define-task.ts';
+import { currentJob } from '../../../src/worker/attempt.ts';
 import { createGate } from '../../../src/worker/gate.ts';
 import { type Hooks, loadHooks } from '../../../src/worker/hooks.ts';
 import { blameHook, joinHooks } from '../../../src/worker/job-hooks.ts';
-import { currentJob, type RunScope, runJob } from '../../../src/worker/run-job.ts';
+import { type RunScope, runJob } from '../../../src/worker/run-job.ts';
 import { startWorker } from '../../../src/worker/worker.ts';
 import { deliver } from './delivery.ts';
 
