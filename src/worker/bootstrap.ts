@@ -75,8 +75,8 @@ const stopLimitMs = 1_100;
 const disposeLimitMs = 400;
 /** After the grace: a second for code to stop, then the rest to give the jobs back. */
 export const exitLimitMs = 1_900;
-/** A process that is blocked then does none of this: it is ended earlier. */
-export const blockedExitMs = 1_400;
+/** A process that is blocked then does none of this: it is ended earlier, since its guard is late, and tells Redis first. */
+export const blockedExitMs = 1_150;
 
 /** The code of pools is loaded where a task needs it. */
 async function preparePools(queue: QueueSource, host: PoolHost): Promise<OpenPool | undefined> {
