@@ -44,6 +44,8 @@ interface LocksOptions {
   onTrouble(error: Error): void;
 }
 
+const nothing = () => {};
+
 /**
  * Creates what keeps the locks of running jobs: renewed every quarter of their duration, so that half of it is always
  * left, and taken back after an outage if nobody else has fetched the job. A lock that is lost aborts its job.
@@ -57,7 +59,7 @@ export function createLocks({ client, guard, place, workerId, durationMs, onTrou
     const { jobId, token } = hold;
     const key = `${queueKey(prefix, queue, jobId)}:lock`;
     hold.letGo =
-      guard?.hold({ key, token, durationMs, workersKey: workersKey(prefix, queue), workerId, jobId }) ?? (() => {});
+      guard?.hold({ key, token, durationMs, workersKey: workersKey(prefix, queue), workerId, jobId }) ?? nothing;
   };
 
   const renew = async (wanted: Hold[]): Promise<LockState[]> => {
@@ -91,7 +93,7 @@ export function createLocks({ client, guard, place, workerId, durationMs, onTrou
   return {
     holds: holds as ReadonlyMap<string, Hold>,
     hold({ id, starts }: FetchedJob, token: string): Hold {
-      const fresh = { ended: false, again: undefined, cancelled: false, cleared: false, letGo: () => {} };
+      const fresh = { ended: false, again: undefined, cancelled: false, cleared: false, letGo: nothing };
       const hold: Hold = { jobId: id, token, starts, abort: new JobAbort(), ...fresh };
       holds.set(id, hold);
       tellGuard(hold);

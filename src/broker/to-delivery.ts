@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { CancelledError } from '../errors.ts';
-import type { Crash, Delivery } from './broker.ts';
+import type { JobAbort } from '../job-abort.ts';
+import type { Crash, Delivery, JobMemory } from './broker.ts';
 import type { FetchedJob, JobBackend } from './job-backend.ts';
 import { readStamp } from './job-options.ts';
 import { queueKey } from './keys.ts';
@@ -16,34 +17,56 @@ interface DeliveryScope {
 }
 
 /** Creates what hands a fetched job to the worker; one that was cancelled meanwhile arrives aborted. */
-export function createToDelivery({ client, place, backend, workerId }: DeliveryScope) {
-  const { prefix, queue } = place;
-  const markStarted = async ({ jobId, starts, token }: Hold) => {
-    const written = await runScript(
-      client,
-      writeFence,
-      [queueKey(prefix, queue, jobId)],
-      [token, `${workerId}:${starts}`],
-    );
-    return written === 1;
-  };
-  return (job: FetchedJob, hold: Hold, { input, crashes }: { input: unknown; crashes: Crash[] }): Delivery => {
-    const { memory, id, name, timestamp, attemptsMade } = job;
+export function createToDelivery(scope: DeliveryScope) {
+  return (job: FetchedJob, hold: Hold, memory: { input: unknown; crashes: Crash[] }): Delivery =>
+    new FetchedDelivery(job, hold, memory, scope);
+}
+
+/** A class, as an attempt is: a built worker would name each job's functions anew. */
+class FetchedDelivery implements Delivery {
+  readonly queue: string;
+  readonly task: string;
+  readonly jobId: string;
+  readonly input: unknown;
+  readonly version: number | undefined;
+  readonly keepResultMs: number | undefined;
+  readonly memory: JobMemory;
+  readonly enqueuedAt: number;
+  readonly attempt: number;
+  readonly abort: JobAbort;
+  readonly #hold: Hold;
+  readonly #scope: DeliveryScope;
+
+  constructor(
+    job: FetchedJob,
+    hold: Hold,
+    { input, crashes }: { input: unknown; crashes: Crash[] },
+    scope: DeliveryScope,
+  ) {
     const { version, keepResultMs } = readStamp(job.opts);
-    if (memory.cancel !== undefined) hold.abort.abort(new CancelledError(id, memory.cancel));
-    return {
-      queue,
-      task: name,
-      jobId: id,
-      input,
-      version,
-      keepResultMs,
-      memory: { ...memory, crashes },
-      enqueuedAt: timestamp,
-      attempt: attemptsMade + 1,
-      abort: hold.abort,
-      reportProgress: (value) => backend.updateProgress(id, value),
-      markStarted: () => markStarted(hold),
-    };
-  };
+    if (job.memory.cancel !== undefined) hold.abort.abort(new CancelledError(job.id, job.memory.cancel));
+    this.queue = scope.place.queue;
+    this.task = job.name;
+    this.jobId = job.id;
+    this.input = input;
+    this.version = version;
+    this.keepResultMs = keepResultMs;
+    this.memory = { ...job.memory, crashes };
+    this.enqueuedAt = job.timestamp;
+    this.attempt = job.attemptsMade + 1;
+    this.abort = hold.abort;
+    this.#hold = hold;
+    this.#scope = scope;
+  }
+
+  reportProgress(value: number | object): Promise<void> {
+    return this.#scope.backend.updateProgress(this.jobId, value);
+  }
+
+  async markStarted(): Promise<boolean> {
+    const { client, place, workerId } = this.#scope;
+    const { jobId, starts, token } = this.#hold;
+    const key = queueKey(place.prefix, place.queue, jobId);
+    return (await runScript(client, writeFence, [key], [token, `${workerId}:${starts}`])) === 1;
+  }
 }

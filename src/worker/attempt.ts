@@ -91,7 +91,7 @@ export class Attempt implements AttemptState {
           signal: abort.signal,
           graceMs: (reason) => this.#graceMsFor(reason),
           onBegin: () => this.#startTimer(),
-          beforeRun: async () => this.#beforeRun(),
+          beforeRun: async () => this.beforeRun(),
           send: (jobs) => this.#scope.children.send(jobs),
           progress: (value) => {
             // A courtesy, as in this thread.
@@ -105,16 +105,17 @@ export class Attempt implements AttemptState {
     }
   }
 
+  /** The last step before its code, here or in its pool. Throws when it must not start. */
+  beforeRun(): void | Promise<void> {
+    return this.#manifest.delivery === 'at-most-once' ? this.#passThenBegin() : this.#begin();
+  }
+
   #startTimer(): void {
     const { name, timeoutMs } = this.#manifest;
     this.#stopTimer?.();
     this.#stopTimer = this.#scope.clock.startTimer(timeoutMs, () =>
       this.delivery.abort.abort(new TimeoutError(name, timeoutMs)),
     );
-  }
-
-  #beforeRun(): void | Promise<void> {
-    return this.#manifest.delivery === 'at-most-once' ? this.#passThenBegin() : this.#begin();
   }
 
   #begin(): void {
@@ -139,8 +140,7 @@ export class Attempt implements AttemptState {
     try {
       return await new Promise((resolve, reject) => {
         this.#reject = reject;
-        const execution = { input, context, beforeRun: () => this.#beforeRun() };
-        const work = currentJob.run(this, executeTask, task, execution);
+        const work = currentJob.run(this, executeTask, task, { input, context, attempt: this });
         work.then(resolve, reject);
         stopListening = abort.onAbort(() => this.#startGrace(work));
       });

@@ -8,15 +8,15 @@ export interface Execution {
   input: unknown;
   /** `dispose` ends the dependencies that it opened; nothing when it opened none. */
   context: TaskContext & { dispose?(): Promise<void> | undefined };
-  /** The last step before the task's code; when it throws, that does not start. */
-  beforeRun?(): void | Promise<void>;
+  /** Has the last step before the task's code; when it throws, that does not start. */
+  attempt?: { beforeRun(): void | Promise<void> };
 }
 
 /** Runs one task on one input: parse, task, check of the result, end of its dependencies. The same in every pool. */
-export async function executeTask(task: LoadableTask, { input, context, beforeRun }: Execution): Promise<unknown> {
+export async function executeTask(task: LoadableTask, { input, context, attempt }: Execution): Promise<unknown> {
   const payload = await parsePayload(task.manifest, input, 'The job was not run.');
   const { run } = await task.load();
-  await beforeRun?.();
+  await attempt?.beforeRun();
   try {
     const result = await run(payload, context);
     if (task.manifest.result) await parseResult(task.manifest, result);

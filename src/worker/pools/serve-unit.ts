@@ -84,8 +84,8 @@ async function runJob(job: PoolJob, { run, abort, host, loaded, ask }: RunScope)
   const { openScope } = code;
   const context = new JobContext(delivered, task.manifest, { log, children: { ...children, send }, openScope });
   try {
-    const beforeRun = () => ask({ say: 'start', run });
-    const result = await executeTask(task, { input: job.input, context, beforeRun });
+    const attempt = { beforeRun: () => ask({ say: 'start', run }) };
+    const result = await executeTask(task, { input: job.input, context, attempt });
     return { resultJson: toResultJson(task.manifest, result) };
   } catch (error) {
     return { error: carryError(error) };
