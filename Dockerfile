@@ -20,4 +20,4 @@ COPY --from=build /worker ./
 ENV NODE_ENV=production MALLOC_ARENA_MAX=1
 USER 10001:10001
 # Node itself is the first process: it gets SIGTERM, and gives unfinished jobs back before it ends.
-CMD ["node", "--optimize-for-size", "--max-semi-space-size=1", "--semi-space-growth-factor=1", "worker.js"]
+CMD ["node", "--optimize-for-size", "--max-semi-space-size=1", "--semi-space-growth-factor=1", "--no-maglev", "worker.js"]

@@ -37,7 +37,7 @@ export const fullSizes: Sizes = {
   islandJobs: 2_000,
   mixedCalls: 500,
   mixedComputations: 8,
-  supervisedJobs: 9_000,
+  supervisedJobs: 6_000,
 };
 
 /** Small enough for three minutes: it shows a change of tens of percents, and no more. */

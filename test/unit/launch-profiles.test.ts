@@ -67,7 +67,7 @@ describe('the advice to a worker', () => {
         saves,
         costs,
         start:
-          'MALLOC_ARENA_MAX=1 node --optimize-for-size --max-semi-space-size=1 --semi-space-growth-factor=1 ' +
+          'MALLOC_ARENA_MAX=1 node --optimize-for-size --max-semi-space-size=1 --semi-space-growth-factor=1 --no-maglev ' +
           'node_modules/islet/bin/islet.js worker --queue mail',
       },
       text: expect.stringMatching(
