@@ -17,28 +17,29 @@ const interpreted = ['--no-opt', '--no-sparkplug'];
 
 /**
  * The launch lines of a worker. Everything that starts one reads them here. Peak memory of a built worker with 100 HTTP jobs
- * in flight, on Node 20 and 26: `throughput` 146 and 178 MB, `lean` 83 and 106, `minimal` 80 and 91.
+ * in flight, on Node 20 and 26: `throughput` 112 and 159 MB, `lean` 79 and 98, `minimal` 70 and 85; CPU per job: 1.0 and
+ * 0.8 ms, 1.2 and 1.2, 2.0 and 1.7.
  */
 export const launchProfiles = {
   /** The default: for queues that mostly wait for others and compute a little. */
   lean: {
     flags: small,
     env: oneArena,
-    saves: 'about 40 % of the peak memory',
-    costs: 'about 30 % more CPU per job',
+    saves: 'about 30 % of the peak memory (40 % on Node 26)',
+    costs: 'about 20 % more CPU per job (45 % on Node 26), and 80 % for jobs that do next to nothing',
   },
   /** Node's own defaults, for queues that compute, or run thousands of small jobs a second. */
   throughput: {
     flags: [],
     env: {},
-    saves: 'about 25 % of the CPU per job',
-    costs: 'about 70 % more memory at the peak',
+    saves: 'about 15 % of the CPU per job (30 % on Node 26), and 45 % for jobs that do next to nothing',
+    costs: 'about 40 % more memory at the peak (60 % on Node 26)',
   },
   /** The least memory, for queues that do nothing but wait. */
   minimal: {
     flags: [...small, ...interpreted],
     env: oneArena,
-    saves: 'about 50 % of the peak memory',
+    saves: 'about 35 % of the peak memory (45 % on Node 26)',
     costs: 'about twice the CPU per job, and code that computes runs many times slower',
   },
 } as const satisfies Record<string, LaunchProfile>;
