@@ -14,6 +14,8 @@ const standardOutput = 1;
 const retryMs = 10;
 /** Attempts at the end of the process. */
 const lastAttempts = 20;
+/** What may wait for a reader that has stopped, in characters; further lines are dropped. */
+const mostWaiting = 4_194_304;
 
 const nothing: Buffer = Buffer.alloc(0);
 const isFull = ({ code }: NodeJS.ErrnoException) => code === 'EAGAIN' || code === 'EBUSY';
@@ -29,10 +31,18 @@ function writeSome(bytes: Buffer): Buffer {
   }
 }
 
+function noteDropped(lines: number): string {
+  if (lines === 0) return '';
+  const note = { level: 40, time: new Date().toISOString(), pid: process.pid, lines };
+  return `${JSON.stringify({ ...note, msg: 'Log lines were dropped: nobody had read for too long' })}\n`;
+}
+
 /**
  * Opens standard output for lines. Each is written at once, so that it is there when the process crashes next; but no slow
  * reader blocks the process: what finds no room waits. At the end it is written as far as somebody reads: pino's own output
  * would try for ever, and the process would never end.
+ *
+ * What waits is bounded: lines that were dropped are counted, and a line says so when somebody reads again.
  */
 function openOutput(): { write: WriteLine } {
   // From then on a pipe says that it is full; before, it blocks whoever writes.
@@ -40,13 +50,15 @@ function openOutput(): { write: WriteLine } {
   /** What has found no room, and the lines after it. */
   let rest = nothing;
   let behind = '';
+  let dropped = 0;
   let timer: NodeJS.Timeout | undefined;
   const goOn = () => {
     timer = undefined;
     rest = writeSome(rest);
     if (rest.length === 0) {
-      rest = writeSome(Buffer.from(behind));
+      rest = writeSome(Buffer.from(behind + noteDropped(dropped)));
       behind = '';
+      dropped = 0;
     }
     if (rest.length > 0) timer = setTimeout(goOn, retryMs);
   };
@@ -60,8 +72,9 @@ function openOutput(): { write: WriteLine } {
   });
   return {
     write(line) {
-      if (rest.length > 0) behind += line;
-      else rest = writeSome(Buffer.from(line));
+      if (rest.length === 0) rest = writeSome(Buffer.from(line));
+      else if (behind.length + line.length > mostWaiting) dropped += 1;
+      else behind += line;
       if (rest.length > 0) timer ??= setTimeout(goOn, retryMs);
     },
   };

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { afterEach, expect, test, vi } from 'vitest';
 import { within } from '../support/islet-process.ts';
@@ -56,6 +57,28 @@ test('lets its process go on while somebody has stopped to read, and then has ea
   expect(String(said)).toBe('goes on');
   child.stdout.resume();
   await vi.waitFor(() => expect(text.split('\n')).toHaveLength(2_001), { timeout: 5_000 });
+});
+
+test('drops what is more than 4 MB while nobody reads, says how many lines, and goes on', async () => {
+  child = start(10_000, "process.stdin.once('data', () => log.info({}, 'Read again'))");
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (data) => {
+    text += data;
+  });
+  await once(child.stderr, 'data');
+  child.stdout.pause();
+  child.stdin.write('begin');
+  // Nothing tells from outside that all lines were logged.
+  await delay(1_000);
+  child.stdout.resume();
+  const read = () => text.split('\n').flatMap((line) => (line.endsWith('}') ? [JSON.parse(line)] : []));
+  const note = { level: 40, msg: 'Log lines were dropped: nobody had read for too long' };
+  await vi.waitFor(() => expect(read().at(-1)).toMatchObject(note), { timeout: 5_000 });
+  const [kept, last] = [read().length - 1, read().at(-1)];
+  expect(kept).toBeGreaterThan(3_500);
+  expect(kept + last.lines).toBe(10_000);
+  child.stdin.write('more');
+  await vi.waitFor(() => expect(read().at(-1)).toMatchObject({ msg: 'Read again' }), { timeout: 5_000 });
 });
 
 test('has each line, whole and once, also of a process that ends at once', async () => {
