@@ -11,6 +11,8 @@ const broken: [from: string, file: string, source: string][] = [
   ['src/config.ts', 'src/config.ts', `import 'convict';`],
   ['src/job-abort.ts', 'src/job-abort.ts', `import './errors.ts';`],
   ['src/launch-profiles.ts', 'src/launch-profiles.ts', `import 'node:v8';`],
+  ['src/parent-watch.ts', 'src/parent-watch.ts', `import './errors.ts';`],
+  ['src/parent-thread.ts', 'src/parent-thread.ts', `import './errors.ts';`],
   ['src/log.ts', 'src/log.ts', `import './errors.ts';`],
   ['src/index.ts', 'src/index.ts', `export * from './producer/producer.ts';`],
   ['src/task.ts', 'src/task.ts', `export * from './broker/broker.ts';`],

@@ -73,10 +73,7 @@ export async function buildQueue(queue: string, request: BuildRequest): Promise<
     unitEntry: kinds.has('thread') || kinds.has('process') ? writeUnitEntry(entry) : undefined,
     threads: {
       'guard-thread': join(islet.folder, 'broker', `guard-thread${islet.ending}`),
-      'parent-thread': join(islet.folder, 'supervisor', `parent-thread${islet.ending}`),
-      ...(kinds.has('process')
-        ? { 'parent-watch': join(islet.folder, 'worker', 'pools', `parent-watch${islet.ending}`) }
-        : {}),
+      'parent-thread': join(islet.folder, `parent-thread${islet.ending}`),
     },
   };
   return buildFolder(target);

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import type { AppSource } from '../app/app-source.ts';
 import { IsletError } from '../errors.ts';
+import { watchParent } from '../parent-watch.ts';
 import { type FromWorker, refusedExitCode, type ToWorker } from '../supervisor/messages.ts';
-import { watchParent } from '../supervisor/parent-watch.ts';
 import { reportError } from './report-error.ts';
 
 /** What a supervised worker has of its parent. */

@@ -43,6 +43,7 @@ const errors = 'src/errors.ts';
 const manifest = 'src/manifest/**';
 const launchProfiles = 'src/launch-profiles.ts';
 const jobAbort = 'src/job-abort.ts';
+const parentWatch = 'src/parent-watch.ts';
 const schemaTypes = 'type:@standard-schema/spec';
 const brokerSeam = 'src/broker/broker.ts';
 
@@ -63,6 +64,16 @@ export const importRules: readonly ImportRule[] = [
     from: launchProfiles,
     may: [],
     because: 'the launch lines are data on the ground floor',
+  },
+  {
+    from: parentWatch,
+    may: ['type:src/parent-thread.ts', 'node:worker_threads'],
+    because: 'workers and the units of their pools watch their parent in the same way',
+  },
+  {
+    from: 'src/parent-thread.ts',
+    may: ['node:worker_threads'],
+    because: 'it has a thread of its own, which is to be tiny',
   },
   {
     from: 'src/log.ts',
@@ -111,7 +122,18 @@ export const importRules: readonly ImportRule[] = [
   },
   {
     from: 'src/worker/**',
-    may: [errors, 'src/log.ts', manifest, 'src/app/**', 'src/worker/**', brokerSeam, 'awilix', 'node:*', schemaTypes],
+    may: [
+      errors,
+      'src/log.ts',
+      parentWatch,
+      manifest,
+      'src/app/**',
+      'src/worker/**',
+      brokerSeam,
+      'awilix',
+      'node:*',
+      schemaTypes,
+    ],
     because: 'a worker is handed its broker and knows neither BullMQ nor Redis',
   },
   {

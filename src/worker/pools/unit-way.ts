@@ -1,20 +1,13 @@
-import { parentPort, Worker } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
+import { watchParent } from '../../parent-watch.ts';
 import { type FromUnit, read, type ToUnit, type UnitOrder, type Way, write } from './messages.ts';
-
-// As that of the worker's guard: a heap of its own, and nothing that is preloaded for the app.
-const smallThread = {
-  name: 'islet-parent-watch',
-  argv: [],
-  env: {},
-  execArgv: [],
-  resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2, codeRangeSizeMb: 8, stackSizeMb: 1 },
-};
 
 /** A terminal and some process managers signal the whole group: it is the worker that decides when units end. */
 const notOurs = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 function openProcessWay(parent: number, end: (code: number) => void): Way<ToUnit, FromUnit> {
-  new Worker(new URL('./parent-watch.js', import.meta.url), { ...smallThread, workerData: parent }).unref();
+  // Also while it computes without end: a worker that was killed cannot end it any more.
+  watchParent(parent).allow(0);
   for (const signal of notOurs) process.on(signal, () => {});
   process.once('disconnect', () => end(1));
   const send = process.send?.bind(process);

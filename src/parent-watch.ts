@@ -8,9 +8,7 @@ export interface ParentWatch {
   close(): Promise<void>;
 }
 
-/** What an idle main thread takes to end the process by itself, and more. */
-const idleLimitMs = 1_000;
-
+// Small, and nothing in it that is preloaded for the app.
 const smallThread = {
   name: 'islet-parent',
   argv: [],
@@ -18,6 +16,9 @@ const smallThread = {
   execArgv: [],
   resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1, codeRangeSizeMb: 4, stackSizeMb: 1 },
 };
+
+/** What an idle main thread takes to end the process by itself, and more. */
+const idleLimitMs = 1_000;
 
 /**
  * Ends this process by SIGKILL soon after its parent has died, if it has not ended by itself by then: its main thread may
