@@ -120,6 +120,13 @@ describe.each([
     await startWorker();
     await vi.waitFor(() => expect(ledger('start')).toEqual([...jobs, ...jobs]), { timeout: 10_000, interval: 20 });
   });
+
+  test('a worker whose event loop is blocked is ended in time', async () => {
+    const worker = await startWorker();
+    await started(await enqueue(1, 20_000, {}, { blocks: true }));
+    await breakRedis();
+    await endsInTime(worker, { code: null, signal: 'SIGKILL' });
+  });
 });
 
 test('on SIGTERM while Redis is down, a worker ends soon after its return, long before the deadline', async () => {
@@ -282,8 +289,8 @@ function askQueue<T>(question: (plain: Queue) => Promise<T>): Promise<T> {
 }
 
 /** Adds so many jobs that last so long, and returns their ids. */
-async function enqueue(count: number, ms: number, opts: object = {}): Promise<string[]> {
-  const jobs = Array.from({ length: count }, () => ({ name: 'linger', data: { ms }, opts }));
+async function enqueue(count: number, ms: number, opts: object = {}, data: object = {}): Promise<string[]> {
+  const jobs = Array.from({ length: count }, () => ({ name: 'linger', data: { ms, ...data }, opts }));
   return (await askQueue((plain) => plain.addBulk(jobs))).map(({ id }) => String(id));
 }
 
@@ -322,9 +329,9 @@ async function completedOnce(workers: IsletProcess[], jobs: string[]): Promise<v
 }
 
 /** Sends SIGTERM and waits for the end of the process. */
-async function endsInTime(worker: IsletProcess): Promise<void> {
+async function endsInTime(worker: IsletProcess, end: object = clean): Promise<void> {
   const askedAt = Date.now();
-  expect(await worker.stop()).toEqual(clean);
+  expect(await worker.stop()).toEqual(end);
   expect(Date.now() - askedAt).toBeLessThan(graceMs + exitLimitMs);
 }
 
