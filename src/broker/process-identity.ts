@@ -43,13 +43,23 @@ function exists(pid: number): boolean {
   }
 }
 
-/** Whether a process is dead beyond doubt, seen from this one: same kernel, same pid namespace, and it is gone. */
-export function isProvablyDead(other: ProcessIdentity, self: ProcessIdentity): boolean {
+/** Whether a process lives, seen from this one; undefined where that cannot be told: another kernel, or pid namespace. */
+function lives(other: ProcessIdentity, self: ProcessIdentity): boolean | undefined {
   const comparable = self.boot !== undefined && self.pidNamespace !== undefined && self.startedAt !== undefined;
-  if (!comparable || other.boot !== self.boot || other.pidNamespace !== self.pidNamespace) return false;
-  if (!exists(other.pid)) return true;
+  if (!comparable || other.boot !== self.boot || other.pidNamespace !== self.pidNamespace) return undefined;
+  if (!exists(other.pid)) return false;
   const stat = readStat(other.pid);
-  if (!stat) return false;
+  if (!stat) return undefined;
   // A zombie is dead and only not buried yet; another start time is another process.
-  return stat.state === 'Z' || stat.state === 'X' || stat.startedAt !== other.startedAt;
+  return stat.state !== 'Z' && stat.state !== 'X' && stat.startedAt === other.startedAt;
+}
+
+/** Whether a process is dead beyond doubt. */
+export function isProvablyDead(other: ProcessIdentity, self: ProcessIdentity): boolean {
+  return lives(other, self) === false;
+}
+
+/** Whether a process lives beyond doubt. */
+export function isProvablyAlive(other: ProcessIdentity, self: ProcessIdentity): boolean {
+  return lives(other, self) === true;
 }

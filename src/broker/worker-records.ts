@@ -4,7 +4,7 @@ import type { Crash } from './broker.ts';
 import { queueKey, workersKey } from './keys.ts';
 import { runScript } from './lua.ts';
 import type { StoredCrash } from './memory.ts';
-import { identifyProcess, isProvablyDead, type ProcessIdentity } from './process-identity.ts';
+import { identifyProcess, isProvablyAlive, isProvablyDead, type ProcessIdentity } from './process-identity.ts';
 import { recoverWorker } from './scripts.ts';
 
 /** What a worker says of itself in the hash of its queue's workers. */
@@ -45,8 +45,11 @@ export function createWorkerRecords({ client, prefix, queue, workerId, slot, sil
   const self = identifyProcess();
   const scriptKeys = [...['active', 'wait', 'marker', 'events'].map((name) => queueKey(prefix, queue, name)), key];
 
+  // The next holder of a slot may be here before the last one has drained, where their parent was killed.
+  const hadMySlot = (record: WorkerRecord) =>
+    slot !== undefined && record.slot === slot && !isProvablyAlive(record, self);
   const isDead = (id: string, record: WorkerRecord) =>
-    id !== workerId && ((slot !== undefined && record.slot === slot) || isProvablyDead(record, self));
+    id !== workerId && (hadMySlot(record) || isProvablyDead(record, self));
 
   const forgetOld = async (entries: [string, string][]) => {
     const old = entries.filter(
