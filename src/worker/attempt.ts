@@ -19,6 +19,8 @@ export interface AttemptScope {
   children: ChildJobs;
   limits: WorkerLimits;
   clock: Clock;
+  /** A job's code has run, as far as it is waited for, and its outcome is about to be written. */
+  onEnded?(): void;
   /** A job was settled without its code, which ignored its signal; the promise resolves when that ends at last. */
   onAbandoned(stillRuns: Promise<void>): void;
 }

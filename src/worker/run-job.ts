@@ -66,6 +66,8 @@ async function endAttempt(delivery: Delivery, task: LoadableTask, scope: RunScop
     return { outcome, error: delivery.abort.reason };
   } catch (error) {
     return { outcome: classify(delivery, manifest, error, attempt), error };
+  } finally {
+    scope.onEnded?.();
   }
 }
 

@@ -23,7 +23,7 @@ export interface Worker {
 export interface WorkerOptions {
   queue: QueueManifest;
   concurrency: number;
-  scope: Omit<RunScope, 'gate' | 'onAbandoned'> & { gate: ProcessGate };
+  scope: Omit<RunScope, 'gate' | 'onAbandoned' | 'onEnded'> & { gate: ProcessGate };
   /** The worker has to be replaced. */
   onUnhealthy(error: IsletError): void;
   /** A job's code has run, and its outcome is about to be written. */
@@ -82,7 +82,11 @@ export async function startWorker(broker: Broker, options: WorkerOptions): Promi
     const seen = `${abandoned} jobs of queue "${queue.name}" ignored their signal and still run`;
     onUnhealthy(new IsletError('E_ABANDONED_LIMIT', `${seen}; the limit is ${limits.maxAbandoned}. The worker stops.`));
   };
-  const scope: RunScope = { ...options.scope, onAbandoned };
+  const onEnded = () => {
+    done += 1;
+    onJobEnd?.();
+  };
+  const scope: RunScope = { ...options.scope, onAbandoned, onEnded };
 
   const run = async (delivery: Delivery): Promise<Outcome> => {
     // What a fetch in flight brought after the stop, or beside a job that has to run alone.
@@ -91,8 +95,6 @@ export async function startWorker(broker: Broker, options: WorkerOptions): Promi
     const outcome = await runJob(delivery, scope);
     if (outcome.kind === 'failed') telling?.expect(delivery.jobId);
     running.delete(delivery);
-    done += 1;
-    onJobEnd?.();
     checkIdle();
     // Its code may not have listened: it goes back as the last act of this process, so that no two copies run.
     if (outcome.kind === 'released' && outcome.counted) await lastAct;

@@ -322,6 +322,18 @@ describe('a job that takes too long', () => {
     expect(await runJob(deliver(), scopeOf(longer, code))).toMatchObject({ resultJson: 'false' });
   });
 
+  test('has ended once its code has run, whatever came of it; a job without a turn has not', async () => {
+    const onEnded = vi.fn();
+    await runJob(deliver(), scopeOf(often, step('run'), { onEnded }));
+    await runJob(
+      deliver(),
+      scopeOf(often, () => Promise.reject(new Error('no')), { onEnded }),
+    );
+    expect(onEnded).toHaveBeenCalledTimes(2);
+    await runJob(deliver({ task: 'unknown' }), scopeOf(often, step('run'), { onEnded }));
+    expect(onEnded).toHaveBeenCalledTimes(2);
+  });
+
   test('is abandoned if it ignores its signal, and its late result is dropped with one line', async () => {
     const { run, finish } = stubborn();
     let stillRuns: Promise<unknown> = Promise.resolve();
