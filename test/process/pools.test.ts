@@ -135,6 +135,16 @@ describe.each(kinds)('a task %s', (task) => {
     expect(await (await enqueue(task, 'finish')).result({ timeoutMs: 20_000 })).toMatchObject({ jobs: 1 });
   });
 
+  test('is not charged with what an earlier job of its unit threw too late', async () => {
+    const worker = await startWorker();
+    expect(await (await enqueue(task, 'throw-later')).result({ timeoutMs: 20_000 })).toMatchObject({ jobs: 1 });
+    const job = await enqueue(task, 'pause');
+    expect(await job.result({ timeoutMs: 20_000 })).toMatchObject({ jobs: 2 });
+    await worker.line({ msg: 'An error escaped from a job that had ended', problem: 'thrown after the end' });
+    // Nothing may run on after an exception.
+    expect(await (await enqueue(task, 'finish')).result({ timeoutMs: 20_000 })).toMatchObject({ jobs: 1 });
+  });
+
   test('is given back at the stop, also while it computes', async () => {
     const worker = await startWorker({ WORKER_GRACEFUL_TIMEOUT: '100' });
     const jobs = [await enqueue(task, task === 'in-thread' ? 'spin' : 'hold')];

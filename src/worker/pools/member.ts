@@ -102,13 +102,18 @@ export class Member {
   /** How its job is stopped: by its signal, and by force soon after if its loop does not turn, else after the grace. */
   #prepareStop({ signal, graceMs }: PoolCalls) {
     let timer: NodeJS.Timeout | undefined;
+    let lastWords: NodeJS.Immediate | undefined;
     let abortedAt = 0;
     let hasKilled = false;
     const killIn = (ms: number) => {
       clearTimeout(timer);
+      clearImmediate(lastWords);
       timer = setTimeout(() => {
-        hasKilled = true;
-        this.#kill();
+        // After a block of this loop the unit's answer may lie before it unread.
+        lastWords = setImmediate(() => {
+          hasKilled = true;
+          this.#kill();
+        });
       }, ms);
     };
     return {
@@ -121,7 +126,10 @@ export class Member {
       get hasKilled() {
         return hasKilled;
       },
-      close: () => clearTimeout(timer),
+      close() {
+        clearTimeout(timer);
+        clearImmediate(lastWords);
+      },
     };
   }
 

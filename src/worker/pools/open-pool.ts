@@ -35,6 +35,8 @@ class TaskPool implements Pool {
   /** With the timers that end them; the one that worked last is last. */
   readonly #idle = new Map<Member, NodeJS.Timeout>();
   readonly #waiting: TakeMember[] = [];
+  /** Those that have given their place away, and are still there. */
+  readonly #leaving = new Set<Promise<void>>();
   #meanMs = waitLimits.least;
   #closed = false;
 
@@ -76,7 +78,8 @@ class TaskPool implements Pool {
   async close(): Promise<void> {
     this.#closed = true;
     this.#waiting.splice(0);
-    await Promise.all([...this.#members].map((member) => this.#retire(member)));
+    for (const member of this.#members) void this.#retire(member);
+    await Promise.all(this.#leaving);
   }
 
   get #replaceAboveMb(): number {
@@ -98,7 +101,14 @@ class TaskPool implements Pool {
   }
 
   async #startMember(): Promise<Member> {
-    const member = this.#start();
+    let member: Member;
+    try {
+      member = this.#start();
+    } catch (error) {
+      // The system makes no thread or process just now: nobody would come to those who wait.
+      this.#waiting.shift()?.(this.#startMember());
+      throw error;
+    }
     this.#members.add(member);
     member.ended.then(() => this.#leave(member));
     await member.ready;
@@ -116,7 +126,9 @@ class TaskPool implements Pool {
   /** It makes room for its successor at once, and disposes beside that. */
   #retire(member: Member): Promise<void> {
     this.#leave(member);
-    return member.close(closeMs);
+    const closing = member.close(closeMs).finally(() => this.#leaving.delete(closing));
+    this.#leaving.add(closing);
+    return closing;
   }
 
   #takeMember(): { taken: Promise<Member>; leaveLine(): void } {

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AppSource } from '../../app/app-source.ts';
 import type { NewJob } from '../../broker/broker.ts';
 import { IsletError } from '../../errors.ts';
@@ -33,6 +34,9 @@ interface Running {
   readonly abort: AbortController;
   fail(error: unknown): void;
 }
+
+/** Tells whose code an error escaped from, where that is known: a job's timers may outlive it. */
+const currentRun = new AsyncLocalStorage<Running>();
 
 /** What the worker is asked, and does in its own time. */
 type Request = { say: 'start'; run: number } | { say: 'send'; jobs: NewJob[] };
@@ -107,31 +111,38 @@ export async function serveUnit(host: UnitHost): Promise<void> {
   let runs = 0;
   let running: Running | undefined;
   let loaded: Loaded | undefined;
+  /** It is of no use any more, whatever runs. */
+  let stray = false;
 
   const run = async (job: PoolJob, loadedNow: Loaded) => {
     const number = ++runs;
     const abort = new AbortController();
-    let stray = false;
+    let onEscaped: (end: { error: CarriedError }) => void = () => {};
     const escaped = new Promise<{ error: CarriedError }>((resolve) => {
-      const fail = (error: unknown) => {
-        // Its code may still run, so no other job comes here.
-        stray = true;
-        resolve({ error: carryError(error) });
-        abort.abort(error);
-      };
-      running = { abort, fail };
+      onEscaped = resolve;
     });
-    const ended = await Promise.race([runJob(job, { run: number, abort, host, loaded: loadedNow, ask }), escaped]);
+    const fail = (error: unknown) => {
+      // Its code may still run, so no other job comes here.
+      stray = true;
+      onEscaped({ error: carryError(error) });
+      abort.abort(error);
+    };
+    running = { abort, fail };
+    const scope = { run: number, abort, host, loaded: loadedNow, ask };
+    const ended = await Promise.race([currentRun.run(running, runJob, job, scope), escaped]);
     running = undefined;
     const last = stray || number >= order.maxJobs || takesTooMuch(order);
     way.send({ say: 'done', run: number, ...ended, last });
   };
   listenForStrays((error, isException) => {
-    if (running) return running.fail(error);
+    if (running && running === (currentRun.getStore() ?? running)) return running.fail(error);
     if (!loaded) return way.send({ say: 'broken', error: carryError(error) });
     const problem = toFailure(error, loaded.task.manifest, undefined).causeMessage;
     loaded.log.warn({ queue: order.queue, task: order.task, problem }, 'An error escaped from a job that had ended');
-    if (isException) setImmediate(end, 1);
+    if (!isException) return;
+    // The job that runs now has not thrown it.
+    stray = true;
+    if (!running) setImmediate(end, 1);
   });
   way.onMessage((message) => {
     switch (message.say) {
