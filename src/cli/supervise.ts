@@ -32,7 +32,7 @@ function createHealthPort(supervisor: () => Supervisor, log: LineLog) {
       .then(({ openLivez }) => openLivez(port, () => supervisor().health))
       .catch((error: Error & { code?: string }) => {
         log.write('fatal', { code: error.code, error: error.message }, 'The health check cannot be answered');
-        supervisor().stop(1);
+        supervisor().giveUp(1);
       });
   };
 }
@@ -74,6 +74,8 @@ function listen(supervisor: Supervisor, log: LineLog): void {
     log.write('info', { signal }, 'Replacing all workers, one by one');
     supervisor.recycleAll();
   });
+  // Who read it may have gone.
+  process.stderr.on('error', () => {});
   process.on('SIGUSR2', () => {
     const { status } = supervisor;
     log.write('info', { ...status }, 'Status');

@@ -17,7 +17,7 @@ export interface KeptEvents {
 /** A worker that is neither ready nor gone by then hangs, in milliseconds. */
 const startLimitMs = 120_000;
 /** A worker is gone 2 s after its grace; one that is not gets a little more, and is killed. */
-export const killMarginMs = 2_500;
+const killMarginMs = 2_500;
 
 /** One worker process of a supervisor, from its start to its end. */
 export class KeptWorker {
@@ -98,11 +98,16 @@ export class KeptWorker {
     this.#timer = setTimeout(() => this.kill(), ms);
   }
 
+  /** It ends by itself, and is killed soon after its grace if it does not. */
+  endWithin(graceMs: number): void {
+    this.#killAfter(graceMs + killMarginMs);
+  }
+
   /** Lets its running jobs finish for `graceMs` milliseconds; a second call changes nothing. */
   stop(graceMs: number): void {
     if (this.asked) return;
     this.asked = true;
-    this.#killAfter(graceMs + killMarginMs);
+    this.endWithin(graceMs);
     // One that drains already would take it for a second signal, and abort.
     if (this.state !== 'leaving') this.child.stop();
     this.state = 'leaving';

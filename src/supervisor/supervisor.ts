@@ -19,6 +19,8 @@ export interface SupervisorOptions {
   random?: () => number;
 }
 
+const isSteady = ({ readyAt }: KeptWorker) => readyAt !== undefined && performance.now() - readyAt >= steadyMs;
+
 const toMb = (bytes: number) => Math.round(bytes / 1_048_576);
 
 function lowestFree(used: ReadonlySet<number>): number {
@@ -51,6 +53,7 @@ export class Supervisor {
   #startTimer: NodeJS.Timeout | undefined;
   #exitCode: number | undefined;
   #stops = 0;
+  #lastDeathAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -81,18 +84,23 @@ export class Supervisor {
     return { parent, workers: [...this.#workers].map(({ status }) => status) };
   }
 
-  /** Replaces all workers that take jobs, one by one. */
+  /** Replaces all workers, one by one; one that starts may have loaded what was there before, too. */
   recycleAll(): void {
-    for (const worker of this.#ready()) worker.due ??= 'signal';
+    for (const worker of this.#live()) worker.due ??= 'signal';
     this.#recycleNext();
   }
 
   /** Lets all workers finish; called again it aborts their jobs, and once more it kills them. */
-  stop(exitCode = 0): void {
+  stop(): void {
     this.#stops += 1;
     if (this.#stops > 2) for (const worker of this.#workers) worker.kill();
     else if (this.#stops > 1) for (const worker of this.#workers) worker.abort();
-    else this.#stopAll(exitCode);
+    else this.#stopAll(0);
+  }
+
+  /** Lets all workers finish, and ends with this exit code. */
+  giveUp(exitCode: number): void {
+    this.#stopAll(exitCode);
   }
 
   #stopAll(exitCode: number): void {
@@ -122,12 +130,14 @@ export class Supervisor {
     const pauseMs = this.#startAt - performance.now();
     clearTimeout(this.#startTimer);
     if (pauseMs > 0) this.#startTimer = setTimeout(() => this.#keepUp(), pauseMs);
-    else for (let count = 0; count < missing; count++) this.#launch();
+    else for (let count = 0; count < missing; count++) if (!this.#launch()) return;
   }
 
-  #launch(): void {
+  #launch(): boolean {
     const index = lowestFree(new Set([...this.#workers].map((worker) => worker.index)));
-    const worker = new KeptWorker(this.#options.create(index), index, {
+    const child = this.#create(index);
+    if (!child) return false;
+    const worker = new KeptWorker(child, index, {
       onSettings: (settings) => {
         this.#graceMs = settings.gracefulTimeoutMs;
         this.#log.level = settings.logLevel;
@@ -139,10 +149,27 @@ export class Supervisor {
       onEnded: (exit) => this.#onEnded(worker, exit),
     });
     this.#workers.add(worker);
+    return true;
+  }
+
+  /** A system that is short of memory or processes refuses at once: it is asked again, after a pause. */
+  #create(index: number): WorkerChild | undefined {
+    try {
+      return this.#options.create(index);
+    } catch (error) {
+      this.#countEarlyDeath(
+        { how: error instanceof Error ? error.message : String(error) },
+        'A worker cannot be started',
+      );
+      setTimeout(() => this.#keepUp());
+      return undefined;
+    }
   }
 
   #onReady(worker: KeptWorker): void {
     setTimeout(() => this.#onSteady(worker), steadyMs).unref();
+    // It has looked for the dead before it was ready, and was told of none since.
+    if (this.#lastDeathAt > worker.startedAt) worker.child.tell({ say: 'died' });
     if (!this.#proven) {
       this.#proven = true;
       const { processes } = this.#options;
@@ -165,6 +192,7 @@ export class Supervisor {
   }
 
   #onLeaving(worker: KeptWorker, failed: boolean): void {
+    worker.endWithin(this.#graceMs);
     if (failed) this.#countDeath(worker, 'it stops by itself');
     this.#keepUp();
   }
@@ -173,7 +201,10 @@ export class Supervisor {
     this.#workers.delete(worker);
     if (this.#outgoing === worker) this.#outgoing = undefined;
     // Also of one that was killed at its stop: others look for what it left.
-    if (code !== 0) for (const other of this.#ready()) other.child.tell({ say: 'died' });
+    if (code !== 0 || worker.state !== 'leaving') {
+      this.#lastDeathAt = performance.now();
+      for (const other of this.#ready()) other.child.tell({ say: 'died' });
+    }
     if (code === refusedExitCode && !this.#proven) this.#stopAll(refusedExitCode);
     else this.#explainEnd(worker, code, signal);
     if (this.#exitCode !== undefined && this.#workers.size === 0) this.#end(this.#exitCode);
@@ -187,23 +218,28 @@ export class Supervisor {
       // One that was still starting does not drain.
       if (code !== 0 && worker.readyAt !== undefined)
         this.#log.write('warn', fields, 'A worker did not end as it was asked');
-    } else if (code === 0 && worker.readyAt !== undefined) {
-      this.#log.write('info', fields, 'A worker was ended by somebody else');
+    } else if (code === 0 && worker.state === 'leaving') {
+      this.#log.write('info', fields, 'A worker has drained by itself, or was asked to by somebody else');
     } else {
-      this.#countDeath(worker, signal ?? `exit code ${code}`);
+      const how = signal ?? `exit code ${code}`;
+      this.#countDeath(worker, worker.killed ? `${how}, since it hung` : how);
     }
   }
 
-  /** One that was steady is replaced at once; early deaths in a row are answered with longer and longer pauses. */
   #countDeath(worker: KeptWorker, how: string): void {
     if (worker.counted || this.#exitCode !== undefined) return;
     worker.counted = true;
-    const steady = worker.readyAt !== undefined && performance.now() - worker.readyAt >= steadyMs;
-    this.#earlyDeaths = steady ? 0 : this.#earlyDeaths + 1;
-    if (this.#earlyDeaths === 1) this.#deathsSince = performance.now();
     const { ageMs, jobs, running } = worker.status;
     const fields = { worker: worker.pid, how, ageMs, jobs, running };
-    if (this.#earlyDeaths >= crashLoopDeaths) {
+    if (isSteady(worker)) this.#log.write('error', { ...fields, pauseMs: 0 }, 'A worker died: it is replaced');
+    else this.#countEarlyDeath(fields);
+  }
+
+  /** Those in a row are answered with longer and longer pauses, and with the end where nobody steady takes jobs. */
+  #countEarlyDeath(fields: object, what = 'A worker died: it is replaced'): void {
+    this.#earlyDeaths += 1;
+    if (this.#earlyDeaths === 1) this.#deathsSince = performance.now();
+    if (this.#earlyDeaths >= crashLoopDeaths && !this.#ready().some(isSteady)) {
       const loop = { code: 'E_CRASH_LOOP', ...fields, deaths: this.#earlyDeaths, exitCode: crashLoopExitCode };
       this.#log.write('fatal', loop, `Workers die again and again before ${steadyMs / 1_000} s: giving up`);
       this.#stopAll(crashLoopExitCode);
@@ -211,7 +247,7 @@ export class Supervisor {
     }
     const pauseMs = pauseBeforeStart(this.#earlyDeaths, this.#random);
     this.#startAt = performance.now() + pauseMs;
-    this.#log.write('error', { ...fields, pauseMs }, 'A worker died: it is replaced');
+    this.#log.write('error', { ...fields, pauseMs }, what);
   }
 
   /** Prepares the successor of one worker that is due, when all others are there. */

@@ -37,11 +37,14 @@ class FakeWorker {
 
 let workers: FakeWorker[];
 let lines: string[];
+/** What keeps a process from being made. */
+let refusal: Error | undefined;
 
 beforeEach(() => {
   vi.useFakeTimers();
   workers = [];
   lines = [];
+  refusal = undefined;
 });
 
 function supervise(processes: number): Supervisor {
@@ -50,6 +53,7 @@ function supervise(processes: number): Supervisor {
     gracefulTimeoutMs: 1_000,
     log: { level: 'info', write: (_, __, msg) => lines.push(msg) },
     create(index) {
+      if (refusal) throw refusal;
       const worker = new FakeWorker(index, 1_000 + workers.length);
       workers.push(worker);
       return worker.child;
@@ -122,6 +126,58 @@ describe('a worker that dies', () => {
     expect(workers).toHaveLength(before + 1);
   });
 
+  test('early, again and again, ends no worker that is steady', async () => {
+    const supervisor = supervise(2);
+    ready(0);
+    await vi.advanceTimersByTimeAsync(10_000);
+    for (let deaths = 0; deaths < 7; deaths++) {
+      await kill(workers.length - 1);
+      await vi.advanceTimersByTimeAsync(30_000);
+    }
+    expect([workers.length, supervisor.health, at(0).asked]).toEqual([9, 'ok', ['start']]);
+    await kill(0);
+    expect(supervisor.health).toBe('starting');
+    await kill(workers.length - 1);
+    expect(supervisor.health).toBe('failed');
+  });
+
+  test('is told to a worker that started meanwhile, when that takes jobs', async () => {
+    supervise(2);
+    ready(0);
+    await vi.advanceTimersByTimeAsync(1);
+    await kill(0);
+    expect(at(1).told).toEqual([]);
+    ready(1);
+    expect(at(1).told).toEqual([{ say: 'died' }]);
+    ready(2);
+    expect(at(2).told).toEqual([]);
+  });
+
+  test('by an exit code of 0 of which nobody knew is a death like any other', async () => {
+    supervise(2);
+    ready(0, 1);
+    await end(0, { code: 0 });
+    expect([workers.length, at(1).told]).toEqual([3, [{ say: 'died' }]]);
+    await end(2, { code: 0 });
+    expect([workers.length, lines.filter((line) => line.startsWith('A worker died'))]).toEqual([
+      3,
+      [expect.anything(), expect.anything()],
+    ]);
+  });
+
+  test('cannot be replaced while the system makes no process: it is asked again', async () => {
+    supervise(1);
+    ready(0);
+    await vi.advanceTimersByTimeAsync(10_000);
+    refusal = new Error('spawn ENOMEM');
+    await kill(0);
+    await vi.advanceTimersByTimeAsync(600);
+    expect([workers.length, lines.at(-1)]).toEqual([1, 'A worker cannot be started']);
+    refusal = undefined;
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(workers).toHaveLength(2);
+  });
+
   test('because of its command line ends the supervisor the same way', async () => {
     const supervisor = supervise(2);
     await end(0, { code: 2 });
@@ -134,6 +190,16 @@ describe('a worker that dies', () => {
     ready(0);
     at(0).hear({ say: 'leaving', failed: true });
     expect(workers).toHaveLength(2);
+  });
+
+  test('that drains by itself is killed when it is not gone shortly after its grace', async () => {
+    supervise(1);
+    ready(0);
+    at(0).hear({ say: 'leaving', failed: false });
+    await vi.advanceTimersByTimeAsync(3_499);
+    expect(at(0).asked).toEqual(['start']);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(at(0).asked).toEqual(['start', 'kill']);
   });
 });
 
@@ -178,6 +244,17 @@ describe('recycling', () => {
     expect(at(1).asked).toEqual(['start', 'stop']);
   });
 
+  test('of all replaces also one that starts, which may have loaded the code before', async () => {
+    const supervisor = supervise(2);
+    ready(0);
+    supervisor.recycleAll();
+    ready(1);
+    ready(2);
+    await end(0, { code: 0 });
+    ready(3);
+    expect([workers.length, at(1).asked]).toEqual([4, ['start', 'stop']]);
+  });
+
   test('of all replaces each that takes jobs, once', async () => {
     const supervisor = supervise(2);
     ready(0, 1);
@@ -213,6 +290,14 @@ describe('a stop', () => {
     expect([at(0).told, at(0).asked]).toEqual([[{ say: 'abort' }], ['start', 'stop']]);
     supervisor.stop();
     expect(at(0).asked).toEqual(['start', 'stop', 'kill']);
+  });
+
+  test('asked for once after it has given up aborts nothing', () => {
+    const supervisor = supervise(1);
+    ready(0);
+    supervisor.giveUp(1);
+    supervisor.stop();
+    expect([at(0).told, at(0).asked, supervisor.health]).toEqual([[], ['start', 'stop'], 'failed']);
   });
 
   test('leaves a worker that drains already in peace', async () => {
