@@ -123,6 +123,9 @@ async function connect(options: BrokerOptions, maxMemoryMb: number | undefined):
   }
 }
 
+/** What a start is given up with that is no longer wanted. */
+class StoppedEarly extends Error {}
+
 /** How long the process of a failed start may go on, in milliseconds: the error has to be reported. */
 const failedExitMs = 1_000;
 
@@ -170,7 +173,9 @@ async function serve(
       config,
       limits,
       log,
-      connect: () => {
+      async connect() {
+        // All code is loaded, which may have taken long, and no job was taken yet.
+        if (ending.exitCode !== undefined) throw new StoppedEarly();
         parent?.allow(gracefulTimeoutMs + exitLimitMs);
         return connect(broker, plan.limits.maxMemoryMb);
       },
@@ -189,6 +194,9 @@ async function serve(
     const code = await ending.of(worker);
     log.info({ maxRssMb: Math.round(process.resourceUsage().maxRSS / 1_024) }, 'Worker stopped');
     return code;
+  } catch (error) {
+    if (error instanceof StoppedEarly) return ending.exitCode ?? 0;
+    throw error;
   } finally {
     watch?.close();
     health?.close();

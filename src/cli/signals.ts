@@ -20,6 +20,8 @@ function describeStray(error: unknown): string {
 export interface Ending {
   /** It stops because it has to be replaced, not because it was asked to. */
   readonly failed: boolean;
+  /** The exit code with which it ends; undefined as long as nothing has asked for that. */
+  readonly exitCode: number | undefined;
   /** Stops the worker as if a signal had come; the process then exits with 1. */
   fail(): void;
   /** Stops the worker as a signal does, for a reason of its own: nobody is left who would, or it has reached a limit. */
@@ -103,6 +105,9 @@ export function listenForEnd(log: Log, graceMs: number, { supervised, onStop }: 
   return {
     get failed() {
       return asked?.code === 1;
+    },
+    get exitCode() {
+      return asked?.code;
     },
     fail() {
       // It may be found unhealthy again and again while it stops.
