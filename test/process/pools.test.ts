@@ -141,7 +141,7 @@ describe.each(kinds)('a task %s', (task) => {
     const job = await enqueue(task, 'pause');
     expect(await job.result({ timeoutMs: 20_000 })).toMatchObject({ jobs: 2 });
     await worker.line({ msg: 'An error escaped from a job that had ended', problem: 'thrown after the end' });
-    // Nothing may run on after an exception.
+    // After an exception no further job comes there.
     expect(await (await enqueue(task, 'finish')).result({ timeoutMs: 20_000 })).toMatchObject({ jobs: 1 });
   });
 

@@ -40,6 +40,7 @@ export class Member {
   readonly #unit: Unit;
   readonly #writeLine: MemberOptions['writeLine'];
   #usable = false;
+  #killed = false;
   #runs = 0;
   #running: Running | undefined;
   /** Of the last job: its code may still enqueue when it has ended. */
@@ -91,12 +92,20 @@ export class Member {
     return stop.hasKilled && end.kind === 'crashed' ? { kind: 'killed' } : end;
   }
 
-  /** Lets it dispose of what it opened and end; kills it after `limitMs` milliseconds. */
+  /** Lets it dispose of what it opened and end; kills it after `limitMs` milliseconds, and waits little longer. */
   async close(limitMs: number): Promise<void> {
     this.#usable = false;
     this.#unit.send({ say: 'close' });
-    const timer = setTimeout(() => this.#unit.kill(), limitMs);
-    await this.ended.finally(() => clearTimeout(timer));
+    const leftMs = this.#killed ? 0 : limitMs;
+    let kill: NodeJS.Timeout | undefined;
+    let bury: NodeJS.Timeout | undefined;
+    const buried = new Promise<void>((resolve) => {
+      kill = setTimeout(() => this.#unit.kill(), leftMs);
+      bury = setTimeout(resolve, leftMs + buryMs);
+    });
+    await Promise.race([this.ended, buried]);
+    clearTimeout(kill);
+    clearTimeout(bury);
   }
 
   /** How its job is stopped: by its signal, and by force soon after if its loop does not turn, else after the grace. */
@@ -135,6 +144,7 @@ export class Member {
 
   #kill(): void {
     this.#usable = false;
+    this.#killed = true;
     this.#unit.kill();
     const timer = setTimeout(() => this.#finish({ kind: 'killed' }), buryMs);
     this.ended.then(() => clearTimeout(timer));

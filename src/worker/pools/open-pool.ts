@@ -110,8 +110,8 @@ class TaskPool implements Pool {
     try {
       member = this.#start();
     } catch (error) {
-      // The system makes no thread or process just now: nobody would come to those who wait.
-      this.#waiting.shift()?.(this.#startMember());
+      // The system makes no thread or process just now: where there is none, nobody would come to those who wait.
+      if (this.#members.size === 0) this.#waiting.shift()?.(this.#startMember());
       throw error;
     }
     this.#members.add(member);

@@ -35,7 +35,10 @@ interface Running {
   fail(error: unknown): void;
 }
 
-/** Tells whose code an error escaped from, where that is known: a job's timers may outlive it. */
+/**
+ * Tells whose code an error escaped from, where that is known: a job's timers may outlive it. What a shared client calls
+ * back is that job's which has opened it.
+ */
 const currentRun = new AsyncLocalStorage<Running>();
 
 /** What the worker is asked, and does in its own time. */
