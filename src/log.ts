@@ -73,7 +73,7 @@ function openOutput(): { write: WriteLine } {
   return {
     write(line) {
       if (rest.length === 0) rest = writeSome(Buffer.from(line));
-      else if (behind.length + line.length > mostWaiting) dropped += 1;
+      else if (rest.length + behind.length + line.length > mostWaiting) dropped += 1;
       else behind += line;
       if (rest.length > 0) timer ??= setTimeout(goOn, retryMs);
     },
