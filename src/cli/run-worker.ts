@@ -174,10 +174,13 @@ async function serve(
       limits,
       log,
       async connect() {
-        // All code is loaded, which may have taken long, and no job was taken yet.
+        // All code is loaded, which may have taken long, as connecting may; and no job was taken yet.
         if (ending.exitCode !== undefined) throw new StoppedEarly();
         parent?.allow(gracefulTimeoutMs + exitLimitMs);
-        return connect(broker, plan.limits.maxMemoryMb);
+        const connected = await connect(broker, plan.limits.maxMemoryMb);
+        if (ending.exitCode === undefined) return connected;
+        await connected.close();
+        throw new StoppedEarly();
       },
       pools: { program: { file: unitProgram, execArgv: flagsOfUnits(process.execArgv) }, writeLine: openLines(log) },
       children: ({ send }) => ({ deriveId: deriveJobId, send, prepare: prepareJob }),

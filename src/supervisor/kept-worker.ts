@@ -35,6 +35,8 @@ export class KeptWorker {
   due: RecycleReason | 'signal' | undefined;
   /** Its early end has been counted. */
   counted = false;
+  /** What it gives its jobs at its end, in milliseconds: another worker's settings may be newer. */
+  #graceMs: number | undefined;
   #load: WorkerLoad = { jobs: 0, running: 0, rssMb: 0 };
   #timer: NodeJS.Timeout | undefined;
 
@@ -67,8 +69,10 @@ export class KeptWorker {
   }
 
   #hear(message: FromWorker, events: KeptEvents): void {
-    if (message.say === 'settings') events.onSettings(message);
-    else if (message.say === 'load') this.#load = { ...message };
+    if (message.say === 'settings') {
+      this.#graceMs = message.gracefulTimeoutMs;
+      events.onSettings(message);
+    } else if (message.say === 'load') this.#load = { ...message };
     else if (message.say === 'ready') this.#takesJobs(events);
     else if (message.say === 'due') this.#isDue(message.why, events);
     else if (message.say === 'leaving') this.#isLeaving(message.failed, events);
@@ -98,9 +102,9 @@ export class KeptWorker {
     this.#timer = setTimeout(() => this.kill(), ms);
   }
 
-  /** It ends by itself, and is killed soon after its grace if it does not. */
+  /** It ends by itself, and is killed soon after its grace if it does not; `graceMs` is that of one that has told none. */
   endWithin(graceMs: number): void {
-    this.#killAfter(graceMs + killMarginMs);
+    this.#killAfter((this.#graceMs ?? graceMs) + killMarginMs);
   }
 
   /** Lets its running jobs finish for `graceMs` milliseconds; a second call changes nothing. */

@@ -231,8 +231,14 @@ export class Supervisor {
     worker.counted = true;
     const { ageMs, jobs, running } = worker.status;
     const fields = { worker: worker.pid, how, ageMs, jobs, running };
-    if (isSteady(worker)) this.#log.write('error', { ...fields, pauseMs: 0 }, 'A worker died: it is replaced');
-    else this.#countEarlyDeath(fields);
+    if (!isSteady(worker)) {
+      this.#countEarlyDeath(fields);
+      return;
+    }
+    // Where nobody is left that takes jobs, no pause after earlier deaths is waited for.
+    if (this.#ready().length === 0) this.#startAt = 0;
+    const pauseMs = Math.max(0, Math.round(this.#startAt - performance.now()));
+    this.#log.write('error', { ...fields, pauseMs }, 'A worker died: it is replaced');
   }
 
   /** Those in a row are answered with longer and longer pauses, and with the end where nobody steady takes jobs. */

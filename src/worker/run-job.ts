@@ -67,7 +67,7 @@ async function endAttempt(delivery: Delivery, task: LoadableTask, scope: RunScop
   } catch (error) {
     return { outcome: classify(delivery, manifest, error, attempt), error };
   } finally {
-    scope.onEnded?.();
+    if (attempt.started) scope.onEnded?.();
   }
 }
 

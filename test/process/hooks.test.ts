@@ -46,10 +46,10 @@ test('hooks run around each job, the app’s outside, and what they set reaches 
 });
 
 test('a worker that is asked to stop while it starts takes no job, and closes what it has opened', async () => {
+  await producer.enqueue(say, {});
   const env = { ...place.env, START_MS: '1000' };
   const worker = startIslet(['worker', '--queue', 'mail'], { cwd: fixtureApp('hooks'), env });
   await worker.line({ msg: 'App: start' });
-  await producer.enqueue(say, {});
   expect(await worker.stop()).toEqual({ code: 0, signal: null });
   const told = worker.lines({ level: 30 }).map(({ msg }) => msg);
   expect(told).toEqual(['App: start', 'Draining', 'Queue: stop', 'App: stop', 'Queue: disposed']);

@@ -196,6 +196,14 @@ describe('a supervisor', () => {
   });
 });
 
+test('a worker that takes a slot whose holder is seen to live leaves it its jobs', async () => {
+  const [first, job] = [launch(['--queue', 'kept', '--slot', 'one']), await hold(longMs)];
+  await holding(first, job);
+  const second = launch(['--queue', 'kept', '--slot', 'one']);
+  await second.line({ msg: 'Worker ready' });
+  expect([second.lines({ msg: 'Jobs recovered' }), await job.getState()]).toEqual([[], 'active']);
+});
+
 describe('a worker is recycled', () => {
   test('by its age: the successor takes jobs first, never fewer do, and no job is run twice', async () => {
     const supervisor = await supervise(3, ['--max-age', '5s', '--max-age-variance', '4s']);

@@ -331,6 +331,7 @@ describe('a job that takes too long', () => {
     );
     expect(onEnded).toHaveBeenCalledTimes(2);
     await runJob(deliver({ task: 'unknown' }), scopeOf(often, step('run'), { onEnded }));
+    await runJob(deliver({ input: 'wrong' }), scopeOf(often, step('run'), { onEnded }));
     expect(onEnded).toHaveBeenCalledTimes(2);
   });
 
