@@ -44,7 +44,7 @@ export const fullSizes: Sizes = {
 export const quickSizes: Sizes = {
   quick: true,
   rounds: 3,
-  budgetSeconds: 130,
+  budgetSeconds: 95,
   loadJobs: 1_000,
   noopJobs: 5_000,
   jobsPerSlot: 5,
