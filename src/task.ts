@@ -6,6 +6,7 @@ export {
   type Hooks,
   type JobEnd,
   type JobFailure,
+  type WorkerStart,
 } from './worker/hooks.ts';
 export {
   type AtLeastOnceContext,

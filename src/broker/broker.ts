@@ -1,6 +1,9 @@
+import type { Worker as BullmqWorker } from 'bullmq';
 import type { IsletError } from '../errors.ts';
 import type { JobAbort } from '../job-abort.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
+
+export type { BullmqWorker };
 
 /** What a task's failure becomes on its way through Redis. */
 export interface Failure {
@@ -76,7 +79,12 @@ export interface Delivery {
 /** A job that is out of a worker's hands. */
 export type EndedJob = Pick<Delivery, 'queue' | 'task' | 'jobId' | 'attempt' | 'input'>;
 
+/** One queue's jobs on their way to `run`. */
 export interface Consumer {
+  /** BullMQ's own Worker, which drives this; undefined where no BullMQ is, as in tests without Redis. */
+  readonly worker?: BullmqWorker;
+  /** Begins to take jobs. */
+  start(): void;
   /**
    * Takes no further job until `rejoin`; what a fetch in flight still brings is delivered. Resolves when no delivery is
    * left but that of `jobId`, or at the stop. From then on a crash of this process is charged to that job alone.
@@ -176,6 +184,7 @@ export interface ProducerBroker {
 /** What carries jobs, seen by a worker. */
 export interface Broker {
   readonly description: string;
+  /** Makes what takes one queue's jobs; it takes none before its `start`. */
   consume(options: ConsumeOptions): Promise<Consumer>;
   send(jobs: NewJob[]): Promise<void>;
   /**

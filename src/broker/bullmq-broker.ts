@@ -77,10 +77,8 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
       const channel = cancelChannel(prefix, consumeOptions.queue.name);
       try {
         await subscriber.subscribe(channel);
-        const consumer = await QueueConsumer.start({ client, prefix, guard, slot }, consumeOptions);
+        const consumer = await QueueConsumer.open({ client, prefix, guard, slot }, consumeOptions);
         consumers.set(channel, consumer);
-        // What was cancelled in the meantime.
-        consumer.cancels.lookAtAll();
         return consumer;
       } catch (error) {
         throw explainRedisError(url, error);

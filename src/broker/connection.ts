@@ -66,3 +66,22 @@ export async function connectOnce(client: Redis, url: string, limitMs: number): 
     client.off('error', remember);
   }
 }
+
+const lossCodes = [
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+];
+const lossMessages = ['Connection is closed.', 'Command aborted due to connection close'];
+
+/** Whether this is no refusal, but the loss of a connection, of which its owner is told once. */
+export function isConnectionLoss(error: unknown): boolean {
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  return lossCodes.includes(String(code)) || lossMessages.includes(String(message));
+}

@@ -1,5 +1,5 @@
 import type { EndedJob, Outcome } from './broker.ts';
-import type { FetchedJob } from './job-backend.ts';
+import type { FetchedJob } from './bullmq-internals.ts';
 
 /** A payload that is no JSON, as a plain BullMQ producer may have written it, stands for itself. */
 function readInput(data: string): unknown {
@@ -11,14 +11,14 @@ function readInput(data: string): unknown {
 }
 
 /** What is told of a job that is out of a worker's hands; its payload is parsed when somebody looks at it. */
-export function toEnded(queue: string, { id, name, attemptsMade, data }: FetchedJob): EndedJob {
+export function toEnded(queue: string, { id, name, attemptsMade, payloadJson }: FetchedJob): EndedJob {
   return {
     queue,
     task: name,
     jobId: id,
     attempt: attemptsMade + 1,
     get input() {
-      return readInput(data);
+      return readInput(payloadJson);
     },
   };
 }

@@ -1,78 +1,212 @@
-import { type JobsOptions, QueueKeys, RedisConnection, RedisQueueBackend } from 'bullmq';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type JobJson, QueueKeys, RedisConnection, RedisQueueBackend, type WorkerOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
+import { decodeFetch, type FetchedJob, type FetchReply, passUndecoded } from './bullmq-internals.ts';
+import { isConnectionLoss } from './connection.ts';
 import { bullmqQueue } from './keys.ts';
-import { parseMemory } from './memory.ts';
 
-/** A job as it was fetched: locked for the token of the fetch. */
-export interface FetchedJob {
-  readonly id: string;
-  readonly name: string;
-  /** Its payload as JSON. */
-  readonly data: string;
-  readonly opts: JobsOptions;
-  readonly timestamp: number;
-  readonly attemptsMade: number;
-  /** How often it was fetched in all, this time included: a fence, because no two fetches share a number. */
-  readonly starts: number;
-  readonly memory: ReturnType<typeof parseMemory>;
-  /** Why BullMQ has failed it already, as a parent of a failed child; undefined for all other jobs. */
-  readonly deferredFailure: string | undefined;
-  /** The scheduler that made it; undefined for all other jobs. */
-  readonly repeatJobKey: string | undefined;
+/** What a fetch hands to BullMQ's Worker: a job, how long to wait for one, and when the next delayed one is due. */
+export type NextJob = [json?: JobJson | null, id?: string, limitMs?: number, dueAt?: number];
+
+/** Who hears of what a backend does. */
+export interface BackendHost {
+  /** A job was fetched, with a lock: it is this worker's from now on. */
+  onFetched(job: FetchedJob): void;
+  /** The queue was asked, and has no job that may start now. */
+  onEmpty(): void;
+  /** Redis refused. */
+  onTrouble(error: unknown): void;
+  /** The loop that fetches goes on. */
+  onProgress(): void;
 }
 
-/** What a fetch brought: a job, or when to ask again. */
-export interface Fetched {
-  readonly job?: FetchedJob;
-  /** The queue gives no job for so many milliseconds. */
-  readonly rateLimitedMs: number;
-  /** When the next delayed job is due, in milliseconds since 1970; 0 without one. */
-  readonly nextDelayedAt: number;
+export interface BackendParts {
+  client: Redis;
+  /** A connection of its own: it waits for jobs. Closed by the backend. */
+  blocking: Redis;
+  host: BackendHost;
 }
+
+/** BullMQ calls a wait without a job ended. */
+const nothing: NextJob = [];
+
+/** One wait lasts 10 seconds at most: what a mark that a dying worker took with it costs the others. */
+export const mostWaitSeconds = 10;
+/** Redis rounds shorter waits down to none, or, before 7.0.8, to for ever. */
+const leastWaitSeconds = 0.01;
+/** A wait whose end is not told so long after its time is lost with its connection. */
+const lateMs = 2_000;
+/** After a refusal. */
+const troubleRestMs = 1_000;
 
 /**
- * BullMQ's own scripts for one queue. Beside what BullMQ decodes of a job, it keeps the fields that Islet has in the
- * same hash: they come with the fetch, at no further command.
+ * BullMQ's scripts for one queue, as its Worker calls them. A fetch is decoded once, Islet's own fields of the job's hash
+ * included. Whatever keeps a worker from fetching, it does so in `waitForJob`: while BullMQ's loop waits there, it goes on
+ * with the jobs that end meanwhile; while it waits for a fetch, it does not.
  */
-class JobBackend extends RedisQueueBackend {
-  /** Of jobs whose fetch is being read, by id. */
-  readonly #hashes = new Map<string, string[]>();
+export class JobBackend extends RedisQueueBackend {
+  readonly #blocking: Redis;
+  readonly #host: BackendHost;
+  /** What came with the settling of a job, until BullMQ's loop asks for it. */
+  #came: NextJob | undefined;
+  #fetching: Promise<unknown> = Promise.resolve();
+  #isolated = false;
+  #stopped = false;
+  /** Redis refused the last fetch: it is full, perhaps, which does not keep it from handing out jobs with a settling. */
+  #troubled = false;
+  /** No job is asked for until then, by performance.now(). */
+  #restUntil = 0;
+  #endRest = () => {};
+  #endWait = () => {};
+
+  constructor(queue: string, { client, blocking, host }: BackendParts, options: WorkerOptions) {
+    // Never a version check here: BullMQ would print what `checkRedisSettings` has said.
+    const connection = new RedisConnection(client, { shared: true, blocking: false, skipVersionCheck: true });
+    const { name } = bullmqQueue(queue);
+    const keys = new QueueKeys(options.prefix);
+    super(connection, name, keys.getKeys(name), (type) => keys.toKey(name, type), options);
+    this.#blocking = blocking;
+    this.#host = host;
+    // A command that waits on a lost connection is neither answered nor refused when the connection is back.
+    blocking.on('close', () => this.#endWait());
+  }
+
+  /** Whether a job may be fetched now. */
+  get isOpen(): boolean {
+    return !this.#stopped && !this.#isolated && !this.#troubled && performance.now() >= this.#restUntil;
+  }
+
+  /** Whether jobs are asked for at all, now or after a rest. */
+  get isTaking(): boolean {
+    return !this.#stopped && !this.#isolated;
+  }
 
   override async execCommand(...command: Parameters<RedisQueueBackend['execCommand']>): Promise<unknown> {
-    const reply: unknown = await super.execCommand(...command);
-    if (Array.isArray(reply) && Array.isArray(reply[0])) this.#hashes.set(String(reply[1]), reply[0]);
-    return reply;
+    return passUndecoded(command[1], await super.execCommand(...command));
   }
 
-  /** Completes the reply of a command that fetches. */
-  toFetched(reply: unknown): Fetched {
-    const [json, id, rateLimitedMs, nextDelayedAt] = Array.isArray(reply) ? reply : [];
-    const times = { rateLimitedMs: Number(rateLimitedMs ?? 0), nextDelayedAt: Number(nextDelayedAt ?? 0) };
-    if (!json) return times;
-    const memory = parseMemory(this.#hashes.get(id) ?? []);
-    this.#hashes.delete(id);
-    const { name, data, opts, timestamp, attemptsMade, deferredFailure, repeatJobKey } = json;
-    const state = { timestamp, attemptsMade, starts: json.attemptsStarted, memory, deferredFailure, repeatJobKey };
-    return { ...times, job: { id, name, data, opts, ...state } };
+  /** Never rejects. */
+  override async moveToActive(token: string, name?: string): Promise<NextJob> {
+    const came = this.#came;
+    this.#came = undefined;
+    if (came) return came;
+    if (!this.isTaking || performance.now() < this.#restUntil) return nothing;
+    const sentAt = performance.now();
+    const fetching = super.moveToActive(token, name ?? '');
+    this.#fetching = fetching;
+    try {
+      const reply = await fetching;
+      this.#troubled = false;
+      return this.receive(reply as FetchReply, token, sentAt);
+    } catch (error) {
+      this.#refused(error);
+      return nothing;
+    }
   }
-}
 
-export type { JobBackend };
+  /** Reads what a command that fetches has brought. `sentAt` is when it was sent: its lock is that old at most. */
+  receive(reply: FetchReply, token: string, sentAt: number): NextJob {
+    this.#host.onProgress();
+    const { job, limitedMs, dueAt } = decodeFetch(reply, token, sentAt);
+    // Not BullMQ's own pause for a limit: it would last until a running job ends.
+    if (limitedMs > 0) this.#restUntil = performance.now() + Math.min(limitedMs, mostWaitSeconds * 1_000);
+    if (!job) {
+      if (limitedMs === 0) this.#host.onEmpty();
+      return [null, undefined, 0, dueAt];
+    }
+    this.#host.onFetched(job);
+    return [job, job.id, 0, dueAt];
+  }
 
-/** Opens BullMQ's scripts for a queue over a connected client, which stays the caller's. */
-export async function openJobBackend(
-  client: Redis,
-  place: { prefix: string; queue: string },
-  options: { lockDurationMs: number; workerId: string },
-): Promise<JobBackend> {
-  const connection = new RedisConnection(client, { shared: true, blocking: false, skipVersionCheck: true });
-  const { name } = bullmqQueue(place.queue);
-  const keys = new QueueKeys(place.prefix);
-  const { lockDurationMs, workerId } = options;
-  // A job that comes with the settling of another names its worker by this, too.
-  const settings = { connection: client, prefix: place.prefix, lockDuration: lockDurationMs, name: workerId };
-  const backend = new JobBackend(connection, name, keys.getKeys(name), (type) => keys.toKey(name, type), settings);
-  backend.on('error', () => {});
-  await backend.waitUntilReady();
-  return backend;
+  /** Keeps what came with the settling of a job for BullMQ's next question, which has to follow at once. */
+  keep(next: NextJob): void {
+    this.#came = next;
+  }
+
+  #refused(error: unknown): void {
+    if (this.#stopped) return;
+    this.#troubled = true;
+    this.#restUntil = performance.now() + troubleRestMs;
+    this.#host.onTrouble(error);
+  }
+
+  /** Waits for a mark, for at most so many seconds; `null` says that it is time to look. Never rejects. */
+  override async waitForJob(seconds: number): ReturnType<RedisQueueBackend['waitForJob']> {
+    if (await this.#rest()) return null;
+    const wait = Math.min(Math.max(seconds, leastWaitSeconds), mostWaitSeconds);
+    const over = new AbortController();
+    this.#endWait = () => over.abort();
+    const late = sleep(wait * 1_000 + lateMs, 'late' as const, { signal: over.signal }).catch(() => null);
+    const waiting = this.#blocking.bzpopmin(this.keys.marker ?? '', wait);
+    waiting.catch(() => {});
+    try {
+      const mark = await Promise.race([waiting, late]);
+      // A connection that died unnoticed never answers, and ioredis does not give up waiting.
+      if (mark === 'late') this.#blocking.disconnect(true);
+      return mark && mark !== 'late' ? { member: mark[1], score: Number(mark[2]) } : null;
+    } catch (error) {
+      if (!isConnectionLoss(error)) this.#refused(error);
+      return null;
+    } finally {
+      over.abort();
+      this.#host.onProgress();
+    }
+  }
+
+  /** Waits while no job may be asked for, and returns whether that was so. */
+  async #rest(): Promise<boolean> {
+    let rested = false;
+    for (;;) {
+      const leftMs = this.#isolated ? Number.POSITIVE_INFINITY : this.#restUntil - performance.now();
+      if (this.#stopped || leftMs <= 0) return rested;
+      rested = true;
+      await new Promise<void>((resolve) => {
+        const timer = Number.isFinite(leftMs) ? setTimeout(resolve, leftMs) : undefined;
+        this.#endRest = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+
+  /** Fetches no job until `rejoin`. Resolves when the fetch in flight was answered. */
+  async isolate(): Promise<void> {
+    this.#isolated = true;
+    await this.#fetching.catch(() => {});
+  }
+
+  rejoin(): void {
+    this.#isolated = false;
+    this.#endRest();
+  }
+
+  /** Fetches no job any more, and ends a wait. */
+  stop(): void {
+    this.#stopped = true;
+    this.#endRest();
+    // Of a connection that is being opened again, ioredis lets the command wait.
+    this.#endWait();
+    this.#blocking.disconnect();
+  }
+
+  /** Gives up a wait, which may be one that does not end. */
+  interrupt(): void {
+    this.#endWait();
+    if (!this.#stopped) this.#blocking.disconnect(true);
+  }
+
+  /** BullMQ ends its Worker's wait with this before it pauses or closes. */
+  override async disconnectBlocking(): Promise<void> {
+    this.interrupt();
+  }
+
+  /** `interrupt` has connected again. */
+  override async reconnectBlocking(): Promise<void> {}
+
+  override async close(): Promise<void> {
+    this.stop();
+    // The connection is shared: nothing of it is closed, and nothing waited for.
+    await super.close(true);
+  }
 }

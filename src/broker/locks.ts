@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
 import { LockLostError } from '../errors.ts';
 import { JobAbort } from '../job-abort.ts';
+import type { FetchedJob } from './bullmq-internals.ts';
 import type { Guard } from './guard.ts';
-import type { FetchedJob } from './job-backend.ts';
 import { queueKey, workersKey } from './keys.ts';
 import { runScript } from './lua.ts';
 import { renewLocks } from './scripts.ts';
@@ -20,7 +20,9 @@ export interface Hold {
   /** Its code has ended and its outcome is being written. */
   ended: boolean;
   /** It was fetched again meanwhile: either its outcome was written before, or it has to be written under this lock. */
-  again: FetchedAgain | undefined;
+  again: TakenJob | undefined;
+  /** Told when it is dropped, to whom the same job waits for. */
+  onDrop: (() => void) | undefined;
   /** It was cancelled after its code had ended. */
   cancelled: boolean;
   /** It ran with no other job beside it; if it ended by itself, too, it is suspected of no crash any more. */
@@ -28,11 +30,9 @@ export interface Hold {
   letGo(): void;
 }
 
-/** A job that came back to this worker before it was settled here. */
-export interface FetchedAgain {
-  job: FetchedJob;
-  token: string;
-  sentAt: number;
+/** A fetched job, and its hold; without one when it came back while its code still runs here, which goes on. */
+export interface TakenJob extends FetchedJob {
+  hold?: Hold;
 }
 
 interface LocksOptions {
@@ -92,15 +92,15 @@ export function createLocks({ client, guard, place, workerId, durationMs, onTrou
 
   return {
     holds: holds as ReadonlyMap<string, Hold>,
-    hold({ id, starts }: FetchedJob, token: string): Hold {
-      const fresh = { ended: false, again: undefined, cancelled: false, cleared: false, letGo: nothing };
-      const hold: Hold = { jobId: id, token, starts, abort: new JobAbort(), ...fresh };
+    hold({ id, token, attemptsStarted: starts }: FetchedJob): Hold {
+      const fresh = { ended: false, again: undefined, onDrop: undefined, cancelled: false, cleared: false };
+      const hold: Hold = { jobId: id, token, starts, abort: new JobAbort(), ...fresh, letGo: nothing };
       holds.set(id, hold);
       tellGuard(hold);
       return hold;
     },
     /** A job came back while its code still runs here: it runs on under the new lock. */
-    adopt(hold: Hold, { starts }: FetchedJob, token: string): void {
+    adopt(hold: Hold, { token, attemptsStarted: starts }: FetchedJob): void {
       hold.letGo();
       Object.assign(hold, { token, starts });
       tellGuard(hold);

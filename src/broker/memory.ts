@@ -46,20 +46,19 @@ const nothing: StoredMemory = {
   unknownSince: undefined,
 };
 
-/** Reads Islet's fields out of a job's hash, as Redis returns it: names and values in turn. */
-export function parseMemory(hash: readonly string[]): StoredMemory {
-  const fields = new Map<string, string>();
-  for (let index = 0; index + 1 < hash.length; index += 2) {
-    const name = hash[index] ?? '';
-    if (name.startsWith('i:')) fields.set(name, hash[index + 1] ?? '');
-  }
-  if (fields.size === 0) return nothing;
-  const unknownSince = fields.get(memoryFields.unknownSince);
+/** Reads Islet's fields out of a job's hash, where they stand beside BullMQ's. */
+export function parseMemory(hash: Readonly<Record<string, string | undefined>>): StoredMemory {
+  const started = hash[memoryFields.started];
+  const releases = hash[memoryFields.releases];
+  const crashes = hash[memoryFields.crashes];
+  const cancel = hash[memoryFields.cancel];
+  const unknownSince = hash[memoryFields.unknownSince];
+  if ((started ?? releases ?? crashes ?? cancel ?? unknownSince) === undefined) return nothing;
   return {
-    started: fields.get(memoryFields.started),
-    releases: words(fields.get(memoryFields.releases)).map(Number),
-    crashes: words(fields.get(memoryFields.crashes)).map(parseCrash),
-    cancel: fields.get(memoryFields.cancel),
+    started,
+    releases: words(releases).map(Number),
+    crashes: words(crashes).map(parseCrash),
+    cancel,
     unknownSince: unknownSince ? Number(unknownSince) : undefined,
   };
 }

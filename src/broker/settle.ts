@@ -1,10 +1,11 @@
 import { setTimeout } from 'node:timers/promises';
-import type { MinimalJob } from 'bullmq';
+import { ErrorCode, type MinimalJob } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { LockLostError } from '../errors.ts';
 import type { Retention } from '../manifest/define-queue.ts';
 import type { Failure, Outcome } from './broker.ts';
-import type { Fetched, FetchedJob, JobBackend } from './job-backend.ts';
+import type { FetchedJob, FetchReply } from './bullmq-internals.ts';
+import type { JobBackend, NextJob } from './job-backend.ts';
 import { queueKey, resultKey } from './keys.ts';
 import type { Hold, Locks } from './locks.ts';
 import { runScript } from './lua.ts';
@@ -19,8 +20,6 @@ export interface SettleScope {
   place: { prefix: string; queue: string };
   /** What is kept of ended jobs, where a job does not say so itself. */
   retention: Retention;
-  /** Whether another job may be fetched with the same command. */
-  mayFetch(): boolean;
   /** Redis refuses to write, or does not answer: the outcome is held and tried again. */
   onTrouble(error: Error): void;
 }
@@ -29,22 +28,22 @@ interface Settling {
   job: FetchedJob;
   hold: Hold;
   outcome: Outcome;
+  /** Whether another job may be fetched with the same command. */
+  mayFetch(): boolean;
 }
 
-/** What was written, and what came with it: perhaps the next job, locked for `token` some time after `sentAt`. */
+/** What was written, and what came with it, when something was asked for: perhaps the next job, locked for `token`. */
 interface SettleReply {
   outcome: Outcome;
-  fetched: Fetched;
+  next: NextJob | undefined;
   token: string;
-  sentAt: number;
 }
 
 /** The wait before an outcome that Redis refused is written again, in milliseconds. */
 const writeAgainMs = 1_000;
 
-/** BullMQ's scripts answer with these: the job is gone; its lock is missing, or another's; it is not active. */
-const gone = -1;
-const notOurs = [-2, -3, -6];
+/** The lock of the job is missing, or another's, or it is not active. */
+const notOurs: unknown[] = [ErrorCode.JobLockNotExist, ErrorCode.JobLockMismatch, ErrorCode.JobNotInState];
 
 /** How BullMQ is told what to keep; an age costs it a look at the old ones. */
 function toKept(forMs: number, count: number) {
@@ -74,7 +73,7 @@ async function keepResult({ client, place, locks }: SettleScope, hold: Hold, kee
   await client.publish(key, stored);
 }
 
-async function complete(scope: SettleScope, { job, hold, outcome }: Settling): Promise<unknown> {
+async function complete(scope: SettleScope, { job, hold, outcome, mayFetch }: Settling): Promise<FetchReply> {
   if (outcome.kind !== 'completed') return undefined;
   const { resultJson, keepResultMs } = outcome;
   if (keepResultMs) {
@@ -86,12 +85,12 @@ async function complete(scope: SettleScope, { job, hold, outcome }: Settling): P
     null,
     job.opts.removeOnComplete ?? toKept(scope.retention.completedForMs, scope.retention.completedCount),
     hold.token,
-    scope.mayFetch(),
+    mayFetch(),
   );
-  return next;
+  return next as FetchReply;
 }
 
-async function fail(scope: SettleScope, { job, hold, outcome }: Settling): Promise<unknown> {
+async function fail(scope: SettleScope, { job, hold, outcome, mayFetch }: Settling): Promise<FetchReply> {
   if (outcome.kind !== 'failed' && outcome.kind !== 'cancelled') return undefined;
   const { code, causeName, causeMessage, stack }: Failure = outcome.failure;
   if (outcome.keepResultMs) {
@@ -105,14 +104,14 @@ async function fail(scope: SettleScope, { job, hold, outcome }: Settling): Promi
     failedReason,
     job.opts.removeOnFail ?? toKept(scope.retention.failedForMs, scope.retention.failedCount),
     hold.token,
-    scope.mayFetch(),
+    mayFetch(),
     fields,
   );
-  return next;
+  return next as FetchReply;
 }
 
 /** Later: a retry uses an attempt, a snooze and a postponement do not. */
-async function delay(scope: SettleScope, { job, hold, outcome }: Settling): Promise<unknown> {
+async function delay(scope: SettleScope, { job, hold, outcome, mayFetch }: Settling): Promise<FetchReply> {
   if (outcome.kind !== 'retry' && outcome.kind !== 'snoozed' && outcome.kind !== 'postponed') return undefined;
   const { settled, unknownSince, crashes } = memoryFields;
   const fields: Record<string, string | number> = { [settled]: hold.starts };
@@ -124,11 +123,12 @@ async function delay(scope: SettleScope, { job, hold, outcome }: Settling): Prom
     fields[crashes] = addUnitCrash(hold.cleared ? [] : job.memory.crashes, Date.now(), worker);
   }
   // Without a delay the same command could fetch it again, and a repetition of it would count a second attempt.
-  return scope.backend.moveToDelayed(job.id, Date.now(), Math.max(1, outcome.delayMs), hold.token, {
+  const next = await scope.backend.moveToDelayed(job.id, Date.now(), Math.max(1, outcome.delayMs), hold.token, {
     skipAttempt: outcome.kind !== 'retry',
     fieldsToUpdate: fields,
-    fetchNext: scope.mayFetch(),
+    fetchNext: mayFetch(),
   });
+  return next as FetchReply;
 }
 
 /** To the head of the queue, for whoever comes next. */
@@ -146,10 +146,10 @@ async function giveBack({ client, place }: SettleScope, { job, hold, outcome }: 
   const keys = [job.id, 'active', 'wait', 'prioritized', 'marker', 'events'].map(key);
   const given = await runScript(client, putBack, keys, [job.id, hold.token, hold.starts, ...fields]);
   // The answer may have been lost and the command sent again: then it is settled already, which is not asked here.
-  if (given !== 1) throw Object.assign(new Error('not ours'), { code: notOurs[0] });
+  if (given !== 1) throw Object.assign(new Error('not ours'), { code: ErrorCode.JobLockNotExist });
 }
 
-const ways: Record<Outcome['kind'], (scope: SettleScope, settling: Settling) => Promise<unknown>> = {
+const ways: Record<Outcome['kind'], (scope: SettleScope, settling: Settling) => Promise<FetchReply>> = {
   completed: complete,
   failed: fail,
   cancelled: fail,
@@ -177,17 +177,19 @@ export async function settle(scope: SettleScope, settling: Settling): Promise<Se
   const { backend, client, onTrouble } = scope;
   for (;;) {
     // The job that is fetched with it is locked with the same token.
-    const sent = { token: settling.hold.token, sentAt: performance.now() };
+    const { token } = settling.hold;
+    const sentAt = performance.now();
     try {
       const { outcome } = settling;
-      return { outcome, fetched: backend.toFetched(await ways[outcome.kind](scope, settling)), ...sent };
+      const reply = await ways[outcome.kind](scope, settling);
+      return { outcome, token, next: reply?.length ? backend.receive(reply, token, sentAt) : undefined };
     } catch (error) {
       const code = codeOf(error);
       if (client.status === 'end') throw error;
-      if (code === gone || (notOurs.includes(code as number) && !(await mayWriteAgain(scope, settling.hold)))) {
-        return { outcome: settling.outcome, fetched: backend.toFetched(undefined), ...sent };
-      }
-      if (notOurs.includes(code as number)) continue;
+      const isOver =
+        code === ErrorCode.JobNotExist || (notOurs.includes(code) && !(await mayWriteAgain(scope, settling.hold)));
+      if (isOver) return { outcome: settling.outcome, token, next: undefined };
+      if (notOurs.includes(code)) continue;
       if (typeof code === 'number' && settling.outcome.kind === 'completed') {
         settling.outcome = refused(settling.job, error);
         continue;

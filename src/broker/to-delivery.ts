@@ -2,7 +2,8 @@ import type { Redis } from 'ioredis';
 import { CancelledError } from '../errors.ts';
 import type { JobAbort } from '../job-abort.ts';
 import type { Crash, Delivery, JobMemory } from './broker.ts';
-import type { FetchedJob, JobBackend } from './job-backend.ts';
+import type { FetchedJob } from './bullmq-internals.ts';
+import type { JobBackend } from './job-backend.ts';
 import { readStamp } from './job-options.ts';
 import { queueKey } from './keys.ts';
 import type { Hold } from './locks.ts';
@@ -18,8 +19,7 @@ interface DeliveryScope {
 
 /** Creates what hands a fetched job to the worker; one that was cancelled meanwhile arrives aborted. */
 export function createToDelivery(scope: DeliveryScope) {
-  return (job: FetchedJob, hold: Hold, memory: { input: unknown; crashes: Crash[] }): Delivery =>
-    new FetchedDelivery(job, hold, memory, scope);
+  return (job: FetchedJob, hold: Hold, crashes: Crash[]): Delivery => new FetchedDelivery(job, hold, crashes, scope);
 }
 
 /** A class, as an attempt is: a built worker would name each job's functions anew. */
@@ -37,18 +37,13 @@ class FetchedDelivery implements Delivery {
   readonly #hold: Hold;
   readonly #scope: DeliveryScope;
 
-  constructor(
-    job: FetchedJob,
-    hold: Hold,
-    { input, crashes }: { input: unknown; crashes: Crash[] },
-    scope: DeliveryScope,
-  ) {
+  constructor(job: FetchedJob, hold: Hold, crashes: Crash[], scope: DeliveryScope) {
     const { version, keepResultMs } = readStamp(job.opts);
     if (job.memory.cancel !== undefined) hold.abort.abort(new CancelledError(job.id, job.memory.cancel));
     this.queue = scope.place.queue;
     this.task = job.name;
     this.jobId = job.id;
-    this.input = input;
+    this.input = job.payload;
     this.version = version;
     this.keepResultMs = keepResultMs;
     this.memory = { ...job.memory, crashes };

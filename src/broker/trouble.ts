@@ -1,3 +1,5 @@
+import { isConnectionLoss } from './connection.ts';
+
 /** The same trouble is reported again after so long. */
 const quietMs = 60_000;
 /** Messages may name jobs. */
@@ -7,6 +9,8 @@ const mostMessages = 100;
 export function createTroubleReport(report: (error: Error) => void): (error: unknown) => void {
   const reportedAt = new Map<string, number>();
   return (thrown) => {
+    // The loss of the connection is told of by the connection.
+    if (isConnectionLoss(thrown)) return;
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
     // Redis names the script and the line, too.
     const what = error.message.replace(/ script: .*/, '');

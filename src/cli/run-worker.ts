@@ -173,14 +173,12 @@ async function serve(
       config,
       limits,
       log,
-      async connect() {
-        // All code is loaded, which may have taken long, as connecting may; and no job was taken yet.
-        if (ending.exitCode !== undefined) throw new StoppedEarly();
+      connect() {
         parent?.allow(gracefulTimeoutMs + exitLimitMs);
-        const connected = await connect(broker, plan.limits.maxMemoryMb);
-        if (ending.exitCode === undefined) return connected;
-        await connected.close();
-        throw new StoppedEarly();
+        return connect(broker, plan.limits.maxMemoryMb);
+      },
+      checkWanted() {
+        if (ending.exitCode !== undefined) throw new StoppedEarly();
       },
       pools: { program: { file: unitProgram, execArgv: flagsOfUnits(process.execArgv) }, writeLine: openLines(log) },
       children: ({ send }) => ({ deriveId: deriveJobId, send, prepare: prepareJob }),

@@ -3,7 +3,7 @@ import type { Broker, Delivery, Outcome } from '../broker/broker.ts';
 import { IsletError, TaskFailedError } from '../errors.ts';
 import { checks } from '../manifest/check-options.ts';
 import { defineQueue } from '../manifest/define-queue.ts';
-import { startWorker, type WorkerOptions } from '../worker/worker.ts';
+import { createWorker, type WorkerOptions } from '../worker/worker.ts';
 import { checkGiven } from './check-given.ts';
 import type { MemoryBroker } from './memory-broker.ts';
 import { watchRealWork } from './real-work.ts';
@@ -195,7 +195,8 @@ export async function drainQueue(place: Place, options: DrainOptions): Promise<J
   });
   const queue = defineQueue({ name });
   const hasRealWork = watchRealWork();
-  const worker = await startWorker(watched, { queue, concurrency, scope, onUnhealthy: giveUp });
+  const worker = await createWorker(watched, { queue, concurrency, scope, onUnhealthy: giveUp });
+  worker.start();
   const stop = new AbortController();
   const progress = { events: () => events, hasRealWork, stop: stop.signal };
   try {

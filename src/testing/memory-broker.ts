@@ -12,20 +12,29 @@ export interface MemoryBroker extends Broker {
   whenQuiet(queue: string): Promise<void>;
 }
 
+interface ConsumerReports {
+  onStart(): void;
+  onSettled(): void;
+  onClose(): void;
+}
+
 /** Hands the jobs of one queue out. */
 class MemoryConsumer implements Consumer {
   readonly #queue: MemoryQueue;
   readonly #options: ConsumeOptions;
+  readonly #onStart: () => void;
   readonly #onSettled: () => void;
   readonly #onClose: () => void;
   readonly #running = new Set<MemoryJob>();
   readonly #dropped = new EventTarget();
+  #started = false;
   #paused = false;
   #stopped = false;
 
-  constructor(queue: MemoryQueue, options: ConsumeOptions, reports: { onSettled(): void; onClose(): void }) {
+  constructor(queue: MemoryQueue, options: ConsumeOptions, reports: ConsumerReports) {
     this.#queue = queue;
     this.#options = options;
+    this.#onStart = reports.onStart;
     this.#onSettled = reports.onSettled;
     this.#onClose = reports.onClose;
   }
@@ -34,9 +43,14 @@ class MemoryConsumer implements Consumer {
     return this.#running.size;
   }
 
+  start(): void {
+    this.#started = true;
+    this.#onStart();
+  }
+
   /** Takes as many jobs as there is room for. */
   fetch(): void {
-    while (!this.#paused && !this.#stopped && this.#running.size < this.#options.concurrency) {
+    while (this.#started && !this.#paused && !this.#stopped && this.#running.size < this.#options.concurrency) {
       const job = this.#queue.take();
       if (!job) return;
       void this.#deliver(job);
@@ -133,11 +147,11 @@ function createLines(clock: Clock) {
   const consume = (options: ConsumeOptions): Consumer => {
     const line = lineOf(options.queue.name);
     const consumer = new MemoryConsumer(line.queue, options, {
+      onStart: () => queueMicrotask(() => move(line)),
       onSettled: () => queueMicrotask(() => move(line)),
       onClose: () => line.consumers.delete(consumer),
     });
     line.consumers.add(consumer);
-    queueMicrotask(() => move(line));
     return consumer;
   };
   return { lines, lineOf, move, consume };

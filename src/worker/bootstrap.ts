@@ -12,7 +12,7 @@ import { joinHooks } from './job-hooks.ts';
 import type { WorkerLimits } from './limits.ts';
 import { isPooled, type LoadedQueue, loadQueue, type OpenPool } from './load-queue.ts';
 import type { PoolHost } from './pools/open-pool.ts';
-import { startWorker, type Worker } from './worker.ts';
+import { createWorker, type Worker } from './worker.ts';
 
 export interface BootstrapOptions {
   app: AppSource;
@@ -24,6 +24,8 @@ export interface BootstrapOptions {
   log: Log;
   /** Opened after the code was loaded: a broken import must not take a job. */
   connect(): Promise<Broker>;
+  /** Throws when the start is no longer wanted: loading, connecting and hooks may have taken long. */
+  checkWanted(): void;
   children(broker: Broker): ChildJobs;
   /** What tasks that run in threads or processes are started by. */
   pools: PoolHost;
@@ -63,9 +65,11 @@ interface Loaded {
   hooks: LoadedHooks[];
 }
 
-/** What was loaded and told of the start, and how to take that back, in the opposite order. */
+/** What was loaded, and later told of the start; and how to take that back, in the opposite order. */
 interface LoadedApp {
   queues: Loaded[];
+  /** Tells the hooks that the worker starts. */
+  tellStart(workers: Worker[]): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -102,11 +106,17 @@ async function loadAll({ app, queues: names, config, log, pools }: BootstrapOpti
       const hooks = queue.hooks ? [...appHooks, await loadHooks(queue.hooks, host)] : appHooks;
       queues.push({ name, code, hooks });
     }
-    for (const hooks of appHooks) closers.push(await startHooks(hooks, names, log));
-    for (const { name, hooks } of queues) {
-      for (const own of hooks.slice(appHooks.length)) closers.push(await startHooks(own, [name], log));
-    }
-    return { queues, close };
+    const tellStart = async (workers: Worker[]) => {
+      const tell = async (hooks: LoadedHooks, told: string[]) => {
+        const theirs = workers.flatMap(({ queue, bullmq }) => (bullmq && told.includes(queue) ? [bullmq] : []));
+        closers.push(await startHooks(hooks, { queues: told, workers: theirs }, log));
+      };
+      for (const hooks of appHooks) await tell(hooks, names);
+      for (const { name, hooks } of queues) {
+        for (const own of hooks.slice(appHooks.length)) await tell(own, [name]);
+      }
+    };
+    return { queues, tellStart, close };
   } catch (error) {
     await close();
     throw error;
@@ -152,7 +162,11 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
   const queues = options.queues.map((name) => catalog.queue(name));
   const loaded = await loadAll(options);
   const closeCode = () => loaded.close();
-  const broker = await options.connect().catch(async (error) => {
+  const connect = async () => {
+    options.checkWanted();
+    return options.connect();
+  };
+  const broker = await connect().catch(async (error) => {
     await closeCode();
     throw error;
   });
@@ -201,6 +215,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
     },
   };
   try {
+    options.checkWanted();
     for (const [index, each] of loaded.queues.entries()) {
       const { code, hooks } = each;
       const queue = queues[index];
@@ -215,8 +230,11 @@ export async function bootstrap(options: BootstrapOptions): Promise<WorkerProces
         hooks: joinHooks(hooks, { log, timers: clock, stopping: graceEnd.signal }),
       };
       const concurrency = concurrencyOf(each);
-      workers.push(await startWorker(broker, { queue, concurrency, scope, onUnhealthy, onJobEnd }));
+      workers.push(await createWorker(broker, { queue, concurrency, scope, onUnhealthy, onJobEnd }));
     }
+    await loaded.tellStart(workers);
+    options.checkWanted();
+    for (const worker of workers) worker.start();
     return process;
   } catch (error) {
     await process.stop(0).catch(() => {});

@@ -1,5 +1,5 @@
 import type { ModuleSource } from '../app/app-source.ts';
-import type { Failure, Outcome } from '../broker/broker.ts';
+import type { BullmqWorker, Failure, Outcome } from '../broker/broker.ts';
 import { IsletError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Refused } from '../manifest/checked.ts';
@@ -51,9 +51,21 @@ export interface Hooks {
    */
   onJobFailed?(job: HookedJob, failure: JobFailure): void | Promise<void>;
   /** Called once, before the first job. When it throws, the worker does not start. */
-  onWorkerStart?(worker: { readonly queues: readonly string[] }): void | Promise<void>;
+  onWorkerStart?(started: WorkerStart): void | Promise<void>;
   /** Called once, after the last job, while dependencies are still open. */
-  onWorkerStop?(worker: { readonly queues: readonly string[] }): void | Promise<void>;
+  onWorkerStop?(stopped: { readonly queues: readonly string[] }): void | Promise<void>;
+}
+
+/** What hooks learn of a worker process that starts. */
+export interface WorkerStart {
+  /** The names of its queues. */
+  readonly queues: readonly string[];
+  /**
+   * BullMQ's own Workers, one for each queue in the same order, before their first job: listen to their events, change
+   * `concurrency` while they run, or set `opts.metrics` and `opts.telemetry` here. Islet starts and closes them. Empty in
+   * tests without Redis.
+   */
+  readonly workers: readonly BullmqWorker[];
 }
 
 /** What a hooks.ts exports by default. */
@@ -145,13 +157,14 @@ export async function loadHooks({ file, load }: ModuleSource, host: QueueHost): 
 /** Tells hooks that the worker starts, and returns how to tell them that it has stopped. Throws `E_HOOKS_FAILED`. */
 export async function startHooks(
   { file, onWorkerStart, onWorkerStop }: LoadedHooks,
-  queues: readonly string[],
+  started: WorkerStart,
   log: Log,
 ): Promise<() => Promise<void>> {
   try {
-    await runAsHook(callOf(file, 'onWorkerStart', log), () => onWorkerStart?.({ queues }));
+    await runAsHook(callOf(file, 'onWorkerStart', log), () => onWorkerStart?.(started));
   } catch (cause) {
     throw hooksFailed(file, `onWorkerStart threw: ${textOf(cause)}`, cause);
   }
+  const { queues } = started;
   return () => callInTime(() => onWorkerStop?.({ queues }), callOf(file, 'onWorkerStop', log));
 }

@@ -1,4 +1,4 @@
-import type { Broker, Delivery, EndedJob, Outcome } from '../broker/broker.ts';
+import type { Broker, BullmqWorker, Delivery, EndedJob, Outcome } from '../broker/broker.ts';
 import { IsletError, ReleasedError } from '../errors.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
 import { currentJob } from './attempt.ts';
@@ -6,10 +6,15 @@ import type { ProcessGate } from './gate.ts';
 import { type RunScope, runJob } from './run-job.ts';
 
 export interface Worker {
+  readonly queue: string;
+  /** BullMQ's Worker of this queue; undefined where no BullMQ is. */
+  readonly bullmq: BullmqWorker | undefined;
   /** Jobs whose code runs, and failed ones of which a hook is not yet told. */
   readonly running: number;
   /** Jobs whose code has run here. */
   readonly done: number;
+  /** Begins to take jobs. */
+  start(): void;
   /** Takes no further job, at once. */
   drain(): void;
   /** Resolves when no job's code is waited for, and all hooks know of the jobs that failed. */
@@ -54,8 +59,8 @@ function createTelling({ hooks, queue }: Pick<RunScope, 'hooks' | 'queue'>, onTo
   };
 }
 
-/** Starts to run the jobs of one queue. */
-export async function startWorker(broker: Broker, options: WorkerOptions): Promise<Worker> {
+/** Creates what runs the jobs of one queue; it takes none before its `start`. */
+export async function createWorker(broker: Broker, options: WorkerOptions): Promise<Worker> {
   const { queue, concurrency, onUnhealthy, onJobEnd } = options;
   const { log, limits, gate } = options.scope;
   const running = new Set<Delivery>();
@@ -115,12 +120,15 @@ export async function startWorker(broker: Broker, options: WorkerOptions): Promi
   const consumer = await consuming;
 
   return {
+    queue: queue.name,
+    bullmq: consumer.worker,
     get running() {
       return busy();
     },
     get done() {
       return done;
     },
+    start: () => consumer.start(),
     drain() {
       draining = true;
       consumer.stop();

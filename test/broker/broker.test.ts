@@ -55,6 +55,7 @@ async function consume(run: (delivery: Delivery) => Promise<Outcome>, options: P
     onDead: (error) => troubles.push(error.message),
     ...options,
   });
+  consumer.start();
   return { delivered, troubles, recovered, consumer, close: () => consumer.close() };
 }
 

@@ -52,6 +52,7 @@ async function consume(
     onDead: (error) => troubles.push(error.message),
     ...options,
   });
+  consumer.start();
   const close = async () => {
     await consumer.close();
     expect(troubles).toEqual([]);

@@ -201,7 +201,7 @@ test('a cancel that comes with the first start of a worker is honoured', async (
       return new Promise(() => {});
     };
     const ignored = { onTrouble() {}, onRecovered() {}, onDead() {} };
-    broker.consume({ queue: manifest, concurrency: 1, run, ...ignored }).catch(reject);
+    broker.consume({ queue: manifest, concurrency: 1, run, ...ignored }).then((consumer) => consumer.start(), reject);
     AbortSignal.timeout(2_000).addEventListener('abort', () => resolve('not aborted'));
   });
   client.disconnect();

@@ -11,7 +11,7 @@ import { createGate } from '../../../src/worker/gate.ts';
 import { type Hooks, loadHooks } from '../../../src/worker/hooks.ts';
 import { blameHook, joinHooks } from '../../../src/worker/job-hooks.ts';
 import { type RunScope, runJob } from '../../../src/worker/run-job.ts';
-import { startWorker } from '../../../src/worker/worker.ts';
+import { createWorker } from '../../../src/worker/worker.ts';
 import { deliver } from './delivery.ts';
 
 const steps: string[] = [];
@@ -329,7 +329,7 @@ describe('a worker with hooks of failures', () => {
       close: async () => {},
     };
     const scope = { queue, log, children: {} as never, limits: workerDefaults, clock, gate: createGate() };
-    const worker = await startWorker(broker, {
+    const worker = await createWorker(broker, {
       queue: defineQueue({ name: 'mail' }),
       concurrency: 1,
       scope: { ...scope, hooks: join({ onJobFailed }) },

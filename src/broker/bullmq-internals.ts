@@ -1,0 +1,103 @@
+import { Job, type JobJson, type JobProgress, type JobsOptions, type ParentKeys } from 'bullmq';
+import { bullmqQueue } from './keys.ts';
+import { parseMemory, type StoredMemory } from './memory.ts';
+
+/** A job as it was fetched: locked for the token of the fetch. It is what BullMQ makes its own Job of, too. */
+export interface FetchedJob extends JobJson {
+  readonly id: string;
+  /** Its payload as JSON; in place of `data`, so that BullMQ does not stumble over one that is none. */
+  readonly payloadJson: string;
+  readonly payload: unknown;
+  /** Why the payload is no JSON, as a plain BullMQ producer may have written it. */
+  readonly payloadProblem: string | undefined;
+  /** How often it was fetched in all, this time included: a fence, because no two fetches share a number. */
+  readonly attemptsStarted: number;
+  readonly memory: StoredMemory;
+  readonly token: string;
+  /** When its fetch was sent, by performance.now(). */
+  readonly sentAt: number;
+}
+
+/** What a fetch brought: a job, or when to ask again. */
+export interface Fetched {
+  readonly job?: FetchedJob;
+  /** The queue gives no job for so many milliseconds. */
+  readonly limitedMs: number;
+  /** When the next delayed job is due, in milliseconds since 1970; 0 without one. */
+  readonly dueAt: number;
+}
+
+/** What BullMQ's scripts answer that fetch a job: its hash as names and values in turn, its id, and two times. */
+type RawFetch = [hash: string[] | 0 | null, id: string | 0, limitedMs: number, dueAt: number];
+
+/** The same, as it comes out of BullMQ's own decoder. */
+export type FetchReply = readonly unknown[] | undefined;
+
+const fetchingCommands = ['moveToActive', 'moveToFinished', 'moveToDelayed'];
+
+/** Leads a reply past BullMQ's decoder, which takes apart only what stands first, and leaves alone what stands second. */
+export function passUndecoded(command: string, reply: unknown): unknown {
+  return Array.isArray(reply) && fetchingCommands.includes(command) ? [null, reply] : reply;
+}
+
+/** Decodes the reply of a command that fetches. */
+export function decodeFetch(reply: FetchReply, token: string, sentAt: number): Fetched {
+  const [hash, id, limitedMs, dueAt] = (reply?.[1] ?? []) as Partial<RawFetch>;
+  const times = { limitedMs: Number(limitedMs ?? 0), dueAt: Number(dueAt ?? 0) };
+  return hash ? { ...times, job: decodeJob(hash, String(id), token, sentAt) } : times;
+}
+
+/** Parses what a job's hash holds as JSON. A plain producer may have written anything: that fails one job, not a fetch. */
+function parse<T>(text: string | undefined, otherwise: T): { value: T; problem?: string } {
+  if (text === undefined) return { value: otherwise };
+  try {
+    return { value: JSON.parse(text) as T };
+  } catch (error) {
+    return { value: otherwise, problem: (error as Error).message };
+  }
+}
+
+function decodeOptions(text: string | undefined): JobsOptions {
+  try {
+    return Job.optsFromJSON(text);
+  } catch {
+    return {};
+  }
+}
+
+function decodeJob(hash: readonly string[], id: string, token: string, sentAt: number): FetchedJob {
+  const raw: Record<string, string | undefined> = {};
+  for (let index = 0; index + 1 < hash.length; index += 2) raw[hash[index] ?? ''] = hash[index + 1];
+  const payloadJson = raw.data ?? '{}';
+  const { value: payload, problem: payloadProblem } = parse<unknown>(payloadJson, undefined);
+  return {
+    ...{ id, token, sentAt, payloadJson, payload, payloadProblem },
+    name: raw.name ?? '',
+    data: '',
+    opts: decodeOptions(raw.opts),
+    progress: parse<JobProgress>(raw.progress, 0).value,
+    delay: Number(raw.delay ?? 0),
+    priority: Number(raw.priority ?? 0),
+    timestamp: Number(raw.timestamp),
+    attemptsStarted: Number(raw.ats ?? 0),
+    attemptsMade: Number(raw.atm ?? 0),
+    stalledCounter: Number(raw.stc ?? 0),
+    processedOn: raw.processedOn === undefined ? undefined : Number(raw.processedOn),
+    repeatJobKey: raw.rjk,
+    deduplicationId: raw.deid,
+    failedReason: raw.failedReason ?? '',
+    deferredFailure: raw.defa,
+    stacktrace: raw.stacktrace,
+    returnvalue: '',
+    parentKey: raw.parentKey,
+    parent: parse<ParentKeys | undefined>(raw.parent, undefined).value,
+    processedBy: raw.pb,
+    memory: parseMemory(raw),
+  };
+}
+
+/** The name of the connection on which a worker waits for jobs: by it, BullMQ's `getWorkers` finds the workers. */
+export function workerClientName(prefix: string, queue: string, pid: number): string {
+  const { name } = bullmqQueue(queue);
+  return `${prefix}:${Buffer.from(name).toString('base64')}:w:${pid}`;
+}

@@ -1,0 +1,233 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  type Job,
+  type JobJson,
+  type JobProgress,
+  SpanKind,
+  TelemetryAttributes,
+  Worker,
+  type WorkerListener,
+} from 'bullmq';
+import type { Redis } from 'ioredis';
+import type { Failure, Outcome } from './broker.ts';
+import type { FetchedJob } from './bullmq-internals.ts';
+import { JobBackend, mostWaitSeconds, type NextJob } from './job-backend.ts';
+import { bullmqQueue } from './keys.ts';
+
+/** How a delivery ended, and what was fetched when that was written: `next`, locked for `token`. */
+export interface Delivered {
+  readonly outcome: Outcome;
+  readonly next?: NextJob;
+  readonly token: string;
+}
+
+/** What a Worker does with the jobs that BullMQ's loop hands to it. */
+export interface QueueWorkerHost {
+  /** A job was fetched, with a lock: it is this worker's from now on. */
+  onFetched(job: FetchedJob): void;
+  /** Runs a job and writes how it ended; `undefined` when another delivery of it goes on here. Never rejects. */
+  deliver(job: FetchedJob, mayFetch: () => boolean): Promise<Delivered | undefined>;
+  /** Aborts a job that runs here, and returns whether one did. */
+  cancel(jobId: string, reason: string | undefined): boolean;
+  /** What this worker holds, by the jobs' ids. */
+  holds(): ReadonlyMap<string, unknown>;
+  onProgress(): void;
+}
+
+export interface QueueWorkerOptions {
+  prefix: string;
+  queue: string;
+  concurrency: number;
+  lockDurationMs: number;
+  client: Redis;
+  /** Waits for jobs; the Worker closes it. */
+  blocking: Redis;
+  host: QueueWorkerHost;
+}
+
+type Listener = WorkerListener<unknown, unknown, string, JobProgress>;
+type BullmqJob = Job<unknown, unknown, string, JobProgress>;
+
+/** How often the next job of a scheduler is tried to be made, and the wait before each further time. */
+const schedulerTries = 10;
+const schedulerWaitMs = 1_000;
+
+/** BullMQ's events hand out errors; a failure has become text on its way. */
+function toError({ causeName, causeMessage, stack }: Failure): Error {
+  const error = new Error(causeMessage);
+  error.name = causeName;
+  error.stack = stack;
+  return error;
+}
+
+/**
+ * BullMQ's Worker for one queue, driven by BullMQ's own loop. How a job is run, how its lock is kept and how its end is
+ * written is Islet's: a plain Worker runs a job again whose end Redis did not take at once.
+ */
+export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, JobProgress, Redis> {
+  readonly #host: QueueWorkerHost;
+  readonly #fetched = new WeakMap<object, FetchedJob>();
+  #started = false;
+  #readyUntold = false;
+  #drainedTold = false;
+
+  constructor({ prefix, queue, concurrency, lockDurationMs, client, blocking, host }: QueueWorkerOptions) {
+    const backendHost = {
+      onFetched: (job: FetchedJob) => {
+        this.#drainedTold = false;
+        host.onFetched(job);
+      },
+      onEmpty: () => this.#tellDrained(),
+      onTrouble: (error: unknown) => void this.emit('error', error as Error),
+      onProgress: () => host.onProgress(),
+    };
+    super(
+      bullmqQueue(queue).name,
+      // Never called: `processJob` takes its place. Without one, BullMQ would not start its loop.
+      async () => {},
+      {
+        connection: client,
+        prefix,
+        concurrency,
+        lockDuration: lockDurationMs,
+        drainDelay: mostWaitSeconds,
+        runRetryDelay: schedulerWaitMs,
+        autorun: false,
+        skipLockRenewal: true,
+        skipStalledCheck: true,
+      },
+      (_name, options) => new JobBackend(queue, { client, blocking, host: backendHost }, options),
+    );
+    this.#host = host;
+    // A job names its worker by it, also one that comes with the settling of another.
+    this.opts.name = this.id;
+  }
+
+  /** How many more jobs may be taken. */
+  get room(): number {
+    return this.closing || this.isPaused() || !this.#started ? 0 : this.concurrency - this.#host.holds().size;
+  }
+
+  override run(): Promise<void> {
+    this.#started = true;
+    if (this.#readyUntold) process.nextTick(() => super.emit('ready'));
+    return super.run();
+  }
+
+  /** BullMQ's own `drained` comes also when no job may be asked for, and its `ready` before anybody could listen. */
+  override emit<Event extends keyof Listener>(event: Event, ...args: Parameters<Listener[Event]>): boolean {
+    if (event === 'drained') return false;
+    if (event === 'ready' && !this.#started) {
+      this.#readyUntold = true;
+      return false;
+    }
+    return super.emit(event, ...args);
+  }
+
+  #tellDrained(): void {
+    if (this.#drainedTold) return;
+    this.#drainedTold = true;
+    super.emit('drained');
+  }
+
+  protected override createJob(json: JobJson, jobId: string): BullmqJob {
+    const job = super.createJob(json, jobId);
+    const fetched = json as FetchedJob;
+    job.data = fetched.payload;
+    this.#fetched.set(job, fetched);
+    return job;
+  }
+
+  protected override moveToActive(token: string, name?: string) {
+    // BullMQ asks once more after a wait that a pause has ended.
+    if (this.isPaused() || this.closing) return Promise.resolve(undefined as never);
+    return super.moveToActive(token, name);
+  }
+
+  /** BullMQ makes the next job of a scheduler when the last one starts, and drops that one when it cannot. */
+  protected override nextJobFromJobData(json?: JobJson, jobId?: string, token?: string) {
+    const next = super.nextJobFromJobData(json, jobId, token);
+    return json?.repeatJobKey === undefined ? next : next.then((job) => job ?? this.#scheduleAgain(json, jobId, token));
+  }
+
+  async #scheduleAgain(json: JobJson, jobId = json.id, token = '') {
+    // Without a next job the scheduler would have ended for good.
+    for (let tries = 1; tries < schedulerTries && !this.closing; tries++) {
+      await sleep(schedulerWaitMs);
+      const job = await super.nextJobFromJobData(json, jobId, token);
+      if (job) return job;
+    }
+    const job = this.createJob(json, jobId);
+    job.token = token;
+    this.emit('active', job, 'waiting');
+    return job;
+  }
+
+  /** Never rejects. */
+  override async processJob(job: BullmqJob, _token: string, mayFetch: () => boolean = () => true) {
+    if (!this.opts.telemetry) return this.#process(job, mayFetch);
+    let running: Promise<BullmqJob | undefined> | undefined;
+    const start = () => {
+      running ??= this.#process(job, mayFetch);
+      return running;
+    };
+    const metadata = job.opts.telemetry?.metadata;
+    await this.trace(
+      SpanKind.CONSUMER,
+      'process',
+      this.name,
+      (span) => {
+        span?.setAttributes({
+          [TelemetryAttributes.WorkerId]: this.id,
+          [TelemetryAttributes.JobId]: job.id ?? '',
+          [TelemetryAttributes.JobName]: job.name,
+        });
+        return start();
+      },
+      metadata,
+    ).catch((error) => this.emit('error', error));
+    return start();
+  }
+
+  async #process(job: BullmqJob, mayFetch: () => boolean): Promise<BullmqJob | undefined> {
+    const fetched = this.#fetched.get(job);
+    if (!fetched) return undefined;
+    const mayFetchNow = () => mayFetch() && this.backend.isOpen && !this.isPaused() && !this.closing;
+    const ended = await this.#host.deliver(fetched, mayFetchNow);
+    if (!ended) return undefined;
+    this.#tellEnd(job, ended.outcome);
+    if (!ended.next) return undefined;
+    this.backend.keep(ended.next);
+    return super.moveToActive(ended.token, this.id);
+  }
+
+  #tellEnd(job: BullmqJob, outcome: Outcome): void {
+    if (outcome.kind === 'completed') {
+      if (this.listenerCount('completed') === 0) return;
+      job.returnvalue = outcome.resultJson === undefined ? undefined : JSON.parse(outcome.resultJson);
+      job.finishedOn = Date.now();
+      job.attemptsMade += 1;
+      this.emit('completed', job, job.returnvalue, 'active');
+      return;
+    }
+    if (!('failure' in outcome) || this.listenerCount('failed') === 0) return;
+    const error = toError(outcome.failure);
+    job.failedReason = error.message;
+    job.attemptsMade += 1;
+    if (outcome.kind !== 'retry') job.finishedOn = Date.now();
+    this.emit('failed', job, error, 'active');
+  }
+
+  override cancelJob(jobId: string, reason?: string): boolean {
+    return this.#host.cancel(jobId, reason);
+  }
+
+  override cancelAllJobs(reason?: string): void {
+    for (const jobId of [...this.#host.holds().keys()]) this.#host.cancel(jobId, reason);
+  }
+
+  override close(force?: boolean): Promise<void> {
+    this.backend.stop();
+    return super.close(force);
+  }
+}
