@@ -71,7 +71,12 @@ function decodeJob(hash: readonly string[], id: string, token: string, sentAt: n
   const payloadJson = raw.data ?? '{}';
   const { value: payload, problem: payloadProblem } = parse<unknown>(payloadJson, undefined);
   return {
-    ...{ id, token, sentAt, payloadJson, payload, payloadProblem },
+    id,
+    token,
+    sentAt,
+    payloadJson,
+    payload,
+    payloadProblem,
     name: raw.name ?? '',
     data: '',
     opts: decodeOptions(raw.opts),
@@ -88,7 +93,8 @@ function decodeJob(hash: readonly string[], id: string, token: string, sentAt: n
     failedReason: raw.failedReason ?? '',
     deferredFailure: raw.defa,
     stacktrace: raw.stacktrace,
-    returnvalue: '',
+    // BullMQ would parse it, and an exception for each job takes longer than all else.
+    returnvalue: undefined as never,
     parentKey: raw.parentKey,
     parent: parse<ParentKeys | undefined>(raw.parent, undefined).value,
     processedBy: raw.pb,

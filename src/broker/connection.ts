@@ -1,5 +1,6 @@
-import { Redis, type RedisOptions } from 'ioredis';
+import type { Redis, RedisOptions } from 'ioredis';
 import { hidePasswords, IsletError } from '../errors.ts';
+import { TurnRedis } from './turn-redis.ts';
 
 /** Where Redis is, for people: without its password. */
 export function describeRedis(url: string): string {
@@ -15,7 +16,7 @@ function checkUrl(url: string): void {
 /** Opens a client that has not connected yet. Throws `E_REDIS_URL_INVALID`. */
 export function createClient(url: string, options: RedisOptions): Redis {
   checkUrl(url);
-  return new Redis(url, { lazyConnect: true, ...options });
+  return new TurnRedis(url, { lazyConnect: true, ...options });
 }
 
 /** What to do about a refusal, by the word that it begins with. */

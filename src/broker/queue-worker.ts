@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
-  type Job,
+  Job,
   type JobJson,
   type JobProgress,
   SpanKind,
@@ -48,6 +48,20 @@ export interface QueueWorkerOptions {
 type Listener = WorkerListener<unknown, unknown, string, JobProgress>;
 type BullmqJob = Job<unknown, unknown, string, JobProgress>;
 
+/** BullMQ's Job, which knows what it was made of. */
+class QueueJob extends Job<unknown, unknown, string, JobProgress> {
+  #fetched: FetchedJob | undefined;
+
+  get fetched(): FetchedJob | undefined {
+    return this.#fetched;
+  }
+
+  set fetched(fetched: FetchedJob) {
+    this.#fetched = fetched;
+    this.data = fetched.payload;
+  }
+}
+
 /** How often the next job of a scheduler is tried to be made, and the wait before each further time. */
 const schedulerTries = 10;
 const schedulerWaitMs = 1_000;
@@ -66,7 +80,6 @@ function toError({ causeName, causeMessage, stack }: Failure): Error {
  */
 export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, JobProgress, Redis> {
   readonly #host: QueueWorkerHost;
-  readonly #fetched = new WeakMap<object, FetchedJob>();
   #started = false;
   #readyUntold = false;
   #drainedTold = false;
@@ -131,10 +144,8 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   }
 
   protected override createJob(json: JobJson, jobId: string): BullmqJob {
-    const job = super.createJob(json, jobId);
-    const fetched = json as FetchedJob;
-    job.data = fetched.payload;
-    this.#fetched.set(job, fetched);
+    const job = QueueJob.fromJSON(this, json, jobId) as QueueJob;
+    job.fetched = json as FetchedJob;
     return job;
   }
 
@@ -190,7 +201,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   }
 
   async #process(job: BullmqJob, mayFetch: () => boolean): Promise<BullmqJob | undefined> {
-    const fetched = this.#fetched.get(job);
+    const { fetched } = job as QueueJob;
     if (!fetched) return undefined;
     const mayFetchNow = () => mayFetch() && this.backend.isOpen && !this.isPaused() && !this.closing;
     const ended = await this.#host.deliver(fetched, mayFetchNow);
