@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Broker } from './broker.ts';
-import { connectOnce, createClient, describeRedis, explainRedisError } from './connection.ts';
+import { connectOnce, createClient, describeRedis, explainRedisError, openAnother } from './connection.ts';
 import { QueueConsumer } from './consumer.ts';
 import { type Guard, type GuardOptions, startGuard } from './guard.ts';
 import { cancelChannel } from './keys.ts';
@@ -65,8 +65,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
     for (const consumer of consumers.values()) consumer.onReconnect();
   };
   watchConnection(client, onConnection, onBack);
-  const subscriber = client.duplicate();
-  subscriber.on('error', () => {});
+  const subscriber = openAnother(client);
   watchConnection(subscriber, undefined, onBack);
   subscriber.on('message', (channel: string, jobId: string) => consumers.get(channel)?.cancels.told(jobId));
   const guard: Guard | undefined = options.guard && startGuard({ redis: url, ...options.guard });

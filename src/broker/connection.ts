@@ -13,10 +13,31 @@ function checkUrl(url: string): void {
   throw new IsletError('E_REDIS_URL_INVALID', `Expected a redis:// or rediss:// URL, got "${seen}". Fix REDIS_URL.`);
 }
 
+/** How long a connection may take to open, and then to give its first answer. */
+const openLimitMs = 3_000;
+
 /** Opens a client that has not connected yet. Throws `E_REDIS_URL_INVALID`. */
 export function createClient(url: string, options: RedisOptions): Redis {
   checkUrl(url);
-  return new TurnRedis(url, { lazyConnect: true, ...options });
+  return limitFirstAnswer(new TurnRedis(url, { lazyConnect: true, connectTimeout: openLimitMs, ...options }));
+}
+
+/** Opens a second connection like this one. */
+export function openAnother(client: Redis, options?: RedisOptions): Redis {
+  const another = client.duplicate(options);
+  // Without a listener ioredis prints each lost connection.
+  another.on('error', () => {});
+  return limitFirstAnswer(another);
+}
+
+/** Gives up a connection that somebody took and does not forward: ioredis waits for its first answer for ever. */
+function limitFirstAnswer(client: Redis): Redis {
+  client.on('connect', () => {
+    const { stream } = client;
+    const timer = setTimeout(() => stream.destroy(), openLimitMs);
+    for (const event of ['data', 'close']) stream.once(event, () => clearTimeout(timer));
+  });
+  return client;
 }
 
 /** What to do about a refusal, by the word that it begins with. */
@@ -83,6 +104,7 @@ const lossMessages = ['Connection is closed.', 'Command aborted due to connectio
 
 /** Whether this is no refusal, but the loss of a connection, of which its owner is told once. */
 export function isConnectionLoss(error: unknown): boolean {
-  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  const { code, message, name } = (error ?? {}) as { code?: unknown; message?: unknown; name?: unknown };
+  if (name === 'MaxRetriesPerRequestError') return true;
   return lossCodes.includes(String(code)) || lossMessages.includes(String(message));
 }

@@ -12,6 +12,7 @@ import { bullmqQueue } from '../../src/producer.ts';
 import manifest from '../fixtures/outage/queues/outage/manifest.ts';
 import { fixtureApp, type IsletProcess, killAll, startIslet, within } from '../support/islet-process.ts';
 import { type PrivateRedis, startPrivateRedis } from '../support/private-redis.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
 
 const queue = 'outage';
 const prefix = 'test';
@@ -190,6 +191,51 @@ describe('all connections are dropped', () => {
   });
 });
 
+describe('the connection on which a worker waits for jobs is dropped', () => {
+  test('and refused for a while: the next job starts soon after that', async () => {
+    const worker = await startWorker();
+    await redis.server.ask(async (client) => {
+      await client.config('SET', 'maxclients', 1);
+      await dropWait(client);
+      // It is refused again and again meanwhile.
+      await sleep(2_000);
+      await client.config('SET', 'maxclients', 100);
+    });
+    await goesOn(worker);
+  });
+
+  test('without Redis knowing: a job whose mark goes to the lost wait starts soon, too', async () => {
+    const worker = await startWorker();
+    await redis.server.ask(async (client) => {
+      // It stands for the lost wait, and is the first in line.
+      const lost = client.duplicate();
+      try {
+        const mark = lost.bzpopmin(queueKey(prefix, queue, 'marker'), 0);
+        await vi.waitFor(async () => expect(await waits(client)).toHaveLength(2));
+        await dropWait(client);
+        await vi.waitFor(async () => expect(await waits(client)).toHaveLength(2));
+        await goesOn(worker);
+        expect(await mark).not.toBeNull();
+      } finally {
+        lost.disconnect();
+      }
+    });
+  });
+});
+
+test('new connections that are taken but not forwarded for a while: jobs go on soon after that', async () => {
+  const proxy = await startTcpProxy(redis.server.url);
+  try {
+    const worker = await startWorker([], proxy.url);
+    proxy.mute();
+    await sleep(1_000);
+    proxy.forward();
+    await goesOn(worker);
+  } finally {
+    proxy.close();
+  }
+});
+
 test('a cancel that comes with the first start of a worker is honoured', async () => {
   const [job = ''] = await enqueue(1, 60_000);
   const client = new Redis(redis.server.url);
@@ -298,6 +344,21 @@ async function enqueue(count: number, ms: number, opts: object = {}, data: objec
 async function started(jobs: string[]): Promise<string[]> {
   await vi.waitFor(() => expect(ledger('start')).toEqual(jobs.toSorted()), { timeout: 5_000, interval: 20 });
   return jobs;
+}
+
+/** The connections that wait for a job, by their names; a worker's has one. */
+async function waits(client: Redis): Promise<{ id: string; name: string }[]> {
+  const list = String(await client.call('CLIENT', 'LIST'));
+  return [...list.matchAll(/^id=(\d+) .* name=(\S*) .* cmd=bzpopmin /gm)].map(([, id = '', name = '']) => ({
+    id,
+    name,
+  }));
+}
+
+/** Drops the connection on which the worker waits for a job, once it does. */
+async function dropWait(client: Redis): Promise<void> {
+  const find = async () => (await waits(client)).find(({ name }) => name !== '')?.id ?? expect.fail('no worker waits');
+  await client.call('CLIENT', 'KILL', 'ID', await vi.waitFor(find));
 }
 
 /** A job that comes after the outage is completed in time, by one of them. */
