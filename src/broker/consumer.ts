@@ -3,7 +3,7 @@ import { CancelledError, IsletError } from '../errors.ts';
 import type { BullmqWorker, ConsumeOptions, Consumer } from './broker.ts';
 import { workerClientName } from './bullmq-internals.ts';
 import { type CancelWatch, createCancelWatch } from './cancel-watch.ts';
-import { openAnother } from './connection.ts';
+import { isNoPrimary, openAnother } from './connection.ts';
 import { Deliveries } from './deliveries.ts';
 import type { Guard } from './guard.ts';
 import { maxEvents, queueKey, queuesKey } from './keys.ts';
@@ -45,7 +45,7 @@ export class QueueConsumer implements Consumer {
     // The name by which BullMQ's tools count a queue's workers.
     const connectionName = workerClientName(prefix, options.queue.name, process.pid);
     // A wait that is lost with its connection is not sent again: nobody would read what it takes.
-    const blocking = openAnother(client, { connectionName, maxRetriesPerRequest: 0 });
+    const blocking = openAnother(client, { connectionName, maxRetriesPerRequest: 0, reconnectOnError: isNoPrimary });
     await blocking.connect();
     const consumer = new QueueConsumer(scope, blocking, options);
     try {

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { IsletError } from '../errors.ts';
 import type { ProducerBroker, StoredResult } from './broker.ts';
 import { cancelJob, findQueues } from './cancel.ts';
-import { createClient, explainRedisError } from './connection.ts';
+import { createClient, explainRedisError, openAnother } from './connection.ts';
 import { createResultFeed } from './result-feed.ts';
 import { createSender, type Sender } from './send.ts';
 
@@ -49,12 +49,15 @@ export function openProducerConnection(options: { url: string; prefix: string; t
     maxRetriesPerRequest: null,
     autoResendUnfulfilledCommands: false,
     enableOfflineQueue: false,
+    // A call waits while Redis loads its data, and no longer.
+    enableReadyCheck: true,
+    maxLoadingRetryTime: 1_000,
     retryStrategy: (times) => Math.min(times * 50, 1_000),
   });
   client.on('error', () => {});
   // Each call that waits for the connection listens to it. Not 0, which is no limit, but BullMQ adds to it.
   client.setMaxListeners(Number.POSITIVE_INFINITY);
-  const feed = createResultFeed(() => client.duplicate({ enableOfflineQueue: true }), prefix);
+  const feed = createResultFeed(() => openAnother(client, { enableOfflineQueue: true }), prefix);
   let sender: Sender | undefined;
   let closing: Promise<void> | undefined;
   const closed = () =>

@@ -17,6 +17,11 @@ export class TurnRedis extends Redis {
     this.#corked = undefined;
   };
 
+  /** Does not end a connection twice: ioredis does so, and listens once more, for each command that READONLY refuses. */
+  override disconnect(reconnect = false): void {
+    if (!reconnect || !this.stream?.writableEnded) super.disconnect(reconnect);
+  }
+
   override sendCommand(...command: Parameters<Redis['sendCommand']>): unknown {
     if (this.#corked === undefined && this.status === 'ready') {
       this.#corked = this.stream as Socket;
