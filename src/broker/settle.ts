@@ -162,8 +162,13 @@ const ways: Record<Outcome['kind'], (scope: SettleScope, settling: Settling) => 
 };
 
 /** Says whether a command that BullMQ refused is to be sent again: our lock ran out, and was taken back. */
-async function mayWriteAgain({ locks }: SettleScope, hold: Hold): Promise<boolean> {
-  const state = await locks.takeBack(hold);
+async function mayWriteAgain({ locks, onTrouble }: SettleScope, hold: Hold): Promise<boolean> {
+  const state = await locks.takeBack(hold).catch(async (error) => {
+    // Redis refuses that, too. The next try to write shows how the lock stands then.
+    onTrouble(error);
+    await setTimeout(writeAgainMs);
+    return 'held' as const;
+  });
   if (state === 'lost') throw new LockLostError(hold.jobId);
   // Settled: the answer to an earlier try got lost.
   return state === 'held';

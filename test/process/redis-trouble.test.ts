@@ -89,6 +89,21 @@ test('a Redis that is full: running jobs end, their outcomes are held, none is l
   expect(worker.lines({ msg: 'Broker trouble' }).length).toBeLessThanOrEqual(3);
 });
 
+test('a Redis that refuses all writes, and a lock that ran out: the outcome is held, and the job runs once', async () => {
+  const worker = await startWorker();
+  const jobs = await started(await enqueue(1, 500));
+  await redis.server.ask(async (client) => {
+    const lock = `${queueKey(prefix, queue, String(jobs[0]))}:lock`;
+    await client.multi().del(lock).config('SET', 'min-replicas-to-write', 1).exec();
+    await vi.waitFor(() => expect(ledger('end')).toEqual(jobs), { timeout: 5_000, interval: 20 });
+    await sleep(1_500);
+    await client.config('SET', 'min-replicas-to-write', 0);
+  });
+  await goesOn(worker);
+  await completedOnce([worker], jobs);
+  expect(worker.lines({ msg: 'Broker trouble' })).toHaveLength(1);
+});
+
 test('a worker that starts on a full Redis ends, and says what Redis said', async () => {
   await redis.server.fill(true);
   const said = await refusal(launch());
