@@ -3,6 +3,7 @@ import {
   Job,
   type JobJson,
   type JobProgress,
+  type Span,
   SpanKind,
   TelemetryAttributes,
   Worker,
@@ -175,28 +176,26 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   }
 
   /** Never rejects. */
-  override async processJob(job: BullmqJob, _token: string, mayFetch: () => boolean = () => true) {
-    if (!this.opts.telemetry) return this.#process(job, mayFetch);
-    let running: Promise<BullmqJob | undefined> | undefined;
-    const start = () => {
-      running ??= this.#process(job, mayFetch);
-      return running;
+  override processJob(job: BullmqJob, _token: string, mayFetch: () => boolean = () => true) {
+    return this.opts.telemetry ? this.#processInSpan(job, mayFetch) : this.#process(job, mayFetch);
+  }
+
+  async #processInSpan(job: BullmqJob, mayFetch: () => boolean): Promise<BullmqJob | undefined> {
+    let processing: Promise<BullmqJob | undefined> | undefined;
+    const attributes = {
+      [TelemetryAttributes.WorkerId]: this.id,
+      [TelemetryAttributes.JobId]: job.id ?? '',
+      [TelemetryAttributes.JobName]: job.name,
     };
-    const metadata = job.opts.telemetry?.metadata;
-    await this.trace(
-      SpanKind.CONSUMER,
-      'process',
-      this.name,
-      (span) => {
-        span?.setAttributes({
-          [TelemetryAttributes.WorkerId]: this.id,
-          [TelemetryAttributes.JobId]: job.id ?? '',
-          [TelemetryAttributes.JobName]: job.name,
-        });
-        return start();
-      },
-      metadata,
-    ).catch((error) => this.emit('error', error));
+    const start = (span?: Span) => {
+      span?.setAttributes(attributes);
+      processing ??= this.#process(job, mayFetch);
+      return processing;
+    };
+    const { metadata } = job.opts.telemetry ?? {};
+    const traced = this.trace(SpanKind.CONSUMER, 'process', this.name, start, metadata);
+    await traced.catch((error) => this.emit('error', error));
+    // What fails in a tracer keeps no job from its run.
     return start();
   }
 

@@ -24,7 +24,7 @@ export interface SettleScope {
   onTrouble(error: Error): void;
 }
 
-interface Settling {
+export interface Settling {
   job: FetchedJob;
   hold: Hold;
   outcome: Outcome;

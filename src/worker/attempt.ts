@@ -50,6 +50,7 @@ export class Attempt implements AttemptState {
   #over = false;
   #stopTimer: (() => void) | undefined;
   #stopGrace: (() => void) | undefined;
+  #stopListening: (() => void) | undefined;
   #reject: ((error: unknown) => void) | undefined;
 
   constructor(delivery: Delivery, manifest: AnyTask, scope: AttemptScope) {
@@ -76,7 +77,10 @@ export class Attempt implements AttemptState {
     try {
       return await this.#execute(task, context);
     } finally {
+      this.#over = true;
       this.#stopTimer?.();
+      this.#stopGrace?.();
+      this.#stopListening?.();
       const flushing = context.flush();
       if (flushing) await flushing;
     }
@@ -136,21 +140,14 @@ export class Attempt implements AttemptState {
   }
 
   /** Settles when the work does, when it is failed from outside, or when its signal aborted and its grace is over. */
-  async #execute(task: LoadableTask, context: JobContext): Promise<unknown> {
+  #execute(task: LoadableTask, context: JobContext): Promise<unknown> {
     const { input, abort } = this.delivery;
-    let stopListening: (() => void) | undefined;
-    try {
-      return await new Promise((resolve, reject) => {
-        this.#reject = reject;
-        const work = currentJob.run(this, executeTask, task, { input, context, attempt: this });
-        work.then(resolve, reject);
-        stopListening = abort.onAbort(() => this.#startGrace(work));
-      });
-    } finally {
-      this.#over = true;
-      this.#stopGrace?.();
-      stopListening?.();
-    }
+    return new Promise((resolve, reject) => {
+      this.#reject = reject;
+      const work = currentJob.run(this, executeTask, task, { input, context, attempt: this });
+      work.then(resolve, reject);
+      this.#stopListening = abort.onAbort(() => this.#startGrace(work));
+    });
   }
 
   #startGrace(work: Promise<unknown>): void {
