@@ -1,4 +1,5 @@
-import { Job, type JobJson, type JobProgress, type JobsOptions, type ParentKeys } from 'bullmq';
+import { Job, type JobJson, type JobProgress, type JobsOptions, type MinimalJob, type ParentKeys } from 'bullmq';
+import type { Redis } from 'ioredis';
 import { bullmqQueue } from './keys.ts';
 import { parseMemory, type StoredMemory } from './memory.ts';
 
@@ -106,4 +107,15 @@ function decodeJob(hash: readonly string[], id: string, token: string, sentAt: n
 export function workerClientName(prefix: string, queue: string, pid: number): string {
   const { name } = bullmqQueue(queue);
   return `${prefix}:${Buffer.from(name).toString('base64')}:w:${pid}`;
+}
+
+/** What BullMQ's scripts read of a job; one without `attempts` makes them fail. */
+export function toBullmq({ id, opts }: FetchedJob): MinimalJob {
+  return { id, opts: { ...opts, attempts: opts.attempts ?? 0 } } as MinimalJob;
+}
+
+/** The hash by which Redis knows a script of BullMQ's, once BullMQ has defined it on a client. */
+export function scriptSha(client: Redis, command: string): string | undefined {
+  const scripts = client.scriptsSet as Record<string, { sha?: string } | undefined>;
+  return scripts[command]?.sha;
 }

@@ -1,7 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type JobJson, QueueKeys, RedisConnection, RedisQueueBackend, type WorkerOptions } from 'bullmq';
+import { type JobJson, type KeepJobs, QueueKeys, RedisConnection, RedisQueueBackend, type WorkerOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { decodeFetch, type FetchedJob, type FetchReply, passUndecoded } from './bullmq-internals.ts';
+import {
+  decodeFetch,
+  type FetchedJob,
+  type FetchReply,
+  passUndecoded,
+  scriptSha,
+  toBullmq,
+} from './bullmq-internals.ts';
+import { CommandTemplate, EncodedCommand } from './command-template.ts';
 import { isConnectionLoss } from './connection.ts';
 import { bullmqQueue } from './keys.ts';
 
@@ -27,6 +35,18 @@ export interface BackendParts {
   host: BackendHost;
 }
 
+interface Complete {
+  keep: KeepJobs;
+  fetchNext: boolean;
+  metrics: number | undefined;
+  template: CommandTemplate;
+}
+
+/** Whether nothing of a job's own options changes how it is completed. */
+function isPlain({ opts, parentKey }: FetchedJob): boolean {
+  return parentKey === undefined && !opts.attempts && opts.removeOnComplete === undefined;
+}
+
 /** BullMQ calls a wait without a job ended. */
 const nothing: NextJob = [];
 
@@ -46,7 +66,10 @@ const troubleRestMs = 1_000;
  */
 export class JobBackend extends RedisQueueBackend {
   readonly #blocking: Redis;
+  readonly #client: Redis;
   readonly #host: BackendHost;
+  /** Encoded commands that complete a job, by the length of the token. */
+  readonly #completes = new Map<number, Complete>();
   /** What came with the settling of a job, until BullMQ's loop asks for it. */
   #came: NextJob | undefined;
   #fetching: Promise<unknown> = Promise.resolve();
@@ -65,6 +88,7 @@ export class JobBackend extends RedisQueueBackend {
     const { name } = bullmqQueue(queue);
     const keys = new QueueKeys(options.prefix);
     super(connection, name, keys.getKeys(name), (type) => keys.toKey(name, type), options);
+    this.#client = client;
     this.#blocking = blocking;
     this.#host = host;
     // A command that waits on a lost connection is neither answered nor refused when the connection is back.
@@ -102,6 +126,59 @@ export class JobBackend extends RedisQueueBackend {
       this.#refused(error);
       return nothing;
     }
+  }
+
+  /** Completes a job without a result, as `moveToCompleted` does, and fetches the next one if `fetchNext`. */
+  async complete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Promise<FetchReply> {
+    const encoded = isPlain(job) ? this.#encodeComplete(job, keep, token, fetchNext) : undefined;
+    if (encoded) {
+      try {
+        const command = new EncodedCommand('evalsha', encoded);
+        this.#client.sendCommand(command);
+        const reply = (await command.promise) as unknown;
+        return this.#checkComplete(job, reply);
+      } catch (error) {
+        // BullMQ's own way brings the script.
+        if (!(error as Error).message.startsWith('NOSCRIPT')) throw error;
+      }
+    }
+    const { result } = await this.moveToCompleted(
+      toBullmq(job),
+      null,
+      job.opts.removeOnComplete ?? keep,
+      token,
+      fetchNext,
+    );
+    return result as FetchReply;
+  }
+
+  #checkComplete(job: FetchedJob, reply: unknown): FetchReply {
+    if (typeof reply !== 'number') return [null, reply];
+    if (reply >= 0) return undefined;
+    throw this.finishedErrors({ code: reply, jobId: job.id, command: 'moveToFinished', state: 'active' });
+  }
+
+  #encodeComplete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Buffer | undefined {
+    const { id } = job;
+    const known = this.#completes.get(token.length);
+    const fits = known && known.keep === keep && known.fetchNext === fetchNext && known.metrics === this.#metrics;
+    const complete = fits ? known : this.#makeComplete(job, keep, token, fetchNext);
+    return complete?.template.encode([this.toKey(id), id, String(Date.now()), token]);
+  }
+
+  get #metrics(): number | undefined {
+    return (this.queue.opts as WorkerOptions).metrics?.maxDataPoints;
+  }
+
+  #makeComplete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean) {
+    const sha = scriptSha(this.#client, `moveToFinished:${this.version}`);
+    if (sha === undefined) return undefined;
+    const args = this.moveToFinishedArgs(toBullmq(job), 'null', 'returnvalue', keep, 'completed', token, 0, fetchNext);
+    const holes = [{ argument: 13 }, { argument: 16 }, { argument: 17 }, { argument: 23, text: token }];
+    const all = [sha, 14, ...args].map((argument) => (argument === undefined ? '' : (argument as string)));
+    const complete = { keep, fetchNext, metrics: this.#metrics, template: new CommandTemplate('evalsha', all, holes) };
+    this.#completes.set(token.length, complete);
+    return complete;
   }
 
   /** Reads what a command that fetches has brought. `sentAt` is when it was sent: its lock is that old at most. */

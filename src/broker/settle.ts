@@ -1,10 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
-import { ErrorCode, type MinimalJob } from 'bullmq';
+import { ErrorCode, type KeepJobs } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { LockLostError } from '../errors.ts';
 import type { Retention } from '../manifest/define-queue.ts';
 import type { Failure, Outcome } from './broker.ts';
-import type { FetchedJob, FetchReply } from './bullmq-internals.ts';
+import { type FetchedJob, type FetchReply, toBullmq } from './bullmq-internals.ts';
 import type { JobBackend, NextJob } from './job-backend.ts';
 import { queueKey, resultKey } from './keys.ts';
 import type { Hold, Locks } from './locks.ts';
@@ -19,7 +19,7 @@ export interface SettleScope {
   locks: Locks;
   place: { prefix: string; queue: string };
   /** What is kept of ended jobs, where a job does not say so itself. */
-  retention: Retention;
+  kept: { readonly completed: KeepJobs; readonly failed: KeepJobs };
   /** Redis refuses to write, or does not answer: the outcome is held and tried again. */
   onTrouble(error: Error): void;
 }
@@ -46,16 +46,17 @@ const writeAgainMs = 1_000;
 const notOurs: unknown[] = [ErrorCode.JobLockNotExist, ErrorCode.JobLockMismatch, ErrorCode.JobNotInState];
 
 /** How BullMQ is told what to keep; an age costs it a look at the old ones. */
-function toKept(forMs: number, count: number) {
+function toKept(forMs: number, count: number): KeepJobs {
   return count === 0 ? { count } : { age: Math.ceil(forMs / 1_000), count };
 }
 
-const codeOf = (error: unknown) => (error as { code?: unknown }).code;
-
-/** What BullMQ's scripts read of a job; one without `attempts` makes them fail. */
-function toBullmq({ id, opts }: FetchedJob): MinimalJob {
-  return { id, opts: { ...opts, attempts: opts.attempts ?? 0 } } as MinimalJob;
+export function keptOf({ completedForMs, completedCount, failedForMs, failedCount }: Retention): SettleScope['kept'] {
+  return { completed: toKept(completedForMs, completedCount), failed: toKept(failedForMs, failedCount) };
 }
+
+const nothing: Promise<undefined> = Promise.resolve(undefined);
+
+const codeOf = (error: unknown) => (error as { code?: unknown }).code;
 
 /** What a job of a BullMQ flow ends as that may not complete: its children failed, or have not ended. */
 function refused({ id }: FetchedJob, error: unknown): Outcome {
@@ -73,21 +74,13 @@ async function keepResult({ client, place, locks }: SettleScope, hold: Hold, kee
   await client.publish(key, stored);
 }
 
-async function complete(scope: SettleScope, { job, hold, outcome, mayFetch }: Settling): Promise<FetchReply> {
-  if (outcome.kind !== 'completed') return undefined;
+function complete(scope: SettleScope, { job, hold, outcome, mayFetch }: Settling): Promise<FetchReply> {
+  if (outcome.kind !== 'completed') return nothing;
+  const write = () => scope.backend.complete(job, scope.kept.completed, hold.token, mayFetch());
   const { resultJson, keepResultMs } = outcome;
-  if (keepResultMs) {
-    const result = resultJson ? `,"result":${resultJson}` : '';
-    await keepResult(scope, hold, keepResultMs, `{"ok":true${result}}`);
-  }
-  const { result: next } = await scope.backend.moveToCompleted(
-    toBullmq(job),
-    null,
-    job.opts.removeOnComplete ?? toKept(scope.retention.completedForMs, scope.retention.completedCount),
-    hold.token,
-    mayFetch(),
-  );
-  return next as FetchReply;
+  if (!keepResultMs) return write();
+  const result = resultJson ? `,"result":${resultJson}` : '';
+  return keepResult(scope, hold, keepResultMs, `{"ok":true${result}}`).then(write);
 }
 
 async function fail(scope: SettleScope, { job, hold, outcome, mayFetch }: Settling): Promise<FetchReply> {
@@ -102,7 +95,7 @@ async function fail(scope: SettleScope, { job, hold, outcome, mayFetch }: Settli
   const { result: next } = await scope.backend.moveToFailed(
     toBullmq(job),
     failedReason,
-    job.opts.removeOnFail ?? toKept(scope.retention.failedForMs, scope.retention.failedCount),
+    job.opts.removeOnFail ?? scope.kept.failed,
     hold.token,
     mayFetch(),
     fields,
