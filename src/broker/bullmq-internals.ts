@@ -3,12 +3,15 @@ import type { Redis } from 'ioredis';
 import { bullmqQueue } from './keys.ts';
 import { parseMemory, type StoredMemory } from './memory.ts';
 
-/** A job as it was fetched: locked for the token of the fetch. It is what BullMQ makes its own Job of, too. */
-export interface FetchedJob extends JobJson {
+/**
+ * A job as it was fetched: locked for the token of the fetch. It has what BullMQ's Job has, so that BullMQ's loop can carry
+ * it, and a Job can be made of it.
+ */
+export interface FetchedJob extends Omit<JobJson, 'data' | 'returnvalue'> {
   readonly id: string;
-  /** Its payload as JSON; in place of `data`, so that BullMQ does not stumble over one that is none. */
+  /** Its payload; undefined when it is no JSON. */
+  readonly data: unknown;
   readonly payloadJson: string;
-  readonly payload: unknown;
   /** Why the payload is no JSON, as a plain BullMQ producer may have written it. */
   readonly payloadProblem: string | undefined;
   /** How often it was fetched in all, this time included: a fence, because no two fetches share a number. */
@@ -70,16 +73,15 @@ function decodeJob(hash: readonly string[], id: string, token: string, sentAt: n
   const raw: Record<string, string | undefined> = {};
   for (let index = 0; index + 1 < hash.length; index += 2) raw[hash[index] ?? ''] = hash[index + 1];
   const payloadJson = raw.data ?? '{}';
-  const { value: payload, problem: payloadProblem } = parse<unknown>(payloadJson, undefined);
+  const { value: data, problem: payloadProblem } = parse<unknown>(payloadJson, undefined);
   return {
     id,
     token,
     sentAt,
     payloadJson,
-    payload,
+    data,
     payloadProblem,
     name: raw.name ?? '',
-    data: '',
     opts: decodeOptions(raw.opts),
     progress: parse<JobProgress>(raw.progress, 0).value,
     delay: Number(raw.delay ?? 0),
@@ -94,8 +96,6 @@ function decodeJob(hash: readonly string[], id: string, token: string, sentAt: n
     failedReason: raw.failedReason ?? '',
     deferredFailure: raw.defa,
     stacktrace: raw.stacktrace,
-    // BullMQ would parse it, and an exception for each job takes longer than all else.
-    returnvalue: undefined as never,
     parentKey: raw.parentKey,
     parent: parse<ParentKeys | undefined>(raw.parent, undefined).value,
     processedBy: raw.pb,

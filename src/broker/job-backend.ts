@@ -192,7 +192,7 @@ export class JobBackend extends RedisQueueBackend {
       return [null, undefined, 0, dueAt];
     }
     this.#host.onFetched(job);
-    return [job, job.id, 0, dueAt];
+    return [job as unknown as JobJson, job.id, 0, dueAt];
   }
 
   /** Keeps what came with the settling of a job for BullMQ's next question, which has to follow at once. */
