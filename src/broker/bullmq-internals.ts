@@ -34,8 +34,8 @@ export interface Fetched {
 /** What BullMQ's scripts answer that fetch a job: its hash as names and values in turn, its id, and two times. */
 type RawFetch = [hash: string[] | 0 | null, id: string | 0, limitedMs: number, dueAt: number];
 
-/** The same, as it comes out of BullMQ's own decoder. */
-export type FetchReply = readonly unknown[] | undefined;
+/** The same, as it comes from Redis or out of BullMQ's own decoder. */
+export type FetchReply = readonly unknown[];
 
 const fetchingCommands = ['moveToActive', 'moveToFinished', 'moveToDelayed'];
 
@@ -46,7 +46,8 @@ export function passUndecoded(command: string, reply: unknown): unknown {
 
 /** Decodes the reply of a command that fetches. */
 export function decodeFetch(reply: FetchReply, token: string, sentAt: number): Fetched {
-  const [hash, id, limitedMs, dueAt] = (reply?.[1] ?? []) as Partial<RawFetch>;
+  const raw = Array.isArray(reply[1]) ? reply[1] : reply;
+  const [hash, id, limitedMs, dueAt] = raw as unknown as Partial<RawFetch>;
   const times = { limitedMs: Number(limitedMs ?? 0), dueAt: Number(dueAt ?? 0) };
   return hash ? { ...times, job: decodeJob(hash, String(id), token, sentAt) } : times;
 }

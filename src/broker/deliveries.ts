@@ -4,7 +4,7 @@ import type { CancelWatch } from './cancel-watch.ts';
 import { failUnrun, toEnded } from './ended-job.ts';
 import type { Hold, Locks, TakenJob } from './locks.ts';
 import type { Delivered } from './queue-worker.ts';
-import { type SettleScope, type Settling, settle } from './settle.ts';
+import { type SettleScope, settle } from './settle.ts';
 import { createToDelivery } from './to-delivery.ts';
 import type { WorkerRecords } from './worker-records.ts';
 
@@ -52,8 +52,7 @@ export class Deliveries {
       if (late && (await locks.takeBack(hold)) !== 'held') return undefined;
       const outcome = await this.#run(job, hold);
       hold.ended = true;
-      const settling = { job, hold, outcome, mayFetch };
-      const settled = await this.#settle(settling);
+      const settled = await settle(this.#scope, { job, hold, outcome, mayFetch });
       written = settled.outcome;
       if (hold.cancelled) {
         locks.drop(hold);
@@ -84,19 +83,6 @@ export class Deliveries {
         resolve();
       };
     });
-  }
-
-  /** Writes how a delivery ended. When this worker has fetched the job again by then, it is done all the same. */
-  async #settle(settling: Settling): ReturnType<typeof settle> {
-    const { hold } = settling;
-    try {
-      return await settle(this.#scope, settling);
-    } catch (error) {
-      if (!(error instanceof LockLostError) || !hold.again) throw error;
-      this.#scope.locks.adopt(hold, hold.again);
-      hold.again = undefined;
-      return settle(this.#scope, settling);
-    }
   }
 
   #run(job: TakenJob, hold: Hold): Outcome | Promise<Outcome> {

@@ -73,6 +73,7 @@ export class JobBackend extends RedisQueueBackend {
   /** What came with the settling of a job, until BullMQ's loop asks for it. */
   #came: NextJob | undefined;
   #fetching: Promise<unknown> = Promise.resolve();
+  #isUntaught = false;
   #isolated = false;
   #stopped = false;
   /** Redis refused the last fetch: it is full, perhaps, which does not keep it from handing out jobs with a settling. */
@@ -129,33 +130,32 @@ export class JobBackend extends RedisQueueBackend {
   }
 
   /** Completes a job without a result, as `moveToCompleted` does, and fetches the next one if `fetchNext`. */
-  async complete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Promise<FetchReply> {
-    const encoded = isPlain(job) ? this.#encodeComplete(job, keep, token, fetchNext) : undefined;
-    if (encoded) {
-      try {
-        const command = new EncodedCommand('evalsha', encoded);
-        this.#client.sendCommand(command);
-        const reply = (await command.promise) as unknown;
-        return this.#checkComplete(job, reply);
-      } catch (error) {
-        // BullMQ's own way brings the script.
-        if (!(error as Error).message.startsWith('NOSCRIPT')) throw error;
-      }
-    }
-    const { result } = await this.moveToCompleted(
-      toBullmq(job),
-      null,
-      job.opts.removeOnComplete ?? keep,
-      token,
-      fetchNext,
-    );
-    return result as FetchReply;
+  complete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Promise<unknown> {
+    const bytes = isPlain(job) && !this.#isUntaught ? this.#encodeComplete(job, keep, token, fetchNext) : undefined;
+    if (!bytes) return this.#completePlainly(job, keep, token, fetchNext);
+    const command = new EncodedCommand('evalsha', bytes);
+    this.#client.sendCommand(command);
+    return command.promise;
   }
 
-  #checkComplete(job: FetchedJob, reply: unknown): FetchReply {
-    if (typeof reply !== 'number') return [null, reply];
-    if (reply >= 0) return undefined;
-    throw this.finishedErrors({ code: reply, jobId: job.id, command: 'moveToFinished', state: 'active' });
+  async #completePlainly(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Promise<unknown> {
+    this.#isUntaught = false;
+    const kept = job.opts.removeOnComplete ?? keep;
+    const { result } = await this.moveToCompleted(toBullmq(job), null, kept, token, fetchNext);
+    return result;
+  }
+
+  /** Redis does not know the script that completes a job: BullMQ's own way brings it. */
+  teachScript(): void {
+    this.#isUntaught = true;
+  }
+
+  /** Reads what came with the end of a job; throws what BullMQ's own scripts refuse, with its code. */
+  receiveNext({ id }: FetchedJob, reply: unknown, token: string, sentAt: number): NextJob | undefined {
+    if (typeof reply === 'number' && reply < 0) {
+      throw this.finishedErrors({ code: reply, jobId: id, command: 'moveToFinished', state: 'active' });
+    }
+    return Array.isArray(reply) && reply.length > 0 ? this.receive(reply, token, sentAt) : undefined;
   }
 
   #encodeComplete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Buffer | undefined {

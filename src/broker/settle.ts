@@ -4,11 +4,11 @@ import type { Redis } from 'ioredis';
 import { LockLostError } from '../errors.ts';
 import type { Retention } from '../manifest/define-queue.ts';
 import type { Failure, Outcome } from './broker.ts';
-import { type FetchedJob, type FetchReply, toBullmq } from './bullmq-internals.ts';
+import { type FetchedJob, toBullmq } from './bullmq-internals.ts';
 import type { JobBackend, NextJob } from './job-backend.ts';
 import { queueKey, resultKey } from './keys.ts';
 import type { Hold, Locks } from './locks.ts';
-import { runScript } from './lua.ts';
+import { isUnknownScript, runScript } from './lua.ts';
 import { addUnitCrash, memoryFields } from './memory.ts';
 import { limitQueue, putBack } from './scripts.ts';
 
@@ -66,15 +66,14 @@ function refused({ id }: FetchedJob, error: unknown): Outcome {
 
 /** Before the job is ended: a crash in between runs it again, the other order would lose its result. */
 async function keepResult({ client, place, locks }: SettleScope, hold: Hold, keepMs: number, stored: string) {
-  const { jobId } = hold;
   // Waiters are told at once, so it must be ours to tell.
-  if ((await locks.takeBack(hold)) === 'lost') throw new LockLostError(jobId);
-  const key = resultKey(place.prefix, place.queue, jobId);
+  await claim(locks, hold);
+  const key = resultKey(place.prefix, place.queue, hold.jobId);
   await client.set(key, stored, 'PX', keepMs);
   await client.publish(key, stored);
 }
 
-function complete(scope: SettleScope, { job, hold, outcome, mayFetch }: Settling): Promise<FetchReply> {
+function complete(scope: SettleScope, { job, hold, outcome, mayFetch }: Settling): Promise<unknown> {
   if (outcome.kind !== 'completed') return nothing;
   const write = () => scope.backend.complete(job, scope.kept.completed, hold.token, mayFetch());
   const { resultJson, keepResultMs } = outcome;
@@ -83,7 +82,7 @@ function complete(scope: SettleScope, { job, hold, outcome, mayFetch }: Settling
   return keepResult(scope, hold, keepResultMs, `{"ok":true${result}}`).then(write);
 }
 
-async function fail(scope: SettleScope, { job, hold, outcome, mayFetch }: Settling): Promise<FetchReply> {
+async function fail(scope: SettleScope, { job, hold, outcome, mayFetch }: Settling): Promise<unknown> {
   if (outcome.kind !== 'failed' && outcome.kind !== 'cancelled') return undefined;
   const { code, causeName, causeMessage, stack }: Failure = outcome.failure;
   if (outcome.keepResultMs) {
@@ -100,11 +99,11 @@ async function fail(scope: SettleScope, { job, hold, outcome, mayFetch }: Settli
     mayFetch(),
     fields,
   );
-  return next as FetchReply;
+  return next;
 }
 
 /** Later: a retry uses an attempt, a snooze and a postponement do not. */
-async function delay(scope: SettleScope, { job, hold, outcome, mayFetch }: Settling): Promise<FetchReply> {
+async function delay(scope: SettleScope, { job, hold, outcome, mayFetch }: Settling): Promise<unknown> {
   if (outcome.kind !== 'retry' && outcome.kind !== 'snoozed' && outcome.kind !== 'postponed') return undefined;
   const { settled, unknownSince, crashes } = memoryFields;
   const fields: Record<string, string | number> = { [settled]: hold.starts };
@@ -116,12 +115,11 @@ async function delay(scope: SettleScope, { job, hold, outcome, mayFetch }: Settl
     fields[crashes] = addUnitCrash(hold.cleared ? [] : job.memory.crashes, Date.now(), worker);
   }
   // Without a delay the same command could fetch it again, and a repetition of it would count a second attempt.
-  const next = await scope.backend.moveToDelayed(job.id, Date.now(), Math.max(1, outcome.delayMs), hold.token, {
+  return scope.backend.moveToDelayed(job.id, Date.now(), Math.max(1, outcome.delayMs), hold.token, {
     skipAttempt: outcome.kind !== 'retry',
     fieldsToUpdate: fields,
     fetchNext: mayFetch(),
   });
-  return next as FetchReply;
 }
 
 /** To the head of the queue, for whoever comes next. */
@@ -142,7 +140,7 @@ async function giveBack({ client, place }: SettleScope, { job, hold, outcome }: 
   if (given !== 1) throw Object.assign(new Error('not ours'), { code: ErrorCode.JobLockNotExist });
 }
 
-const ways: Record<Outcome['kind'], (scope: SettleScope, settling: Settling) => Promise<FetchReply>> = {
+const ways: Record<Outcome['kind'], (scope: SettleScope, settling: Settling) => Promise<unknown>> = {
   completed: complete,
   failed: fail,
   cancelled: fail,
@@ -154,12 +152,18 @@ const ways: Record<Outcome['kind'], (scope: SettleScope, settling: Settling) => 
   lost: async () => undefined,
 };
 
-/** Says whether a command that BullMQ refused is to be sent again: our lock ran out, and was taken back. */
-async function mayWriteAgain({ locks }: SettleScope, hold: Hold): Promise<boolean> {
+/**
+ * Makes sure that a job is ours to settle: its lock may have run out, or it came back to this worker under another one
+ * while its end was being written. Returns whether it is; when it was settled already, the answer got lost. Throws
+ * `E_LOCK_LOST`.
+ */
+async function claim(locks: Locks, hold: Hold): Promise<boolean> {
   const state = await locks.takeBack(hold);
-  if (state === 'lost') throw new LockLostError(hold.jobId);
-  // Settled: the answer to an earlier try got lost.
-  return state === 'held';
+  if (state !== 'lost') return state === 'held';
+  if (!hold.again) throw new LockLostError(hold.jobId);
+  locks.adopt(hold, hold.again);
+  hold.again = undefined;
+  return true;
 }
 
 /**
@@ -167,28 +171,30 @@ async function mayWriteAgain({ locks }: SettleScope, hold: Hold): Promise<boolea
  * that Redis does not take is held. Throws `E_LOCK_LOST` when another worker has the job: then nothing was written.
  */
 export async function settle(scope: SettleScope, settling: Settling): Promise<SettleReply> {
-  const { backend, client, onTrouble } = scope;
+  const { backend, client, locks, onTrouble } = scope;
+  const { job, hold } = settling;
   for (;;) {
     // The job that is fetched with it is locked with the same token.
-    const { token } = settling.hold;
+    const { token } = hold;
     const sentAt = performance.now();
+    const { outcome } = settling;
     try {
-      const { outcome } = settling;
       const reply = await ways[outcome.kind](scope, settling);
-      return { outcome, token, next: reply?.length ? backend.receive(reply, token, sentAt) : undefined };
+      return { outcome, token, next: backend.receiveNext(job, reply, token, sentAt) };
     } catch (error) {
       const code = codeOf(error);
       if (client.status === 'end') throw error;
-      const isOver =
-        code === ErrorCode.JobNotExist || (notOurs.includes(code) && !(await mayWriteAgain(scope, settling.hold)));
-      if (isOver) return { outcome: settling.outcome, token, next: undefined };
-      if (notOurs.includes(code)) continue;
-      if (typeof code === 'number' && settling.outcome.kind === 'completed') {
-        settling.outcome = refused(settling.job, error);
-        continue;
+      if (code === ErrorCode.JobNotExist) return { outcome, token, next: undefined };
+      if (notOurs.includes(code)) {
+        if (!(await claim(locks, hold))) return { outcome, token, next: undefined };
+      } else if (isUnknownScript(error)) {
+        backend.teachScript();
+      } else if (typeof code === 'number' && outcome.kind === 'completed') {
+        settling.outcome = refused(job, error);
+      } else {
+        onTrouble(error as Error);
+        await setTimeout(writeAgainMs);
       }
-      onTrouble(error as Error);
-      await setTimeout(writeAgainMs);
     }
   }
 }
