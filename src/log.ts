@@ -50,7 +50,7 @@ const takeSome = (bytes: Uint8Array) => bytes.length - writeSome(bytes as Buffer
  * far as somebody reads: pino's own output would try for ever, and the process would never end.
  *
  * A line is written at once, so that it is there when the process crashes next. Where another thread sees the lines that
- * wait, only the first of a turn of the event loop is; those that follow it within a millisecond leave with one write.
+ * wait, only the first of a burst is; those that follow it in the same turn of the event loop leave with one write.
  */
 class Output {
   readonly #shared: SharedLines | undefined;
@@ -59,7 +59,7 @@ class Output {
   #behind = '';
   #dropped = 0;
   #timer: NodeJS.Timeout | undefined;
-  /** When the last line of this turn came. */
+  /** When the last line came, while others may follow it. */
   #lineAt: number | undefined;
 
   constructor(shared: SharedLines | undefined) {
@@ -84,12 +84,12 @@ class Output {
     if (!this.#shared) return false;
     const now = performance.now();
     const isBurst = this.#lineAt !== undefined && now - this.#lineAt < burstMs;
-    if (this.#lineAt === undefined) process.nextTick(this.#endTurn);
+    if (this.#lineAt === undefined) process.nextTick(this.#endBurst);
     this.#lineAt = now;
     return isBurst;
   }
 
-  readonly #endTurn = () => {
+  readonly #endBurst = () => {
     this.#lineAt = undefined;
     this.#flush();
     this.#goOnLater();

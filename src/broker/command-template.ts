@@ -51,18 +51,24 @@ export class CommandTemplate {
   }
 
   /** Encodes the command with these values in its holes, in the order of the arguments. */
-  encode(values: readonly string[]): Buffer {
-    const texts = values.map((value, index) =>
-      this.#isWhole[index] ? `${lengthLine(Buffer.byteLength(value))}${value}${lineEnd}` : value,
-    );
+  encode(values: readonly (string | Buffer)[]): Buffer {
     let length = this.#length;
-    for (const text of texts) length += Buffer.byteLength(text);
+    const heads: string[] = [];
+    for (const [index, value] of values.entries()) {
+      const size = Buffer.byteLength(value);
+      const head = this.#isWhole[index] ? lengthLine(size) : '';
+      heads.push(head);
+      length += head.length + size + (head ? lineEnd.length : 0);
+    }
     const bytes = Buffer.allocUnsafe(length);
     let at = 0;
     for (const [index, part] of this.#parts.entries()) {
       at += part.copy(bytes, at);
-      const text = texts[index];
-      if (text !== undefined) at += bytes.write(text, at);
+      const [head, value] = [heads[index], values[index]];
+      if (head === undefined || value === undefined) continue;
+      if (head) at += bytes.write(head, at, 'latin1');
+      at += typeof value === 'string' ? bytes.write(value, at) : value.copy(bytes, at);
+      if (head) at += bytes.write(lineEnd, at, 'latin1');
     }
     return bytes;
   }
