@@ -80,6 +80,8 @@ export class JobBackend extends RedisQueueBackend {
   #troubled = false;
   /** No job is asked for until then, by performance.now(). */
   #restUntil = 0;
+  /** A wait was given up, and a mark may be lost with it: the queue is asked before the next one. */
+  #isDoubtful = false;
   #endRest = () => {};
   #endWait = () => {};
 
@@ -93,7 +95,7 @@ export class JobBackend extends RedisQueueBackend {
     this.#blocking = blocking;
     this.#host = host;
     // A command that waits on a lost connection is neither answered nor refused when the connection is back.
-    blocking.on('close', () => this.#endWait());
+    blocking.on('close', () => this.#giveUpWait());
   }
 
   /** Whether a job may be fetched now. */
@@ -116,6 +118,7 @@ export class JobBackend extends RedisQueueBackend {
     this.#came = undefined;
     if (came) return came;
     if (!this.isTaking || performance.now() < this.#restUntil) return nothing;
+    this.#isDoubtful = false;
     const sentAt = performance.now();
     const fetching = super.moveToActive(token, name ?? '');
     this.#fetching = fetching;
@@ -209,7 +212,7 @@ export class JobBackend extends RedisQueueBackend {
 
   /** Waits for a mark, for at most so many seconds; `null` says that it is time to look. Never rejects. */
   override async waitForJob(seconds: number): ReturnType<RedisQueueBackend['waitForJob']> {
-    if (await this.#rest()) return null;
+    if ((await this.#rest()) || this.#isDoubtful || this.#stopped) return null;
     const wait = Math.min(Math.max(seconds, leastWaitSeconds), mostWaitSeconds);
     const over = new AbortController();
     this.#endWait = () => over.abort();
@@ -219,7 +222,7 @@ export class JobBackend extends RedisQueueBackend {
     try {
       const mark = await Promise.race([waiting, late]);
       // A connection that died unnoticed never answers, and ioredis does not give up waiting.
-      if (mark === 'late') this.#blocking.disconnect(true);
+      if (mark === 'late') this.interrupt();
       return mark && mark !== 'late' ? { member: mark[1], score: Number(mark[2]) } : null;
     } catch (error) {
       if (!isConnectionLoss(error)) this.#refused(error);
@@ -263,14 +266,19 @@ export class JobBackend extends RedisQueueBackend {
     this.#stopped = true;
     this.#endRest();
     // Of a connection that is being opened again, ioredis lets the command wait.
-    this.#endWait();
+    this.#giveUpWait();
     this.#blocking.disconnect();
   }
 
   /** Gives up a wait, which may be one that does not end. */
   interrupt(): void {
-    this.#endWait();
+    this.#giveUpWait();
     if (!this.#stopped) this.#blocking.disconnect(true);
+  }
+
+  #giveUpWait(): void {
+    this.#isDoubtful = true;
+    this.#endWait();
   }
 
   /** BullMQ ends its Worker's wait with this before it pauses or closes. */
