@@ -27,7 +27,11 @@ interface Rule {
 
 const peak = (key: string): Place => ['load', key, 'peakRssMb'];
 const drain = (key: string): Place => ['load', key, 'drainSeconds'];
+const anonymous = (key: string): Place => ['load', key, 'peakAnonymousMb'];
+const loadCpu = (key: string): Place => ['load', key, 'cpuSeconds'];
 const rate = (key: string): Place => ['noop', key, 'jobsPerSecond'];
+const cpu = (key: string): Place => ['noop', key, 'cpuMicrosPerJob'];
+const firstCpu = (key: string): Place => ['noop', key, 'firstCpuMicros'];
 const bare = 'bullmq';
 
 const rules: readonly Rule[] = [
@@ -77,6 +81,60 @@ const rules: readonly Rule[] = [
     against: ['concurrency', 'islet-lean@100', 'peakRssMb'],
     atMost: 1.6,
   },
+  {
+    what: 'CPU per no-op job, throughput / bare with a log line',
+    of: cpu('islet-throughput'),
+    against: cpu('bullmq-log'),
+    atMost: 1.15,
+  },
+  {
+    what: 'the same of the first 20,000',
+    of: firstCpu('islet-throughput'),
+    against: firstCpu('bullmq-log'),
+    atMost: 1.15,
+  },
+  {
+    what: 'CPU per no-op job, lean / bare with a log line',
+    of: cpu('islet-lean'),
+    against: cpu('bullmq-log'),
+    atMost: 1.8,
+  },
+  {
+    what: 'the same of the first 20,000, lean',
+    of: firstCpu('islet-lean'),
+    against: firstCpu('bullmq-log'),
+    atMost: 1.8,
+  },
+  {
+    what: 'CPU per no-op job, throughput / bare with a log line, newest Node',
+    of: cpu('islet-throughput-newest'),
+    against: cpu('bullmq-log-newest'),
+    atMost: 1.15,
+  },
+  {
+    what: 'the same of the first 20,000, newest Node',
+    of: firstCpu('islet-throughput-newest'),
+    against: firstCpu('bullmq-log-newest'),
+    atMost: 1.15,
+  },
+  {
+    what: 'CPU per no-op job, lean / bare with a log line, newest Node',
+    of: cpu('islet-lean-newest'),
+    against: cpu('bullmq-log-newest'),
+    atMost: 1.8,
+  },
+  {
+    what: 'the same of the first 20,000, lean, newest Node',
+    of: firstCpu('islet-lean-newest'),
+    against: firstCpu('bullmq-log-newest'),
+    atMost: 1.8,
+  },
+  {
+    what: 'no-op jobs/s, throughput / bare BullMQ without a log line, newest Node',
+    of: rate('islet-throughput-newest'),
+    against: rate('bullmq-newest'),
+    atLeast: 0.95,
+  },
   { what: 'no-op jobs/s, throughput / bare BullMQ', of: rate('islet-throughput'), against: rate(bare), atLeast: 0.9 },
   { what: 'no-op jobs/s, lean / bare BullMQ', of: rate('islet-lean'), against: rate(bare), atLeast: 0.55 },
   {
@@ -85,6 +143,67 @@ const rules: readonly Rule[] = [
     against: rate('bullmq-log'),
   },
   { what: 'no-op jobs/s, lean / bare with a log line', of: rate('islet-lean'), against: rate('bullmq-log') },
+  {
+    what: 'enqueue one by one, jobs/s, Islet / bare BullMQ',
+    of: ['enqueue', 'islet', 'onePerSecond'],
+    against: ['enqueue', bare, 'onePerSecond'],
+    atLeast: 0.9,
+  },
+  {
+    what: 'enqueue in bulk, jobs/s, Islet / bare BullMQ',
+    of: ['enqueue', 'islet', 'bulkPerSecond'],
+    against: ['enqueue', bare, 'bulkPerSecond'],
+    atLeast: 1,
+  },
+  {
+    what: 'CPU of the load, throughput / bare BullMQ',
+    of: loadCpu('islet-throughput'),
+    against: loadCpu(bare),
+    atMost: 1.15,
+  },
+  { what: 'CPU of the load, lean / bare BullMQ', of: loadCpu('islet-lean'), against: loadCpu(bare), atMost: 1.4 },
+  {
+    what: 'CPU of the load, throughput / bare BullMQ, newest Node',
+    of: loadCpu('islet-throughput-newest'),
+    against: loadCpu('bullmq-newest'),
+    atMost: 1.15,
+  },
+  {
+    what: 'CPU of the load, lean / bare BullMQ, newest Node',
+    of: loadCpu('islet-lean-newest'),
+    against: loadCpu('bullmq-newest'),
+    atMost: 1.4,
+  },
+  {
+    what: 'jobs/s with 1,000 in flight, lean / bare BullMQ',
+    of: ['concurrency', 'islet-lean@1000', 'jobsPerSecond'],
+    against: ['concurrency', 'bullmq@1000', 'jobsPerSecond'],
+    atLeast: 0.8,
+  },
+  {
+    what: 'anonymous memory under load, lean / Celery gevent',
+    of: anonymous('islet-lean'),
+    against: anonymous('celery-gevent'),
+    atMost: 0.7,
+  },
+  {
+    what: 'anonymous memory under load, lean on the newest Node / Celery gevent',
+    of: anonymous('islet-lean-newest'),
+    against: anonymous('celery-gevent'),
+    atMost: 0.8,
+  },
+  {
+    what: 'anonymous memory under load, lean / bare BullMQ',
+    of: anonymous('islet-lean'),
+    against: anonymous(bare),
+    atMost: 0.65,
+  },
+  {
+    what: 'anonymous memory under load, lean / bare BullMQ, newest Node',
+    of: anonymous('islet-lean-newest'),
+    against: anonymous('bullmq-newest'),
+    atMost: 0.5,
+  },
   {
     what: 'drain of the load, throughput / bare BullMQ',
     of: drain('islet-throughput'),

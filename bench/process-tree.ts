@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
 const kbPerMb = 1_024;
+/** Often enough for a peak that lasts; each look stops the process that is looked at for about a millisecond. */
+const lookMs = 200;
 /** Linux counts CPU time in hundredths of a second, wherever Node runs. */
 const ticksPerSecond = 100;
 
@@ -11,6 +13,14 @@ export interface Memory {
   readonly pssMb: number;
   /** The most that was ever resident, as the kernel has kept it; of several processes, the sum of their peaks. */
   readonly peakRssMb: number;
+  /** Resident and of no file: what a process has for itself, without the text of Node that all of a host share. */
+  readonly anonymousMb: number;
+}
+
+/** The most that was seen of what the kernel keeps no peak of. */
+export interface PrivatePeak {
+  readonly anonymousMb: number;
+  readonly pssMb: number;
 }
 
 /** A process and all that it has started, and that these have. */
@@ -29,10 +39,33 @@ export function memoryOf(pids: readonly number[]): Memory {
   const all = pids.map((member) => {
     const rollup = read(member, 'smaps_rollup');
     const kb = (text: string, name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0);
-    return { rss: kb(rollup, 'Rss'), pss: kb(rollup, 'Pss'), peak: kb(read(member, 'status'), 'VmHWM') };
+    const status = read(member, 'status');
+    return {
+      rss: kb(rollup, 'Rss'),
+      pss: kb(rollup, 'Pss'),
+      peak: kb(status, 'VmHWM'),
+      anonymous: kb(status, 'RssAnon'),
+    };
   });
-  const sum = (name: 'rss' | 'pss' | 'peak') => all.reduce((total, one) => total + one[name], 0) / kbPerMb;
-  return { rssMb: sum('rss'), pssMb: sum('pss'), peakRssMb: sum('peak') };
+  const sum = (name: 'rss' | 'pss' | 'peak' | 'anonymous') =>
+    all.reduce((total, one) => total + one[name], 0) / kbPerMb;
+  return { rssMb: sum('rss'), pssMb: sum('pss'), peakRssMb: sum('peak'), anonymousMb: sum('anonymous') };
+}
+
+/** Looks at a tree's memory again and again, until it is asked for the most that it has seen. */
+export function watchPrivate(pid: number): () => PrivatePeak {
+  let peak: PrivatePeak = { anonymousMb: 0, pssMb: 0 };
+  const look = () => {
+    const { anonymousMb, pssMb } = memoryOf(treeOf(pid));
+    peak = { anonymousMb: Math.max(peak.anonymousMb, anonymousMb), pssMb: Math.max(peak.pssMb, pssMb) };
+  };
+  look();
+  const timer = setInterval(look, lookMs);
+  return () => {
+    clearInterval(timer);
+    look();
+    return peak;
+  };
 }
 
 /** CPU time of the whole tree, the kernel's share included. */

@@ -5,7 +5,9 @@ export interface Sizes {
   /** The seconds after which no further round is begun; each case has one round anyway. */
   readonly budgetSeconds?: number;
   readonly loadJobs: number;
+  /** While the worker is new, and its code is not compiled yet. */
   readonly noopJobs: number;
+  readonly steadyJobs: number;
   /** In the case of the concurrencies: jobs for each that is in flight. */
   readonly jobsPerSlot: number;
   readonly trickleMs: number;
@@ -28,6 +30,7 @@ export const fullSizes: Sizes = {
   rounds: 5,
   loadJobs: 5_000,
   noopJobs: 20_000,
+  steadyJobs: 60_000,
   jobsPerSlot: 15,
   trickleMs: 8_000,
   enqueueOne: 2_000,
@@ -47,6 +50,7 @@ export const quickSizes: Sizes = {
   budgetSeconds: 95,
   loadJobs: 1_000,
   noopJobs: 5_000,
+  steadyJobs: 5_000,
   jobsPerSlot: 5,
   trickleMs: 2_000,
   enqueueOne: 500,

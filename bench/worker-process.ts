@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { keepTrack, settlesWithin } from '../chaos/children.ts';
-import { cpuSecondsOf, type Memory, memoryOf, treeOf } from './process-tree.ts';
+import { cpuSecondsOf, type Memory, memoryOf, type PrivatePeak, treeOf, watchPrivate } from './process-tree.ts';
 
 /** A command line, as an operator would write it. */
 export interface Launch {
@@ -16,6 +16,8 @@ export interface WorkerProcess {
   readonly ready: Promise<void>;
   /** Of it and its children, or of it alone. */
   memory(of?: 'all' | 'alone'): Memory;
+  /** Begins to look at the private memory of it and its children; returns how to end that, with the most that was seen. */
+  watchPrivate(): () => PrivatePeak;
   cpuSeconds(): number;
   /** Stops it and its children as they are, so that a backlog can be laid before the clock starts. */
   freeze(): void;
@@ -65,6 +67,7 @@ export function startWorker({ program, args, cwd, env }: Launch): WorkerProcess 
   return {
     ready,
     memory: (of = 'all') => memoryOf(of === 'all' ? treeOf(pid) : [pid]),
+    watchPrivate: () => watchPrivate(pid),
     cpuSeconds: () => cpuSecondsOf(pid),
     freeze() {
       signalTo = treeOf(pid);

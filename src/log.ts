@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
+import type { SharedLines } from './shared-lines.ts';
 
 /** What tasks and dependencies log with; every line of a job carries `queue, task, jobId, attempt`. */
 export type Log = Pick<Logger, 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'child'>;
@@ -16,6 +17,9 @@ const retryMs = 10;
 const lastAttempts = 20;
 /** What may wait for a reader that has stopped, in characters; further lines are dropped. */
 const mostWaiting = 4_194_304;
+
+/** Lines that follow one another faster than this, in milliseconds, may leave together. */
+const burstMs = 1;
 
 const nothing: Buffer = Buffer.alloc(0);
 const isFull = ({ code }: NodeJS.ErrnoException) => code === 'EAGAIN' || code === 'EBUSY';
@@ -37,53 +41,112 @@ function noteDropped(lines: number): string {
   return `${JSON.stringify({ ...note, msg: 'Log lines were dropped: nobody had read for too long' })}\n`;
 }
 
+/** The same for a thread that keeps what was not taken. */
+const takeSome = (bytes: Uint8Array) => bytes.length - writeSome(bytes as Buffer).length;
+
 /**
- * Opens standard output for lines. Each is written at once, so that it is there when the process crashes next; but no slow
- * reader blocks the process: what finds no room waits. At the end it is written as far as somebody reads: pino's own output
- * would try for ever, and the process would never end.
+ * Standard output for lines. What finds no room waits, so that no slow reader blocks the process; and it is bounded: lines
+ * that were dropped are counted, and a line says so when somebody reads again. At the end of the process it is written as
+ * far as somebody reads: pino's own output would try for ever, and the process would never end.
  *
- * What waits is bounded: lines that were dropped are counted, and a line says so when somebody reads again.
+ * A line is written at once, so that it is there when the process crashes next. Where another thread sees the lines that
+ * wait, only the first of a burst is; those that follow it in the same turn of the event loop leave with one write.
  */
-function openOutput(): { write: WriteLine } {
-  // From then on a pipe says that it is full; before, it blocks whoever writes.
-  void process.stdout.writable;
+class Output {
+  readonly #shared: SharedLines | undefined;
   /** What has found no room, and the lines after it. */
-  let rest = nothing;
-  let behind = '';
-  let dropped = 0;
-  let timer: NodeJS.Timeout | undefined;
-  const goOn = () => {
-    timer = undefined;
-    rest = writeSome(rest);
-    if (rest.length === 0) {
-      rest = writeSome(Buffer.from(behind + noteDropped(dropped)));
-      behind = '';
-      dropped = 0;
+  #rest = nothing;
+  #behind = '';
+  #dropped = 0;
+  #timer: NodeJS.Timeout | undefined;
+  /** When the last line came, while others may follow it. */
+  #lineAt: number | undefined;
+
+  constructor(shared: SharedLines | undefined) {
+    this.#shared = shared;
+    // From then on a pipe says that it is full; before, it blocks whoever writes.
+    void process.stdout.writable;
+    process.on('exit', () => this.#end());
+  }
+
+  write(line: string): void {
+    if (this.#rest.length > 0) this.#append(line);
+    else if (!this.#isBurst() || !this.#shared?.add(line)) {
+      this.#flush();
+      if (this.#rest.length > 0) this.#append(line);
+      else this.#rest = writeSome(Buffer.from(line));
     }
-    if (rest.length > 0) timer = setTimeout(goOn, retryMs);
+    this.#goOnLater();
+  }
+
+  /** Whether a line has just been written in this turn of the event loop. */
+  #isBurst(): boolean {
+    if (!this.#shared) return false;
+    const now = performance.now();
+    const isBurst = this.#lineAt !== undefined && now - this.#lineAt < burstMs;
+    if (this.#lineAt === undefined) process.nextTick(this.#endBurst);
+    this.#lineAt = now;
+    return isBurst;
+  }
+
+  readonly #endBurst = () => {
+    this.#lineAt = undefined;
+    this.#flush();
+    this.#goOnLater();
   };
-  process.on('exit', () => {
+
+  /** Writes the lines that wait in shared memory; what finds no room goes on waiting here. */
+  #flush(): void {
+    if (!this.#shared || this.#shared.isEmpty) return;
+    if (this.#rest.length === 0) this.#shared.flush(takeSome);
+    const left = this.#shared.empty();
+    if (this.#rest.length === 0) this.#rest = left;
+    else this.#behind += left.toString();
+  }
+
+  #append(line: string): void {
+    if (this.#rest.length + this.#behind.length + line.length > mostWaiting) this.#dropped += 1;
+    else this.#behind += line;
+  }
+
+  #goOnLater(): void {
+    if (this.#rest.length > 0) this.#timer ??= setTimeout(() => this.#goOn(), retryMs);
+  }
+
+  #goOn(): void {
+    this.#timer = undefined;
+    this.#rest = writeSome(this.#rest);
+    if (this.#rest.length === 0) {
+      this.#rest = writeSome(Buffer.from(this.#behind + noteDropped(this.#dropped)));
+      this.#behind = '';
+      this.#dropped = 0;
+    }
+    this.#goOnLater();
+  }
+
+  #end(): void {
+    this.#flush();
     const room = new Int32Array(new SharedArrayBuffer(4));
-    for (let attempt = 0; rest.length > 0 && attempt < lastAttempts; attempt += 1) {
+    for (let attempt = 0; this.#rest.length > 0 && attempt < lastAttempts; attempt += 1) {
       Atomics.wait(room, 0, 0, retryMs);
-      clearTimeout(timer);
-      goOn();
+      clearTimeout(this.#timer);
+      this.#goOn();
     }
-  });
-  return {
-    write(line) {
-      if (rest.length === 0) rest = writeSome(Buffer.from(line));
-      else if (rest.length + behind.length + line.length > mostWaiting) dropped += 1;
-      else behind += line;
-      if (rest.length > 0) timer ??= setTimeout(goOn, retryMs);
-    },
-  };
+  }
 }
 
-/** Creates a logger: one JSON line each, on standard output, once in a process, or to whatever is to write them there. */
-export function createLog(level: string, write?: WriteLine): Logger {
+/** What the logger of a process may be told. */
+interface LogOptions {
+  /** What writes lines to standard output, once in a process, in place of this logger. */
+  write?: WriteLine;
+  /** Where lines may wait until the end of a turn, because another thread writes them if this one cannot. */
+  shared?: SharedLines | undefined;
+}
+
+/** Creates a logger: one JSON line each, on standard output. */
+export function createLog(level: string, { write, shared }: LogOptions = {}): Logger {
   const options = { level, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime };
-  return pino(options, write ? { write } : openOutput());
+  return pino(options, write ? { write } : new Output(shared));
 }
 
 /** Lets lines of another logger's, in another thread or process, stand among those of this one. */

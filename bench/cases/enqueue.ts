@@ -1,9 +1,13 @@
 import type { Case } from '../case.ts';
+import type { Contender } from '../contenders/contender.ts';
 import { openStore } from '../run-worker.ts';
 
 const warmUp = 200;
-/** The producer is the same whatever runs the worker. */
-const compared = ['islet-lean', 'bullmq', 'bee-queue', 'graphile-worker'];
+/** The producer is the same whatever runs the worker: of Islet's contenders, the first one stands for all. */
+function compared(contenders: readonly Contender[]): readonly Contender[] {
+  const islet = contenders.find(({ key }) => key.startsWith('islet'));
+  return contenders.filter((one) => one === islet || ['bullmq', 'bee-queue', 'graphile-worker'].includes(one.key));
+}
 
 /** What the sending side costs. */
 export const enqueue: Case = {
@@ -16,32 +20,30 @@ export const enqueue: Case = {
   },
   about: ({ enqueueOne, enqueueMany }) => `${enqueueOne} jobs each awaited, then ${enqueueMany} at once; no worker`,
   entries: ({ contenders, sizes }) =>
-    contenders
-      .filter(({ key }) => compared.includes(key))
-      .map((contender) => ({
-        key: contender.key,
-        name: contender.name.split(',')[0] ?? contender.name,
-        async run() {
-          const store = await openStore(contender.store);
-          const sender = await contender.open(store.url);
-          try {
-            for (let n = 0; n < warmUp; n++) await sender.one('noop', { n });
-            const startedAt = performance.now();
-            for (let n = 0; n < sizes.enqueueOne; n++) await sender.one('noop', { n });
-            const between = performance.now();
-            await sender.many(
-              'noop',
-              Array.from({ length: sizes.enqueueMany }, (_, n) => ({ n })),
-            );
-            const endedAt = performance.now();
-            return {
-              onePerSecond: sizes.enqueueOne / ((between - startedAt) / 1_000),
-              bulkPerSecond: sizes.enqueueMany / ((endedAt - between) / 1_000),
-            };
-          } finally {
-            await sender.close();
-            await store.close();
-          }
-        },
-      })),
+    compared(contenders).map((contender) => ({
+      key: contender.key.startsWith('islet') ? 'islet' : contender.key,
+      name: contender.name.split(',')[0] ?? contender.name,
+      async run() {
+        const store = await openStore(contender.store);
+        const sender = await contender.open(store.url);
+        try {
+          for (let n = 0; n < warmUp; n++) await sender.one('noop', { n });
+          const startedAt = performance.now();
+          for (let n = 0; n < sizes.enqueueOne; n++) await sender.one('noop', { n });
+          const between = performance.now();
+          await sender.many(
+            'noop',
+            Array.from({ length: sizes.enqueueMany }, (_, n) => ({ n })),
+          );
+          const endedAt = performance.now();
+          return {
+            onePerSecond: sizes.enqueueOne / ((between - startedAt) / 1_000),
+            bulkPerSecond: sizes.enqueueMany / ((endedAt - between) / 1_000),
+          };
+        } finally {
+          await sender.close();
+          await store.close();
+        }
+      },
+    })),
 };

@@ -17,6 +17,8 @@ export const load: Case = {
     idleRssMb: { label: 'RSS idle', unit: 'MB', better: 'less' },
     idlePssMb: { label: 'PSS idle', unit: 'MB', better: 'less' },
     peakRssMb: { label: 'peak RSS', unit: 'MB', better: 'less' },
+    peakAnonymousMb: { label: 'peak anonymous', unit: 'MB', better: 'less' },
+    peakPssMb: { label: 'peak PSS', unit: 'MB', better: 'less' },
     drainSeconds: { label: 'drain', unit: 's', better: 'less' },
     cpuSeconds: { label: 'CPU', unit: 's', better: 'less' },
   },
@@ -36,12 +38,15 @@ function measure(contender: Contender, { sizes, api }: Bench): Promise<Sample> {
     const { rssMb: idleRssMb, pssMb: idlePssMb } = worker.memory();
     if (contender.idleOnly) return { idleRssMb, idlePssMb };
     const url = `${api.origin}/${callMs}`;
+    const endWatch = worker.watchPrivate();
     const { seconds, cpuSeconds } = await drain(
       'call',
       Array.from({ length: sizes.loadJobs }, () => ({ url })),
     );
     const { calls } = await api.take();
     if (calls < sizes.loadJobs) throw new Error(`${contender.name} made ${calls} of ${sizes.loadJobs} calls.`);
-    return { idleRssMb, idlePssMb, peakRssMb: worker.memory().peakRssMb, drainSeconds: seconds, cpuSeconds };
+    const { anonymousMb: peakAnonymousMb, pssMb: peakPssMb } = endWatch();
+    const { peakRssMb } = worker.memory();
+    return { idleRssMb, idlePssMb, peakRssMb, peakAnonymousMb, peakPssMb, drainSeconds: seconds, cpuSeconds };
   });
 }

@@ -1,5 +1,9 @@
-import type { Case } from '../case.ts';
-import { withWorker } from '../run-worker.ts';
+import type { Case, Sample } from '../case.ts';
+import type { Contender } from '../contenders/contender.ts';
+import { type Running, withWorker } from '../run-worker.ts';
+import type { Sizes } from '../sizes.ts';
+
+const numbered = (jobs: number) => Array.from({ length: jobs }, (_, n) => ({ n }));
 
 /** What the framework itself costs: jobs that do nothing. */
 export const noop: Case = {
@@ -9,28 +13,39 @@ export const noop: Case = {
   metrics: {
     jobsPerSecond: { label: 'jobs/s', unit: '', better: 'more' },
     cpuMicrosPerJob: { label: 'CPU per job', unit: 'µs', better: 'less' },
+    firstPerSecond: { label: 'jobs/s of the first', unit: '', better: 'more' },
+    firstCpuMicros: { label: 'CPU per job of the first', unit: 'µs', better: 'less' },
     peakRssMb: { label: 'peak RSS', unit: 'MB', better: 'less' },
+    peakAnonymousMb: { label: 'peak anonymous', unit: 'MB', better: 'less' },
   },
-  about: ({ noopJobs }) =>
-    `a backlog of ${noopJobs} no-op jobs (fewer where they would take minutes: Celery 2,000, graphile-worker 5,000), 100 in flight`,
+  about: ({ noopJobs, steadyJobs }) =>
+    `a backlog of ${noopJobs} no-op jobs while the worker is new, then one of ${steadyJobs} (fewer where they would take ` +
+    'minutes: Celery 2,000, graphile-worker 5,000), 100 in flight',
   entries: ({ contenders, sizes }) =>
     contenders
       .filter(({ idleOnly }) => !idleOnly)
       .map((contender) => ({
         key: contender.key,
         name: contender.name,
-        run: () =>
-          withWorker(contender, 100, async ({ worker, drain }) => {
-            const jobs = Math.min(sizes.noopJobs, contender.noopJobs ?? sizes.noopJobs);
-            const { seconds, cpuSeconds } = await drain(
-              'noop',
-              Array.from({ length: jobs }, (_, n) => ({ n })),
-            );
-            return {
-              jobsPerSecond: jobs / seconds,
-              cpuMicrosPerJob: (cpuSeconds / jobs) * 1_000_000,
-              peakRssMb: worker.memory().peakRssMb,
-            };
-          }),
+        run: () => withWorker(contender, 100, (running) => measure(contender, running, sizes)),
       })),
 };
+
+async function measure(
+  { noopJobs: most = Number.POSITIVE_INFINITY }: Contender,
+  { worker, drain }: Running,
+  sizes: Sizes,
+): Promise<Sample> {
+  const [few, many] = [Math.min(sizes.noopJobs, most), Math.min(sizes.steadyJobs, most)];
+  const endWatch = worker.watchPrivate();
+  const first = await drain('noop', numbered(few));
+  const steady = await drain('noop', numbered(many));
+  return {
+    jobsPerSecond: many / steady.seconds,
+    cpuMicrosPerJob: (steady.cpuSeconds / many) * 1_000_000,
+    firstPerSecond: few / first.seconds,
+    firstCpuMicros: (first.cpuSeconds / few) * 1_000_000,
+    peakRssMb: worker.memory().peakRssMb,
+    peakAnonymousMb: endWatch().anonymousMb,
+  };
+}

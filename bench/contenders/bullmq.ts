@@ -24,7 +24,16 @@ export function bullmqContenders(newestNode: string | undefined): Contender[] {
     make({ key: 'bullmq-log', name: 'bare BullMQ, a log line per job', node, quick: true, env: log }),
     ...(newestNode === undefined
       ? []
-      : [make({ key: 'bullmq-newest', name: 'bare BullMQ, newest Node', node: newestNode, quick: false })]),
+      : [
+          make({ key: 'bullmq-newest', name: 'bare BullMQ, newest Node', node: newestNode, quick: false }),
+          make({
+            key: 'bullmq-log-newest',
+            name: 'bare BullMQ, a log line per job, newest Node',
+            node: newestNode,
+            quick: false,
+            env: log,
+          }),
+        ]),
   ];
 }
 

@@ -7,6 +7,8 @@ import { graphileContender } from './graphile-worker.ts';
 import { installNewestNode, pinned } from './install.ts';
 import { isletContenders } from './islet.ts';
 
+const newestKeys = ['islet-lean-newest', 'islet-throughput-newest', 'bullmq-newest', 'bullmq-log-newest'];
+
 interface Found {
   contenders: Contender[];
   versions: Record<string, string>;
@@ -30,7 +32,7 @@ export async function findContenders({ sizes, contenders: wanted }: BenchOptions
       return undefined;
     }
   };
-  const node = await optional('the newest Node', ['islet-lean-newest', 'bullmq-newest'], installNewestNode);
+  const node = await optional('the newest Node', newestKeys, installNewestNode);
   hooks.notify('Building a worker of Islet.');
   const all: (Contender | undefined)[] = [
     ...(await isletContenders(node)),

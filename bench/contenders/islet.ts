@@ -38,7 +38,17 @@ export async function isletContenders(newestNode: string | undefined): Promise<C
     make('islet-unbuilt-lean', 'Islet, not built, lean', own, unbuilt, lean, false),
     ...(newestNode === undefined
       ? []
-      : [make('islet-lean-newest', 'Islet, built, lean, newest Node', newestNode, [builtProgram], lean, false)]),
+      : [
+          make('islet-lean-newest', 'Islet, built, lean, newest Node', newestNode, [builtProgram], lean, false),
+          make(
+            'islet-throughput-newest',
+            'Islet, built, throughput, newest Node',
+            newestNode,
+            [builtProgram],
+            throughput,
+            false,
+          ),
+        ]),
   ];
 }
 

@@ -121,7 +121,7 @@ export interface NewJob {
   task: string;
   queue: string;
   id: string;
-  payload: unknown;
+  payloadJson: string;
   version: number;
   delayMs?: number;
   priority?: number;

@@ -1,13 +1,17 @@
-import { Job, type JobJson, type JobProgress, type JobsOptions, type ParentKeys } from 'bullmq';
+import { Job, type JobJson, type JobProgress, type JobsOptions, type MinimalJob, type ParentKeys } from 'bullmq';
+import type { Redis } from 'ioredis';
 import { bullmqQueue } from './keys.ts';
 import { parseMemory, type StoredMemory } from './memory.ts';
 
-/** A job as it was fetched: locked for the token of the fetch. It is what BullMQ makes its own Job of, too. */
-export interface FetchedJob extends JobJson {
+/**
+ * A job as it was fetched: locked for the token of the fetch. It has what BullMQ's Job has, so that BullMQ's loop can carry
+ * it, and a Job can be made of it.
+ */
+export interface FetchedJob extends Omit<JobJson, 'data' | 'returnvalue'> {
   readonly id: string;
-  /** Its payload as JSON; in place of `data`, so that BullMQ does not stumble over one that is none. */
+  /** Its payload; undefined when it is no JSON. */
+  readonly data: unknown;
   readonly payloadJson: string;
-  readonly payload: unknown;
   /** Why the payload is no JSON, as a plain BullMQ producer may have written it. */
   readonly payloadProblem: string | undefined;
   /** How often it was fetched in all, this time included: a fence, because no two fetches share a number. */
@@ -30,8 +34,8 @@ export interface Fetched {
 /** What BullMQ's scripts answer that fetch a job: its hash as names and values in turn, its id, and two times. */
 type RawFetch = [hash: string[] | 0 | null, id: string | 0, limitedMs: number, dueAt: number];
 
-/** The same, as it comes out of BullMQ's own decoder. */
-export type FetchReply = readonly unknown[] | undefined;
+/** The same, as it comes from Redis or out of BullMQ's own decoder. */
+export type FetchReply = readonly unknown[];
 
 const fetchingCommands = ['moveToActive', 'moveToFinished', 'moveToDelayed'];
 
@@ -42,7 +46,8 @@ export function passUndecoded(command: string, reply: unknown): unknown {
 
 /** Decodes the reply of a command that fetches. */
 export function decodeFetch(reply: FetchReply, token: string, sentAt: number): Fetched {
-  const [hash, id, limitedMs, dueAt] = (reply?.[1] ?? []) as Partial<RawFetch>;
+  const raw = Array.isArray(reply[1]) ? reply[1] : reply;
+  const [hash, id, limitedMs, dueAt] = raw as unknown as Partial<RawFetch>;
   const times = { limitedMs: Number(limitedMs ?? 0), dueAt: Number(dueAt ?? 0) };
   return hash ? { ...times, job: decodeJob(hash, String(id), token, sentAt) } : times;
 }
@@ -69,16 +74,15 @@ function decodeJob(hash: readonly string[], id: string, token: string, sentAt: n
   const raw: Record<string, string | undefined> = {};
   for (let index = 0; index + 1 < hash.length; index += 2) raw[hash[index] ?? ''] = hash[index + 1];
   const payloadJson = raw.data ?? '{}';
-  const { value: payload, problem: payloadProblem } = parse<unknown>(payloadJson, undefined);
+  const { value: data, problem: payloadProblem } = parse<unknown>(payloadJson, undefined);
   return {
     id,
     token,
     sentAt,
     payloadJson,
-    payload,
+    data,
     payloadProblem,
     name: raw.name ?? '',
-    data: '',
     opts: decodeOptions(raw.opts),
     progress: parse<JobProgress>(raw.progress, 0).value,
     delay: Number(raw.delay ?? 0),
@@ -93,8 +97,6 @@ function decodeJob(hash: readonly string[], id: string, token: string, sentAt: n
     failedReason: raw.failedReason ?? '',
     deferredFailure: raw.defa,
     stacktrace: raw.stacktrace,
-    // BullMQ would parse it, and an exception for each job takes longer than all else.
-    returnvalue: undefined as never,
     parentKey: raw.parentKey,
     parent: parse<ParentKeys | undefined>(raw.parent, undefined).value,
     processedBy: raw.pb,
@@ -106,4 +108,15 @@ function decodeJob(hash: readonly string[], id: string, token: string, sentAt: n
 export function workerClientName(prefix: string, queue: string, pid: number): string {
   const { name } = bullmqQueue(queue);
   return `${prefix}:${Buffer.from(name).toString('base64')}:w:${pid}`;
+}
+
+/** What BullMQ's scripts read of a job; one without `attempts` makes them fail. */
+export function toBullmq({ id, opts }: FetchedJob): MinimalJob {
+  return { id, opts: { ...opts, attempts: opts.attempts ?? 0 } } as MinimalJob;
+}
+
+/** The hash by which Redis knows a script of BullMQ's, once BullMQ has defined it on a client. */
+export function scriptSha(client: Redis, command: string): string | undefined {
+  const scripts = client.scriptsSet as Record<string, { sha?: string } | undefined>;
+  return scripts[command]?.sha;
 }

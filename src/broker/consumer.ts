@@ -9,6 +9,7 @@ import type { Guard } from './guard.ts';
 import { maxEvents, queueKey, queuesKey } from './keys.ts';
 import { createLocks, type Locks } from './locks.ts';
 import { QueueWorker } from './queue-worker.ts';
+import { keptOf } from './settle.ts';
 import { createStalledCheck } from './stalled-check.ts';
 import { createTroubleReport } from './trouble.ts';
 import { createWorkerRecords, type WorkerRecords } from './worker-records.ts';
@@ -87,7 +88,7 @@ export class QueueConsumer implements Consumer {
     const deliveries = new Deliveries({
       ...{ ...own, options, locks, cancels, records },
       backend: worker.getBackend(),
-      retention: queue.retention,
+      kept: keptOf(queue.retention),
       isStopped: () => worker.closing !== undefined,
       onDropped: () => this.#onDrop(),
     });

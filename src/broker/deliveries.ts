@@ -52,7 +52,7 @@ export class Deliveries {
       if (late && (await locks.takeBack(hold)) !== 'held') return undefined;
       const outcome = await this.#run(job, hold);
       hold.ended = true;
-      const settled = await this.#settle(job, hold, outcome, mayFetch);
+      const settled = await settle(this.#scope, { job, hold, outcome, mayFetch });
       written = settled.outcome;
       if (hold.cancelled) {
         locks.drop(hold);
@@ -85,20 +85,7 @@ export class Deliveries {
     });
   }
 
-  /** Writes how a delivery ended. When this worker has fetched the job again by then, it is done all the same. */
-  async #settle(job: TakenJob, hold: Hold, outcome: Outcome, mayFetch: () => boolean): ReturnType<typeof settle> {
-    try {
-      return await settle(this.#scope, { job, hold, outcome, mayFetch });
-    } catch (error) {
-      const { again } = hold;
-      if (!(error instanceof LockLostError) || !again) throw error;
-      hold.again = undefined;
-      this.#scope.locks.adopt(hold, again);
-      return settle(this.#scope, { job, hold, outcome, mayFetch });
-    }
-  }
-
-  async #run(job: TakenJob, hold: Hold): Promise<Outcome> {
+  #run(job: TakenJob, hold: Hold): Outcome | Promise<Outcome> {
     const { isStopped, options, records } = this.#scope;
     // What a fetch in flight brought after the stop.
     if (isStopped()) return { kind: 'released', counted: false };
@@ -107,8 +94,8 @@ export class Deliveries {
       const seen = `The stored payload of job "${job.id}" is not JSON: ${job.payloadProblem}`;
       return failUnrun('E_PAYLOAD_INVALID', seen);
     }
-    const stored = job.memory.crashes;
-    const crashes = stored.length === 0 ? [] : await records.proveCrashes(stored);
-    return options.run(this.#toDelivery(job, hold, crashes));
+    const { crashes } = job.memory;
+    if (crashes.length === 0) return options.run(this.#toDelivery(job, hold, []));
+    return records.proveCrashes(crashes).then((proven) => options.run(this.#toDelivery(job, hold, proven)));
   }
 }

@@ -11,7 +11,7 @@ export function writeLine(level: keyof typeof levels, msg: string, fields: objec
 }
 
 /** A full pipe may be emptied soon; one that stays full, or is closed, loses the line: nothing may depend on it. */
-function writeSome(bytes: Uint8Array): number {
+export function writeSome(bytes: Uint8Array): number {
   try {
     return writeSync(1, bytes);
   } catch (error) {

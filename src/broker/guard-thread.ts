@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { workerData } from 'node:worker_threads';
+import { SharedLines } from '../shared-lines.ts';
 import { createBlockHint } from './block-hint.ts';
 import { type BlockReport, createNamer, inquire } from './block-report.ts';
 import type { GuardOptions } from './guard.ts';
 import type { GuardLocks } from './guard-locks.ts';
-import { writeLine } from './guard-log.ts';
+import { writeLine, writeSome } from './guard-log.ts';
 import { listenForStop } from './guard-signals.ts';
 import { type HeldLock, readTable } from './guard-table.ts';
 import { type Decision, decide, isLate, look, lookMs } from './guard-watch.ts';
@@ -19,9 +20,13 @@ const lastWordsMs = 1_000;
 /** The same of a process whose time is over. */
 const lastNoteMs = 400;
 
-const { memory, redis, maxBlockMs, stopWithinMs, parent, logs } = workerData as GuardThreadData;
+const { memory, redis, maxBlockMs, stopWithinMs, parent, logs, lines } = workerData as GuardThreadData;
+const waiting = lines && new SharedLines(lines);
 const table = readTable(memory);
-const log: typeof writeLine = (...line) => logs && writeLine(...line);
+const log: typeof writeLine = (...line) => {
+  writeWaiting();
+  if (logs) writeLine(...line);
+};
 const hint = createBlockHint((found) => log('warn', 'A task blocks the event loop again and again', found));
 let watch = { beats: table.beats(), lookedAt: performance.now(), blockedMs: 0 };
 
@@ -113,11 +118,17 @@ async function followBlock(): Promise<void> {
   keeper.close();
 }
 
+/** Writes the log lines that wait for the end of a turn of the event loop. */
+function writeWaiting(): void {
+  if (waiting && !waiting.isEmpty) waiting.flush(writeSome);
+}
+
 /** Asks the process to stop. An event loop that turns learns by itself that its parent is gone. */
 const onStop = () => table.bringForward(Date.now() + stopWithinMs);
 
 /** Looks at the beat, and for the parent: an orphan gets another one. */
 function lookAgain(): void {
+  writeWaiting();
   watch = look(watch, performance.now(), table.beats());
   if (parent !== undefined && process.ppid !== parent) onStop();
 }

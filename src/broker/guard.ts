@@ -23,6 +23,8 @@ export interface GuardOptions {
   parent?: number;
   /** Whether the guard writes log lines, to standard output in the shape of the worker's own. */
   logs: boolean;
+  /** The memory of `SharedLines`: log lines that the guard writes when the event loop cannot. */
+  lines?: SharedArrayBuffer | undefined;
 }
 
 /** Watches the event loop of this process from a thread. */

@@ -1,7 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type JobJson, QueueKeys, RedisConnection, RedisQueueBackend, type WorkerOptions } from 'bullmq';
+import { type JobJson, type KeepJobs, QueueKeys, RedisConnection, RedisQueueBackend, type WorkerOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { decodeFetch, type FetchedJob, type FetchReply, passUndecoded } from './bullmq-internals.ts';
+import {
+  decodeFetch,
+  type FetchedJob,
+  type FetchReply,
+  passUndecoded,
+  scriptSha,
+  toBullmq,
+} from './bullmq-internals.ts';
+import { CommandTemplate, EncodedCommand } from './command-template.ts';
 import { isConnectionLoss } from './connection.ts';
 import { bullmqQueue } from './keys.ts';
 
@@ -27,6 +35,18 @@ export interface BackendParts {
   host: BackendHost;
 }
 
+interface Complete {
+  keep: KeepJobs;
+  fetchNext: boolean;
+  metrics: number | undefined;
+  template: CommandTemplate;
+}
+
+/** Whether nothing of a job's own options changes how it is completed. */
+function isPlain({ opts, parentKey }: FetchedJob): boolean {
+  return parentKey === undefined && !opts.attempts && opts.removeOnComplete === undefined;
+}
+
 /** BullMQ calls a wait without a job ended. */
 const nothing: NextJob = [];
 
@@ -48,16 +68,22 @@ const troubleRestMs = 1_000;
  */
 export class JobBackend extends RedisQueueBackend {
   readonly #blocking: Redis;
+  readonly #client: Redis;
   readonly #host: BackendHost;
+  /** Encoded commands that complete a job, by the length of the token. */
+  readonly #completes = new Map<number, Complete>();
   /** What came with the settling of a job, until BullMQ's loop asks for it. */
   #came: NextJob | undefined;
   #fetching: Promise<unknown> = Promise.resolve();
+  #isUntaught = false;
   #isolated = false;
   #stopped = false;
   /** Redis refused the last fetch: it is full, perhaps, which does not keep it from handing out jobs with a settling. */
   #troubled = false;
   /** No job is asked for until then, by performance.now(). */
   #restUntil = 0;
+  /** A wait was given up, and a mark may be lost with it: the queue is asked before the next one. */
+  #isDoubtful = false;
   #endRest = () => {};
   #endWait = () => {};
   /** Until then Redis may give a mark to a wait that was not answered, by performance.now(). */
@@ -69,6 +95,7 @@ export class JobBackend extends RedisQueueBackend {
     const { name } = bullmqQueue(queue);
     const keys = new QueueKeys(options.prefix);
     super(connection, name, keys.getKeys(name), (type) => keys.toKey(name, type), options);
+    this.#client = client;
     this.#blocking = blocking;
     this.#host = host;
   }
@@ -93,6 +120,7 @@ export class JobBackend extends RedisQueueBackend {
     this.#came = undefined;
     if (came) return came;
     if (!this.isTaking || performance.now() < this.#restUntil) return nothing;
+    this.#isDoubtful = false;
     const sentAt = performance.now();
     const fetching = super.moveToActive(token, name ?? '');
     this.#fetching = fetching;
@@ -106,6 +134,58 @@ export class JobBackend extends RedisQueueBackend {
     }
   }
 
+  /** Completes a job without a result, as `moveToCompleted` does, and fetches the next one if `fetchNext`. */
+  complete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Promise<unknown> {
+    const bytes = isPlain(job) && !this.#isUntaught ? this.#encodeComplete(job, keep, token, fetchNext) : undefined;
+    if (!bytes) return this.#completePlainly(job, keep, token, fetchNext);
+    const command = new EncodedCommand('evalsha', bytes);
+    this.#client.sendCommand(command);
+    return command.promise;
+  }
+
+  async #completePlainly(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Promise<unknown> {
+    this.#isUntaught = false;
+    const kept = job.opts.removeOnComplete ?? keep;
+    const { result } = await this.moveToCompleted(toBullmq(job), null, kept, token, fetchNext);
+    return result;
+  }
+
+  /** Redis does not know the script that completes a job: BullMQ's own way brings it. */
+  teachScript(): void {
+    this.#isUntaught = true;
+  }
+
+  /** Reads what came with the end of a job; throws what BullMQ's own scripts refuse, with its code. */
+  receiveNext({ id }: FetchedJob, reply: unknown, token: string, sentAt: number): NextJob | undefined {
+    if (typeof reply === 'number' && reply < 0) {
+      throw this.finishedErrors({ code: reply, jobId: id, command: 'moveToFinished', state: 'active' });
+    }
+    return Array.isArray(reply) && reply.length > 0 ? this.receive(reply, token, sentAt) : undefined;
+  }
+
+  #encodeComplete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Buffer | undefined {
+    const { id } = job;
+    const known = this.#completes.get(token.length);
+    const fits = known && known.keep === keep && known.fetchNext === fetchNext && known.metrics === this.#metrics;
+    const complete = fits ? known : this.#makeComplete(job, keep, token, fetchNext);
+    return complete?.template.encode([this.toKey(id), id, String(Date.now()), token]);
+  }
+
+  get #metrics(): number | undefined {
+    return (this.queue.opts as WorkerOptions).metrics?.maxDataPoints;
+  }
+
+  #makeComplete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean) {
+    const sha = scriptSha(this.#client, `moveToFinished:${this.version}`);
+    if (sha === undefined) return undefined;
+    const args = this.moveToFinishedArgs(toBullmq(job), 'null', 'returnvalue', keep, 'completed', token, 0, fetchNext);
+    const holes = [{ argument: 13 }, { argument: 16 }, { argument: 17 }, { argument: 23, text: token }];
+    const all = [sha, 14, ...args].map((argument) => (argument === undefined ? '' : (argument as string)));
+    const complete = { keep, fetchNext, metrics: this.#metrics, template: new CommandTemplate('evalsha', all, holes) };
+    this.#completes.set(token.length, complete);
+    return complete;
+  }
+
   /** Reads what a command that fetches has brought. `sentAt` is when it was sent: its lock is that old at most. */
   receive(reply: FetchReply, token: string, sentAt: number): NextJob {
     this.#host.onProgress();
@@ -117,7 +197,7 @@ export class JobBackend extends RedisQueueBackend {
       return [null, undefined, 0, dueAt];
     }
     this.#host.onFetched(job);
-    return [job, job.id, 0, dueAt];
+    return [job as unknown as JobJson, job.id, 0, dueAt];
   }
 
   /** Keeps what came with the settling of a job for BullMQ's next question, which has to follow at once. */
@@ -134,7 +214,7 @@ export class JobBackend extends RedisQueueBackend {
 
   /** Waits for a mark, for at most so many seconds; `null` says that it is time to look. Never rejects. */
   override async waitForJob(seconds: number): ReturnType<RedisQueueBackend['waitForJob']> {
-    if (await this.#rest()) return null;
+    if ((await this.#rest()) || this.#isDoubtful || this.#stopped) return null;
     const most = performance.now() < this.#waryUntil ? waryWaitSeconds : mostWaitSeconds;
     const wait = Math.min(Math.max(seconds, leastWaitSeconds), most);
     const over = new AbortController();
@@ -146,13 +226,14 @@ export class JobBackend extends RedisQueueBackend {
       const mark = await Promise.race([waiting, late]);
       if (mark !== undefined) return mark && { member: mark[1], score: Number(mark[2]) };
       // A connection that died unnoticed never answers, and ioredis does not give up waiting.
-      if (!over.signal.aborted) this.#blocking.disconnect(true);
+      if (!over.signal.aborted) this.interrupt();
     } catch (error) {
       if (!isConnectionLoss(error)) this.#refused(error);
     } finally {
       over.abort();
       this.#host.onProgress();
     }
+    this.#isDoubtful = true;
     this.#waryUntil = performance.now() + mostWaitSeconds * 1_000;
     return null;
   }
@@ -190,14 +271,19 @@ export class JobBackend extends RedisQueueBackend {
     this.#stopped = true;
     this.#endRest();
     // Of a connection that is being opened again, ioredis lets the command wait.
-    this.#endWait();
+    this.#giveUpWait();
     this.#blocking.disconnect();
   }
 
   /** Gives up a wait, which may be one that does not end. */
   interrupt(): void {
-    this.#endWait();
+    this.#giveUpWait();
     if (!this.#stopped) this.#blocking.disconnect(true);
+  }
+
+  #giveUpWait(): void {
+    this.#isDoubtful = true;
+    this.#endWait();
   }
 
   /** BullMQ ends its Worker's wait with this before it pauses or closes. */

@@ -20,15 +20,15 @@ export function toDeduplication({ id, task, dedupe, idempotencyMs }: NewJob): De
 
 /** Turns a job into BullMQ's options. Retries are decided by the worker's manifest, so none are stored here. */
 export function toJobOptions(job: NewJob): JobsOptions {
-  const stamp: Stamp = { version: job.version, keepResultMs: job.keepResultMs };
+  const { version, keepResultMs, delayMs, priority } = job;
+  const stamp: Stamp = keepResultMs === undefined ? { version } : { version, keepResultMs };
+  // Redis encodes and keeps them for each job, so nothing stands there that says nothing.
+  const options: JobsOptions & { islet: Stamp } = { islet: stamp };
   const deduplication = toDeduplication(job);
-  return {
-    jobId: job.id,
-    delay: job.delayMs ?? 0,
-    ...(job.priority === undefined ? {} : { priority: job.priority }),
-    ...(deduplication ? { deduplication } : {}),
-    islet: stamp,
-  } as JobsOptions;
+  if (deduplication) options.deduplication = deduplication;
+  if (delayMs !== undefined) options.delay = delayMs;
+  if (priority !== undefined) options.priority = priority;
+  return options;
 }
 
 /** Reads the stamp of a job; jobs of a plain BullMQ producer have none. */

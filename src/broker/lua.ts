@@ -11,6 +11,11 @@ export function defineScript(lua: string): Script {
   return { lua, sha: createHash('sha1').update(lua).digest('hex') };
 }
 
+/** Whether Redis does not know a script yet, or any more. */
+export function isUnknownScript(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('NOSCRIPT');
+}
+
 /** Runs a script by its hash, and sends its text to a Redis that does not know it yet. */
 export async function runScript(
   client: Pick<Redis, 'eval' | 'evalsha'>,
@@ -21,7 +26,7 @@ export async function runScript(
   try {
     return await client.evalsha(script.sha, keys.length, ...keys, ...args);
   } catch (error) {
-    if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
+    if (!isUnknownScript(error)) throw error;
     return client.eval(script.lua, keys.length, ...keys, ...args);
   }
 }

@@ -7,13 +7,17 @@ import { createResultFeed } from './result-feed.ts';
 import { createSender, type Sender } from './send.ts';
 
 /** Rejects after `limitMs`; the work goes on, so a late failure of it is not an unhandled rejection. */
-export async function within<T>(work: Promise<T>, limitMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${limitMs} ms`)), limitMs);
+export function within<T>(work: Promise<T>, limitMs: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`no answer within ${limitMs} ms`)), limitMs);
+    const over = <Value>(settle: (value: Value) => void) => {
+      return (value: Value) => {
+        clearTimeout(timer);
+        settle(value);
+      };
+    };
+    work.then(over(resolve), over(reject));
   });
-  work.catch(() => {});
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
 /** Waits for a usable connection; its first error is what the caller is told. */
@@ -78,9 +82,15 @@ export function openProducerConnection(options: { url: string; prefix: string; t
     sender ??= createSender(client, prefix);
     return sender;
   };
+  const isOpen = () => sender !== undefined && client.status === 'ready' && closing === undefined;
   return {
-    ready: async () => void (await openSender()),
-    add: async (jobs, limitMs) => within((await openSender()).add(jobs), limitMs),
+    async ready() {
+      if (!isOpen()) await openSender();
+    },
+    async add(jobs, limitMs) {
+      const opened = sender && isOpen() ? sender : await openSender();
+      return within(opened.add(jobs), limitMs);
+    },
     async findQueues(jobId) {
       await untilOpen();
       return within(findQueues({ client, prefix }, jobId), timeoutMs);

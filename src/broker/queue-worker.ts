@@ -3,6 +3,7 @@ import {
   Job,
   type JobJson,
   type JobProgress,
+  type Span,
   SpanKind,
   TelemetryAttributes,
   Worker,
@@ -48,20 +49,6 @@ export interface QueueWorkerOptions {
 type Listener = WorkerListener<unknown, unknown, string, JobProgress>;
 type BullmqJob = Job<unknown, unknown, string, JobProgress>;
 
-/** BullMQ's Job, which knows what it was made of. */
-class QueueJob extends Job<unknown, unknown, string, JobProgress> {
-  #fetched: FetchedJob | undefined;
-
-  get fetched(): FetchedJob | undefined {
-    return this.#fetched;
-  }
-
-  set fetched(fetched: FetchedJob) {
-    this.#fetched = fetched;
-    this.data = fetched.payload;
-  }
-}
-
 /** How often the next job of a scheduler is tried to be made, and the wait before each further time. */
 const schedulerTries = 10;
 const schedulerWaitMs = 1_000;
@@ -83,6 +70,10 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   #started = false;
   #readyUntold = false;
   #drainedTold = false;
+  /** BullMQ takes the queue for empty, until it gets a job by its own way. */
+  #seemsEmpty = true;
+  /** Jobs of BullMQ's, made for those who listen. */
+  readonly #jobs = new WeakMap<object, BullmqJob>();
 
   constructor({ prefix, queue, concurrency, lockDurationMs, client, blocking, host }: QueueWorkerOptions) {
     const backendHost = {
@@ -127,9 +118,12 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     return super.run();
   }
 
-  /** BullMQ's own `drained` comes also when no job may be asked for, and its `ready` before anybody could listen. */
+  /**
+   * BullMQ's own `drained` comes also when no job may be asked for, its `ready` before anybody could listen, and its
+   * `active` with what its loop carries.
+   */
   override emit<Event extends keyof Listener>(event: Event, ...args: Parameters<Listener[Event]>): boolean {
-    if (event === 'drained') return false;
+    if (event === 'drained' || event === 'active') return false;
     if (event === 'ready' && !this.#started) {
       this.#readyUntold = true;
       return false;
@@ -143,10 +137,22 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     super.emit('drained');
   }
 
-  protected override createJob(json: JobJson, jobId: string): BullmqJob {
-    const job = QueueJob.fromJSON(this, json, jobId) as QueueJob;
-    job.fetched = json as FetchedJob;
+  /** BullMQ's loop carries what was fetched itself: to make a Job of it takes longer than all else between two jobs. */
+  protected override createJob(json: JobJson): BullmqJob {
+    return json as unknown as BullmqJob;
+  }
+
+  #jobOf(fetched: FetchedJob): BullmqJob {
+    const json = { ...fetched, data: '{}', returnvalue: undefined as never };
+    const job = this.#jobs.get(fetched) ?? Job.fromJSON(this, json, fetched.id);
+    job.data = fetched.data;
+    job.token = fetched.token;
+    this.#jobs.set(fetched, job);
     return job;
+  }
+
+  #tellActive(fetched: FetchedJob): void {
+    if (this.listenerCount('active') > 0) super.emit('active', this.#jobOf(fetched), 'waiting');
   }
 
   protected override moveToActive(token: string, name?: string) {
@@ -155,78 +161,82 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     return super.moveToActive(token, name);
   }
 
-  /** BullMQ makes the next job of a scheduler when the last one starts, and drops that one when it cannot. */
-  protected override nextJobFromJobData(json?: JobJson, jobId?: string, token?: string) {
-    const next = super.nextJobFromJobData(json, jobId, token);
-    return json?.repeatJobKey === undefined ? next : next.then((job) => job ?? this.#scheduleAgain(json, jobId, token));
+  protected override async nextJobFromJobData(json?: JobJson, jobId?: string, token?: string): Promise<BullmqJob> {
+    this.#seemsEmpty = !json;
+    const job = await super.nextJobFromJobData(json, jobId, token);
+    return job || !json ? job : this.#scheduleAgain(json, jobId, token);
   }
 
-  async #scheduleAgain(json: JobJson, jobId = json.id, token = '') {
+  /** BullMQ makes the next job of a scheduler when the last one starts, and drops that one when it cannot. */
+  async #scheduleAgain(json: JobJson, jobId?: string, token?: string): Promise<BullmqJob> {
     // Without a next job the scheduler would have ended for good.
     for (let tries = 1; tries < schedulerTries && !this.closing; tries++) {
       await sleep(schedulerWaitMs);
       const job = await super.nextJobFromJobData(json, jobId, token);
       if (job) return job;
     }
-    const job = this.createJob(json, jobId);
-    job.token = token;
-    this.emit('active', job, 'waiting');
-    return job;
+    return this.createJob(json);
   }
 
   /** Never rejects. */
-  override async processJob(job: BullmqJob, _token: string, mayFetch: () => boolean = () => true) {
-    if (!this.opts.telemetry) return this.#process(job, mayFetch);
-    let running: Promise<BullmqJob | undefined> | undefined;
-    const start = () => {
-      running ??= this.#process(job, mayFetch);
-      return running;
+  override processJob(job: BullmqJob, _token: string, mayFetch: () => boolean = () => true) {
+    return this.opts.telemetry ? this.#processInSpan(job, mayFetch) : this.#process(job, mayFetch);
+  }
+
+  async #processInSpan(job: BullmqJob, mayFetch: () => boolean): Promise<BullmqJob | undefined> {
+    let processing: Promise<BullmqJob | undefined> | undefined;
+    const attributes = {
+      [TelemetryAttributes.WorkerId]: this.id,
+      [TelemetryAttributes.JobId]: job.id ?? '',
+      [TelemetryAttributes.JobName]: job.name,
     };
-    const metadata = job.opts.telemetry?.metadata;
-    await this.trace(
-      SpanKind.CONSUMER,
-      'process',
-      this.name,
-      (span) => {
-        span?.setAttributes({
-          [TelemetryAttributes.WorkerId]: this.id,
-          [TelemetryAttributes.JobId]: job.id ?? '',
-          [TelemetryAttributes.JobName]: job.name,
-        });
-        return start();
-      },
-      metadata,
-    ).catch((error) => this.emit('error', error));
+    const start = (span?: Span) => {
+      span?.setAttributes(attributes);
+      processing ??= this.#process(job, mayFetch);
+      return processing;
+    };
+    const { metadata } = job.opts.telemetry ?? {};
+    const traced = this.trace(SpanKind.CONSUMER, 'process', this.name, start, metadata);
+    await traced.catch((error) => this.emit('error', error));
+    // What fails in a tracer keeps no job from its run.
     return start();
   }
 
   async #process(job: BullmqJob, mayFetch: () => boolean): Promise<BullmqJob | undefined> {
-    const { fetched } = job as QueueJob;
-    if (!fetched) return undefined;
+    const fetched = job as unknown as FetchedJob;
+    this.#tellActive(fetched);
     const mayFetchNow = () => mayFetch() && this.backend.isOpen && !this.isPaused() && !this.closing;
     const ended = await this.#host.deliver(fetched, mayFetchNow);
     if (!ended) return undefined;
-    this.#tellEnd(job, ended.outcome);
+    this.#tellEnd(fetched, ended.outcome);
     if (!ended.next) return undefined;
+    const [next] = ended.next;
+    // What BullMQ's own way would do with a job that follows another.
+    if (next && !this.#seemsEmpty && next.repeatJobKey === undefined) return this.createJob(next);
     this.backend.keep(ended.next);
     return super.moveToActive(ended.token, this.id);
   }
 
-  #tellEnd(job: BullmqJob, outcome: Outcome): void {
+  #tellEnd(fetched: FetchedJob, outcome: Outcome): void {
     if (outcome.kind === 'completed') {
       if (this.listenerCount('completed') === 0) return;
+      const job = this.#ended(fetched);
       job.returnvalue = outcome.resultJson === undefined ? undefined : JSON.parse(outcome.resultJson);
-      job.finishedOn = Date.now();
-      job.attemptsMade += 1;
       this.emit('completed', job, job.returnvalue, 'active');
-      return;
+    } else if ('failure' in outcome && this.listenerCount('failed') > 0) {
+      const error = toError(outcome.failure);
+      const job = this.#ended(fetched);
+      job.failedReason = error.message;
+      if (outcome.kind === 'retry') job.finishedOn = undefined;
+      this.emit('failed', job, error, 'active');
     }
-    if (!('failure' in outcome) || this.listenerCount('failed') === 0) return;
-    const error = toError(outcome.failure);
-    job.failedReason = error.message;
-    job.attemptsMade += 1;
-    if (outcome.kind !== 'retry') job.finishedOn = Date.now();
-    this.emit('failed', job, error, 'active');
+  }
+
+  #ended(fetched: FetchedJob): BullmqJob {
+    const job = this.#jobOf(fetched);
+    job.finishedOn = Date.now();
+    job.attemptsMade = fetched.attemptsMade + 1;
+    return job;
   }
 
   override cancelJob(jobId: string, reason?: string): boolean {

@@ -1,9 +1,9 @@
-import { Job, Queue } from 'bullmq';
+import { Queue } from 'bullmq';
 import type { ChainableCommander, Redis } from 'ioredis';
 import { IsletError } from '../errors.ts';
 import type { Added, JobToAdd, NewJob, QueueCounts } from './broker.ts';
-import { toJobOptions } from './job-options.ts';
-import { bullmqQueue, maxEvents, queueKey, queuesKey } from './keys.ts';
+import { adderFactory, type JobAdder } from './job-adder.ts';
+import { bullmqQueue, maxEvents, queuesKey } from './keys.ts';
 
 export interface Sender {
   /** Adds jobs of one queue in one round trip, and says of each what became of it. */
@@ -15,6 +15,8 @@ export interface Sender {
   close(): Promise<void>;
 }
 
+type QueueOf = Queue<unknown, unknown, string, unknown, unknown, string, JobAdder>;
+type BullmqClient = Awaited<JobAdder['client']>;
 type Reply = [error: unknown, value: unknown];
 
 /** BullMQ answers with a job's id; a number below 0 in its place is a refusal. */
@@ -27,16 +29,41 @@ function toAdded(job: JobToAdd, [error, id]: Reply, taken: boolean): Added {
   };
 }
 
+async function addOne(job: JobToAdd, adder: JobAdder): Promise<Added> {
+  try {
+    return toAdded(job, [undefined, await adder.add(job)], false);
+  } catch (error) {
+    return { error };
+  }
+}
+
+/** Adds jobs whose ids others may have. In a transaction nobody takes an id between the question and the answer. */
+async function addCarefully(jobs: readonly JobToAdd[], adder: JobAdder, client: BullmqClient): Promise<Added[]> {
+  const batch = client.multi();
+  for (const job of jobs) {
+    const keys = [job.id, `de:${job.id}`].map((key) => adder.toKey(key));
+    // BullMQ's type of a batch names only the commands that it uses itself.
+    if (job.ownId) (batch as unknown as ChainableCommander).exists(...keys);
+    await adder.add(job, batch);
+  }
+  const replies = ((await batch.exec()) ?? []).values();
+  const reply = (): Reply => replies.next().value ?? [new Error('no answer'), undefined];
+  return jobs.map((job) => {
+    const taken = job.ownId === true && Number(reply()[1]) > 0;
+    return toAdded(job, reply(), taken);
+  });
+}
+
 /** Creates what adds jobs over a connected client, with one BullMQ Queue for each queue name. */
 export function createSender(client: Redis, prefix: string): Sender {
-  const queues = new Map<string, Queue>();
+  const queues = new Map<string, QueueOf>();
   const registered = new Set<string>();
-  const open = (name: string): Queue => {
+  const open = (name: string): QueueOf => {
     const known = queues.get(name);
     if (known) return known;
     const streams = { events: { maxLen: maxEvents } };
     const options = { connection: client, prefix, streams, skipVersionCheck: true };
-    const queue = new Queue(bullmqQueue(name).name, options);
+    const queue: QueueOf = new Queue(bullmqQueue(name).name, options, adderFactory(client, prefix));
     // A lost connection is reported by the command that it hits.
     queue.on('error', () => {});
     queues.set(name, queue);
@@ -45,7 +72,6 @@ export function createSender(client: Redis, prefix: string): Sender {
 
   /** Enters the queue where a job is looked for by its id. Not in the jobs' own batch: in a cluster it is elsewhere. */
   const register = async (queue: string) => {
-    if (registered.has(queue)) return;
     await client.sadd(queuesKey(prefix), queue);
     registered.add(queue);
   };
@@ -53,25 +79,14 @@ export function createSender(client: Redis, prefix: string): Sender {
   const add = async (jobs: readonly JobToAdd[]): Promise<Added[]> => {
     const name = jobs[0]?.queue;
     if (name === undefined) return [];
-    const queue = open(name);
-    const bullmqClient = await queue.getBackend().client;
-    // In a transaction nobody takes the id between the question and the answer.
-    const batch = jobs.some(({ ownId }) => ownId) ? bullmqClient.multi() : bullmqClient.pipeline();
-    for (const job of jobs) {
-      const keys = [job.id, `de:${job.id}`].map((key) => queueKey(prefix, name, key));
-      // BullMQ's type of a batch names only the commands that it uses itself.
-      if (job.ownId) (batch as unknown as ChainableCommander).exists(...keys);
-      await new Job(queue, job.task, job.payload, toJobOptions(job), job.id).addJob(batch);
-    }
+    const adder = open(name).getBackend();
     // The next send enters it again.
-    const entered = register(name).catch(() => {});
-    const replies = ((await batch.exec()) ?? []).values();
+    const entered = registered.has(name) ? undefined : register(name).catch(() => {});
+    const added = jobs.some(({ ownId }) => ownId)
+      ? await addCarefully(jobs, adder, await adder.client)
+      : await Promise.all(jobs.map((job) => addOne(job, adder)));
     await entered;
-    const reply = (): Reply => replies.next().value ?? [new Error('no answer'), undefined];
-    return jobs.map((job) => {
-      const taken = job.ownId === true && Number(reply()[1]) > 0;
-      return toAdded(job, reply(), taken);
-    });
+    return added;
   };
 
   return {

@@ -1,14 +1,14 @@
 import { setTimeout } from 'node:timers/promises';
-import { ErrorCode, type MinimalJob } from 'bullmq';
+import { ErrorCode, type KeepJobs } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { LockLostError } from '../errors.ts';
 import type { Retention } from '../manifest/define-queue.ts';
 import type { Failure, Outcome } from './broker.ts';
-import type { FetchedJob, FetchReply } from './bullmq-internals.ts';
+import { type FetchedJob, toBullmq } from './bullmq-internals.ts';
 import type { JobBackend, NextJob } from './job-backend.ts';
 import { queueKey, resultKey } from './keys.ts';
 import type { Hold, Locks } from './locks.ts';
-import { runScript } from './lua.ts';
+import { isUnknownScript, runScript } from './lua.ts';
 import { addUnitCrash, memoryFields } from './memory.ts';
 import { limitQueue, putBack } from './scripts.ts';
 
@@ -19,12 +19,12 @@ export interface SettleScope {
   locks: Locks;
   place: { prefix: string; queue: string };
   /** What is kept of ended jobs, where a job does not say so itself. */
-  retention: Retention;
+  kept: { readonly completed: KeepJobs; readonly failed: KeepJobs };
   /** Redis refuses to write, or does not answer: the outcome is held and tried again. */
   onTrouble(error: Error): void;
 }
 
-interface Settling {
+export interface Settling {
   job: FetchedJob;
   hold: Hold;
   outcome: Outcome;
@@ -46,16 +46,17 @@ const writeAgainMs = 1_000;
 const notOurs: unknown[] = [ErrorCode.JobLockNotExist, ErrorCode.JobLockMismatch, ErrorCode.JobNotInState];
 
 /** How BullMQ is told what to keep; an age costs it a look at the old ones. */
-function toKept(forMs: number, count: number) {
+function toKept(forMs: number, count: number): KeepJobs {
   return count === 0 ? { count } : { age: Math.ceil(forMs / 1_000), count };
 }
 
-const codeOf = (error: unknown) => (error as { code?: unknown }).code;
-
-/** What BullMQ's scripts read of a job; one without `attempts` makes them fail. */
-function toBullmq({ id, opts }: FetchedJob): MinimalJob {
-  return { id, opts: { ...opts, attempts: opts.attempts ?? 0 } } as MinimalJob;
+export function keptOf({ completedForMs, completedCount, failedForMs, failedCount }: Retention): SettleScope['kept'] {
+  return { completed: toKept(completedForMs, completedCount), failed: toKept(failedForMs, failedCount) };
 }
+
+const nothing: Promise<undefined> = Promise.resolve(undefined);
+
+const codeOf = (error: unknown) => (error as { code?: unknown }).code;
 
 /** What a job of a BullMQ flow ends as that may not complete: its children failed, or have not ended. */
 function refused({ id }: FetchedJob, error: unknown): Outcome {
@@ -65,32 +66,23 @@ function refused({ id }: FetchedJob, error: unknown): Outcome {
 
 /** Before the job is ended: a crash in between runs it again, the other order would lose its result. */
 async function keepResult({ client, place, locks }: SettleScope, hold: Hold, keepMs: number, stored: string) {
-  const { jobId } = hold;
   // Waiters are told at once, so it must be ours to tell.
-  if ((await locks.takeBack(hold)) === 'lost') throw new LockLostError(jobId);
-  const key = resultKey(place.prefix, place.queue, jobId);
+  await claim(locks, hold);
+  const key = resultKey(place.prefix, place.queue, hold.jobId);
   await client.set(key, stored, 'PX', keepMs);
   await client.publish(key, stored);
 }
 
-async function complete(scope: SettleScope, { job, hold, outcome, mayFetch }: Settling): Promise<FetchReply> {
-  if (outcome.kind !== 'completed') return undefined;
+function complete(scope: SettleScope, { job, hold, outcome, mayFetch }: Settling): Promise<unknown> {
+  if (outcome.kind !== 'completed') return nothing;
+  const write = () => scope.backend.complete(job, scope.kept.completed, hold.token, mayFetch());
   const { resultJson, keepResultMs } = outcome;
-  if (keepResultMs) {
-    const result = resultJson ? `,"result":${resultJson}` : '';
-    await keepResult(scope, hold, keepResultMs, `{"ok":true${result}}`);
-  }
-  const { result: next } = await scope.backend.moveToCompleted(
-    toBullmq(job),
-    null,
-    job.opts.removeOnComplete ?? toKept(scope.retention.completedForMs, scope.retention.completedCount),
-    hold.token,
-    mayFetch(),
-  );
-  return next as FetchReply;
+  if (!keepResultMs) return write();
+  const result = resultJson ? `,"result":${resultJson}` : '';
+  return keepResult(scope, hold, keepResultMs, `{"ok":true${result}}`).then(write);
 }
 
-async function fail(scope: SettleScope, { job, hold, outcome, mayFetch }: Settling): Promise<FetchReply> {
+async function fail(scope: SettleScope, { job, hold, outcome, mayFetch }: Settling): Promise<unknown> {
   if (outcome.kind !== 'failed' && outcome.kind !== 'cancelled') return undefined;
   const { code, causeName, causeMessage, stack }: Failure = outcome.failure;
   if (outcome.keepResultMs) {
@@ -102,16 +94,16 @@ async function fail(scope: SettleScope, { job, hold, outcome, mayFetch }: Settli
   const { result: next } = await scope.backend.moveToFailed(
     toBullmq(job),
     failedReason,
-    job.opts.removeOnFail ?? toKept(scope.retention.failedForMs, scope.retention.failedCount),
+    job.opts.removeOnFail ?? scope.kept.failed,
     hold.token,
     mayFetch(),
     fields,
   );
-  return next as FetchReply;
+  return next;
 }
 
 /** Later: a retry uses an attempt, a snooze and a postponement do not. */
-async function delay(scope: SettleScope, { job, hold, outcome, mayFetch }: Settling): Promise<FetchReply> {
+async function delay(scope: SettleScope, { job, hold, outcome, mayFetch }: Settling): Promise<unknown> {
   if (outcome.kind !== 'retry' && outcome.kind !== 'snoozed' && outcome.kind !== 'postponed') return undefined;
   const { settled, unknownSince, crashes } = memoryFields;
   const fields: Record<string, string | number> = { [settled]: hold.starts };
@@ -123,12 +115,11 @@ async function delay(scope: SettleScope, { job, hold, outcome, mayFetch }: Settl
     fields[crashes] = addUnitCrash(hold.cleared ? [] : job.memory.crashes, Date.now(), worker);
   }
   // Without a delay the same command could fetch it again, and a repetition of it would count a second attempt.
-  const next = await scope.backend.moveToDelayed(job.id, Date.now(), Math.max(1, outcome.delayMs), hold.token, {
+  return scope.backend.moveToDelayed(job.id, Date.now(), Math.max(1, outcome.delayMs), hold.token, {
     skipAttempt: outcome.kind !== 'retry',
     fieldsToUpdate: fields,
     fetchNext: mayFetch(),
   });
-  return next as FetchReply;
 }
 
 /** To the head of the queue, for whoever comes next. */
@@ -149,7 +140,7 @@ async function giveBack({ client, place }: SettleScope, { job, hold, outcome }: 
   if (given !== 1) throw Object.assign(new Error('not ours'), { code: ErrorCode.JobLockNotExist });
 }
 
-const ways: Record<Outcome['kind'], (scope: SettleScope, settling: Settling) => Promise<FetchReply>> = {
+const ways: Record<Outcome['kind'], (scope: SettleScope, settling: Settling) => Promise<unknown>> = {
   completed: complete,
   failed: fail,
   cancelled: fail,
@@ -161,17 +152,18 @@ const ways: Record<Outcome['kind'], (scope: SettleScope, settling: Settling) => 
   lost: async () => undefined,
 };
 
-/** Says whether a command that BullMQ refused is to be sent again: our lock ran out, and was taken back. */
-async function mayWriteAgain({ locks, onTrouble }: SettleScope, hold: Hold): Promise<boolean> {
-  const state = await locks.takeBack(hold).catch(async (error) => {
-    // Redis refuses that, too. The next try to write shows how the lock stands then.
-    onTrouble(error);
-    await setTimeout(writeAgainMs);
-    return 'held' as const;
-  });
-  if (state === 'lost') throw new LockLostError(hold.jobId);
-  // Settled: the answer to an earlier try got lost.
-  return state === 'held';
+/**
+ * Makes sure that a job is ours to settle: its lock may have run out, or it came back to this worker under another one
+ * while its end was being written. Returns whether it is; when it was settled already, the answer got lost. Throws
+ * `E_LOCK_LOST`.
+ */
+async function claim(locks: Locks, hold: Hold): Promise<boolean> {
+  const state = await locks.takeBack(hold);
+  if (state !== 'lost') return state === 'held';
+  if (!hold.again) throw new LockLostError(hold.jobId);
+  locks.adopt(hold, hold.again);
+  hold.again = undefined;
+  return true;
 }
 
 /**
@@ -179,28 +171,36 @@ async function mayWriteAgain({ locks, onTrouble }: SettleScope, hold: Hold): Pro
  * that Redis does not take is held. Throws `E_LOCK_LOST` when another worker has the job: then nothing was written.
  */
 export async function settle(scope: SettleScope, settling: Settling): Promise<SettleReply> {
-  const { backend, client, onTrouble } = scope;
+  const { backend, client, locks, onTrouble } = scope;
+  const { job, hold } = settling;
+  /** Redis refuses: it is asked again later. */
+  const waitAfter = async (error: unknown): Promise<true> => {
+    if (error instanceof LockLostError) throw error;
+    onTrouble(error as Error);
+    await setTimeout(writeAgainMs);
+    return true;
+  };
   for (;;) {
     // The job that is fetched with it is locked with the same token.
-    const { token } = settling.hold;
+    const { token } = hold;
     const sentAt = performance.now();
+    const { outcome } = settling;
     try {
-      const { outcome } = settling;
       const reply = await ways[outcome.kind](scope, settling);
-      return { outcome, token, next: reply?.length ? backend.receive(reply, token, sentAt) : undefined };
+      return { outcome, token, next: backend.receiveNext(job, reply, token, sentAt) };
     } catch (error) {
       const code = codeOf(error);
       if (client.status === 'end') throw error;
-      const isOver =
-        code === ErrorCode.JobNotExist || (notOurs.includes(code) && !(await mayWriteAgain(scope, settling.hold)));
-      if (isOver) return { outcome: settling.outcome, token, next: undefined };
-      if (notOurs.includes(code)) continue;
-      if (typeof code === 'number' && settling.outcome.kind === 'completed') {
-        settling.outcome = refused(settling.job, error);
-        continue;
+      if (code === ErrorCode.JobNotExist) return { outcome, token, next: undefined };
+      if (notOurs.includes(code)) {
+        if (!(await claim(locks, hold).catch(waitAfter))) return { outcome, token, next: undefined };
+      } else if (isUnknownScript(error)) {
+        backend.teachScript();
+      } else if (typeof code === 'number' && outcome.kind === 'completed') {
+        settling.outcome = refused(job, error);
+      } else {
+        await waitAfter(error);
       }
-      onTrouble(error as Error);
-      await setTimeout(writeAgainMs);
     }
   }
 }

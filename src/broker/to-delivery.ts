@@ -43,7 +43,7 @@ class FetchedDelivery implements Delivery {
     this.queue = scope.place.queue;
     this.task = job.name;
     this.jobId = job.id;
-    this.input = job.payload;
+    this.input = job.data;
     this.version = version;
     this.keepResultMs = keepResultMs;
     this.memory = { ...job.memory, crashes };

@@ -20,7 +20,7 @@ export async function runUnit(openApp: () => AppSource): Promise<void> {
     async open(writeLine) {
       const app = openApp();
       const config = (await app.config()) as IsletConfig;
-      return { app, config, log: createLog(config.log.level, writeLine) };
+      return { app, config, log: createLog(config.log.level, { write: writeLine }) };
     },
   });
 }

@@ -6,6 +6,7 @@ import { flagsOfUnits } from '../launch-profiles.ts';
 import { createLog, type Log, openLines } from '../log.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob } from '../producer/prepare-job.ts';
+import { SharedLines } from '../shared-lines.ts';
 import { describeCurrentJob } from '../worker/attempt.ts';
 import { blockedExitMs, bootstrap, exitLimitMs, type WorkerProcess } from '../worker/bootstrap.ts';
 import type { OpenRedis } from './configured-redis.ts';
@@ -51,7 +52,7 @@ function guardOptions(
   config: IsletConfig,
   limits: WorkerSettings,
   parent: ParentLine | undefined,
-): BrokerOptions['guard'] {
+): NonNullable<BrokerOptions['guard']> {
   return {
     maxBlockMs: limits.maxBlockMs,
     stopWithinMs: limits.gracefulTimeoutMs + blockedExitMs,
@@ -143,7 +144,9 @@ async function serve(
   const plan = planWorker(flags, settings);
   const limits = { ...settings, gracefulTimeoutMs: flags.gracefulTimeout ?? settings.gracefulTimeoutMs };
   const { gracefulTimeoutMs, healthPort } = limits;
-  const log = createLog(config.log.level);
+  const isGuarded = flags.guard && settings.guard;
+  const lines = isGuarded ? new SharedLines() : undefined;
+  const log = createLog(config.log.level, { shared: lines });
   let worker: WorkerProcess | undefined;
   const onStop = (failed: boolean) => parent?.tell({ say: 'leaving', failed });
   const ending = listenForEnd(log, gracefulTimeoutMs, { supervised: parent !== undefined, onStop });
@@ -152,12 +155,11 @@ async function serve(
   if (parent) obey(parent, ending, () => worker);
   const redis = await openRedis(config);
   if (redis.notice && !parent) process.stderr.write(`${redis.notice}\n`);
-  const isGuarded = flags.guard && settings.guard;
   const broker = {
     redis: redis.url,
     prefix: config.redis.prefix,
     slot: flags.slot,
-    guard: isGuarded ? guardOptions(config, limits, parent) : undefined,
+    guard: isGuarded ? { ...guardOptions(config, limits, parent), lines: lines?.memory } : undefined,
     allowEviction: flags.allowEviction,
     mayForget: config.env !== 'production',
     ...reportRedis(log),

@@ -22,37 +22,49 @@ function explain(issue: StandardSchemaV1.Issue, value: unknown, redact: readonly
   return `${where}: ${issue.message}, got ${describe(valueAt(value, path))}`;
 }
 
-async function parse(schema: StandardSchemaV1, value: unknown, redact: readonly string[]) {
-  const outcome = await schema['~standard'].validate(value);
-  if (!outcome.issues) return { value: outcome.value };
-  const shown = outcome.issues.slice(0, 5).map((issue) => explain(issue, value, redact));
-  const more = outcome.issues.length > 5 ? `; and ${outcome.issues.length - 5} more` : '';
-  return { problem: shown.join('; ') + more };
+type Parsed = StandardSchemaV1.Result<unknown>;
+
+function explainAll(issues: readonly StandardSchemaV1.Issue[], value: unknown, redact: readonly string[]): string {
+  const shown = issues.slice(0, 5).map((issue) => explain(issue, value, redact));
+  const more = issues.length > 5 ? `; and ${issues.length - 5} more` : '';
+  return shown.join('; ') + more;
 }
 
-/** Parses a payload into what the task sees. Throws `E_PAYLOAD_INVALID` with path, expected and got. */
-export async function parsePayload<M extends AnyTask>(
+/** Reads what a schema said: at once where the schema says it at once, as most do, since a promise costs a job more. */
+function read<T>(outcome: Parsed | Promise<Parsed>, take: (outcome: Parsed) => T): T | Promise<T> {
+  return 'then' in outcome ? outcome.then(take) : take(outcome);
+}
+
+/**
+ * Parses a payload into what the task sees; a promise where its schema is asynchronous. Throws `E_PAYLOAD_INVALID` with
+ * path, expected and got.
+ */
+export function parsePayload<M extends AnyTask>(
   manifest: M,
   payload: unknown,
   fate = 'Nothing was enqueued.',
-): Promise<PayloadOutput<M>> {
-  const outcome = await parse(manifest.payload, payload, manifest.redact);
-  if ('value' in outcome) return outcome.value as PayloadOutput<M>;
-  throw new IsletError(
-    'E_PAYLOAD_INVALID',
-    `Task "${manifest.name}" (queue "${manifest.queue}") refused its payload: ${outcome.problem}. ${fate} ` +
-      `Fix the caller, or the schema in tasks/${manifest.name}/manifest.ts.`,
-  );
+): PayloadOutput<M> | Promise<PayloadOutput<M>> {
+  return read(manifest.payload['~standard'].validate(payload), (outcome) => {
+    if (!outcome.issues) return outcome.value as PayloadOutput<M>;
+    const problem = explainAll(outcome.issues, payload, manifest.redact);
+    throw new IsletError(
+      'E_PAYLOAD_INVALID',
+      `Task "${manifest.name}" (queue "${manifest.queue}") refused its payload: ${problem}. ${fate} ` +
+        `Fix the caller, or the schema in tasks/${manifest.name}/manifest.ts.`,
+    );
+  });
 }
 
 /** Checks a result against the manifest's schema, if it has one. Throws `E_RESULT_INVALID`. */
 export async function parseResult(manifest: AnyTask, result: unknown): Promise<unknown> {
   if (!manifest.result) return result;
-  const outcome = await parse(manifest.result, result, []);
-  if ('value' in outcome) return outcome.value;
-  throw new IsletError(
-    'E_RESULT_INVALID',
-    `Task "${manifest.name}" returned a result that its manifest refuses: ${outcome.problem}. ` +
-      `Fix tasks/${manifest.name}/task.ts, or \`result\` in its manifest.`,
-  );
+  return read(manifest.result['~standard'].validate(result), (outcome) => {
+    if (!outcome.issues) return outcome.value;
+    const problem = explainAll(outcome.issues, result, []);
+    throw new IsletError(
+      'E_RESULT_INVALID',
+      `Task "${manifest.name}" returned a result that its manifest refuses: ${problem}. ` +
+        `Fix tasks/${manifest.name}/task.ts, or \`result\` in its manifest.`,
+    );
+  });
 }

@@ -124,6 +124,7 @@ function checkShape(options: EnqueueOptions): string | undefined {
 
 /** Throws `E_ENQUEUE_OPTIONS_INVALID` for an option that is unknown, wrong, or does not fit the others. */
 export function checkEnqueueOptions(manifest: AnyTask, options: EnqueueOptions): void {
+  if (Object.keys(options).length === 0) return;
   const problem = checkShape(options) ?? findPriorityProblem(manifest, options) ?? findDedupeProblem(options);
   if (problem === undefined) return;
   const message = `${problem} Nothing was enqueued for task "${manifest.name}".`;

@@ -3,6 +3,17 @@ import { createHash, randomBytes } from 'node:crypto';
 let lastMs = 0;
 let counter = 0;
 
+const randomLength = 8;
+/** Random bytes for many ids: each question to the system costs as much as all else of an id. */
+let random = Buffer.alloc(0);
+
+function takeRandom(): Buffer {
+  if (random.length < randomLength) random = randomBytes(randomLength * 128);
+  const taken = random.subarray(0, randomLength);
+  random = random.subarray(randomLength);
+  return taken;
+}
+
 function format(hex: string): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20, 32)}`;
 }
@@ -17,9 +28,9 @@ export function createJobId(nowMs = Date.now()): string {
     counter = 0;
   }
   const time = lastMs.toString(16).padStart(12, '0');
-  const random = randomBytes(8);
-  random[0] = ((random[0] ?? 0) & 0x3f) | 0x80;
-  return format(`${time}7${counter.toString(16).padStart(3, '0')}${random.toString('hex')}`);
+  const bytes = takeRandom();
+  bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x80;
+  return format(`${time}7${counter.toString(16).padStart(3, '0')}${bytes.toString('hex')}`);
 }
 
 /** Derives the id of the n-th job that a job enqueues: the same in a rerun, so that a rerun does not fan out twice. */

@@ -30,12 +30,13 @@ export async function prepareJob(manifest: AnyTask, payload: unknown, options: E
   }
   checkEnqueueOptions(manifest, options);
   const json = writePayload(manifest, payload);
-  await parsePayload(manifest, JSON.parse(json));
+  const parsed = parsePayload(manifest, JSON.parse(json));
+  if (parsed instanceof Promise) await parsed;
   return {
     task: manifest.name,
     queue: manifest.queue,
     id: options.id ?? createJobId(),
-    payload: JSON.parse(json),
+    payloadJson: json,
     version: manifest.version,
     delayMs: options.delayMs,
     priority: options.priority ?? manifest.priority,

@@ -115,19 +115,21 @@ export function openProducer(broker: ProducerBroker, timeoutMs: number): Produce
     const { ready, explain } = broker;
     return sendChunks(jobs, { ready, explain, add: (chunk) => broker.add(chunk, limitMs()) });
   };
-  const prepare = async (manifest: AnyTask, payload: unknown, rest: EnqueueOptions): Promise<JobToAdd> => ({
-    ...(await prepareJob(manifest, payload, rest)),
-    ownId: rest.id !== undefined,
-  });
+  const prepare = async (manifest: AnyTask, payload: unknown, rest: EnqueueOptions): Promise<JobToAdd> => {
+    const job: JobToAdd = await prepareJob(manifest, payload, rest);
+    if (rest.id !== undefined) job.ownId = true;
+    return job;
+  };
   const many = async (manifest: AnyTask, items: readonly ({ payload: unknown } & EnqueueOptions)[]) => {
     const jobs = await Promise.all(items.map(({ payload, ...rest }) => prepare(manifest, payload, rest)));
     const sent = await sendAll(jobs);
     return jobs.map((job, index) => toHandle(job, sent[index] as Confirmed, manifest, broker));
   };
   return {
-    enqueue: async (manifest, payload, enqueueOptions) => {
-      const [handle] = await many(manifest, [{ payload, ...(enqueueOptions as EnqueueOptions) }]);
-      return handle as never;
+    async enqueue(manifest, payload, enqueueOptions) {
+      const job = await prepare(manifest, payload, { ...(enqueueOptions as EnqueueOptions) });
+      const [sent] = await sendAll([job]);
+      return toHandle(job, sent as Confirmed, manifest, broker) as never;
     },
     enqueueMany: (manifest, items) =>
       many(manifest, items as readonly ({ payload: unknown } & EnqueueOptions)[]) as never,

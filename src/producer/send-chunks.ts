@@ -51,24 +51,30 @@ async function addChunk({ add }: Carrier, chunk: readonly JobToAdd[]): Promise<A
 export async function sendChunks(jobs: readonly JobToAdd[], carrier: Carrier): Promise<Confirmed[]> {
   const confirmed: Confirmed[] = [];
   for (let start = 0; start < jobs.length; start += chunkSize) {
-    const chunk = jobs.slice(start, start + chunkSize);
-    const accepted = idsOf(jobs.slice(0, start));
-    await carrier.ready().catch((error) => {
-      const progress = { accepted, uncertain: [], notSent: idsOf(jobs.slice(start)) };
+    const chunk = jobs.length <= chunkSize ? jobs : jobs.slice(start, start + chunkSize);
+    try {
+      await carrier.ready();
+    } catch (error) {
+      const progress = { accepted: idsOf(jobs.slice(0, start)), uncertain: [], notSent: idsOf(jobs.slice(start)) };
       throw notConfirmed(carrier.explain(error), error, jobs, progress);
-    });
-    const added = await addChunk(carrier, chunk);
-    const failed = added.find((one) => 'error' in one);
-    if (failed) {
-      const isIn = (index: number) => 'id' in (added[index] ?? {});
-      const progress = {
-        accepted: [...accepted, ...idsOf(chunk.filter((_, index) => isIn(index)))],
-        uncertain: idsOf(chunk.filter((_, index) => !isIn(index))),
-        notSent: idsOf(jobs.slice(start + chunk.length)),
-      };
-      throw notConfirmed(carrier.explain(failed.error), failed.error, jobs, progress);
     }
-    confirmed.push(...(added as Confirmed[]));
+    const added = await addChunk(carrier, chunk);
+    for (const [index, one] of added.entries()) {
+      if ('error' in one) throw refused(jobs, start, added, one.error, carrier);
+      confirmed[start + index] = one;
+    }
   }
   return confirmed;
+}
+
+/** Says of all jobs where they are when one of a chunk was not confirmed. */
+function refused(jobs: readonly JobToAdd[], start: number, added: readonly Added[], cause: unknown, carrier: Carrier) {
+  const chunk = jobs.slice(start, start + added.length);
+  const isIn = (index: number) => 'id' in (added[index] ?? {});
+  const progress = {
+    accepted: idsOf([...jobs.slice(0, start), ...chunk.filter((_, index) => isIn(index))]),
+    uncertain: idsOf(chunk.filter((_, index) => !isIn(index))),
+    notSent: idsOf(jobs.slice(start + chunk.length)),
+  };
+  return notConfirmed(carrier.explain(cause), cause, jobs, progress);
 }

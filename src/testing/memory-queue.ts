@@ -53,10 +53,9 @@ const toStored = ({ code, causeName, causeMessage }: Failure): StoredResult => (
 });
 
 function toJob(job: JobToAdd, now: number): MemoryJob {
-  const { id, task, version, priority, delayMs, keepResultMs } = job;
+  const { id, task, payloadJson, version, priority, delayMs, keepResultMs } = job;
   return {
-    ...{ id, task, version, priority, delayMs, keepResultMs },
-    payloadJson: JSON.stringify(job.payload),
+    ...{ id, task, payloadJson, version, priority, delayMs, keepResultMs },
     enqueuedAt: now,
     state: 'waiting',
     attemptsMade: 0,

@@ -33,7 +33,7 @@ export interface RunTaskOptions<Dependencies extends object> {
 
 /** A job that a task enqueued, checked and prepared as a producer does. */
 export type ChildJob = Readonly<
-  Pick<NewJob, 'id' | 'task' | 'queue' | 'payload' | 'delayMs' | 'priority' | 'keepResultMs'>
+  Pick<NewJob, 'id' | 'task' | 'queue' | 'delayMs' | 'priority' | 'keepResultMs'> & { payload: unknown }
 >;
 
 /** How the job would have ended in a worker. */
@@ -83,8 +83,8 @@ function toOutcome(delivery: Delivery, manifest: AnyTask, thrown: unknown): Task
 /** Creates the `enqueue` of one run: its jobs are prepared as in a worker, and handed to `keep` instead of Redis. */
 export function createTestEnqueue(keep: (job: ChildJob) => void): EnqueuePort['enqueue'] {
   const send = async (jobs: NewJob[]) => {
-    for (const { id, task, queue, payload, delayMs, priority, keepResultMs } of jobs) {
-      keep({ id, task, queue, payload, delayMs, priority, keepResultMs });
+    for (const { id, task, queue, payloadJson, delayMs, priority, keepResultMs } of jobs) {
+      keep({ id, task, queue, payload: JSON.parse(payloadJson), delayMs, priority, keepResultMs });
     }
   };
   return createEnqueue(testJobId, { deriveId: deriveJobId, prepare: prepareJob, send });

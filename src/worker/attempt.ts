@@ -47,9 +47,11 @@ export class Attempt implements AttemptState {
   started = false;
   readonly #manifest: AnyTask;
   readonly #scope: AttemptScope;
+  #context: JobContext | undefined;
   #over = false;
   #stopTimer: (() => void) | undefined;
   #stopGrace: (() => void) | undefined;
+  #stopListening: (() => void) | undefined;
   #reject: ((error: unknown) => void) | undefined;
 
   constructor(delivery: Delivery, manifest: AnyTask, scope: AttemptScope) {
@@ -68,18 +70,19 @@ export class Attempt implements AttemptState {
     return true;
   }
 
-  /** Runs the task's code in this thread. Throws what it threw, or why it was ended. */
-  async run(task: LoadableTask): Promise<unknown> {
+  /** Runs the task's code in this thread. Rejects with what it threw, or why it was ended. */
+  run(task: LoadableTask): Promise<unknown> {
     const { log, children, queue } = this.#scope;
+    const { input, abort } = this.delivery;
     const context = new JobContext(this.delivery, this.#manifest, { log, children, openScope: queue.openScope });
+    this.#context = context;
     this.#startTimer();
-    try {
-      return await this.#execute(task, context);
-    } finally {
-      this.#stopTimer?.();
-      const flushing = context.flush();
-      if (flushing) await flushing;
-    }
+    return new Promise((resolve, reject) => {
+      this.#reject = reject;
+      const work = currentJob.run(this, executeTask, task, { input, context, attempt: this });
+      work.then(resolve, reject);
+      this.#stopListening = abort.onAbort(() => this.#startGrace(work));
+    });
   }
 
   /** Runs it in its pool; it needs nobody to leave it behind, since it is ended when it does not stop. */
@@ -135,22 +138,13 @@ export class Attempt implements AttemptState {
     this.#begin();
   }
 
-  /** Settles when the work does, when it is failed from outside, or when its signal aborted and its grace is over. */
-  async #execute(task: LoadableTask, context: JobContext): Promise<unknown> {
-    const { input, abort } = this.delivery;
-    let stopListening: (() => void) | undefined;
-    try {
-      return await new Promise((resolve, reject) => {
-        this.#reject = reject;
-        const work = currentJob.run(this, executeTask, task, { input, context, attempt: this });
-        work.then(resolve, reject);
-        stopListening = abort.onAbort(() => this.#startGrace(work));
-      });
-    } finally {
-      this.#over = true;
-      this.#stopGrace?.();
-      stopListening?.();
-    }
+  /** Ends what an attempt needs while its code runs; a promise where its last progress is still to be written. */
+  close(): Promise<void> | undefined {
+    this.#over = true;
+    this.#stopTimer?.();
+    this.#stopGrace?.();
+    this.#stopListening?.();
+    return this.#context?.flush();
   }
 
   #startGrace(work: Promise<unknown>): void {

@@ -23,6 +23,8 @@ export interface LoadableTask {
   /** Where its code runs, if that is not this thread: then it is not loaded here. */
   readonly pool?: Pool | undefined;
   load(): Promise<Task>;
+  /** The same, where it has been loaded here. */
+  readonly loaded?: Task | undefined;
 }
 
 /** Opens the pool of a task that runs in threads or processes. */
@@ -48,15 +50,24 @@ async function importTask(source: TaskSource): Promise<Task> {
 
 function toLoadable(source: TaskSource): LoadableTask {
   let loading: Promise<Task> | undefined;
-  const load = () => {
-    loading ??= importTask(source).catch((error) => {
-      // The next job tries again: a full disk or a deploy may have been in the way.
-      loading = undefined;
-      throw error;
-    });
-    return loading;
+  const loadable: LoadableTask & { loaded?: Task } = {
+    manifest: source.manifest,
+    load() {
+      loading ??= importTask(source).then(
+        (task) => {
+          loadable.loaded = task;
+          return task;
+        },
+        (error) => {
+          // The next job tries again: a full disk or a deploy may have been in the way.
+          loading = undefined;
+          throw error;
+        },
+      );
+      return loading;
+    },
   };
-  return { manifest: source.manifest, load };
+  return loadable;
 }
 
 function fillContainer(queue: string, registrations: unknown): AwilixContainer {

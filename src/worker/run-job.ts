@@ -67,6 +67,8 @@ async function endAttempt(delivery: Delivery, task: LoadableTask, scope: RunScop
   } catch (error) {
     return { outcome: classify(delivery, manifest, error, attempt), error };
   } finally {
+    const closing = attempt.close();
+    if (closing) await closing;
     if (attempt.started) scope.onEnded?.();
   }
 }

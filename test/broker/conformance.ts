@@ -517,7 +517,7 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
   },
 
   async 'a job that a task sends with the same id again is made once'(rig) {
-    const job = { task: 'send-email', queue: 'mail', id: 'child', payload: { to: 'a' }, version: 1 };
+    const job = { task: 'send-email', queue: 'mail', id: 'child', payloadJson: '{"to":"a"}', version: 1 };
     await rig.broker.send([{ ...job, idempotencyMs: 60_000 }]);
     await rig.broker.send([{ ...job, idempotencyMs: 60_000 }]);
     await completeNext(rig);

@@ -260,7 +260,7 @@ describe('a chunk that Redis took in part', () => {
   test('ends a send of a task with all ids that were not confirmed', async () => {
     await redis.set(jobKey('mail', 'worse'), 'not a hash');
     const sender = createSender(redis, prefix);
-    const job = { task: 'send-email', queue: 'mail', payload: {}, version: 1 };
+    const job = { task: 'send-email', queue: 'mail', payloadJson: '{}', version: 1 };
     const failure = sender.send(['bad', 'good', 'worse'].map((id) => ({ ...job, id })));
     await expect(failure).rejects.toMatchObject({
       code: 'E_ENQUEUE_REFUSED',

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { within } from '../support/islet-process.ts';
 
 const module = pathToFileURL(resolve('dist/src/log.js')).href;
@@ -91,4 +91,49 @@ test('has each line, whole and once, also of a process that ends at once', async
   const lines = text.trimEnd().split('\n');
   const numbers = lines.map((line) => (JSON.parse(line) as { line?: number }).line ?? 2_001);
   expect(numbers.sort((a, b) => a - b)).toEqual(Array.from({ length: 2_001 }, (_, at) => at + 1));
+});
+
+describe('lines that wait for the end of a turn of the event loop', () => {
+  /** Logs three lines in one turn, beside a guard, and does what is said in the same turn. */
+  function startGuarded(then: string) {
+    const folder = pathToFileURL(resolve('dist/src')).href;
+    const code = `
+      import { startGuard } from '${folder}/broker/guard.js';
+      import { createLog } from '${folder}/log.js';
+      import { SharedLines } from '${folder}/shared-lines.js';
+      const shared = new SharedLines();
+      const log = createLog('info', { shared });
+      const options = { redis: 'redis://127.0.0.1:1', maxBlockMs: 1_500, stopWithinMs: 1_000, describeCurrentJob() {} };
+      startGuard({ ...options, logs: true, lines: shared.memory });
+      setTimeout(() => {
+        for (const line of [1, 2, 3]) log.info({ line }, 'A line');
+        ${then};
+      }, 300);`;
+    child = spawn(process.execPath, ['--input-type=module', '--eval', code], { stdio: ['pipe', 'pipe', 'pipe'] });
+    let text = '';
+    child.stdout.setEncoding('utf8').on('data', (data) => {
+      text += data;
+    });
+    const exited = within(once(child, 'exit'), 8_000, 'the exit');
+    const lines = () => text.split('\n').flatMap((line) => (line.endsWith('}') ? [JSON.parse(line)] : []));
+    return { exited, lines, numbers: () => lines().flatMap(({ line }) => line ?? []) };
+  }
+
+  test('are written while the event loop is blocked, and are there when the guard ends the process', async () => {
+    const { exited, lines, numbers } = startGuarded('while (true)');
+    await vi.waitFor(() => expect(numbers()).toEqual([1, 2, 3]), { timeout: 2_000, interval: 20 });
+    expect(child.exitCode ?? child.signalCode).toBeNull();
+    expect(await exited).toEqual([null, 'SIGKILL']);
+    expect(numbers()).toEqual([1, 2, 3]);
+    expect(lines().at(-1)).toMatchObject({ level: 60, code: 'E_LOOP_BLOCKED' });
+  });
+
+  test.each([
+    ['exits', 'process.exit(3)', 3],
+    ['throws', "throw new Error('no')", 1],
+  ])('are written when the process %s', async (_how, then, code) => {
+    const { exited, numbers } = startGuarded(then);
+    expect(await exited).toEqual([code, null]);
+    await vi.waitFor(() => expect(numbers()).toEqual([1, 2, 3]));
+  });
 });

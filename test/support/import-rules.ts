@@ -43,6 +43,7 @@ const errors = 'src/errors.ts';
 const manifest = 'src/manifest/**';
 const launchProfiles = 'src/launch-profiles.ts';
 const jobAbort = 'src/job-abort.ts';
+const sharedLines = 'src/shared-lines.ts';
 const parentWatch = 'src/parent-watch.ts';
 const schemaTypes = 'type:@standard-schema/spec';
 const brokerSeam = 'src/broker/broker.ts';
@@ -76,8 +77,13 @@ export const importRules: readonly ImportRule[] = [
     because: 'it has a thread of its own, which is to be tiny',
   },
   {
+    from: sharedLines,
+    may: [],
+    because: 'the thread that writes what the logger could not loads nothing with it',
+  },
+  {
     from: 'src/log.ts',
-    may: ['pino', 'node:fs'],
+    may: ['pino', sharedLines, 'node:fs'],
     because: 'the logger is used by worker, supervisor and cli, and knows none of them',
   },
   {
@@ -112,7 +118,7 @@ export const importRules: readonly ImportRule[] = [
   },
   {
     from: 'src/broker/**',
-    may: [errors, jobAbort, manifest, 'src/broker/**', 'bullmq', 'ioredis', 'node:*'],
+    may: [errors, jobAbort, sharedLines, manifest, 'src/broker/**', 'bullmq', 'ioredis', 'node:*'],
     because: 'the carrier does not know who sends or runs; it reports through broker.ts',
   },
   {

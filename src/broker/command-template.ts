@@ -1,0 +1,89 @@
+import { Command } from 'ioredis';
+
+/** What may change in a command: a whole argument, or text of the same length within one. */
+export type Hole = { readonly argument: number } | { readonly argument: number; readonly text: string };
+
+type Argument = string | number | Buffer;
+
+const lineEnd = '\r\n';
+
+function toBytes(argument: Argument): Buffer {
+  return Buffer.isBuffer(argument) ? argument : Buffer.from(String(argument));
+}
+
+const lengthLine = (length: number) => `$${length}${lineEnd}`;
+
+/** What is sent for an argument, up to a hole in it and after it. */
+function encodeArgument(argument: Argument, hole: Hole | undefined): Buffer[] {
+  if (hole && !('text' in hole)) return [Buffer.alloc(0), Buffer.alloc(0)];
+  const bytes = toBytes(argument);
+  const all = Buffer.concat([Buffer.from(lengthLine(bytes.length)), bytes, Buffer.from(lineEnd)]);
+  if (!hole) return [all];
+  const at = all.indexOf(hole.text);
+  if (at < 0) throw new Error(`Argument ${hole.argument} does not contain "${hole.text}".`);
+  return [all.subarray(0, at), all.subarray(at + Buffer.byteLength(hole.text))];
+}
+
+/**
+ * A command that is sent thousands of times a second and of which little changes: all else is encoded once. For 24
+ * arguments that is a fifth of what a job takes.
+ */
+export class CommandTemplate {
+  /** What stands before, between and after the holes. */
+  readonly #parts: readonly Buffer[];
+  readonly #isWhole: readonly boolean[];
+  readonly #length: number;
+
+  constructor(name: string, args: readonly Argument[], holes: readonly Hole[]) {
+    const head = `*${args.length + 1}${lineEnd}${lengthLine(Buffer.byteLength(name))}${name}${lineEnd}`;
+    const parts: Buffer[][] = [[Buffer.from(head)]];
+    for (const [index, argument] of args.entries()) {
+      const [before, after] = encodeArgument(
+        argument,
+        holes.find((hole) => hole.argument === index),
+      );
+      if (before) parts.at(-1)?.push(before);
+      if (after) parts.push([after]);
+    }
+    this.#parts = parts.map((pieces) => Buffer.concat(pieces));
+    this.#isWhole = holes.toSorted((a, b) => a.argument - b.argument).map((hole) => !('text' in hole));
+    this.#length = this.#parts.reduce((sum, part) => sum + part.length, 0);
+  }
+
+  /** Encodes the command with these values in its holes, in the order of the arguments. */
+  encode(values: readonly (string | Buffer)[]): Buffer {
+    let length = this.#length;
+    const heads: string[] = [];
+    for (const [index, value] of values.entries()) {
+      const size = Buffer.byteLength(value);
+      const head = this.#isWhole[index] ? lengthLine(size) : '';
+      heads.push(head);
+      length += head.length + size + (head ? lineEnd.length : 0);
+    }
+    const bytes = Buffer.allocUnsafe(length);
+    let at = 0;
+    for (const [index, part] of this.#parts.entries()) {
+      at += part.copy(bytes, at);
+      const [head, value] = [heads[index], values[index]];
+      if (head === undefined || value === undefined) continue;
+      if (head) at += bytes.write(head, at, 'latin1');
+      at += typeof value === 'string' ? bytes.write(value, at) : value.copy(bytes, at);
+      if (head) at += bytes.write(lineEnd, at, 'latin1');
+    }
+    return bytes;
+  }
+}
+
+/** A command that is encoded already. */
+export class EncodedCommand extends Command {
+  readonly #bytes: Buffer;
+
+  constructor(name: string, bytes: Buffer) {
+    super(name, [], { replyEncoding: 'utf8' });
+    this.#bytes = bytes;
+  }
+
+  override toWritable(): Buffer {
+    return this.#bytes;
+  }
+}

@@ -1,0 +1,78 @@
+import { type BackendFactory, type JobJson, QueueKeys, RedisConnection, RedisQueueBackend } from 'bullmq';
+import type { Redis } from 'ioredis';
+import type { JobToAdd } from './broker.ts';
+import { scriptSha } from './bullmq-internals.ts';
+import { CommandTemplate, EncodedCommand } from './command-template.ts';
+import { toJobOptions } from './job-options.ts';
+import { isUnknownScript } from './lua.ts';
+
+type Command = Parameters<RedisQueueBackend['execCommand']>;
+type Target = Command[0];
+
+/** What BullMQ's scripts that add a job take behind their keys: its id and more, its payload, its options. */
+const argumentCount = 3;
+
+/** BullMQ's scripts for one queue, as a producer calls them; of each command, the keys are encoded once. */
+export class JobAdder extends RedisQueueBackend {
+  readonly #client: Redis;
+  readonly #templates = new Map<string, CommandTemplate>();
+
+  constructor(client: Redis, ...rest: ConstructorParameters<typeof RedisQueueBackend>) {
+    super(...rest);
+    this.#client = client;
+  }
+
+  /** Adds a job to the queue: at once, or to a transaction. Resolves with what BullMQ's script says: an id. */
+  add(job: JobToAdd, transaction?: Target): Promise<unknown> {
+    const opts = toJobOptions(job);
+    const json = {
+      name: job.task,
+      data: job.payloadJson,
+      opts,
+      timestamp: Date.now(),
+      deduplicationId: opts.deduplication?.id,
+    };
+    return this.addJobToTransaction(transaction ?? (this.#client as unknown as Target), json as JobJson, job.id);
+  }
+
+  override execCommand(...command: Command): Promise<unknown> {
+    const [target, name, args] = command;
+    if ((target as unknown) !== this.#client) return super.execCommand(...command);
+    return this.#send(name, args as (string | Buffer)[]);
+  }
+
+  #send(name: string, args: readonly (string | Buffer)[]): Promise<unknown> {
+    const keyCount = args.length - argumentCount;
+    const template = this.#templates.get(name) ?? this.#makeTemplate(name, keyCount, args);
+    if (!template) return this.#sendPlainly(name, args);
+    const encoded = new EncodedCommand('evalsha', template.encode(args.slice(keyCount)));
+    this.#client.sendCommand(encoded);
+    return encoded.promise.catch((error: unknown) => {
+      if (!isUnknownScript(error)) throw error;
+      return this.#sendPlainly(name, args);
+    });
+  }
+
+  /** BullMQ's own way, which brings the script to a Redis that does not know it. */
+  async #sendPlainly(name: string, args: readonly (string | Buffer)[]): Promise<unknown> {
+    return super.execCommand(await this.client, name, [...args]);
+  }
+
+  #makeTemplate(name: string, keyCount: number, args: readonly (string | Buffer)[]): CommandTemplate | undefined {
+    const sha = scriptSha(this.#client, `${name}:${this.version}`);
+    if (sha === undefined) return undefined;
+    const holes = [0, 1, 2].map((index) => ({ argument: 2 + keyCount + index }));
+    const template = new CommandTemplate('evalsha', [sha, keyCount, ...args], holes);
+    this.#templates.set(name, template);
+    return template;
+  }
+}
+
+/** Creates BullMQ's scripts of a Queue over a connected client, which stays the caller's. */
+export function adderFactory(client: Redis, prefix: string): BackendFactory<JobAdder> {
+  return (name, options) => {
+    const connection = new RedisConnection(client, { shared: true, blocking: false, skipVersionCheck: true });
+    const keys = new QueueKeys(prefix);
+    return new JobAdder(client, connection, name, keys.getKeys(name), (type) => keys.toKey(name, type), options);
+  };
+}

@@ -1,0 +1,77 @@
+/** Takes bytes, and returns how many it took: fewer when whoever reads them has no room. */
+export type TakeBytes = (bytes: Uint8Array) => number;
+
+const capacity = 65_536;
+/** A character takes three bytes at most in UTF-8, or a pair of them four. */
+const bytesPerCharacter = 3;
+
+// Words of the header, before the lines themselves.
+const lockWord = 0;
+const startWord = 1;
+const endWord = 2;
+const headerBytes = 16;
+
+/**
+ * Log lines that wait to be written, in memory that two threads see: the one that logs writes many with one call, and the
+ * one that watches it writes them while it is blocked, or before it is killed. Only the first one adds.
+ */
+export class SharedLines {
+  readonly memory: SharedArrayBuffer;
+  readonly #words: Int32Array;
+  readonly #bytes: Buffer;
+
+  constructor(memory = new SharedArrayBuffer(headerBytes + capacity)) {
+    this.memory = memory;
+    this.#words = new Int32Array(memory, 0, headerBytes / 4);
+    this.#bytes = Buffer.from(memory, headerBytes);
+  }
+
+  get isEmpty(): boolean {
+    return Atomics.load(this.#words, startWord) === Atomics.load(this.#words, endWord);
+  }
+
+  /** Adds a line; returns false when there is no room for it. */
+  add(line: string): boolean {
+    const end = Atomics.load(this.#words, endWord);
+    if (end + line.length * bytesPerCharacter > capacity) return false;
+    Atomics.store(this.#words, endWord, end + this.#bytes.write(line, end));
+    return true;
+  }
+
+  /** Writes what waits, as far as it is taken. */
+  flush(take: TakeBytes): void {
+    this.#locked(() => this.#write(take));
+  }
+
+  /** Takes out what has not been written. For the thread that adds. */
+  empty(): Buffer {
+    return this.#locked(() => {
+      const [start, end] = [this.#words[startWord], this.#words[endWord]];
+      const rest = Buffer.from(this.#bytes.subarray(start, end));
+      this.#words[startWord] = 0;
+      this.#words[endWord] = 0;
+      return rest;
+    });
+  }
+
+  #write(take: TakeBytes): void {
+    for (;;) {
+      const start = Atomics.load(this.#words, startWord);
+      const end = Atomics.load(this.#words, endWord);
+      const taken = start === end ? 0 : take(this.#bytes.subarray(start, end));
+      if (taken === 0) return;
+      Atomics.store(this.#words, startWord, start + taken);
+    }
+  }
+
+  /** The other thread holds the lock for one write. */
+  #locked<T>(work: () => T): T {
+    while (Atomics.compareExchange(this.#words, lockWord, 0, 1) !== 0) Atomics.wait(this.#words, lockWord, 1, 1);
+    try {
+      return work();
+    } finally {
+      Atomics.store(this.#words, lockWord, 0);
+      Atomics.notify(this.#words, lockWord);
+    }
+  }
+}
