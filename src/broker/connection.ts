@@ -125,6 +125,16 @@ export function isNoPrimary(error: unknown): boolean {
   return error instanceof Error && /^(READONLY|LOADING|MASTERDOWN|UNBLOCKED)\b/.test(error.message);
 }
 
+/** Creates what connects again, at most once a second, while Redis says that: the new primary is found by it. */
+export function findPrimary(): (error: Error) => boolean {
+  let soughtAt = Number.NEGATIVE_INFINITY;
+  return (error) => {
+    if (!isNoPrimary(error) || performance.now() - soughtAt < 1_000) return false;
+    soughtAt = performance.now();
+    return true;
+  };
+}
+
 const lossCodes = [
   'ECONNREFUSED',
   'ECONNRESET',

@@ -11,7 +11,7 @@ import { memoryFields } from '../../src/broker/memory.ts';
 import { bullmqQueue } from '../../src/producer.ts';
 import manifest from '../fixtures/outage/queues/outage/manifest.ts';
 import { fixtureApp, type IsletProcess, killAll, startIslet, within } from '../support/islet-process.ts';
-import { type PrivateRedis, startPrivateRedis } from '../support/private-redis.ts';
+import { demoted, type PrivateRedis, startPrivateRedis } from '../support/private-redis.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
 const queue = 'outage';
@@ -102,6 +102,38 @@ test('a Redis that refuses all writes, and a lock that ran out: the outcome is h
   await goesOn(worker);
   await completedOnce([worker], jobs);
   expect(worker.lines({ msg: 'Broker trouble' })).toHaveLength(1);
+});
+
+describe('a Redis that takes no writes for a while, because it', () => {
+  test.each([
+    ['is made a replica', () => redis.demote(true), expect.stringMatching(/^READONLY/)],
+    ['comes back loading its data, and as a replica', () => redis.loadAgain(demoted), undefined],
+  ])('%s: one outage in the log, no hurry to connect, and nothing runs twice', async (_, breakRedis, reason) => {
+    const worker = await startWorker();
+    const [short, long] = [await enqueue(10, 500), await enqueue(10, 4_500)];
+    const jobs = await started([...short, ...long]);
+    const brokenAt = Date.now();
+    await breakRedis();
+    const connectedBefore = await connected();
+    await sleep(2_000);
+    expect(ledger('end')).toEqual(short.toSorted());
+    // Two connections of the worker try, and this question needs one.
+    expect((await connected()) - connectedBefore).toBeLessThan(8);
+    await redis.demote(false);
+    const lastedMs = Date.now() - brokenAt;
+    await goesOn(worker);
+    await completedOnce([worker], jobs);
+    expect(worker.lines(away).map(({ reason: told }) => told)).toEqual([reason]);
+    expect(worker.lines(back)).toHaveLength(1);
+    expect(Math.abs(Number(worker.lines(back)[0]?.downMs) - lastedMs)).toBeLessThan(1_500);
+    expect(worker.lines({ msg: 'Broker trouble' })).toEqual([]);
+    expect(worker.stderr()).toBe('');
+  });
+
+  test('is a replica: a worker that starts then ends, and says what Redis said', async () => {
+    await redis.demote(true);
+    expect(await refusal(launch())).toMatch(/^E_REDIS_REFUSED: .*READONLY .*Point REDIS_URL to the primary/);
+  });
 });
 
 test('a worker that starts on a full Redis ends, and says what Redis said', async () => {
@@ -382,6 +414,12 @@ async function goesOn(...workers: IsletProcess[]): Promise<void> {
   const [job] = await enqueue(1, 0);
   await Promise.any(workers.map((worker) => worker.outcome(job, 'completed')));
   expect(Date.now() - returnedAt).toBeLessThan(goOnLimitMs);
+}
+
+/** How many connections this Redis has taken so far. */
+async function connected(): Promise<number> {
+  const stats = await redis.server.ask((client) => client.info('stats'));
+  return Number(/total_connections_received:(\d+)/.exec(stats)?.[1]);
 }
 
 /** How many of the jobs have their result stored. */
