@@ -5,6 +5,8 @@ import {
   decodeFetch,
   type FetchedJob,
   type FetchReply,
+  finishHoles,
+  finishKeyCount,
   passUndecoded,
   scriptSha,
   toBullmq,
@@ -177,8 +179,8 @@ export class JobBackend extends RedisQueueBackend {
     const sha = scriptSha(this.#client, `moveToFinished:${this.version}`);
     if (sha === undefined) return undefined;
     const args = this.moveToFinishedArgs(toBullmq(job), 'null', 'returnvalue', keep, 'completed', token, 0, fetchNext);
-    const holes = [{ argument: 13 }, { argument: 16 }, { argument: 17 }, { argument: 23, text: token }];
-    const all = [sha, 14, ...args].map((argument) => (argument === undefined ? '' : (argument as string)));
+    const holes = finishHoles(token);
+    const all = [sha, finishKeyCount, ...args].map((argument) => (argument === undefined ? '' : (argument as string)));
     const complete = { keep, fetchNext, metrics: this.#metrics, template: new CommandTemplate('evalsha', all, holes) };
     this.#completes.set(token.length, complete);
     return complete;
