@@ -32,10 +32,11 @@ export class RedisProcess {
     return new RedisProcess(server, folder, await freePort());
   }
 
-  async start(): Promise<void> {
+  /** Starts it, with these settings on top, and waits until it answers. */
+  async start(settings: readonly string[] = []): Promise<void> {
     // By file: arguments are visible to every user.
     const conf = join(this.#folder, 'redis.conf');
-    writeFileSync(conf, this.#conf(), { mode: 0o600 });
+    writeFileSync(conf, this.#conf(settings), { mode: 0o600 });
     const child = keepTrack(spawn(this.#server.binary, [conf], { env: this.#server.env, stdio: 'ignore' }));
     child.on('error', () => {});
     this.#child = child;
@@ -84,7 +85,7 @@ export class RedisProcess {
     }
   }
 
-  #conf(): string {
+  #conf(settings: readonly string[]): string {
     const lines = [
       'bind 127.0.0.1',
       `port ${this.#port}`,
@@ -99,6 +100,7 @@ export class RedisProcess {
       'save ""',
       'maxmemory-policy noeviction',
       'daemonize no',
+      ...settings,
     ];
     return `${lines.join('\n')}\n`;
   }

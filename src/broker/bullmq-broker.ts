@@ -1,11 +1,11 @@
-import type { Redis } from 'ioredis';
 import type { Broker } from './broker.ts';
-import { connectOnce, createClient, describeRedis, explainRedisError } from './connection.ts';
+import { describeRedis, explainRedisError, openAnother } from './connection.ts';
 import { QueueConsumer } from './consumer.ts';
 import { type Guard, type GuardOptions, startGuard } from './guard.ts';
 import { cancelChannel } from './keys.ts';
 import { checkRedisSettings } from './redis-settings.ts';
 import { createSender } from './send.ts';
+import { type ConnectionEvent, WorkerConnection } from './worker-connection.ts';
 
 export interface BrokerOptions {
   redis: string;
@@ -20,54 +20,35 @@ export interface BrokerOptions {
   mayForget?: boolean;
   /** What the operator has to know of this Redis, once at the start. */
   onNotice?(notice: string): void;
-  /** The connection is lost, or back after so many milliseconds; once per outage. */
-  onConnection?(event: { lost: true } | { lost: false; downMs: number }): void;
-}
-
-/** How long the start waits for Redis before it gives up. */
-const connectLimitMs = 5_000;
-
-/** Tells when the connection is lost and when it is back; until then commands wait, and are sent then. */
-function watchConnection(client: Redis, report: BrokerOptions['onConnection'], onBack: () => void): void {
-  let lostAt: number | undefined;
-  client.on('close', () => {
-    if (lostAt !== undefined) return;
-    lostAt = performance.now();
-    report?.({ lost: true });
-  });
-  client.on('ready', () => {
-    if (lostAt === undefined) return;
-    report?.({ lost: false, downMs: Math.round(performance.now() - lostAt) });
-    lostAt = undefined;
-    onBack();
-  });
+  /** An outage begins or is over. */
+  onConnection?(event: ConnectionEvent): void;
 }
 
 /** Connects to Redis as a worker does. Throws `E_REDIS_UNREACHABLE`, `E_REDIS_REFUSED` or `E_REDIS_EVICTS`. */
 export async function connectBroker(options: BrokerOptions): Promise<Broker> {
-  const { redis: url, prefix, slot, onConnection } = options;
-  const client = createClient(url, {
-    maxRetriesPerRequest: null,
-    retryStrategy: (times) => Math.min(times * 100, 1_000),
-    // After a failover the old master says so: the new one is found by connecting again, and the command is repeated.
-    reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
+  const { redis: url, prefix, slot } = options;
+  const consumers = new Map<string, QueueConsumer>();
+  const onBack = () => {
+    for (const consumer of consumers.values()) consumer.onReconnect();
+  };
+  const connection = new WorkerConnection({
+    ...{ url, prefix },
+    onChange(event) {
+      options.onConnection?.(event);
+      if (!event.lost) onBack();
+    },
   });
-  await connectOnce(client, url, connectLimitMs);
-  client.on('error', () => {});
+  const { client } = connection;
+  await connection.open();
   try {
     for (const notice of await checkRedisSettings(client, url, options)) options.onNotice?.(notice);
   } catch (error) {
     client.disconnect();
     throw error;
   }
-  const consumers = new Map<string, QueueConsumer>();
-  const onBack = () => {
-    for (const consumer of consumers.values()) consumer.onReconnect();
-  };
-  watchConnection(client, onConnection, onBack);
-  const subscriber = client.duplicate();
-  subscriber.on('error', () => {});
-  watchConnection(subscriber, undefined, onBack);
+  const subscriber = openAnother(client);
+  // What was told meanwhile is asked for.
+  subscriber.on('ready', onBack);
   subscriber.on('message', (channel: string, jobId: string) => consumers.get(channel)?.cancels.told(jobId));
   const guard: Guard | undefined = options.guard && startGuard({ redis: url, ...options.guard });
   const sender = createSender(client, prefix);
@@ -79,6 +60,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
         await subscriber.subscribe(channel);
         const consumer = await QueueConsumer.open({ client, prefix, guard, slot }, consumeOptions);
         consumers.set(channel, consumer);
+        connection.waitOut();
         return consumer;
       } catch (error) {
         throw explainRedisError(url, error);
@@ -92,8 +74,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
     },
     async close() {
       if (client.status === 'ready') await sender.close();
-      client.removeAllListeners('close');
-      client.disconnect();
+      connection.close();
       subscriber.disconnect();
       await guard?.close();
     },

@@ -4,6 +4,7 @@ import type { BullmqWorker, ConsumeOptions, Consumer } from './broker.ts';
 import { workerClientName } from './bullmq-internals.ts';
 import { keyNames, metaFields } from './bullmq-names.ts';
 import { type CancelWatch, createCancelWatch } from './cancel-watch.ts';
+import { isNoPrimary, openAnother } from './connection.ts';
 import { Deliveries } from './deliveries.ts';
 import type { Guard } from './guard.ts';
 import { maxEvents, queueKey, queuesKey } from './keys.ts';
@@ -45,8 +46,8 @@ export class QueueConsumer implements Consumer {
     const { client, prefix } = scope;
     // The name by which BullMQ's tools count a queue's workers.
     const connectionName = workerClientName(prefix, options.queue.name, process.pid);
-    const blocking = client.duplicate({ connectionName, autoResendUnfulfilledCommands: false });
-    blocking.on('error', () => {});
+    // A wait that is lost with its connection is not sent again: nobody would read what it takes.
+    const blocking = openAnother(client, { connectionName, maxRetriesPerRequest: 0, reconnectOnError: isNoPrimary });
     await blocking.connect();
     const consumer = new QueueConsumer(scope, blocking, options);
     try {

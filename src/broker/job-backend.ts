@@ -58,6 +58,8 @@ export const mostWaitSeconds = 10;
 const leastWaitSeconds = 0.01;
 /** A wait whose end is not told so long after its time is lost with its connection. */
 const lateMs = 2_000;
+/** One wait lasts so long at most after one that was not answered: Redis may still give the next mark to that one. */
+const waryWaitSeconds = 1;
 /** After a refusal. */
 const troubleRestMs = 1_000;
 
@@ -86,6 +88,8 @@ export class JobBackend extends RedisQueueBackend {
   #isDoubtful = false;
   #endRest = () => {};
   #endWait = () => {};
+  /** Until then Redis may give a mark to a wait that was not answered, by performance.now(). */
+  #waryUntil = 0;
 
   constructor(queue: string, { client, blocking, host }: BackendParts, options: WorkerOptions) {
     // Never a version check here: BullMQ would print what `checkRedisSettings` has said.
@@ -96,8 +100,6 @@ export class JobBackend extends RedisQueueBackend {
     this.#client = client;
     this.#blocking = blocking;
     this.#host = host;
-    // A command that waits on a lost connection is neither answered nor refused when the connection is back.
-    blocking.on('close', () => this.#giveUpWait());
   }
 
   /** Whether a job may be fetched now. */
@@ -215,24 +217,27 @@ export class JobBackend extends RedisQueueBackend {
   /** Waits for a mark, for at most so many seconds; `null` says that it is time to look. Never rejects. */
   override async waitForJob(seconds: number): ReturnType<RedisQueueBackend['waitForJob']> {
     if ((await this.#rest()) || this.#isDoubtful || this.#stopped) return null;
-    const wait = Math.min(Math.max(seconds, leastWaitSeconds), mostWaitSeconds);
+    const most = performance.now() < this.#waryUntil ? waryWaitSeconds : mostWaitSeconds;
+    const wait = Math.min(Math.max(seconds, leastWaitSeconds), most);
     const over = new AbortController();
     this.#endWait = () => over.abort();
-    const late = sleep(wait * 1_000 + lateMs, 'late' as const, { signal: over.signal }).catch(() => null);
+    const late = sleep(wait * 1_000 + lateMs, undefined, { signal: over.signal }).catch(() => undefined);
     const waiting = this.#blocking.bzpopmin(this.keys.marker ?? '', wait);
     waiting.catch(() => {});
     try {
       const mark = await Promise.race([waiting, late]);
+      if (mark !== undefined) return mark && { member: mark[1], score: Number(mark[2]) };
       // A connection that died unnoticed never answers, and ioredis does not give up waiting.
-      if (mark === 'late') this.interrupt();
-      return mark && mark !== 'late' ? { member: mark[1], score: Number(mark[2]) } : null;
+      if (!over.signal.aborted) this.interrupt();
     } catch (error) {
       if (!isConnectionLoss(error)) this.#refused(error);
-      return null;
     } finally {
       over.abort();
       this.#host.onProgress();
     }
+    this.#isDoubtful = true;
+    this.#waryUntil = performance.now() + mostWaitSeconds * 1_000;
+    return null;
   }
 
   /** Waits while no job may be asked for, and returns whether that was so. */

@@ -31,6 +31,11 @@ export function cancelChannel(prefix: string, queue: string): string {
   return queueKey(prefix, queue, 'islet:cancel');
 }
 
+/** A key that is never set: removing it shows whether Redis takes writes. */
+export function probeKey(prefix: string): string {
+  return `${prefix}:islet:probe`;
+}
+
 /** The set of all queues that a producer or worker has used: where a job is looked for when only its id is known. */
 export function queuesKey(prefix: string): string {
   return `${prefix}:islet:queues`;

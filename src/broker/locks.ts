@@ -47,6 +47,9 @@ interface LocksOptions {
 
 const nothing = () => {};
 
+/** After a renewal that Redis refused, the next one is tried so soon: before anybody takes the jobs for stalled. */
+const renewAgainMs = 500;
+
 /**
  * Creates what keeps the locks of running jobs: renewed every quarter of their duration, so that half of it is always
  * left, and taken back after an outage if nobody else has fetched the job. A lock that is lost aborts its job.
@@ -85,9 +88,13 @@ export function createLocks({ client, guard, place, workerId, durationMs, onTrou
   let closed = false;
   const tick = async () => {
     clearTimeout(timer);
-    await renewAll().catch(onTrouble);
+    let waitMs = durationMs / 4;
+    await renewAll().catch((error) => {
+      waitMs = renewAgainMs;
+      onTrouble(error);
+    });
     clearTimeout(timer);
-    if (!closed) timer = setTimeout(tick, durationMs / 4);
+    if (!closed) timer = setTimeout(tick, waitMs);
   };
   timer = setTimeout(tick, durationMs / 4);
 

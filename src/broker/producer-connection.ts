@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { IsletError } from '../errors.ts';
 import type { ProducerBroker, StoredResult } from './broker.ts';
 import { cancelJob, findQueues } from './cancel.ts';
-import { createClient, explainRedisError } from './connection.ts';
+import { createClient, explainRedisError, findPrimary, openAnother } from './connection.ts';
 import { createResultFeed } from './result-feed.ts';
 import { createSender, type Sender } from './send.ts';
 
@@ -20,9 +20,14 @@ export function within<T>(work: Promise<T>, limitMs: number): Promise<T> {
   });
 }
 
+/** A connection that is being closed is still called ready. */
+function takesCommands({ status, stream }: Redis): boolean {
+  return status === 'ready' && stream.writable;
+}
+
 /** Waits for a usable connection; its first error is what the caller is told. */
 async function untilReady(client: Redis, url: string, limitMs: number): Promise<void> {
-  if (client.status === 'ready') return;
+  if (takesCommands(client)) return;
   if (client.status === 'wait' || client.status === 'end') client.connect().catch(() => {});
   let last: unknown;
   const remember = (error: unknown) => {
@@ -53,12 +58,16 @@ export function openProducerConnection(options: { url: string; prefix: string; t
     maxRetriesPerRequest: null,
     autoResendUnfulfilledCommands: false,
     enableOfflineQueue: false,
+    // A call waits while Redis loads its data, and no longer.
+    enableReadyCheck: true,
+    maxLoadingRetryTime: 1_000,
     retryStrategy: (times) => Math.min(times * 50, 1_000),
+    reconnectOnError: findPrimary(),
   });
   client.on('error', () => {});
   // Each call that waits for the connection listens to it. Not 0, which is no limit, but BullMQ adds to it.
   client.setMaxListeners(Number.POSITIVE_INFINITY);
-  const feed = createResultFeed(() => client.duplicate({ enableOfflineQueue: true }), prefix);
+  const feed = createResultFeed(() => openAnother(client, { enableOfflineQueue: true }), prefix);
   let sender: Sender | undefined;
   let closing: Promise<void> | undefined;
   const closed = () =>
@@ -79,7 +88,7 @@ export function openProducerConnection(options: { url: string; prefix: string; t
     sender ??= createSender(client, prefix);
     return sender;
   };
-  const isOpen = () => sender !== undefined && client.status === 'ready' && closing === undefined;
+  const isOpen = () => sender !== undefined && takesCommands(client) && closing === undefined;
   return {
     async ready() {
       if (!isOpen()) await openSender();

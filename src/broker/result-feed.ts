@@ -25,7 +25,6 @@ function openConnections(duplicate: () => Redis, waiters: Map<string, Set<Waiter
   };
   subscriber.on('message', wakeAll);
   for (const client of [reading, subscriber]) {
-    client.on('error', () => {});
     // What was told while a connection was lost is asked for.
     client.on('ready', () => [...waiters.keys()].forEach(look));
   }

@@ -180,6 +180,13 @@ async function claim(locks: Locks, hold: Hold): Promise<boolean> {
 export async function settle(scope: SettleScope, settling: Settling): Promise<SettleReply> {
   const { backend, client, locks, onTrouble } = scope;
   const { job, hold } = settling;
+  /** Redis refuses: it is asked again later. */
+  const waitAfter = async (error: unknown): Promise<true> => {
+    if (error instanceof LockLostError) throw error;
+    onTrouble(error as Error);
+    await setTimeout(writeAgainMs);
+    return true;
+  };
   for (;;) {
     // The job that is fetched with it is locked with the same token.
     const { token } = hold;
@@ -193,14 +200,13 @@ export async function settle(scope: SettleScope, settling: Settling): Promise<Se
       if (client.status === 'end') throw error;
       if (code === ErrorCode.JobNotExist) return { outcome, token, next: undefined };
       if (notOurs.includes(code)) {
-        if (!(await claim(locks, hold))) return { outcome, token, next: undefined };
+        if (!(await claim(locks, hold).catch(waitAfter))) return { outcome, token, next: undefined };
       } else if (isUnknownScript(error)) {
         backend.teachScript();
       } else if (typeof code === 'number' && outcome.kind === 'completed') {
         settling.outcome = refused(job, error);
       } else {
-        onTrouble(error as Error);
-        await setTimeout(writeAgainMs);
+        await waitAfter(error);
       }
     }
   }

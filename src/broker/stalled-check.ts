@@ -67,17 +67,17 @@ export function createStalledCheck(options: StalledCheckOptions) {
   let looking = false;
   /** The waits before the next looks, when they are to come sooner than usual. */
   let soonMs: number[] = [];
-  const arm = (waitMs = intervalMs) => {
+  const arm = (waitMs: number) => {
     clearTimeout(timer);
     if (!closed) timer = setTimeout(tick, waitMs);
   };
   const tick = async () => {
     looking = true;
-    const silence = setTimeout(onSilence, silenceLimitMs);
+    const silence = setInterval(onSilence, silenceLimitMs);
     await look().catch(onTrouble);
-    clearTimeout(silence);
+    clearInterval(silence);
     looking = false;
-    arm(soonMs.shift());
+    arm(soonMs.shift() ?? (unknownSince.size > 0 ? replyLimitMs : intervalMs));
   };
   // The first at once: it may find that nobody has looked for long, and the next one then recovers.
   arm(0);
@@ -85,8 +85,8 @@ export function createStalledCheck(options: StalledCheckOptions) {
   return {
     /** After an outage: two looks soon, for the replies that were lost with the connection. */
     soon(): void {
-      soonMs = [500, 1_500];
-      if (!looking) arm(soonMs.shift());
+      soonMs = [250, replyLimitMs];
+      if (!looking) arm(soonMs.shift() ?? intervalMs);
     },
     close(): void {
       closed = true;

@@ -39,4 +39,9 @@ export class TurnRedis extends Redis {
     this.#corked?.uncork();
     this.#corked = undefined;
   };
+
+  /** Does not end a connection twice: ioredis does so, and listens once more, for each command that READONLY refuses. */
+  override disconnect(reconnect = false): void {
+    if (!reconnect || !this.stream?.writableEnded) super.disconnect(reconnect);
+  }
 }

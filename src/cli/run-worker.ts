@@ -42,7 +42,7 @@ function reportRedis(log: Log): Pick<BrokerOptions, 'onNotice' | 'onConnection'>
   return {
     onNotice: (notice) => log.warn({ notice }, 'Redis settings'),
     onConnection(event) {
-      if (event.lost) log.warn({}, 'Redis is away: running jobs go on, their outcomes are held');
+      if (event.lost) log.warn({ reason: event.reason }, 'Redis is away: running jobs go on, their outcomes are held');
       else log.info({ downMs: event.downMs }, 'Redis is back');
     },
   };

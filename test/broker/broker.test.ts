@@ -117,7 +117,11 @@ describe('a delivery', () => {
 
 describe('a lock', () => {
   /** Delivers one job, lets the test meddle with it while it runs, then completes it. */
-  async function whileRunning(meddle: (id: string, delivery: Delivery) => Promise<void>, options = {}) {
+  async function whileRunning(
+    meddle: (id: string, delivery: Delivery) => Promise<void>,
+    options: Partial<ConsumeOptions> = {},
+    end: Outcome = completed,
+  ) {
     const { id } = await producer.enqueue(sendEmail, { to: 'a' });
     let finish = (_: Outcome) => {};
     const outcome = new Promise<Outcome>((resolve) => {
@@ -126,7 +130,7 @@ describe('a lock', () => {
     const served = await consume(() => outcome, options);
     await until(() => expect(served.delivered).toHaveLength(1));
     await meddle(id, served.delivered[0] as Delivery);
-    finish(completed);
+    finish(end);
     return { ...served, id };
   }
 
@@ -154,11 +158,15 @@ describe('a lock', () => {
     expect(delivered).toHaveLength(1);
   });
 
-  test('that another worker holds drops the outcome', async () => {
-    const { troubles, close, id } = await whileRunning(async (jobId) => {
+  test.each([
+    ['', completed],
+    [', also one whose result is to be kept', { ...completed, keepResultMs: 60_000 } as Outcome],
+  ])('that another worker holds drops the outcome%s', async (_, end) => {
+    const meddle = async (jobId: string) => {
       await redis.set(`${jobKey(jobId)}:lock`, 'another:1');
       await redis.hincrby(jobKey(jobId), 'ats', 1);
-    });
+    };
+    const { troubles, close, id } = await whileRunning(meddle, {}, end);
     await until(() =>
       expect(troubles).toEqual([
         `The lock of job "${id}" was lost: another worker may run it now. Its outcome is dropped.`,

@@ -1,5 +1,4 @@
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { createServer } from 'node:net';
 import { Redis } from 'ioredis';
 import * as v from 'valibot';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -7,6 +6,8 @@ import { queuesKey } from '../../src/broker/keys.ts';
 import { createSender } from '../../src/broker/send.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
 import { createProducer, type Producer } from '../../src/producer.ts';
+import { startPrivateRedis } from '../support/private-redis.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
 
 const url = process.env.TEST_REDIS_URL ?? '';
 const sendEmail = defineTask({
@@ -52,46 +53,6 @@ afterEach(async () => {
 });
 
 const jobKey = (queue: string, id: string) => `${prefix}:{${queue}}:${id}`;
-
-/** A way to Redis that can be cut and mended. */
-async function openProxy() {
-  const target = new URL(url);
-  const sockets = new Set<Socket>();
-  let cut = false;
-  const server = createServer((near) => {
-    if (cut) return near.destroy();
-    const far = connect(Number(target.port), target.hostname);
-    const end = () => void [near.destroy(), far.destroy()];
-    for (const socket of [near, far]) {
-      sockets.add(socket);
-      socket.on('error', () => {}).on('close', end);
-    }
-    near.pipe(far).pipe(near);
-    return near;
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const proxied = new URL(url);
-  proxied.hostname = '127.0.0.1';
-  proxied.port = String((server.address() as AddressInfo).port);
-  const drop = () => {
-    for (const socket of sockets) socket.destroy();
-    sockets.clear();
-  };
-  return {
-    url: proxied.href,
-    cut() {
-      cut = true;
-      drop();
-    },
-    mend() {
-      cut = false;
-    },
-    close() {
-      drop();
-      server.close();
-    },
-  };
-}
 
 describe('enqueue', () => {
   test('sends the input of the schema, not its output', async () => {
@@ -274,7 +235,7 @@ describe('a wait for a result', () => {
   const stored = '{"ok":true,"result":7}';
 
   test('goes on after the connection was lost, with what was told meanwhile', async () => {
-    const proxy = await openProxy();
+    const proxy = await startTcpProxy(url);
     const cutOff = createProducer({ redis: proxy.url, prefix });
     const { id, result } = await cutOff.enqueue(charge, { cents: 5 });
     const waiting = result({ timeoutMs: 25_000 });
@@ -284,7 +245,7 @@ describe('a wait for a result', () => {
     await redis.set(channel, stored);
     await redis.publish(channel, stored);
     const startedAt = performance.now();
-    proxy.mend();
+    proxy.forward();
     expect(await waiting).toBe(7);
     expect(performance.now() - startedAt).toBeLessThan(10_000);
     await cutOff.close();
@@ -309,7 +270,7 @@ describe('a wait for a result', () => {
   });
 
   test('times out within a second of its limit while Redis is away', async () => {
-    const proxy = await openProxy();
+    const proxy = await startTcpProxy(url);
     const cutOff = createProducer({ redis: proxy.url, prefix });
     const { result } = await cutOff.enqueue(charge, { cents: 5 });
     proxy.cut();
@@ -328,6 +289,31 @@ describe('after its close', () => {
     await expect(unused.enqueue(sendEmail, { to: 'a' })).rejects.toMatchObject({ code: 'E_PRODUCER_CLOSED' });
     expect(await redis.keys(`${prefix}:*`)).toEqual([]);
   });
+});
+
+test('finds the new primary after a failover, without more than one try a second', async () => {
+  const [before, after] = [await startPrivateRedis(), await startPrivateRedis()];
+  const proxy = await startTcpProxy(before.server.url);
+  const away = createProducer({ redis: proxy.url, prefix });
+  try {
+    await away.enqueue(sendEmail, { to: 'a' });
+    const { password } = new URL(before.server.url);
+    await after.server.ask((client) => client.config('SET', 'requirepass', password));
+    await before.demote(true);
+    const refused = { message: expect.stringContaining('READONLY') };
+    for (let n = 0; n < 20; n++) await expect(away.enqueue(sendEmail, { to: 'b' })).rejects.toMatchObject(refused);
+    const taken = await before.server.ask((client) => client.info('stats'));
+    // That of the start, the first new one, and those of this test.
+    expect(Number(/total_connections_received:(\d+)/.exec(taken)?.[1])).toBeLessThan(10);
+    // As a name does that stands for the primary: connections that are open stay where they are.
+    proxy.forward(`redis://:${password}@${new URL(after.server.url).host}`);
+    const sent = () => away.enqueue(sendEmail, { to: 'c' });
+    await vi.waitFor(async () => expect(await sent()).toMatchObject({ accepted: true }), { timeout: 3_000 });
+  } finally {
+    await away.close();
+    proxy.close();
+    await Promise.all([before.close(), after.close()]);
+  }
 });
 
 describe('while Redis is away', () => {

@@ -11,7 +11,8 @@ import { memoryFields } from '../../src/broker/memory.ts';
 import { bullmqQueue } from '../../src/producer.ts';
 import manifest from '../fixtures/outage/queues/outage/manifest.ts';
 import { fixtureApp, type IsletProcess, killAll, startIslet, within } from '../support/islet-process.ts';
-import { type PrivateRedis, startPrivateRedis } from '../support/private-redis.ts';
+import { demoted, type PrivateRedis, startPrivateRedis } from '../support/private-redis.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
 
 const queue = 'outage';
 const prefix = 'test';
@@ -86,6 +87,53 @@ test('a Redis that is full: running jobs end, their outcomes are held, none is l
   await completedOnce([worker], jobs);
   expect(await results(held)).toBe(held.length);
   expect(worker.lines({ msg: 'Broker trouble' }).length).toBeLessThanOrEqual(3);
+});
+
+test('a Redis that refuses all writes, and a lock that ran out: the outcome is held, and the job runs once', async () => {
+  const worker = await startWorker();
+  const jobs = await started(await enqueue(1, 500));
+  await redis.server.ask(async (client) => {
+    const lock = `${queueKey(prefix, queue, String(jobs[0]))}:lock`;
+    await client.multi().del(lock).config('SET', 'min-replicas-to-write', 1).exec();
+    await vi.waitFor(() => expect(ledger('end')).toEqual(jobs), { timeout: 5_000, interval: 20 });
+    await sleep(1_500);
+    await client.config('SET', 'min-replicas-to-write', 0);
+  });
+  await goesOn(worker);
+  await completedOnce([worker], jobs);
+  expect(worker.lines({ msg: 'Broker trouble' })).toHaveLength(1);
+});
+
+describe('a Redis that takes no writes for a while, because it', () => {
+  test.each([
+    ['is made a replica', () => redis.demote(true), expect.stringMatching(/^READONLY/)],
+    ['comes back loading its data, and as a replica', () => redis.loadAgain(demoted), undefined],
+  ])('%s: one outage in the log, no hurry to connect, and nothing runs twice', async (_, breakRedis, reason) => {
+    const worker = await startWorker();
+    const [short, long] = [await enqueue(10, 500), await enqueue(10, 4_500)];
+    const jobs = await started([...short, ...long]);
+    const brokenAt = Date.now();
+    await breakRedis();
+    const connectedBefore = await connected();
+    await sleep(2_000);
+    expect(ledger('end')).toEqual(short.toSorted());
+    // Two connections of the worker try, and this question needs one.
+    expect((await connected()) - connectedBefore).toBeLessThan(8);
+    await redis.demote(false);
+    const lastedMs = Date.now() - brokenAt;
+    await goesOn(worker);
+    await completedOnce([worker], jobs);
+    expect(worker.lines(away).map(({ reason: told }) => told)).toEqual([reason]);
+    expect(worker.lines(back)).toHaveLength(1);
+    expect(Math.abs(Number(worker.lines(back)[0]?.downMs) - lastedMs)).toBeLessThan(1_500);
+    expect(worker.lines({ msg: 'Broker trouble' })).toEqual([]);
+    expect(worker.stderr()).toBe('');
+  });
+
+  test('is a replica: a worker that starts then ends, and says what Redis said', async () => {
+    await redis.demote(true);
+    expect(await refusal(launch())).toMatch(/^E_REDIS_REFUSED: .*READONLY .*Point REDIS_URL to the primary/);
+  });
 });
 
 test('a worker that starts on a full Redis ends, and says what Redis said', async () => {
@@ -188,6 +236,51 @@ describe('all connections are dropped', () => {
     expect(heard).toEqual([null, 0]);
     await worker.outcome(jobs[0], 'cancelled');
   });
+});
+
+describe('the connection on which a worker waits for jobs is dropped', () => {
+  test('and refused for a while: the next job starts soon after that', async () => {
+    const worker = await startWorker();
+    await redis.server.ask(async (client) => {
+      await client.config('SET', 'maxclients', 1);
+      await dropWait(client);
+      // It is refused again and again meanwhile.
+      await sleep(2_000);
+      await client.config('SET', 'maxclients', 100);
+    });
+    await goesOn(worker);
+  });
+
+  test('without Redis knowing: a job whose mark goes to the lost wait starts soon, too', async () => {
+    const worker = await startWorker();
+    await redis.server.ask(async (client) => {
+      // It stands for the lost wait, and is the first in line.
+      const lost = client.duplicate();
+      try {
+        const mark = lost.bzpopmin(queueKey(prefix, queue, 'marker'), 0);
+        await vi.waitFor(async () => expect(await waits(client)).toHaveLength(2));
+        await dropWait(client);
+        await vi.waitFor(async () => expect(await waits(client)).toHaveLength(2));
+        await goesOn(worker);
+        expect(await mark).not.toBeNull();
+      } finally {
+        lost.disconnect();
+      }
+    });
+  });
+});
+
+test('new connections that are taken but not forwarded for a while: jobs go on soon after that', async () => {
+  const proxy = await startTcpProxy(redis.server.url);
+  try {
+    const worker = await startWorker([], proxy.url);
+    proxy.mute();
+    await sleep(1_000);
+    proxy.forward();
+    await goesOn(worker);
+  } finally {
+    proxy.close();
+  }
 });
 
 test('a cancel that comes with the first start of a worker is honoured', async () => {
@@ -300,12 +393,33 @@ async function started(jobs: string[]): Promise<string[]> {
   return jobs;
 }
 
+/** The connections that wait for a job, by their names; a worker's has one. */
+async function waits(client: Redis): Promise<{ id: string; name: string }[]> {
+  const list = String(await client.call('CLIENT', 'LIST'));
+  return [...list.matchAll(/^id=(\d+) .* name=(\S*) .* cmd=bzpopmin /gm)].map(([, id = '', name = '']) => ({
+    id,
+    name,
+  }));
+}
+
+/** Drops the connection on which the worker waits for a job, once it does. */
+async function dropWait(client: Redis): Promise<void> {
+  const find = async () => (await waits(client)).find(({ name }) => name !== '')?.id ?? expect.fail('no worker waits');
+  await client.call('CLIENT', 'KILL', 'ID', await vi.waitFor(find));
+}
+
 /** A job that comes after the outage is completed in time, by one of them. */
 async function goesOn(...workers: IsletProcess[]): Promise<void> {
   const returnedAt = Date.now();
   const [job] = await enqueue(1, 0);
   await Promise.any(workers.map((worker) => worker.outcome(job, 'completed')));
   expect(Date.now() - returnedAt).toBeLessThan(goOnLimitMs);
+}
+
+/** How many connections this Redis has taken so far. */
+async function connected(): Promise<number> {
+  const stats = await redis.server.ask((client) => client.info('stats'));
+  return Number(/total_connections_received:(\d+)/.exec(stats)?.[1]);
 }
 
 /** How many of the jobs have their result stored. */

@@ -1,0 +1,86 @@
+import type { Redis } from 'ioredis';
+import { connectOnce, createClient, isNoPrimary } from './connection.ts';
+import { probeKey } from './keys.ts';
+
+/** An outage begins, for a reason if Redis told one, or it is over after so many milliseconds. */
+export type ConnectionEvent = { lost: true; reason?: string } | { lost: false; downMs: number };
+
+interface WorkerConnectionOptions {
+  url: string;
+  prefix: string;
+  /** Called once when an outage begins, and once when it is over. */
+  onChange(event: ConnectionEvent): void;
+}
+
+/** How long the start waits for Redis before it gives up. */
+const connectLimitMs = 5_000;
+
+/** The longest wait before the next try to connect. */
+const longestRetryMs = 1_000;
+
+/**
+ * The connection of a worker, which waits for the end of any outage: commands that were not answered are sent again. An
+ * outage is over when Redis takes writes. One that loads its data, or has become a replica, takes connections already.
+ */
+export class WorkerConnection {
+  readonly client: Redis;
+  readonly #options: WorkerConnectionOptions;
+  #waitsOut = false;
+  #lostAt: number | undefined;
+  #reason: string | undefined;
+  #isProbing = false;
+
+  constructor(options: WorkerConnectionOptions) {
+    this.#options = options;
+    this.client = createClient(options.url, {
+      maxRetriesPerRequest: null,
+      retryStrategy: (times) => (this.#reason ? longestRetryMs : Math.min(times * 100, longestRetryMs)),
+      reconnectOnError: (error) => this.#onRefusal(error),
+    });
+  }
+
+  /** Throws `E_REDIS_UNREACHABLE` or `E_REDIS_REFUSED`. */
+  async open(): Promise<void> {
+    const { client } = this;
+    await connectOnce(client, this.#options.url, connectLimitMs);
+    client.on('error', () => {});
+    client.on('close', () => this.#lost());
+    client.on('ready', () => void this.#probe());
+  }
+
+  /** The start is over: from now on a Redis that is not the primary is waited out, too. */
+  waitOut(): void {
+    this.#waitsOut = true;
+  }
+
+  /** After a failover, the new primary is found by connecting again. 2: then the command is repeated. */
+  #onRefusal(error: Error): 2 | false {
+    if (!this.#waitsOut || !isNoPrimary(error)) return false;
+    this.#reason = error.message;
+    return 2;
+  }
+
+  #lost(): void {
+    if (this.#lostAt !== undefined) return;
+    this.#lostAt = performance.now();
+    this.#options.onChange({ lost: true, reason: this.#reason });
+  }
+
+  async #probe(): Promise<void> {
+    if (this.#lostAt === undefined || this.#isProbing) return;
+    this.#isProbing = true;
+    // It removes nothing, but is a write. A Redis that refuses all writes for another reason is back all the same.
+    await this.client.del(probeKey(this.#options.prefix)).catch(() => {});
+    this.#isProbing = false;
+    if (this.client.status !== 'ready') return;
+    const downMs = Math.round(performance.now() - this.#lostAt);
+    this.#lostAt = undefined;
+    this.#reason = undefined;
+    this.#options.onChange({ lost: false, downMs });
+  }
+
+  close(): void {
+    this.client.removeAllListeners('close');
+    this.client.disconnect();
+  }
+}

@@ -1,0 +1,32 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { FetchedJob } from '../../../src/broker/bullmq-internals.ts';
+import { createLocks } from '../../../src/broker/locks.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+test('a lock is renewed soon after Redis takes writes again, however long it lasts', async () => {
+  const durationMs = 60_000;
+  let isRefused = true;
+  const evalsha = vi.fn(async () => {
+    if (isRefused) throw new Error('NOREPLICAS Not enough good replicas to write.');
+    return ['held'];
+  });
+  const place = { prefix: 'test', queue: 'mail' };
+  const client = { evalsha } as never;
+  const locks = createLocks({ client, place, guard: undefined, workerId: 'w', durationMs, onTrouble() {} });
+  locks.hold({ id: '1', token: 'w:0', attemptsStarted: 1 } as FetchedJob);
+  await vi.advanceTimersByTimeAsync(durationMs);
+  isRefused = false;
+  evalsha.mockClear();
+  await vi.advanceTimersByTimeAsync(600);
+  expect(evalsha).toHaveBeenCalledTimes(1);
+  await vi.advanceTimersByTimeAsync(durationMs / 4);
+  expect(evalsha).toHaveBeenCalledTimes(2);
+  locks.close();
+});

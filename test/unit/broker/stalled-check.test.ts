@@ -1,0 +1,59 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { Locks } from '../../../src/broker/locks.ts';
+import { lookForStalled, putBack } from '../../../src/broker/scripts.ts';
+import { createStalledCheck } from '../../../src/broker/stalled-check.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** Starts the check of a worker that holds no job, on a Redis that answers its looks so. */
+function startCheck(answer: () => Promise<unknown>) {
+  const evalsha = vi.fn((sha: string) => (sha === lookForStalled.sha ? answer() : Promise.resolve(1)));
+  const onSilence = vi.fn();
+  const check = createStalledCheck({
+    client: { evalsha } as never,
+    place: { prefix: 'test', queue: 'mail' },
+    workerId: 'w',
+    intervalMs: 15_000,
+    locks: { holds: new Map() } as unknown as Locks,
+    onLook() {},
+    onStalled() {},
+    onSilence,
+    onTrouble(error) {
+      throw error;
+    },
+  });
+  const calls = (sha: string) => evalsha.mock.calls.filter(([called]) => called === sha).length;
+  return { check, onSilence, looks: () => calls(lookForStalled.sha), putBacks: () => calls(putBack.sha) };
+}
+
+test('tells of the silence of Redis again as long as it lasts: the next connection may be dead, too', async () => {
+  const { check, onSilence } = startCheck(() => new Promise(() => {}));
+  await vi.advanceTimersByTimeAsync(31_000);
+  expect(onSilence).toHaveBeenCalledTimes(2);
+  check.close();
+});
+
+test('gives back a job that Redis takes for ours a second after it was first seen, however long the interval is', async () => {
+  const { check, putBacks } = startCheck(async () => [[], ['1', 'w:0']]);
+  await vi.advanceTimersByTimeAsync(900);
+  expect(putBacks()).toBe(0);
+  await vi.advanceTimersByTimeAsync(200);
+  expect(putBacks()).toBe(1);
+  check.close();
+});
+
+test('looks again soon after an outage, for what was handed out with the lost replies', async () => {
+  const { check, looks } = startCheck(async () => [[], []]);
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(looks()).toBe(1);
+  check.soon();
+  await vi.advanceTimersByTimeAsync(1_500);
+  expect(looks()).toBe(3);
+  check.close();
+});
