@@ -12,7 +12,8 @@ import {
 import type { Redis } from 'ioredis';
 import type { Failure, Outcome } from './broker.ts';
 import type { FetchedJob } from './bullmq-internals.ts';
-import { JobBackend, mostWaitSeconds, type NextJob } from './job-backend.ts';
+import { JobBackend, type NextJob } from './job-backend.ts';
+import { mostWaitSeconds } from './job-wait.ts';
 import { bullmqQueue } from './keys.ts';
 
 /** How a delivery ended, and what was fetched when that was written: `next`, locked for `token`. */
