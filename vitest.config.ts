@@ -1,11 +1,18 @@
+import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 const source = (file: string) => fileURLToPath(new URL(`src/${file}.ts`, import.meta.url));
 
+/** Another BullMQ for all that imports it, where `npm run test:bullmq` has installed one. */
+const { ISLET_BULLMQ: bullmq } = process.env;
+const folder = new URL(`.islet/bullmq/${bullmq}/`, import.meta.url);
+const bullmqAlias = bullmq ? [{ find: /^bullmq$/, replacement: createRequire(folder).resolve('bullmq') }] : [];
+
 export default defineConfig({
   resolve: {
     alias: [
+      ...bullmqAlias,
       { find: /^islet$/, replacement: source('index') },
       { find: /^islet\/(task|producer|testing|config)$/, replacement: `${source('x').replace('x.ts', '$1.ts')}` },
     ],

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
+import { jobFields, keyNames } from '../src/broker/bullmq-names.ts';
 import { queueKey } from '../src/broker/keys.ts';
 import { ledgerBytes } from './ledger.ts';
 import type { RedisProcess } from './redis-process.ts';
@@ -32,8 +33,8 @@ export async function untilSettled(redis: RedisProcess, ledgerFolder: string, ha
 
 async function countLeft(client: Redis): Promise<number> {
   const counts = await Promise.all([
-    ...['wait', 'active', 'paused'].map((name) => client.llen(key(name))),
-    ...['delayed', 'prioritized'].map((name) => client.zcard(key(name))),
+    ...[keyNames.wait, keyNames.active, keyNames.paused].map((name) => client.llen(key(name))),
+    ...[keyNames.delayed, keyNames.prioritized].map((name) => client.zcard(key(name))),
   ]);
   return counts.reduce((sum, count) => sum + count, 0);
 }
@@ -42,8 +43,8 @@ async function countLeft(client: Redis): Promise<number> {
 export async function readJobs(redis: RedisProcess, ids: readonly string[]) {
   return redis.ask(async (client) => {
     const failed = new Map<string, string>();
-    for (const id of await client.zrange(key('failed'), '0', '-1')) {
-      failed.set(id, (await client.hget(key(id), 'failedReason')) ?? '');
+    for (const id of await client.zrange(key(keyNames.failed), '0', '-1')) {
+      failed.set(id, (await client.hget(key(id), jobFields.failedReason)) ?? '');
     }
     const held = new Set<string>();
     for (let start = 0; start < ids.length; start += chunkSize) {

@@ -1,5 +1,7 @@
 import { Job, type JobJson, type JobProgress, type JobsOptions, type MinimalJob, type ParentKeys } from 'bullmq';
 import type { Redis } from 'ioredis';
+import { jobFields as field } from './bullmq-names.ts';
+import type { Hole } from './command-template.ts';
 import { bullmqQueue } from './keys.ts';
 import { parseMemory, type StoredMemory } from './memory.ts';
 
@@ -73,7 +75,7 @@ function decodeOptions(text: string | undefined): JobsOptions {
 function decodeJob(hash: readonly string[], id: string, token: string, sentAt: number): FetchedJob {
   const raw: Record<string, string | undefined> = {};
   for (let index = 0; index + 1 < hash.length; index += 2) raw[hash[index] ?? ''] = hash[index + 1];
-  const payloadJson = raw.data ?? '{}';
+  const payloadJson = raw[field.payload] ?? '{}';
   const { value: data, problem: payloadProblem } = parse<unknown>(payloadJson, undefined);
   return {
     id,
@@ -82,24 +84,24 @@ function decodeJob(hash: readonly string[], id: string, token: string, sentAt: n
     payloadJson,
     data,
     payloadProblem,
-    name: raw.name ?? '',
-    opts: decodeOptions(raw.opts),
-    progress: parse<JobProgress>(raw.progress, 0).value,
-    delay: Number(raw.delay ?? 0),
-    priority: Number(raw.priority ?? 0),
-    timestamp: Number(raw.timestamp),
-    attemptsStarted: Number(raw.ats ?? 0),
-    attemptsMade: Number(raw.atm ?? 0),
-    stalledCounter: Number(raw.stc ?? 0),
-    processedOn: raw.processedOn === undefined ? undefined : Number(raw.processedOn),
-    repeatJobKey: raw.rjk,
-    deduplicationId: raw.deid,
-    failedReason: raw.failedReason ?? '',
-    deferredFailure: raw.defa,
-    stacktrace: raw.stacktrace,
-    parentKey: raw.parentKey,
-    parent: parse<ParentKeys | undefined>(raw.parent, undefined).value,
-    processedBy: raw.pb,
+    name: raw[field.name] ?? '',
+    opts: decodeOptions(raw[field.options]),
+    progress: parse<JobProgress>(raw[field.progress], 0).value,
+    delay: Number(raw[field.delay] ?? 0),
+    priority: Number(raw[field.priority] ?? 0),
+    timestamp: Number(raw[field.timestamp]),
+    attemptsStarted: Number(raw[field.starts] ?? 0),
+    attemptsMade: Number(raw[field.attempts] ?? 0),
+    stalledCounter: Number(raw[field.stalls] ?? 0),
+    processedOn: raw[field.startedAt] === undefined ? undefined : Number(raw[field.startedAt]),
+    repeatJobKey: raw[field.scheduler],
+    deduplicationId: raw[field.deduplicationId],
+    failedReason: raw[field.failedReason] ?? '',
+    deferredFailure: raw[field.deferredFailure],
+    stacktrace: raw[field.stacktrace],
+    parentKey: raw[field.parentKey],
+    parent: parse<ParentKeys | undefined>(raw[field.parent], undefined).value,
+    processedBy: raw[field.worker],
     memory: parseMemory(raw),
   };
 }
@@ -119,4 +121,18 @@ export function toBullmq({ id, opts }: FetchedJob): MinimalJob {
 export function scriptSha(client: Redis, command: string): string | undefined {
   const scripts = client.scriptsSet as Record<string, { sha?: string } | undefined>;
   return scripts[command]?.sha;
+}
+
+/** What BullMQ's scripts that add a job take behind their keys: its id and more, its payload, its options. */
+export const addArgumentCount = 3;
+
+/** How many keys the script moveToFinished takes. */
+export const finishKeyCount = 14;
+
+/**
+ * What changes from job to job in `EVALSHA <sha> <number of keys> ...` of moveToFinished: the key of the job, its id, the
+ * time, and the token among the options.
+ */
+export function finishHoles(token: string): Hole[] {
+  return [{ argument: 13 }, { argument: 16 }, { argument: 17 }, { argument: 23, text: token }];
 }

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { CancelledError } from '../errors.ts';
+import { jobFields, keyNames } from './bullmq-names.ts';
 import { cancelJob } from './cancel.ts';
 import { queueKey } from './keys.ts';
 import type { Locks } from './locks.ts';
@@ -20,7 +21,11 @@ export function createCancelWatch({ client, place, workerId, locks, onTrouble }:
 
   const look = async (jobId: string) => {
     // The answer comes after that of a fetch in flight, so the job is known by then.
-    const [reason, fetchedBy] = await client.hmget(queueKey(prefix, queue, jobId), memoryFields.cancel, 'pb');
+    const [reason, fetchedBy] = await client.hmget(
+      queueKey(prefix, queue, jobId),
+      memoryFields.cancel,
+      jobFields.worker,
+    );
     if (typeof reason !== 'string') return;
     await setImmediate();
     const hold = locks.holds.get(jobId);
@@ -31,7 +36,7 @@ export function createCancelWatch({ client, place, workerId, locks, onTrouble }:
 
   /** It was cancelled while it was being settled here, as a retry perhaps: that would be found only when it is due. */
   const endDelayed = async (jobId: string, reason: string) => {
-    if ((await client.zscore(queueKey(prefix, queue, 'delayed'), jobId)) === null) return;
+    if ((await client.zscore(queueKey(prefix, queue, keyNames.delayed), jobId)) === null) return;
     await cancelJob({ client, prefix }, queue, jobId, reason);
   };
 

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { CancelledError } from '../errors.ts';
 import type { CancelFound, StoredResult } from './broker.ts';
+import { deduplicationStart, eventArgs, jobFields, keyNames } from './bullmq-names.ts';
 import { readStamp } from './job-options.ts';
 import { cancelChannel, maxEvents, queueKey, queuesKey, resultKey } from './keys.ts';
 import { defineScript, runScript } from './lua.ts';
@@ -25,13 +26,13 @@ end
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 redis.call('ZADD', KEYS[2], now, id)
-redis.call('HSET', job, 'failedReason', ARGV[3], 'finishedOn', now)
-local dedupe = redis.call('HGET', job, 'deid')
+redis.call('HSET', job, '${jobFields.failedReason}', ARGV[3], '${jobFields.endedAt}', now)
+local dedupe = redis.call('HGET', job, '${jobFields.deduplicationId}')
 if dedupe then
   local key = ARGV[7] .. dedupe
   if redis.call('PTTL', key) == -1 and redis.call('GET', key) == id then redis.call('DEL', key) end
 end
-redis.call('XADD', KEYS[8], 'MAXLEN', '~', ARGV[8], '*', 'event', 'failed', 'jobId', id, 'failedReason', ARGV[3])
+redis.call('XADD', KEYS[8], 'MAXLEN', '~', ARGV[8], '*', ${eventArgs.failed('ARGV[3]')})
 if tonumber(ARGV[5]) > 0 then
   redis.call('SET', KEYS[9], ARGV[4], 'PX', ARGV[5])
   redis.call('PUBLISH', KEYS[9], ARGV[4])
@@ -48,7 +49,7 @@ interface Place {
 export async function findQueues({ client, prefix }: Place, id: string): Promise<string[]> {
   const queues = await client.smembers(queuesKey(prefix));
   const pipeline = client.pipeline();
-  for (const name of queues) pipeline.hexists(queueKey(prefix, name, id), 'opts');
+  for (const name of queues) pipeline.hexists(queueKey(prefix, name, id), jobFields.options);
   const replies = (await pipeline.exec()) ?? [];
   return queues.filter((_, index) => {
     const [error, found] = replies[index] ?? [];
@@ -64,15 +65,16 @@ export async function cancelJob(
   id: string,
   reason: string,
 ): Promise<CancelFound> {
-  const opts = await client.hget(queueKey(prefix, queue, id), 'opts');
+  const opts = await client.hget(queueKey(prefix, queue, id), jobFields.options);
   if (opts === null) return 'nowhere';
   const { code, name, message } = new CancelledError(id, reason);
   const stored: StoredResult = { ok: false, code, causeName: name, causeMessage: message };
   const { keepResultMs = 0 } = readStamp(JSON.parse(opts));
-  const sets = ['failed', 'completed', 'delayed', 'prioritized', 'wait', 'paused', 'events'];
-  const keys = [...[id, ...sets].map((key) => queueKey(prefix, queue, key)), resultKey(prefix, queue, id)];
+  const { failed, completed, delayed, prioritized, wait, paused, events } = keyNames;
+  const names = [id, failed, completed, delayed, prioritized, wait, paused, events];
+  const keys = [...names.map((key) => queueKey(prefix, queue, key)), resultKey(prefix, queue, id)];
   const failedReason = `${code}: ${name}: ${message}`;
-  const places = [cancelChannel(prefix, queue), queueKey(prefix, queue, 'de:')];
+  const places = [cancelChannel(prefix, queue), queueKey(prefix, queue, deduplicationStart)];
   const args = [id, reason, failedReason, JSON.stringify(stored), keepResultMs, ...places, maxEvents];
   return (await runScript(client, cancelScript, keys, args)) as CancelFound;
 }

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import { CancelledError, IsletError } from '../errors.ts';
 import type { BullmqWorker, ConsumeOptions, Consumer } from './broker.ts';
 import { workerClientName } from './bullmq-internals.ts';
+import { keyNames, metaFields } from './bullmq-names.ts';
 import { type CancelWatch, createCancelWatch } from './cancel-watch.ts';
 import { isNoPrimary, openAnother } from './connection.ts';
 import { Deliveries } from './deliveries.ts';
@@ -115,7 +116,7 @@ export class QueueConsumer implements Consumer {
 
   async #enter(): Promise<void> {
     await this.#client.sadd(queuesKey(this.#prefix), this.#options.queue.name);
-    await this.#client.hset(this.#key('meta'), 'opts.maxLenEvents', maxEvents);
+    await this.#client.hset(this.#key(keyNames.meta), metaFields.maxEvents, maxEvents);
     await this.#records.enter();
     await this.recoverDead();
   }

@@ -1,16 +1,13 @@
 import { type BackendFactory, type JobJson, QueueKeys, RedisConnection, RedisQueueBackend } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { JobToAdd } from './broker.ts';
-import { scriptSha } from './bullmq-internals.ts';
+import { addArgumentCount, scriptSha } from './bullmq-internals.ts';
 import { CommandTemplate, EncodedCommand } from './command-template.ts';
 import { toJobOptions } from './job-options.ts';
 import { isUnknownScript } from './lua.ts';
 
 type Command = Parameters<RedisQueueBackend['execCommand']>;
 type Target = Command[0];
-
-/** What BullMQ's scripts that add a job take behind their keys: its id and more, its payload, its options. */
-const argumentCount = 3;
 
 /** BullMQ's scripts for one queue, as a producer calls them; of each command, the keys are encoded once. */
 export class JobAdder extends RedisQueueBackend {
@@ -42,7 +39,7 @@ export class JobAdder extends RedisQueueBackend {
   }
 
   #send(name: string, args: readonly (string | Buffer)[]): Promise<unknown> {
-    const keyCount = args.length - argumentCount;
+    const keyCount = args.length - addArgumentCount;
     const template = this.#templates.get(name) ?? this.#makeTemplate(name, keyCount, args);
     if (!template) return this.#sendPlainly(name, args);
     const encoded = new EncodedCommand('evalsha', template.encode(args.slice(keyCount)));

@@ -1,16 +1,17 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type JobJson, type KeepJobs, QueueKeys, RedisConnection, RedisQueueBackend, type WorkerOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
 import {
   decodeFetch,
   type FetchedJob,
   type FetchReply,
+  finishHoles,
+  finishKeyCount,
   passUndecoded,
   scriptSha,
   toBullmq,
 } from './bullmq-internals.ts';
 import { CommandTemplate, EncodedCommand } from './command-template.ts';
-import { isConnectionLoss } from './connection.ts';
+import { JobWait, mostWaitSeconds } from './job-wait.ts';
 import { bullmqQueue } from './keys.ts';
 
 /** What a fetch hands to BullMQ's Worker: a job, how long to wait for one, and when the next delayed one is due. */
@@ -50,14 +51,6 @@ function isPlain({ opts, parentKey }: FetchedJob): boolean {
 /** BullMQ calls a wait without a job ended. */
 const nothing: NextJob = [];
 
-/** One wait lasts 10 seconds at most: what a mark that a dying worker took with it costs the others. */
-export const mostWaitSeconds = 10;
-/** Redis rounds shorter waits down to none, or, before 7.0.8, to for ever. */
-const leastWaitSeconds = 0.01;
-/** A wait whose end is not told so long after its time is lost with its connection. */
-const lateMs = 2_000;
-/** One wait lasts so long at most after one that was not answered: Redis may still give the next mark to that one. */
-const waryWaitSeconds = 1;
 /** After a refusal. */
 const troubleRestMs = 1_000;
 
@@ -67,7 +60,7 @@ const troubleRestMs = 1_000;
  * with the jobs that end meanwhile; while it waits for a fetch, it does not.
  */
 export class JobBackend extends RedisQueueBackend {
-  readonly #blocking: Redis;
+  readonly #wait: JobWait;
   readonly #client: Redis;
   readonly #host: BackendHost;
   /** Encoded commands that complete a job, by the length of the token. */
@@ -76,18 +69,8 @@ export class JobBackend extends RedisQueueBackend {
   #came: NextJob | undefined;
   #fetching: Promise<unknown> = Promise.resolve();
   #isUntaught = false;
-  #isolated = false;
-  #stopped = false;
   /** Redis refused the last fetch: it is full, perhaps, which does not keep it from handing out jobs with a settling. */
   #troubled = false;
-  /** No job is asked for until then, by performance.now(). */
-  #restUntil = 0;
-  /** A wait was given up, and a mark may be lost with it: the queue is asked before the next one. */
-  #isDoubtful = false;
-  #endRest = () => {};
-  #endWait = () => {};
-  /** Until then Redis may give a mark to a wait that was not answered, by performance.now(). */
-  #waryUntil = 0;
 
   constructor(queue: string, { client, blocking, host }: BackendParts, options: WorkerOptions) {
     // Never a version check here: BullMQ would print what `checkRedisSettings` has said.
@@ -96,18 +79,16 @@ export class JobBackend extends RedisQueueBackend {
     const keys = new QueueKeys(options.prefix);
     super(connection, name, keys.getKeys(name), (type) => keys.toKey(name, type), options);
     this.#client = client;
-    this.#blocking = blocking;
     this.#host = host;
+    this.#wait = new JobWait(blocking, this.keys.marker ?? '', {
+      onRefused: (error) => this.#refused(error),
+      onOver: () => host.onProgress(),
+    });
   }
 
-  /** Whether a job may be fetched now. */
+  /** Whether a job may be fetched with the settling of another. */
   get isOpen(): boolean {
-    return !this.#stopped && !this.#isolated && !this.#troubled && performance.now() >= this.#restUntil;
-  }
-
-  /** Whether jobs are asked for at all, now or after a rest. */
-  get isTaking(): boolean {
-    return !this.#stopped && !this.#isolated;
+    return !this.#troubled && this.#wait.isOver;
   }
 
   override async execCommand(...command: Parameters<RedisQueueBackend['execCommand']>): Promise<unknown> {
@@ -119,8 +100,8 @@ export class JobBackend extends RedisQueueBackend {
     const came = this.#came;
     this.#came = undefined;
     if (came) return came;
-    if (!this.isTaking || performance.now() < this.#restUntil) return nothing;
-    this.#isDoubtful = false;
+    if (!this.#wait.isOver) return nothing;
+    this.#wait.asked();
     const sentAt = performance.now();
     const fetching = super.moveToActive(token, name ?? '');
     this.#fetching = fetching;
@@ -179,8 +160,8 @@ export class JobBackend extends RedisQueueBackend {
     const sha = scriptSha(this.#client, `moveToFinished:${this.version}`);
     if (sha === undefined) return undefined;
     const args = this.moveToFinishedArgs(toBullmq(job), 'null', 'returnvalue', keep, 'completed', token, 0, fetchNext);
-    const holes = [{ argument: 13 }, { argument: 16 }, { argument: 17 }, { argument: 23, text: token }];
-    const all = [sha, 14, ...args].map((argument) => (argument === undefined ? '' : (argument as string)));
+    const holes = finishHoles(token);
+    const all = [sha, finishKeyCount, ...args].map((argument) => (argument === undefined ? '' : (argument as string)));
     const complete = { keep, fetchNext, metrics: this.#metrics, template: new CommandTemplate('evalsha', all, holes) };
     this.#completes.set(token.length, complete);
     return complete;
@@ -191,7 +172,7 @@ export class JobBackend extends RedisQueueBackend {
     this.#host.onProgress();
     const { job, limitedMs, dueAt } = decodeFetch(reply, token, sentAt);
     // Not BullMQ's own pause for a limit: it would last until a running job ends.
-    if (limitedMs > 0) this.#restUntil = performance.now() + Math.min(limitedMs, mostWaitSeconds * 1_000);
+    if (limitedMs > 0) this.#wait.restFor(Math.min(limitedMs, mostWaitSeconds * 1_000));
     if (!job) {
       if (limitedMs === 0) this.#host.onEmpty();
       return [null, undefined, 0, dueAt];
@@ -206,84 +187,35 @@ export class JobBackend extends RedisQueueBackend {
   }
 
   #refused(error: unknown): void {
-    if (this.#stopped) return;
+    if (this.#wait.isStopped) return;
     this.#troubled = true;
-    this.#restUntil = performance.now() + troubleRestMs;
+    this.#wait.restFor(troubleRestMs);
     this.#host.onTrouble(error);
   }
 
   /** Waits for a mark, for at most so many seconds; `null` says that it is time to look. Never rejects. */
-  override async waitForJob(seconds: number): ReturnType<RedisQueueBackend['waitForJob']> {
-    if ((await this.#rest()) || this.#isDoubtful || this.#stopped) return null;
-    const most = performance.now() < this.#waryUntil ? waryWaitSeconds : mostWaitSeconds;
-    const wait = Math.min(Math.max(seconds, leastWaitSeconds), most);
-    const over = new AbortController();
-    this.#endWait = () => over.abort();
-    const late = sleep(wait * 1_000 + lateMs, undefined, { signal: over.signal }).catch(() => undefined);
-    const waiting = this.#blocking.bzpopmin(this.keys.marker ?? '', wait);
-    waiting.catch(() => {});
-    try {
-      const mark = await Promise.race([waiting, late]);
-      if (mark !== undefined) return mark && { member: mark[1], score: Number(mark[2]) };
-      // A connection that died unnoticed never answers, and ioredis does not give up waiting.
-      if (!over.signal.aborted) this.interrupt();
-    } catch (error) {
-      if (!isConnectionLoss(error)) this.#refused(error);
-    } finally {
-      over.abort();
-      this.#host.onProgress();
-    }
-    this.#isDoubtful = true;
-    this.#waryUntil = performance.now() + mostWaitSeconds * 1_000;
-    return null;
-  }
-
-  /** Waits while no job may be asked for, and returns whether that was so. */
-  async #rest(): Promise<boolean> {
-    let rested = false;
-    for (;;) {
-      const leftMs = this.#isolated ? Number.POSITIVE_INFINITY : this.#restUntil - performance.now();
-      if (this.#stopped || leftMs <= 0) return rested;
-      rested = true;
-      await new Promise<void>((resolve) => {
-        const timer = Number.isFinite(leftMs) ? setTimeout(resolve, leftMs) : undefined;
-        this.#endRest = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-    }
+  override waitForJob(seconds: number): ReturnType<RedisQueueBackend['waitForJob']> {
+    return this.#wait.forMark(seconds);
   }
 
   /** Fetches no job until `rejoin`. Resolves when the fetch in flight was answered. */
   async isolate(): Promise<void> {
-    this.#isolated = true;
+    this.#wait.isolate();
     await this.#fetching.catch(() => {});
   }
 
   rejoin(): void {
-    this.#isolated = false;
-    this.#endRest();
+    this.#wait.rejoin();
   }
 
   /** Fetches no job any more, and ends a wait. */
   stop(): void {
-    this.#stopped = true;
-    this.#endRest();
-    // Of a connection that is being opened again, ioredis lets the command wait.
-    this.#giveUpWait();
-    this.#blocking.disconnect();
+    this.#wait.stop();
   }
 
   /** Gives up a wait, which may be one that does not end. */
   interrupt(): void {
-    this.#giveUpWait();
-    if (!this.#stopped) this.#blocking.disconnect(true);
-  }
-
-  #giveUpWait(): void {
-    this.#isDoubtful = true;
-    this.#endWait();
+    this.#wait.interrupt();
   }
 
   /** BullMQ ends its Worker's wait with this before it pauses or closes. */

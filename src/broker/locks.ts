@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import { LockLostError } from '../errors.ts';
 import { JobAbort } from '../job-abort.ts';
 import type { FetchedJob } from './bullmq-internals.ts';
+import { keyNames, lockSuffix } from './bullmq-names.ts';
 import type { Guard } from './guard.ts';
 import { queueKey, workersKey } from './keys.ts';
 import { runScript } from './lua.ts';
@@ -56,11 +57,11 @@ const renewAgainMs = 500;
 export function createLocks({ client, guard, place, workerId, durationMs, onTrouble }: LocksOptions) {
   const { prefix, queue } = place;
   const holds = new Map<string, Hold>();
-  const keys = ['active', 'wait', 'prioritized'].map((name) => queueKey(prefix, queue, name));
+  const keys = [keyNames.active, keyNames.wait, keyNames.prioritized].map((name) => queueKey(prefix, queue, name));
 
   const tellGuard = (hold: Hold) => {
     const { jobId, token } = hold;
-    const key = `${queueKey(prefix, queue, jobId)}:lock`;
+    const key = `${queueKey(prefix, queue, jobId)}${lockSuffix}`;
     hold.letGo =
       guard?.hold({ key, token, durationMs, workersKey: workersKey(prefix, queue), workerId, jobId }) ?? nothing;
   };

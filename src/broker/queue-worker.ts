@@ -12,7 +12,8 @@ import {
 import type { Redis } from 'ioredis';
 import type { Failure, Outcome } from './broker.ts';
 import type { FetchedJob } from './bullmq-internals.ts';
-import { JobBackend, mostWaitSeconds, type NextJob } from './job-backend.ts';
+import { JobBackend, type NextJob } from './job-backend.ts';
+import { mostWaitSeconds } from './job-wait.ts';
 import { bullmqQueue } from './keys.ts';
 
 /** How a delivery ended, and what was fetched when that was written: `next`, locked for `token`. */
@@ -151,8 +152,14 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     return job;
   }
 
-  #tellActive(fetched: FetchedJob): void {
-    if (this.listenerCount('active') > 0) super.emit('active', this.#jobOf(fetched), 'waiting');
+  /** Tells those who listen. What goes wrong with it concerns no job. */
+  #tell(event: 'active' | 'completed' | 'failed', tell: () => void): void {
+    if (this.listenerCount(event) === 0) return;
+    try {
+      tell();
+    } catch (error) {
+      this.emit('error', error as Error);
+    }
   }
 
   protected override moveToActive(token: string, name?: string) {
@@ -204,7 +211,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
 
   async #process(job: BullmqJob, mayFetch: () => boolean): Promise<BullmqJob | undefined> {
     const fetched = job as unknown as FetchedJob;
-    this.#tellActive(fetched);
+    this.#tell('active', () => super.emit('active', this.#jobOf(fetched), 'waiting'));
     const mayFetchNow = () => mayFetch() && this.backend.isOpen && !this.isPaused() && !this.closing;
     const ended = await this.#host.deliver(fetched, mayFetchNow);
     if (!ended) return undefined;
@@ -218,18 +225,22 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   }
 
   #tellEnd(fetched: FetchedJob, outcome: Outcome): void {
-    if (outcome.kind === 'completed') {
-      if (this.listenerCount('completed') === 0) return;
-      const job = this.#ended(fetched);
-      job.returnvalue = outcome.resultJson === undefined ? undefined : JSON.parse(outcome.resultJson);
-      this.emit('completed', job, job.returnvalue, 'active');
-    } else if ('failure' in outcome && this.listenerCount('failed') > 0) {
-      const error = toError(outcome.failure);
-      const job = this.#ended(fetched);
-      job.failedReason = error.message;
-      if (outcome.kind === 'retry') job.finishedOn = undefined;
-      this.emit('failed', job, error, 'active');
-    }
+    if (outcome.kind === 'completed') this.#tell('completed', () => this.#tellCompleted(fetched, outcome.resultJson));
+    else if ('failure' in outcome) this.#tell('failed', () => this.#tellFailed(fetched, outcome));
+  }
+
+  #tellCompleted(fetched: FetchedJob, resultJson: string | undefined): void {
+    const job = this.#ended(fetched);
+    job.returnvalue = resultJson === undefined ? undefined : JSON.parse(resultJson);
+    this.emit('completed', job, job.returnvalue, 'active');
+  }
+
+  #tellFailed(fetched: FetchedJob, { kind, failure }: Extract<Outcome, { failure: Failure }>): void {
+    const error = toError(failure);
+    const job = this.#ended(fetched);
+    job.failedReason = error.message;
+    if (kind === 'retry') job.finishedOn = undefined;
+    this.emit('failed', job, error, 'active');
   }
 
   #ended(fetched: FetchedJob): BullmqJob {

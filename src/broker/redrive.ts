@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { baseMark, eventArgs, jobFields, keyNames, priorityStep } from './bullmq-names.ts';
 import { maxEvents, queueKey } from './keys.ts';
 import { defineScript, runScript } from './lua.ts';
 import { memoryFields } from './memory.ts';
@@ -18,7 +19,8 @@ const pageSize = 500;
 
 /** What a job loses with its failure: BullMQ's counts of its attempts and stalls, and what Islet remembers. */
 const forgotten = [
-  ...['failedReason', 'finishedOn', 'processedOn', 'stacktrace', 'atm', 'stc', 'defa'],
+  ...[jobFields.failedReason, jobFields.endedAt, jobFields.startedAt, jobFields.stacktrace],
+  ...[jobFields.attempts, jobFields.stalls, jobFields.deferredFailure],
   // Not `settled`: a late repetition of the command that failed it must find that this was done.
   ...Object.values(memoryFields).filter((field) => field !== memoryFields.settled),
 ];
@@ -36,18 +38,18 @@ for i = 3, #ARGV, 2 do
     redis.call('ZREM', KEYS[1], id)
     redis.call('HDEL', job, ${forgotten.map((field) => `'${field}'`).join(', ')})
     redis.call('DEL', ARGV[1] .. 'result:' .. id)
-    local priority = tonumber(redis.call('HGET', job, 'priority') or '0')
+    local priority = tonumber(redis.call('HGET', job, '${jobFields.priority}') or '0')
     if priority > 0 then
-      local turn = redis.call('INCR', KEYS[4]) % 0x100000000
-      redis.call('ZADD', KEYS[3], priority * 0x100000000 + turn, id)
+      local turn = redis.call('INCR', KEYS[4]) % ${priorityStep}
+      redis.call('ZADD', KEYS[3], priority * ${priorityStep} + turn, id)
     else
       redis.call('LPUSH', KEYS[2], id)
     end
-    redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[2], '*', 'event', 'waiting', 'jobId', id, 'prev', 'failed')
+    redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[2], '*', ${eventArgs.waiting('failed')})
     given[#given + 1] = id
   end
 end
-if #given > 0 then redis.call('ZADD', KEYS[5], 0, '0') end
+if #given > 0 then redis.call('ZADD', KEYS[5], ${baseMark.score}, '${baseMark.member}') end
 return given
 `);
 
@@ -61,7 +63,7 @@ async function readPage({ client, prefix, queue }: QueuePlace, page: string[]): 
   const entries = page.flatMap((id, index) => (index % 2 === 0 ? [{ id, failedAt: page[index + 1] ?? '' }] : []));
   const pipeline = client.pipeline();
   for (const { id } of entries)
-    pipeline.hmget(queueKey(prefix, queue, id), 'name', 'failedReason', memoryFields.started);
+    pipeline.hmget(queueKey(prefix, queue, id), jobFields.name, jobFields.failedReason, memoryFields.started);
   const replies = (await pipeline.exec()) ?? [];
   return entries.flatMap((entry, index) => {
     const [error, fields] = replies[index] ?? [];
@@ -76,7 +78,7 @@ async function readPage({ client, prefix, queue }: QueuePlace, page: string[]): 
 export async function findFailed(place: QueuePlace, wanted: (job: FailedJob) => boolean): Promise<FailedJob[]> {
   const { client, prefix, queue } = place;
   const found = new Map<string, FailedJob>();
-  for await (const page of client.zscanStream(queueKey(prefix, queue, 'failed'), { count: pageSize })) {
+  for await (const page of client.zscanStream(queueKey(prefix, queue, keyNames.failed), { count: pageSize })) {
     for (const job of await readPage(place, page as string[])) if (wanted(job)) found.set(job.id, job);
   }
   return [...found.values()].sort((a, b) => Number(a.failedAt) - Number(b.failedAt));
@@ -87,7 +89,8 @@ export async function findFailed(place: QueuePlace, wanted: (job: FailedJob) => 
  * Returns the ids that were put back: the others were taken by somebody else meanwhile.
  */
 export async function redrive({ client, prefix, queue }: QueuePlace, jobs: readonly FailedJob[]): Promise<Set<string>> {
-  const names = ['failed', 'wait', 'prioritized', 'pc', 'marker', 'events'];
+  const { failed, wait, prioritized, priorityCounter, marker, events } = keyNames;
+  const names = [failed, wait, prioritized, priorityCounter, marker, events];
   const keys = names.map((name) => queueKey(prefix, queue, name));
   const given = new Set<string>();
   for (let start = 0; start < jobs.length; start += pageSize) {

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { jobFields, keyNames } from './bullmq-names.ts';
 import { queueKey } from './keys.ts';
 
 /** How many jobs of one state are looked at, at each of its two ends. */
@@ -6,13 +7,13 @@ const endSize = 100;
 
 /** BullMQ's states by the key that holds their jobs, and what that key is. */
 const states = [
-  ['waiting', 'wait', 'list'],
-  ['active', 'active', 'list'],
-  ['prioritized', 'prioritized', 'zset'],
-  ['delayed', 'delayed', 'zset'],
-  ['waiting-children', 'waiting-children', 'zset'],
-  ['completed', 'completed', 'zset'],
-  ['failed', 'failed', 'zset'],
+  ['waiting', keyNames.wait, 'list'],
+  ['active', keyNames.active, 'list'],
+  ['prioritized', keyNames.prioritized, 'zset'],
+  ['delayed', keyNames.delayed, 'zset'],
+  ['waiting-children', keyNames.waitingChildren, 'zset'],
+  ['completed', keyNames.completed, 'zset'],
+  ['failed', keyNames.failed, 'zset'],
 ] as const;
 
 /** What a bounded look into a queue saw. */
@@ -60,7 +61,7 @@ export async function sampleJobs(
     return [...new Set([...first, ...last])].map((id) => ({ state, id }));
   });
   const names = client.pipeline();
-  for (const { id } of jobs) names.hget(queueKey(prefix, queue, id), 'name');
+  for (const { id } of jobs) names.hget(queueKey(prefix, queue, id), jobFields.name);
   for (const [index, name] of (await exec(names)).entries()) {
     // Removed meanwhile.
     if (typeof name !== 'string') continue;

@@ -1,4 +1,17 @@
+import {
+  baseMark,
+  eventArgs,
+  jobFields,
+  lockSuffix,
+  metaFields,
+  neverReached,
+  priorityStep,
+  tokenSeparator,
+} from './bullmq-names.ts';
 import { defineScript } from './lua.ts';
+
+/** The worker in a token, in Lua. */
+const workerOf = (token: string) => `string.match(${token}, '^[^${tokenSeparator}]+')`;
 
 /** A worker that lives did not crash: what was noted of it when its lock had run out is taken back. */
 const retract = `
@@ -25,13 +38,13 @@ local states = {}
 for i = 3, #ARGV, 3 do
   local id, token, starts = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local job = ARGV[1] .. id
-  local holder = redis.call('GET', job .. ':lock')
+  local holder = redis.call('GET', job .. '${lockSuffix}')
   local state = 'lost'
   if holder == token then
-    redis.call('PEXPIRE', job .. ':lock', ARGV[2])
+    redis.call('PEXPIRE', job .. '${lockSuffix}', ARGV[2])
     state = 'held'
   else
-    local known = redis.call('HMGET', job, 'ats', 'i:settled')
+    local known = redis.call('HMGET', job, '${jobFields.starts}', 'i:settled')
     if known[2] == starts then
       state = 'settled'
     elseif not holder and known[1] == starts then
@@ -40,13 +53,13 @@ for i = 3, #ARGV, 3 do
       if found == 0 then found = redis.call('ZREM', KEYS[3], id) end
       if found > 0 then
         redis.call('LPUSH', KEYS[1], id)
-        redis.call('SET', job .. ':lock', token, 'PX', ARGV[2])
-        retract(job, string.match(token, '^[^:]+'))
+        redis.call('SET', job .. '${lockSuffix}', token, 'PX', ARGV[2])
+        retract(job, ${workerOf('token')})
         state = 'held'
       end
     end
   end
-  if state == 'lost' then retract(job, string.match(token, '^[^:]+')) end
+  if state == 'lost' then retract(job, ${workerOf('token')}) end
   states[#states + 1] = state
 end
 return states
@@ -59,24 +72,24 @@ return states
  */
 export const putBack = defineScript(`
 local id, token, starts = ARGV[1], ARGV[2], ARGV[3]
-local holder = redis.call('GET', KEYS[1] .. ':lock')
+local holder = redis.call('GET', KEYS[1] .. '${lockSuffix}')
 if holder ~= token then
-  local known = redis.call('HMGET', KEYS[1], 'ats', 'i:settled')
+  local known = redis.call('HMGET', KEYS[1], '${jobFields.starts}', 'i:settled')
   if holder or known[1] ~= starts or known[2] == starts then return 0 end
 end
-redis.call('DEL', KEYS[1] .. ':lock')
+redis.call('DEL', KEYS[1] .. '${lockSuffix}')
 redis.call('LREM', KEYS[2], -1, id)
 redis.call('LREM', KEYS[3], -1, id)
 redis.call('ZREM', KEYS[4], id)
 redis.call('HSET', KEYS[1], 'i:settled', starts, unpack(ARGV, 4))
-local priority = tonumber(redis.call('HGET', KEYS[1], 'priority') or '0')
+local priority = tonumber(redis.call('HGET', KEYS[1], '${jobFields.priority}') or '0')
 if priority > 0 then
-  redis.call('ZADD', KEYS[4], priority * 0x100000000, id)
+  redis.call('ZADD', KEYS[4], priority * ${priorityStep}, id)
 else
   redis.call('RPUSH', KEYS[3], id)
 end
-redis.call('ZADD', KEYS[5], 0, '0')
-redis.call('XADD', KEYS[6], '*', 'event', 'waiting', 'jobId', id, 'prev', 'active')
+redis.call('ZADD', KEYS[5], ${baseMark.score}, '${baseMark.member}')
+redis.call('XADD', KEYS[6], '*', ${eventArgs.waiting('active')})
 return 1
 `);
 
@@ -85,10 +98,10 @@ return 1
  * reached is set with the first. KEYS: meta, limiter. ARGV: milliseconds.
  */
 export const limitQueue = defineScript(`
-redis.call('HSETNX', KEYS[1], 'max', '9007199254740991')
-redis.call('HSETNX', KEYS[1], 'duration', '1000')
+redis.call('HSETNX', KEYS[1], '${metaFields.limitMax}', '${neverReached}')
+redis.call('HSETNX', KEYS[1], '${metaFields.limitDuration}', '1000')
 local left = redis.call('PTTL', KEYS[2])
-if left < tonumber(ARGV[1]) then redis.call('SET', KEYS[2], '9007199254740991', 'PX', ARGV[1]) end
+if left < tonumber(ARGV[1]) then redis.call('SET', KEYS[2], '${neverReached}', 'PX', ARGV[1]) end
 `);
 
 /**
@@ -96,7 +109,7 @@ if left < tonumber(ARGV[1]) then redis.call('SET', KEYS[2], '9007199254740991', 
  * KEYS: job. ARGV: token, name of the delivery. Returns 1 when this delivery may run.
  */
 export const writeFence = defineScript(`
-if redis.call('GET', KEYS[1] .. ':lock') ~= ARGV[1] then return 0 end
+if redis.call('GET', KEYS[1] .. '${lockSuffix}') ~= ARGV[1] then return 0 end
 local started = redis.call('HGET', KEYS[1], 'i:started')
 if started and started ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], 'i:started', ARGV[2])
@@ -107,7 +120,7 @@ return 1
 const giveBack = `
 local function giveBack(id, worker, blame)
   local job = PREFIX .. id
-  redis.call('DEL', job .. ':lock')
+  redis.call('DEL', job .. '${lockSuffix}')
   if redis.call('LREM', ACTIVE, -1, id) == 0 then return false end
   local culprit = redis.call('HGET', WORKERS, worker .. ':culprit')
   local stopping = redis.call('HEXISTS', WORKERS, worker .. ':stopping') == 1
@@ -118,8 +131,8 @@ local function giveBack(id, worker, blame)
     redis.call('HSET', job, 'i:crashes', crashes and (crashes .. ' ' .. crash) or crash)
   end
   redis.call('RPUSH', WAIT, id)
-  redis.call('ZADD', MARKER, 0, '0')
-  redis.call('XADD', EVENTS, '*', 'event', 'stalled', 'jobId', id)
+  redis.call('ZADD', MARKER, ${baseMark.score}, '${baseMark.member}')
+  redis.call('XADD', EVENTS, '*', ${eventArgs.stalled})
   return true
 end
 `;
@@ -142,11 +155,11 @@ local look = since >= interval * 0.9 and since <= interval * 1.25 + 500
 if since >= interval * 0.9 then redis.call('SET', KEYS[6], NOW) end
 local stalled, held = {}, {}
 for _, id in ipairs(redis.call('LRANGE', ACTIVE, 0, -1)) do
-  local holder = redis.call('GET', PREFIX .. id .. ':lock')
+  local holder = redis.call('GET', PREFIX .. id .. '${lockSuffix}')
   if not holder and look then
-    local worker = redis.call('HGET', PREFIX .. id, 'pb') or '?'
+    local worker = redis.call('HGET', PREFIX .. id, '${jobFields.worker}') or '?'
     if giveBack(id, worker, 'expired') then stalled[#stalled + 1] = id end
-  elseif holder and string.sub(holder, 1, #ARGV[2] + 1) == ARGV[2] .. ':' then
+  elseif holder and string.sub(holder, 1, #ARGV[2] + 1) == ARGV[2] .. '${tokenSeparator}' then
     held[#held + 1] = id
     held[#held + 1] = holder
   end
@@ -165,9 +178,9 @@ local NOW = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 ${giveBack}
 local dead, given = ARGV[2], {}
 for _, id in ipairs(redis.call('LRANGE', ACTIVE, 0, -1)) do
-  local holder = redis.call('GET', PREFIX .. id .. ':lock')
-  local his = holder and string.sub(holder, 1, #dead + 1) == dead .. ':'
-  if his or (not holder and redis.call('HGET', PREFIX .. id, 'pb') == dead) then
+  local holder = redis.call('GET', PREFIX .. id .. '${lockSuffix}')
+  local his = holder and string.sub(holder, 1, #dead + 1) == dead .. '${tokenSeparator}'
+  if his or (not holder and redis.call('HGET', PREFIX .. id, '${jobFields.worker}') == dead) then
     if giveBack(id, dead, 'suspect') then given[#given + 1] = id end
   end
 end

@@ -2,6 +2,7 @@ import { Queue } from 'bullmq';
 import type { ChainableCommander, Redis } from 'ioredis';
 import { IsletError } from '../errors.ts';
 import type { Added, JobToAdd, NewJob, QueueCounts } from './broker.ts';
+import { deduplicationStart } from './bullmq-names.ts';
 import { adderFactory, type JobAdder } from './job-adder.ts';
 import { bullmqQueue, maxEvents, queuesKey } from './keys.ts';
 
@@ -41,7 +42,7 @@ async function addOne(job: JobToAdd, adder: JobAdder): Promise<Added> {
 async function addCarefully(jobs: readonly JobToAdd[], adder: JobAdder, client: BullmqClient): Promise<Added[]> {
   const batch = client.multi();
   for (const job of jobs) {
-    const keys = [job.id, `de:${job.id}`].map((key) => adder.toKey(key));
+    const keys = [job.id, `${deduplicationStart}${job.id}`].map((key) => adder.toKey(key));
     // BullMQ's type of a batch names only the commands that it uses itself.
     if (job.ownId) (batch as unknown as ChainableCommander).exists(...keys);
     await adder.add(job, batch);

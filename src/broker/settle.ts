@@ -5,6 +5,7 @@ import { LockLostError } from '../errors.ts';
 import type { Retention } from '../manifest/define-queue.ts';
 import type { Failure, Outcome } from './broker.ts';
 import { type FetchedJob, toBullmq } from './bullmq-internals.ts';
+import { jobFields, keyNames, tokenSeparator } from './bullmq-names.ts';
 import type { JobBackend, NextJob } from './job-backend.ts';
 import { queueKey, resultKey } from './keys.ts';
 import type { Hold, Locks } from './locks.ts';
@@ -90,7 +91,11 @@ async function fail(scope: SettleScope, { job, hold, outcome, mayFetch }: Settli
     await keepResult(scope, hold, outcome.keepResultMs, stored);
   }
   const failedReason = `${code}: ${causeName}: ${causeMessage}`;
-  const fields = { failedReason, stacktrace: JSON.stringify([stack]), [memoryFields.settled]: hold.starts };
+  const fields = {
+    [jobFields.failedReason]: failedReason,
+    [jobFields.stacktrace]: JSON.stringify([stack]),
+    [memoryFields.settled]: hold.starts,
+  };
   const { result: next } = await scope.backend.moveToFailed(
     toBullmq(job),
     failedReason,
@@ -107,11 +112,12 @@ async function delay(scope: SettleScope, { job, hold, outcome, mayFetch }: Settl
   if (outcome.kind !== 'retry' && outcome.kind !== 'snoozed' && outcome.kind !== 'postponed') return undefined;
   const { settled, unknownSince, crashes } = memoryFields;
   const fields: Record<string, string | number> = { [settled]: hold.starts };
-  if (outcome.kind === 'retry') fields.failedReason = `${outcome.failure.code}: ${outcome.failure.causeMessage}`;
+  if (outcome.kind === 'retry')
+    fields[jobFields.failedReason] = `${outcome.failure.code}: ${outcome.failure.causeMessage}`;
   fields[unknownSince] = outcome.kind === 'postponed' ? outcome.unknownSince : '';
   if (hold.cleared) fields[crashes] = '';
   if (outcome.kind === 'retry' && outcome.crashed) {
-    const [worker = ''] = hold.token.split(':');
+    const [worker = ''] = hold.token.split(tokenSeparator);
     fields[crashes] = addUnitCrash(hold.cleared ? [] : job.memory.crashes, Date.now(), worker);
   }
   // Without a delay the same command could fetch it again, and a repetition of it would count a second attempt.
@@ -126,7 +132,7 @@ async function delay(scope: SettleScope, { job, hold, outcome, mayFetch }: Settl
 async function giveBack({ client, place }: SettleScope, { job, hold, outcome }: Settling): Promise<undefined> {
   const key = (name: string) => queueKey(place.prefix, place.queue, name);
   if (outcome.kind === 'rateLimited') {
-    await runScript(client, limitQueue, [key('meta'), key('limiter')], [outcome.delayMs]);
+    await runScript(client, limitQueue, [key(keyNames.meta), key(keyNames.limiter)], [outcome.delayMs]);
   }
   const counted = outcome.kind === 'released' && outcome.counted;
   const releases = [...job.memory.releases, Date.now()].join(' ');
@@ -134,7 +140,8 @@ async function giveBack({ client, place }: SettleScope, { job, hold, outcome }: 
   // A job that was stopped did not end by itself: it stays a suspect.
   const cleared = hold.cleared && outcome.kind === 'rateLimited' ? [memoryFields.crashes, ''] : [];
   const fields = [...known, ...cleared, ...(counted ? [memoryFields.releases, releases] : [])];
-  const keys = [job.id, 'active', 'wait', 'prioritized', 'marker', 'events'].map(key);
+  const { active, wait, prioritized, marker, events } = keyNames;
+  const keys = [job.id, active, wait, prioritized, marker, events].map(key);
   const given = await runScript(client, putBack, keys, [job.id, hold.token, hold.starts, ...fields]);
   // The answer may have been lost and the command sent again: then it is settled already, which is not asked here.
   if (given !== 1) throw Object.assign(new Error('not ours'), { code: ErrorCode.JobLockNotExist });

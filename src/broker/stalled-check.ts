@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { keyNames } from './bullmq-names.ts';
 import { queueKey, workersKey } from './keys.ts';
 import type { Locks } from './locks.ts';
 import { runScript } from './lua.ts';
@@ -32,7 +33,8 @@ export function createStalledCheck(options: StalledCheckOptions) {
   const { client, place, workerId, intervalMs, locks, onLook, onStalled, onSilence, onTrouble } = options;
   const { prefix, queue } = place;
   const key = (name: string) => queueKey(prefix, queue, name);
-  const keys = [...['active', 'wait', 'marker', 'events'].map(key), workersKey(prefix, queue), key('islet:looked')];
+  const { active, wait, prioritized, marker, events } = keyNames;
+  const keys = [...[active, wait, marker, events].map(key), workersKey(prefix, queue), key('islet:looked')];
   /** Jobs that are ours in Redis but unknown here, by id and token, since when: the reply may be on its way. */
   let unknownSince = new Map<string, number>();
 
@@ -47,7 +49,7 @@ export function createStalledCheck(options: StalledCheckOptions) {
       unknownSince.set(`${id} ${token}`, since);
       // Two looks may be answered in one go, after an outage.
       if (now - since < replyLimitMs) continue;
-      const jobKeys = [id, 'active', 'wait', 'prioritized', 'marker', 'events'].map(key);
+      const jobKeys = [id, active, wait, prioritized, marker, events].map(key);
       await runScript(client, putBack, jobKeys, [id, token, 0]);
     }
   };

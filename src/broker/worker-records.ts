@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
 import type { Crash } from './broker.ts';
+import { keyNames } from './bullmq-names.ts';
 import { queueKey, workersKey } from './keys.ts';
 import { runScript } from './lua.ts';
 import type { StoredCrash } from './memory.ts';
@@ -43,7 +44,8 @@ function parseRecord(text: string): WorkerRecord | undefined {
 export function createWorkerRecords({ client, prefix, queue, workerId, slot, silentMs }: WorkerRecordsOptions) {
   const key = workersKey(prefix, queue);
   const self = identifyProcess();
-  const scriptKeys = [...['active', 'wait', 'marker', 'events'].map((name) => queueKey(prefix, queue, name)), key];
+  const { active, wait, marker, events } = keyNames;
+  const scriptKeys = [...[active, wait, marker, events].map((name) => queueKey(prefix, queue, name)), key];
 
   // The next holder of a slot may be here before the last one has drained, where their parent was killed.
   const hadMySlot = (record: WorkerRecord) =>

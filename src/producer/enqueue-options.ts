@@ -1,3 +1,4 @@
+import { takenNames } from '../broker/bullmq-names.ts';
 import { IsletError } from '../errors.ts';
 import { type Check, checkOptions, checks } from '../manifest/check-options.ts';
 import type { Refused } from '../manifest/checked.ts';
@@ -46,12 +47,8 @@ export interface EnqueueOptionsWithoutPriority extends Omit<EnqueueOptions, 'pri
   priority?: Refused<"the task's manifest has no priority">;
 }
 
-/** BullMQ's own keys of a queue: a job is a key beside them. */
-const reservedIds = new Set([
-  ...['active', 'bclient', 'completed', 'de', 'delayed', 'dn', 'events', 'failed', 'id', 'limiter', 'marker', 'meta'],
-  ...['metrics', 'paused', 'pc', 'prioritized', 'priority', 'repeat', 'result', 'stalled', 'stalled-check', 'wait'],
-  'waiting-children',
-]);
+/** A job is a key beside BullMQ's own keys of its queue, and beside its result. */
+const reservedIds = new Set([...takenNames, 'result']);
 
 /** Says whether a job can have this id at all; those of plain BullMQ producers may be integers. */
 export function isJobId(value: unknown): boolean {

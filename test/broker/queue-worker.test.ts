@@ -184,6 +184,23 @@ describe('its events', () => {
     await consumer.close();
   });
 
+  test('change nothing for a job, whatever goes wrong with them', async () => {
+    const errors: string[] = [];
+    const { consumer, worker } = await open(async () => ({ kind: 'completed', resultJson: '{broken' }));
+    worker.on('error', ({ message }) => void errors.push(message));
+    worker.on('active', () => {
+      throw new Error('a listener is broken');
+    });
+    worker.on('completed', () => void errors.push('told'));
+    consumer.start();
+    await send('a', 'b');
+    await until(async () => expect(await producer.counts('mail')).toMatchObject({ waiting: 0, active: 0 }));
+    await until(() => expect(errors).toHaveLength(4));
+    expect(errors.filter((text) => text === 'a listener is broken')).toHaveLength(2);
+    expect(errors.filter((text) => text.includes('JSON'))).toHaveLength(2);
+    await consumer.close();
+  });
+
   test('tell of a stalled job, and of an error', async () => {
     const quick = defineQueue({ name: 'mail', lockDurationMs: 5_000, stalledCheckMs: 1_000 });
     const stalled: string[] = [];

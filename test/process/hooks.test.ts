@@ -41,7 +41,8 @@ test('hooks run around each job, the app’s outside, and what they set reaches 
     'App: stop',
     'Queue: disposed',
   ]);
-  expect(worker.lines({ msg: 'App: start' })).toMatchObject([{ queues: ['mail'] }]);
+  expect(worker.lines({ msg: 'Worker: completed' })).toMatchObject([{ jobId: handle.id }]);
+  expect(worker.lines({ msg: 'App: start' })).toMatchObject([{ queues: ['mail'], workers: ['{mail}'] }]);
   expect(worker.lines({ msg: 'A hook failed' })).toMatchObject([{ hook: 'onWorkerStop', problem: 'stopped badly' }]);
 });
 

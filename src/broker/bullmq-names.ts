@@ -1,0 +1,96 @@
+/**
+ * What BullMQ calls things in Redis, and how it writes numbers there. `bullmq-names.test.ts` holds each of these against
+ * BullMQ itself; what the code relies on beside them is in `bullmq-internals.ts`. Nothing is imported here, because
+ * processes that load no BullMQ need the names, too.
+ */
+
+/** The last part of the keys of a queue. */
+export const keyNames = {
+  /** A list: the next job is the last one. */
+  wait: 'wait',
+  active: 'active',
+  /** Sets sorted by a score: `prioritized` by `priorityStep`, `failed` by when each job failed. */
+  prioritized: 'prioritized',
+  delayed: 'delayed',
+  waitingChildren: 'waiting-children',
+  completed: 'completed',
+  failed: 'failed',
+  /** Where BullMQ 5 held the jobs of a paused queue. */
+  paused: 'paused',
+  /** Workers wait for a member of it. */
+  marker: 'marker',
+  /** A stream, which BullMQ's QueueEvents reads. */
+  events: 'events',
+  meta: 'meta',
+  limiter: 'limiter',
+  /** Counts the jobs with a priority, so that equal ones keep their order. */
+  priorityCounter: 'pc',
+} as const;
+
+/** What else stands beside a queue's jobs, that of older versions included: no job can have such an id. */
+export const takenNames: readonly string[] = [
+  ...Object.values(keyNames),
+  ...['bclient', 'de', 'dn', 'id', 'metrics', 'priority', 'repeat', 'stalled', 'stalled-check'],
+];
+
+/** The key of a job's lock is that of the job with this behind it. */
+export const lockSuffix = ':lock';
+
+/** A lock holds the token of its fetch: the worker's id, this, and a number. */
+export const tokenSeparator = ':';
+
+/** The name of a deduplication key begins with it; its value is the id of the job that stands for it. */
+export const deduplicationStart = 'de:';
+
+/** The fields of a job's hash. */
+export const jobFields = {
+  name: 'name',
+  payload: 'data',
+  options: 'opts',
+  progress: 'progress',
+  timestamp: 'timestamp',
+  delay: 'delay',
+  priority: 'priority',
+  /** How often it was fetched. */
+  starts: 'ats',
+  /** How often it was completed, failed or retried. */
+  attempts: 'atm',
+  stalls: 'stc',
+  /** Who fetched it last. */
+  worker: 'pb',
+  startedAt: 'processedOn',
+  endedAt: 'finishedOn',
+  failedReason: 'failedReason',
+  /** Why it is to fail when it is fetched. */
+  deferredFailure: 'defa',
+  stacktrace: 'stacktrace',
+  parent: 'parent',
+  parentKey: 'parentKey',
+  scheduler: 'rjk',
+  deduplicationId: 'deid',
+} as const;
+
+/** The fields of a queue's `meta` hash. */
+export const metaFields = {
+  /** So many jobs may start in so many milliseconds. */
+  limitMax: 'max',
+  limitDuration: 'duration',
+  /** How many events are kept. */
+  maxEvents: 'opts.maxLenEvents',
+} as const;
+
+/** What the limiter holds while a queue is to give no job, whatever its maximum. */
+export const neverReached = String(Number.MAX_SAFE_INTEGER);
+
+/** The member of `marker` that says that there is a job, and its score. */
+export const baseMark = { score: 0, member: '0' } as const;
+
+/** The score of a job with a priority is its priority times this, plus its number. */
+export const priorityStep = 0x1_0000_0000;
+
+/** An event of the job `id`, as arguments in Lua of the XADD that tells of it. */
+export const eventArgs = {
+  waiting: (from: 'active' | 'failed') => `'event', 'waiting', 'jobId', id, 'prev', '${from}'`,
+  stalled: "'event', 'stalled', 'jobId', id",
+  failed: (reason: string) => `'event', 'failed', 'jobId', id, 'failedReason', ${reason}`,
+} as const;

@@ -1,0 +1,133 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
+import { isConnectionLoss } from './connection.ts';
+
+/** Who hears of a wait. */
+export interface WaitHost {
+  /** Redis refused. */
+  onRefused(error: unknown): void;
+  onOver(): void;
+}
+
+/** One wait lasts 10 seconds at most: what a mark that a dying worker took with it costs the others. */
+export const mostWaitSeconds = 10;
+/** Redis rounds shorter waits down to none, or, before 7.0.8, to for ever. */
+const leastWaitSeconds = 0.01;
+/** A wait whose end is not told so long after its time is lost with its connection. */
+const lateMs = 2_000;
+/** One wait lasts so long at most after one that was not answered: Redis may still give the next mark to that one. */
+const waryWaitSeconds = 1;
+
+/** Whatever keeps a worker from fetching: nothing to fetch, a limit, a refusal, a job that runs alone, the stop. */
+export class JobWait {
+  /** Waits for marks. */
+  readonly #blocking: Redis;
+  readonly #markerKey: string;
+  readonly #host: WaitHost;
+  #isolated = false;
+  #stopped = false;
+  /** No job is asked for until then, by performance.now(). */
+  #restUntil = 0;
+  /** A wait was given up, and a mark may be lost with it: the queue is asked before the next one. */
+  #isDoubtful = false;
+  /** Until then Redis may give a mark to a wait that was not answered, by performance.now(). */
+  #waryUntil = 0;
+  #endRest = () => {};
+  #endWait = () => {};
+
+  constructor(blocking: Redis, markerKey: string, host: WaitHost) {
+    this.#blocking = blocking;
+    this.#markerKey = markerKey;
+    this.#host = host;
+  }
+
+  get isStopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** Whether a job may be asked for now. */
+  get isOver(): boolean {
+    return !this.#stopped && !this.#isolated && performance.now() >= this.#restUntil;
+  }
+
+  /** Asks for no job for so long. */
+  restFor(ms: number): void {
+    this.#restUntil = performance.now() + ms;
+  }
+
+  /** The queue is being asked. */
+  asked(): void {
+    this.#isDoubtful = false;
+  }
+
+  /** Waits for a mark, for at most so many seconds; `null` says that it is time to ask. Never rejects. */
+  async forMark(seconds: number): Promise<{ member: string; score: number } | null> {
+    if ((await this.#rest()) || this.#isDoubtful || this.#stopped) return null;
+    const most = performance.now() < this.#waryUntil ? waryWaitSeconds : mostWaitSeconds;
+    const wait = Math.min(Math.max(seconds, leastWaitSeconds), most);
+    const over = new AbortController();
+    this.#endWait = () => over.abort();
+    const late = sleep(wait * 1_000 + lateMs, undefined, { signal: over.signal }).catch(() => undefined);
+    const waiting = this.#blocking.bzpopmin(this.#markerKey, wait);
+    waiting.catch(() => {});
+    try {
+      const mark = await Promise.race([waiting, late]);
+      if (mark !== undefined) return mark && { member: mark[1], score: Number(mark[2]) };
+      // A connection that died unnoticed never answers, and ioredis does not give up waiting.
+      if (!over.signal.aborted) this.interrupt();
+    } catch (error) {
+      if (!isConnectionLoss(error)) this.#host.onRefused(error);
+    } finally {
+      over.abort();
+      this.#host.onOver();
+    }
+    this.#isDoubtful = true;
+    this.#waryUntil = performance.now() + mostWaitSeconds * 1_000;
+    return null;
+  }
+
+  /** Waits while no job may be asked for, and returns whether that was so. */
+  async #rest(): Promise<boolean> {
+    let rested = false;
+    for (;;) {
+      const leftMs = this.#isolated ? Number.POSITIVE_INFINITY : this.#restUntil - performance.now();
+      if (this.#stopped || leftMs <= 0) return rested;
+      rested = true;
+      await new Promise<void>((resolve) => {
+        const timer = Number.isFinite(leftMs) ? setTimeout(resolve, leftMs) : undefined;
+        this.#endRest = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+
+  isolate(): void {
+    this.#isolated = true;
+  }
+
+  rejoin(): void {
+    this.#isolated = false;
+    this.#endRest();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#endRest();
+    // Of a connection that is being opened again, ioredis lets the command wait.
+    this.#giveUp();
+    this.#blocking.disconnect();
+  }
+
+  /** Gives up a wait, which may be one that does not end. */
+  interrupt(): void {
+    this.#giveUp();
+    if (!this.#stopped) this.#blocking.disconnect(true);
+  }
+
+  #giveUp(): void {
+    this.#isDoubtful = true;
+    this.#endWait();
+  }
+}
