@@ -41,7 +41,7 @@ function noteDropped(lines: number): string {
   return `${JSON.stringify({ ...note, msg: 'Log lines were dropped: nobody had read for too long' })}\n`;
 }
 
-/** The same for a thread that keeps what was not taken. */
+/** Writes as much as there is room for, and returns how many bytes that was. */
 const takeSome = (bytes: Uint8Array) => bytes.length - writeSome(bytes as Buffer).length;
 
 /**
@@ -58,6 +58,7 @@ class Output {
   #rest = nothing;
   #behind = '';
   #dropped = 0;
+  #ended = false;
   #timer: NodeJS.Timeout | undefined;
   /** When the last line came, while others may follow it. */
   #lineAt: number | undefined;
@@ -81,7 +82,7 @@ class Output {
 
   /** Whether a line has just been written in this turn of the event loop. */
   #isBurst(): boolean {
-    if (!this.#shared) return false;
+    if (!this.#shared || this.#ended) return false;
     const now = performance.now();
     const isBurst = this.#lineAt !== undefined && now - this.#lineAt < burstMs;
     if (this.#lineAt === undefined) process.nextTick(this.#endBurst);
@@ -125,6 +126,8 @@ class Output {
   }
 
   #end(): void {
+    // No turn follows.
+    this.#ended = true;
     this.#flush();
     const room = new Int32Array(new SharedArrayBuffer(4));
     for (let attempt = 0; this.#rest.length > 0 && attempt < lastAttempts; attempt += 1) {

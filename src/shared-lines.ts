@@ -5,6 +5,9 @@ const capacity = 65_536;
 /** A character takes three bytes at most in UTF-8, or a pair of them four. */
 const bytesPerCharacter = 3;
 
+/** Each try takes a millisecond. */
+const mostTries = 100;
+
 // Words of the header, before the lines themselves.
 const lockWord = 0;
 const startWord = 1;
@@ -64,9 +67,11 @@ export class SharedLines {
     }
   }
 
-  /** The other thread holds the lock for one write. */
+  /** The other thread holds the lock for one write; if it is ended amid that, the lock is nobody's. */
   #locked<T>(work: () => T): T {
-    while (Atomics.compareExchange(this.#words, lockWord, 0, 1) !== 0) Atomics.wait(this.#words, lockWord, 1, 1);
+    for (let tries = 0; tries < mostTries && Atomics.compareExchange(this.#words, lockWord, 0, 1) !== 0; tries++) {
+      Atomics.wait(this.#words, lockWord, 1, 1);
+    }
     try {
       return work();
     } finally {

@@ -69,7 +69,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
     send: (jobs) => sender.send(jobs),
     exitBy: (epochMs) => guard?.exitBy(epochMs) ?? epochMs,
     async recoverDead() {
-      // What cannot be had now, a successor or the stalled check finds.
+      // A successor or the stalled check finds what cannot be had now.
       await Promise.allSettled([...consumers.values()].map((consumer) => consumer.recoverDead()));
     },
     async close() {

@@ -76,6 +76,7 @@ function decodeJob(hash: readonly string[], id: string, token: string, sentAt: n
   const raw: Record<string, string | undefined> = {};
   for (let index = 0; index + 1 < hash.length; index += 2) raw[hash[index] ?? ''] = hash[index + 1];
   const payloadJson = raw[field.payload] ?? '{}';
+  const opts = decodeOptions(raw[field.options]);
   const { value: data, problem: payloadProblem } = parse<unknown>(payloadJson, undefined);
   return {
     id,
@@ -85,7 +86,7 @@ function decodeJob(hash: readonly string[], id: string, token: string, sentAt: n
     data,
     payloadProblem,
     name: raw[field.name] ?? '',
-    opts: decodeOptions(raw[field.options]),
+    opts,
     progress: parse<JobProgress>(raw[field.progress], 0).value,
     delay: Number(raw[field.delay] ?? 0),
     priority: Number(raw[field.priority] ?? 0),
@@ -94,7 +95,8 @@ function decodeJob(hash: readonly string[], id: string, token: string, sentAt: n
     attemptsMade: Number(raw[field.attempts] ?? 0),
     stalledCounter: Number(raw[field.stalls] ?? 0),
     processedOn: raw[field.startedAt] === undefined ? undefined : Number(raw[field.startedAt]),
-    repeatJobKey: raw[field.scheduler],
+    // A scheduler's job says how it goes on; without that, it is like any other.
+    repeatJobKey: (opts as { repeat?: unknown }).repeat === undefined ? undefined : raw[field.scheduler],
     deduplicationId: raw[field.deduplicationId],
     failedReason: raw[field.failedReason] ?? '',
     deferredFailure: raw[field.deferredFailure],

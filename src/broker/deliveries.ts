@@ -64,7 +64,7 @@ export class Deliveries {
       return undefined;
     } finally {
       locks.drop(hold);
-      // Its outcome was written before it came back: another delivery.
+      // The job came back after its outcome was written: this is another delivery of it.
       if (hold.again) hold.again.hold = locks.hold(hold.again);
       options.onSettled?.(toEnded(options.queue.name, job), written);
       hold.onDrop?.();
@@ -87,7 +87,7 @@ export class Deliveries {
 
   #run(job: TakenJob, hold: Hold): Outcome | Promise<Outcome> {
     const { isStopped, options, records } = this.#scope;
-    // What a fetch in flight brought after the stop.
+    // A fetch in flight brought it after the stop.
     if (isStopped()) return { kind: 'released', counted: false };
     if (job.deferredFailure !== undefined) return failUnrun('E_JOB_DEPENDENCIES', job.deferredFailure);
     if (job.payloadProblem !== undefined) {

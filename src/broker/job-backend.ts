@@ -38,7 +38,6 @@ export interface BackendParts {
 
 interface Complete {
   keep: KeepJobs;
-  fetchNext: boolean;
   metrics: number | undefined;
   template: CommandTemplate;
 }
@@ -51,7 +50,7 @@ function isPlain({ opts, parentKey }: FetchedJob): boolean {
 /** BullMQ calls a wait without a job ended. */
 const nothing: NextJob = [];
 
-/** After a refusal. */
+/** How long Redis is not asked for a job after it has refused one, in milliseconds. */
 const troubleRestMs = 1_000;
 
 /**
@@ -63,8 +62,8 @@ export class JobBackend extends RedisQueueBackend {
   readonly #wait: JobWait;
   readonly #client: Redis;
   readonly #host: BackendHost;
-  /** Encoded commands that complete a job, by the length of the token. */
-  readonly #completes = new Map<number, Complete>();
+  /** Encoded commands that complete a job, by whether they fetch the next one, and the length of the token. */
+  readonly #completes = new Map<string, Complete>();
   /** What came with the settling of a job, until BullMQ's loop asks for it. */
   #came: NextJob | undefined;
   #fetching: Promise<unknown> = Promise.resolve();
@@ -84,6 +83,11 @@ export class JobBackend extends RedisQueueBackend {
       onRefused: (error) => this.#refused(error),
       onOver: () => host.onProgress(),
     });
+  }
+
+  /** Whether one job runs alone, and no other is fetched. */
+  get isIsolated(): boolean {
+    return this.#wait.isIsolated;
   }
 
   /** Whether a job may be fetched with the settling of another. */
@@ -146,8 +150,8 @@ export class JobBackend extends RedisQueueBackend {
 
   #encodeComplete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Buffer | undefined {
     const { id } = job;
-    const known = this.#completes.get(token.length);
-    const fits = known && known.keep === keep && known.fetchNext === fetchNext && known.metrics === this.#metrics;
+    const known = this.#completes.get(`${fetchNext} ${token.length}`);
+    const fits = known && known.keep === keep && known.metrics === this.#metrics;
     const complete = fits ? known : this.#makeComplete(job, keep, token, fetchNext);
     return complete?.template.encode([this.toKey(id), id, String(Date.now()), token]);
   }
@@ -162,8 +166,8 @@ export class JobBackend extends RedisQueueBackend {
     const args = this.moveToFinishedArgs(toBullmq(job), 'null', 'returnvalue', keep, 'completed', token, 0, fetchNext);
     const holes = finishHoles(token);
     const all = [sha, finishKeyCount, ...args].map((argument) => (argument === undefined ? '' : (argument as string)));
-    const complete = { keep, fetchNext, metrics: this.#metrics, template: new CommandTemplate('evalsha', all, holes) };
-    this.#completes.set(token.length, complete);
+    const complete = { keep, metrics: this.#metrics, template: new CommandTemplate('evalsha', all, holes) };
+    this.#completes.set(`${fetchNext} ${token.length}`, complete);
     return complete;
   }
 
@@ -190,6 +194,7 @@ export class JobBackend extends RedisQueueBackend {
     if (this.#wait.isStopped) return;
     this.#troubled = true;
     this.#wait.restFor(troubleRestMs);
+    this.#host.onProgress();
     this.#host.onTrouble(error);
   }
 

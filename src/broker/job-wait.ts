@@ -45,6 +45,10 @@ export class JobWait {
     return this.#stopped;
   }
 
+  get isIsolated(): boolean {
+    return this.#isolated;
+  }
+
   /** Whether a job may be asked for now. */
   get isOver(): boolean {
     return !this.#stopped && !this.#isolated && performance.now() >= this.#restUntil;
@@ -110,12 +114,13 @@ export class JobWait {
   rejoin(): void {
     this.#isolated = false;
     this.#endRest();
+    this.#host.onOver();
   }
 
   stop(): void {
     this.#stopped = true;
     this.#endRest();
-    // Of a connection that is being opened again, ioredis lets the command wait.
+    // While a connection is opened again, ioredis lets its commands wait.
     this.#giveUp();
     this.#blocking.disconnect();
   }

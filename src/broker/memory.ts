@@ -37,7 +37,7 @@ export function addUnitCrash(before: readonly StoredCrash[], at: number, worker:
 /** What is remembered of a job, its crashes as they are stored. */
 export type StoredMemory = Omit<JobMemory, 'crashes'> & { readonly crashes: readonly StoredCrash[] };
 
-/** Of most jobs. */
+/** Most jobs have none of it. */
 const nothing: StoredMemory = {
   started: undefined,
   releases: [],

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   Job,
@@ -49,6 +50,13 @@ export interface QueueWorkerOptions {
 
 type Listener = WorkerListener<unknown, unknown, string, JobProgress>;
 type BullmqJob = Job<unknown, unknown, string, JobProgress>;
+type Traced<T> = (
+  kind: SpanKind,
+  name: string,
+  of: string,
+  work: (span?: Span, destination?: string) => T | Promise<T>,
+  metadata?: string,
+) => Promise<T>;
 
 /** How often the next job of a scheduler is tried to be made, and the wait before each further time. */
 const schedulerTries = 10;
@@ -68,6 +76,9 @@ function toError({ causeName, causeMessage, stack }: Failure): Error {
  */
 export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, JobProgress, Redis> {
   readonly #host: QueueWorkerHost;
+  readonly #outside = AsyncLocalStorage.snapshot();
+  /** Jobs of schedulers whose next job could not be made. */
+  readonly #unscheduled = new WeakSet<object>();
   #started = false;
   #readyUntold = false;
   #drainedTold = false;
@@ -110,13 +121,21 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
 
   /** How many more jobs may be taken. */
   get room(): number {
-    return this.closing || this.isPaused() || !this.#started ? 0 : this.concurrency - this.#host.holds().size;
+    if (this.closing || this.isPaused() || !this.#started || this.backend.isIsolated) return 0;
+    return this.concurrency - this.#host.holds().size;
   }
 
   override run(): Promise<void> {
     this.#started = true;
     if (this.#readyUntold) process.nextTick(() => super.emit('ready'));
-    return super.run();
+    // A hook may resume it: its jobs must not run as code of that hook.
+    return this.#outside(() => super.run());
+  }
+
+  /** Ends a wait for a job, too: its mark would be lost to other workers. */
+  override pause(doNotWaitActive?: boolean): Promise<void> {
+    this.backend.interrupt();
+    return super.pause(doNotWaitActive);
   }
 
   /**
@@ -168,21 +187,42 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     return super.moveToActive(token, name);
   }
 
+  /** BullMQ makes the next job of a scheduler when the last one starts, and drops that one when it cannot. */
   protected override async nextJobFromJobData(json?: JobJson, jobId?: string, token?: string): Promise<BullmqJob> {
     this.#seemsEmpty = !json;
     const job = await super.nextJobFromJobData(json, jobId, token);
-    return job || !json ? job : this.#scheduleAgain(json, jobId, token);
+    if (job || !json) return job;
+    this.#unscheduled.add(json);
+    return this.createJob(json);
   }
 
-  /** BullMQ makes the next job of a scheduler when the last one starts, and drops that one when it cannot. */
-  async #scheduleAgain(json: JobJson, jobId?: string, token?: string): Promise<BullmqJob> {
-    // Without a next job the scheduler would have ended for good.
+  /** Without a next job the scheduler would have ended for good. */
+  async #scheduleAgain(fetched: FetchedJob): Promise<void> {
     for (let tries = 1; tries < schedulerTries && !this.closing; tries++) {
       await sleep(schedulerWaitMs);
-      const job = await super.nextJobFromJobData(json, jobId, token);
-      if (job) return job;
+      if (await super.nextJobFromJobData(fetched as unknown as JobJson, fetched.id, fetched.token)) return;
     }
-    return this.createJob(json);
+  }
+
+  /** What fails in a tracer keeps nothing from being done. */
+  override async trace<T>(...[kind, name, of, work, metadata]: Parameters<Traced<T>>): Promise<Awaited<T>> {
+    if (!this.opts.telemetry) return await work();
+    let working: T | Promise<T> | undefined;
+    // BullMQ looks at how many parameters there are.
+    const once = (span?: Span, destination?: string) => {
+      working ??= Promise.resolve(work(span, destination));
+      return working;
+    };
+    try {
+      return await super.trace(kind, name, of, once, metadata);
+    } catch (error) {
+      const own = await Promise.resolve(working).then(
+        () => undefined,
+        (failure) => failure,
+      );
+      if (error !== own) this.emit('error', error as Error);
+      return await once();
+    }
   }
 
   /** Never rejects. */
@@ -190,27 +230,21 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     return this.opts.telemetry ? this.#processInSpan(job, mayFetch) : this.#process(job, mayFetch);
   }
 
-  async #processInSpan(job: BullmqJob, mayFetch: () => boolean): Promise<BullmqJob | undefined> {
-    let processing: Promise<BullmqJob | undefined> | undefined;
-    const attributes = {
-      [TelemetryAttributes.WorkerId]: this.id,
-      [TelemetryAttributes.JobId]: job.id ?? '',
-      [TelemetryAttributes.JobName]: job.name,
+  #processInSpan(job: BullmqJob, mayFetch: () => boolean): Promise<BullmqJob | undefined> {
+    const work = (span?: Span) => {
+      span?.setAttributes({
+        [TelemetryAttributes.WorkerId]: this.id,
+        [TelemetryAttributes.JobId]: job.id ?? '',
+        [TelemetryAttributes.JobName]: job.name,
+      });
+      return this.#process(job, mayFetch);
     };
-    const start = (span?: Span) => {
-      span?.setAttributes(attributes);
-      processing ??= this.#process(job, mayFetch);
-      return processing;
-    };
-    const { metadata } = job.opts.telemetry ?? {};
-    const traced = this.trace(SpanKind.CONSUMER, 'process', this.name, start, metadata);
-    await traced.catch((error) => this.emit('error', error));
-    // What fails in a tracer keeps no job from its run.
-    return start();
+    return this.trace(SpanKind.CONSUMER, 'process', this.name, work, job.opts.telemetry?.metadata);
   }
 
   async #process(job: BullmqJob, mayFetch: () => boolean): Promise<BullmqJob | undefined> {
     const fetched = job as unknown as FetchedJob;
+    if (this.#unscheduled.has(fetched)) await this.#scheduleAgain(fetched);
     this.#tell('active', () => super.emit('active', this.#jobOf(fetched), 'waiting'));
     const mayFetchNow = () => mayFetch() && this.backend.isOpen && !this.isPaused() && !this.closing;
     const ended = await this.#host.deliver(fetched, mayFetchNow);

@@ -32,7 +32,7 @@ function explainAll(issues: readonly StandardSchemaV1.Issue[], value: unknown, r
 
 /** Reads what a schema said: at once where the schema says it at once, as most do, since a promise costs a job more. */
 function read<T>(outcome: Parsed | Promise<Parsed>, take: (outcome: Parsed) => T): T | Promise<T> {
-  return 'then' in outcome ? outcome.then(take) : take(outcome);
+  return 'then' in outcome ? Promise.resolve(outcome).then(take) : take(outcome);
 }
 
 /**
