@@ -65,7 +65,7 @@ class Output {
 
   constructor(shared: SharedLines | undefined) {
     this.#shared = shared;
-    // From then on a pipe says that it is full; before, it blocks whoever writes.
+    // A pipe that was touched so says that it is full; another one blocks whoever writes.
     void process.stdout.writable;
     process.on('exit', () => this.#end());
   }
@@ -138,9 +138,9 @@ class Output {
   }
 }
 
-/** What the logger of a process may be told. */
+/** The options of a process' logger. */
 interface LogOptions {
-  /** What writes lines to standard output, once in a process, in place of this logger. */
+  /** Writes the lines to standard output, in place of this logger. */
   write?: WriteLine;
   /** Where lines may wait until the end of a turn, because another thread writes them if this one cannot. */
   shared?: SharedLines | undefined;

@@ -47,7 +47,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
     throw error;
   }
   const subscriber = openAnother(client);
-  // What was told meanwhile is asked for.
+  // The workers ask for what was told meanwhile.
   subscriber.on('ready', onBack);
   subscriber.on('message', (channel: string, jobId: string) => consumers.get(channel)?.cancels.told(jobId));
   const guard: Guard | undefined = options.guard && startGuard({ redis: url, ...options.guard });

@@ -11,7 +11,7 @@ import { parseMemory, type StoredMemory } from './memory.ts';
  */
 export interface FetchedJob extends Omit<JobJson, 'data' | 'returnvalue'> {
   readonly id: string;
-  /** Its payload; undefined when it is no JSON. */
+  /** The job's payload; undefined when it is no JSON. */
   readonly data: unknown;
   readonly payloadJson: string;
   /** Why the payload is no JSON, as a plain BullMQ producer may have written it. */
@@ -24,8 +24,8 @@ export interface FetchedJob extends Omit<JobJson, 'data' | 'returnvalue'> {
   readonly sentAt: number;
 }
 
-/** What a fetch brought: a job, or when to ask again. */
-export interface Fetched {
+/** The decoded reply of a fetch: a job, or when to ask again. */
+interface Fetched {
   readonly job?: FetchedJob;
   /** The queue gives no job for so many milliseconds. */
   readonly limitedMs: number;
@@ -33,10 +33,10 @@ export interface Fetched {
   readonly dueAt: number;
 }
 
-/** What BullMQ's scripts answer that fetch a job: its hash as names and values in turn, its id, and two times. */
+/** The reply of a script that fetches a job: the job's hash as names and values in turn, its id, and two times. */
 type RawFetch = [hash: string[] | 0 | null, id: string | 0, limitedMs: number, dueAt: number];
 
-/** The same, as it comes from Redis or out of BullMQ's own decoder. */
+/** Such a reply, as it comes from Redis or out of BullMQ's own decoder. */
 export type FetchReply = readonly unknown[];
 
 const fetchingCommands = ['moveToActive', 'moveToFinished', 'moveToDelayed'];
@@ -114,7 +114,7 @@ export function workerClientName(prefix: string, queue: string, pid: number): st
   return `${prefix}:${Buffer.from(name).toString('base64')}:w:${pid}`;
 }
 
-/** What BullMQ's scripts read of a job; one without `attempts` makes them fail. */
+/** Makes the part of a job that BullMQ's scripts read; one without `attempts` makes them fail. */
 export function toBullmq({ id, opts }: FetchedJob): MinimalJob {
   return { id, opts: { ...opts, attempts: opts.attempts ?? 0 } } as MinimalJob;
 }
@@ -125,14 +125,14 @@ export function scriptSha(client: Redis, command: string): string | undefined {
   return scripts[command]?.sha;
 }
 
-/** What BullMQ's scripts that add a job take behind their keys: its id and more, its payload, its options. */
+/** How many arguments the scripts that add a job take behind their keys: its id and more, its payload, its options. */
 export const addArgumentCount = 3;
 
 /** How many keys the script moveToFinished takes. */
 export const finishKeyCount = 14;
 
 /**
- * What changes from job to job in `EVALSHA <sha> <number of keys> ...` of moveToFinished: the key of the job, its id, the
+ * Names the arguments of `EVALSHA <sha> <number of keys> ...` that differ from job to job in moveToFinished: its key, its id, the
  * time, and the token among the options.
  */
 export function finishHoles(token: string): Hole[] {

@@ -27,7 +27,7 @@ export const keyNames = {
   priorityCounter: 'pc',
 } as const;
 
-/** What else stands beside a queue's jobs, that of older versions included: no job can have such an id. */
+/** Further names of keys beside a queue's jobs, those of older versions included: no job can have such an id. */
 export const takenNames: readonly string[] = [
   ...Object.values(keyNames),
   ...['bclient', 'de', 'dn', 'id', 'metrics', 'priority', 'repeat', 'stalled', 'stalled-check'],
@@ -56,7 +56,7 @@ export const jobFields = {
   /** How often it was completed, failed or retried. */
   attempts: 'atm',
   stalls: 'stc',
-  /** Who fetched it last. */
+  /** The worker that fetched the job last. */
   worker: 'pb',
   startedAt: 'processedOn',
   endedAt: 'finishedOn',
@@ -79,7 +79,7 @@ export const metaFields = {
   maxEvents: 'opts.maxLenEvents',
 } as const;
 
-/** What the limiter holds while a queue is to give no job, whatever its maximum. */
+/** The limiter's value while a queue is to give no job, whatever its maximum. */
 export const neverReached = String(Number.MAX_SAFE_INTEGER);
 
 /** The member of `marker` that says that there is a job, and its score. */

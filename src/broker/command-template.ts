@@ -1,6 +1,6 @@
 import { Command } from 'ioredis';
 
-/** What may change in a command: a whole argument, or text of the same length within one. */
+/** A part of a command that may change: a whole argument, or text of the same length within one. */
 export type Hole = { readonly argument: number } | { readonly argument: number; readonly text: string };
 
 type Argument = string | number | Buffer;
@@ -13,7 +13,7 @@ function toBytes(argument: Argument): Buffer {
 
 const lengthLine = (length: number) => `$${length}${lineEnd}`;
 
-/** What is sent for an argument, up to a hole in it and after it. */
+/** Encodes an argument, in two pieces where it has a hole: what stands before it and after it. */
 function encodeArgument(argument: Argument, hole: Hole | undefined): Buffer[] {
   if (hole && !('text' in hole)) return [Buffer.alloc(0), Buffer.alloc(0)];
   const bytes = toBytes(argument);
@@ -29,7 +29,7 @@ function encodeArgument(argument: Argument, hole: Hole | undefined): Buffer[] {
  * arguments that is a fifth of what a job takes.
  */
 export class CommandTemplate {
-  /** What stands before, between and after the holes. */
+  /** The bytes before, between and after the holes. */
   readonly #parts: readonly Buffer[];
   readonly #isWhole: readonly boolean[];
   readonly #length: number;

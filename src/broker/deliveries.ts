@@ -2,7 +2,7 @@ import { LockLostError } from '../errors.ts';
 import type { ConsumeOptions, Outcome } from './broker.ts';
 import type { CancelWatch } from './cancel-watch.ts';
 import { failUnrun, toEnded } from './ended-job.ts';
-import type { Hold, Locks, TakenJob } from './locks.ts';
+import type { Hold, TakenJob } from './locks.ts';
 import type { Delivered } from './queue-worker.ts';
 import { type SettleScope, settle } from './settle.ts';
 import { createToDelivery } from './to-delivery.ts';
@@ -11,7 +11,6 @@ import type { WorkerRecords } from './worker-records.ts';
 export interface DeliveriesScope extends SettleScope {
   options: ConsumeOptions;
   workerId: string;
-  locks: Locks;
   cancels: CancelWatch;
   records: WorkerRecords;
   /** Whether this worker has been told to stop. */

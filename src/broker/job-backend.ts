@@ -14,10 +14,10 @@ import { CommandTemplate, EncodedCommand } from './command-template.ts';
 import { JobWait, mostWaitSeconds } from './job-wait.ts';
 import { bullmqQueue } from './keys.ts';
 
-/** What a fetch hands to BullMQ's Worker: a job, how long to wait for one, and when the next delayed one is due. */
+/** The part of a fetch that BullMQ's Worker reads: a job, how long to wait for one, and when the next delayed one is due. */
 export type NextJob = [json?: JobJson | null, id?: string, limitMs?: number, dueAt?: number];
 
-/** Who hears of what a backend does. */
+/** The listener of a backend. */
 export interface BackendHost {
   /** A job was fetched, with a lock: it is this worker's from now on. */
   onFetched(job: FetchedJob): void;
@@ -64,7 +64,7 @@ export class JobBackend extends RedisQueueBackend {
   readonly #host: BackendHost;
   /** Encoded commands that complete a job, by whether they fetch the next one, and the length of the token. */
   readonly #completes = new Map<string, Complete>();
-  /** What came with the settling of a job, until BullMQ's loop asks for it. */
+  /** The reply that came with the settling of a job, until BullMQ's loop asks for it. */
   #came: NextJob | undefined;
   #fetching: Promise<unknown> = Promise.resolve();
   #isUntaught = false;
@@ -72,7 +72,7 @@ export class JobBackend extends RedisQueueBackend {
   #troubled = false;
 
   constructor(queue: string, { client, blocking, host }: BackendParts, options: WorkerOptions) {
-    // Never a version check here: BullMQ would print what `checkRedisSettings` has said.
+    // With its version check, BullMQ would print what `checkRedisSettings` has said.
     const connection = new RedisConnection(client, { shared: true, blocking: false, skipVersionCheck: true });
     const { name } = bullmqQueue(queue);
     const keys = new QueueKeys(options.prefix);
@@ -175,7 +175,7 @@ export class JobBackend extends RedisQueueBackend {
   receive(reply: FetchReply, token: string, sentAt: number): NextJob {
     this.#host.onProgress();
     const { job, limitedMs, dueAt } = decodeFetch(reply, token, sentAt);
-    // Not BullMQ's own pause for a limit: it would last until a running job ends.
+    // BullMQ's own pause for a limit would last until a running job ends.
     if (limitedMs > 0) this.#wait.restFor(Math.min(limitedMs, mostWaitSeconds * 1_000));
     if (!job) {
       if (limitedMs === 0) this.#host.onEmpty();

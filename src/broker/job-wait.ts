@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { isConnectionLoss } from './connection.ts';
 
-/** Who hears of a wait. */
+/** The listener of a wait. */
 export interface WaitHost {
   /** Redis refused. */
   onRefused(error: unknown): void;
@@ -18,7 +18,7 @@ const lateMs = 2_000;
 /** One wait lasts so long at most after one that was not answered: Redis may still give the next mark to that one. */
 const waryWaitSeconds = 1;
 
-/** Whatever keeps a worker from fetching: nothing to fetch, a limit, a refusal, a job that runs alone, the stop. */
+/** Keeps a worker from fetching: while there is nothing to fetch, for a limit, a refusal, a job that runs alone, the stop. */
 export class JobWait {
   /** Waits for marks. */
   readonly #blocking: Redis;
@@ -30,7 +30,7 @@ export class JobWait {
   #restUntil = 0;
   /** A wait was given up, and a mark may be lost with it: the queue is asked before the next one. */
   #isDoubtful = false;
-  /** Until then Redis may give a mark to a wait that was not answered, by performance.now(). */
+  /** The time, by performance.now(), until which Redis may give a mark to a wait that was not answered. */
   #waryUntil = 0;
   #endRest = () => {};
   #endWait = () => {};

@@ -47,7 +47,7 @@ interface LocksOptions {
 
 const nothing = () => {};
 
-/** After a renewal that Redis refused, the next one is tried so soon: before anybody takes the jobs for stalled. */
+/** The wait after a renewal that Redis refused: so short that nobody takes the jobs for stalled before the next one. */
 const renewAgainMs = 500;
 
 /**

@@ -24,7 +24,7 @@ export interface Delivered {
   readonly token: string;
 }
 
-/** What a Worker does with the jobs that BullMQ's loop hands to it. */
+/** Runs the jobs that BullMQ's loop hands to a Worker. */
 export interface QueueWorkerHost {
   /** A job was fetched, with a lock: it is this worker's from now on. */
   onFetched(job: FetchedJob): void;
@@ -32,7 +32,7 @@ export interface QueueWorkerHost {
   deliver(job: FetchedJob, mayFetch: () => boolean): Promise<Delivered | undefined>;
   /** Aborts a job that runs here, and returns whether one did. */
   cancel(jobId: string, reason: string | undefined): boolean;
-  /** What this worker holds, by the jobs' ids. */
+  /** Returns the jobs that this worker holds, by their ids. */
   holds(): ReadonlyMap<string, unknown>;
   onProgress(): void;
 }
@@ -99,7 +99,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     };
     super(
       bullmqQueue(queue).name,
-      // Never called: `processJob` takes its place. Without one, BullMQ would not start its loop.
+      // BullMQ starts its loop only with a processor, and never calls this one: `processJob` takes its place.
       async () => {},
       {
         connection: client,
@@ -204,7 +204,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     }
   }
 
-  /** What fails in a tracer keeps nothing from being done. */
+  /** Traces work, which is done whatever the tracer does. */
   override async trace<T>(...[kind, name, of, work, metadata]: Parameters<Traced<T>>): Promise<Awaited<T>> {
     if (!this.opts.telemetry) return await work();
     let working: T | Promise<T> | undefined;
@@ -252,7 +252,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     this.#tellEnd(fetched, ended.outcome);
     if (!ended.next) return undefined;
     const [next] = ended.next;
-    // What BullMQ's own way would do with a job that follows another.
+    // BullMQ's own way does no more with a job that follows another.
     if (next && !this.#seemsEmpty && next.repeatJobKey === undefined) return this.createJob(next);
     this.backend.keep(ended.next);
     return super.moveToActive(ended.token, this.id);

@@ -25,7 +25,7 @@ export interface SettleScope {
   onTrouble(error: Error): void;
 }
 
-export interface Settling {
+interface Settling {
   job: FetchedJob;
   hold: Hold;
   outcome: Outcome;
@@ -33,7 +33,7 @@ export interface Settling {
   mayFetch(): boolean;
 }
 
-/** What was written, and what came with it, when something was asked for: perhaps the next job, locked for `token`. */
+/** The outcome that was written, and what was fetched with it, if that was asked for: perhaps a job, locked for `token`. */
 interface SettleReply {
   outcome: Outcome;
   next: NextJob | undefined;

@@ -53,7 +53,7 @@ export class WorkerConnection {
     this.#waitsOut = true;
   }
 
-  /** After a failover, the new primary is found by connecting again. 2: then the command is repeated. */
+  /** Connects again after a failover, which finds the new primary. 2: the command is repeated then. */
   #onRefusal(error: Error): 2 | false {
     if (!this.#waitsOut || !isNoPrimary(error)) return false;
     this.#reason = error.message;
@@ -69,7 +69,7 @@ export class WorkerConnection {
   async #probe(): Promise<void> {
     if (this.#lostAt === undefined || this.#isProbing) return;
     this.#isProbing = true;
-    // It removes nothing, but is a write. A Redis that refuses all writes for another reason is back all the same.
+    // This removes nothing, but is a write. A Redis that refuses all writes for another reason is back all the same.
     await this.client.del(probeKey(this.#options.prefix)).catch(() => {});
     this.#isProbing = false;
     if (this.client.status !== 'ready') return;

@@ -65,7 +65,7 @@ interface Loaded {
   hooks: LoadedHooks[];
 }
 
-/** What was loaded, and later told of the start; and how to take that back, in the opposite order. */
+/** The code of an app, which is told of the start later; `close` takes both back, in the opposite order. */
 interface LoadedApp {
   queues: Loaded[];
   /** Tells the hooks that the worker starts. */

@@ -56,7 +56,7 @@ export interface Hooks {
   onWorkerStop?(stopped: { readonly queues: readonly string[] }): void | Promise<void>;
 }
 
-/** What hooks learn of a worker process that starts. */
+/** A worker process that starts, as hooks see it. */
 export interface WorkerStart {
   /** The names of its queues. */
   readonly queues: readonly string[];

@@ -23,7 +23,7 @@ export interface LoadableTask {
   /** Where its code runs, if that is not this thread: then it is not loaded here. */
   readonly pool?: Pool | undefined;
   load(): Promise<Task>;
-  /** The same, where it has been loaded here. */
+  /** The task's code, where it has been loaded here. */
   readonly loaded?: Task | undefined;
 }
 
