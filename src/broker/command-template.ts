@@ -1,4 +1,5 @@
-import { Command } from 'ioredis';
+import { Command, type Redis } from 'ioredis';
+import { isUnknownScript } from './lua.ts';
 
 /** A part of a command that may change: a whole argument, or text of the same length within one. */
 export type Hole = { readonly argument: number } | { readonly argument: number; readonly text: string };
@@ -86,4 +87,14 @@ export class EncodedCommand extends Command {
   override toWritable(): Buffer {
     return this.#bytes;
   }
+}
+
+/** Sends an encoded call of a script. A Redis that does not know the script gets it by `plainly`, BullMQ's own way. */
+export function sendEncoded(client: Redis, bytes: Buffer, plainly: () => Promise<unknown>): Promise<unknown> {
+  const command = new EncodedCommand('evalsha', bytes);
+  client.sendCommand(command);
+  return command.promise.catch((error: unknown) => {
+    if (!isUnknownScript(error)) throw error;
+    return plainly();
+  });
 }

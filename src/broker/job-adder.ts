@@ -2,9 +2,8 @@ import { type BackendFactory, type JobJson, QueueKeys, RedisConnection, RedisQue
 import type { Redis } from 'ioredis';
 import type { JobToAdd } from './broker.ts';
 import { addArgumentCount, scriptSha } from './bullmq-internals.ts';
-import { CommandTemplate, EncodedCommand } from './command-template.ts';
+import { CommandTemplate, sendEncoded } from './command-template.ts';
 import { toJobOptions } from './job-options.ts';
-import { isUnknownScript } from './lua.ts';
 
 type Command = Parameters<RedisQueueBackend['execCommand']>;
 type Target = Command[0];
@@ -42,12 +41,7 @@ export class JobAdder extends RedisQueueBackend {
     const keyCount = args.length - addArgumentCount;
     const template = this.#templates.get(name) ?? this.#makeTemplate(name, keyCount, args);
     if (!template) return this.#sendPlainly(name, args);
-    const encoded = new EncodedCommand('evalsha', template.encode(args.slice(keyCount)));
-    this.#client.sendCommand(encoded);
-    return encoded.promise.catch((error: unknown) => {
-      if (!isUnknownScript(error)) throw error;
-      return this.#sendPlainly(name, args);
-    });
+    return sendEncoded(this.#client, template.encode(args.slice(keyCount)), () => this.#sendPlainly(name, args));
   }
 
   /** BullMQ's own way, which brings the script to a Redis that does not know it. */

@@ -10,7 +10,7 @@ import {
   scriptSha,
   toBullmq,
 } from './bullmq-internals.ts';
-import { CommandTemplate, EncodedCommand } from './command-template.ts';
+import { CommandTemplate, sendEncoded } from './command-template.ts';
 import { JobWait, mostWaitSeconds } from './job-wait.ts';
 import { bullmqQueue } from './keys.ts';
 
@@ -67,7 +67,6 @@ export class JobBackend extends RedisQueueBackend {
   /** The reply that came with the settling of a job, until BullMQ's loop asks for it. */
   #came: NextJob | undefined;
   #fetching: Promise<unknown> = Promise.resolve();
-  #isUntaught = false;
   /** Redis refused the last fetch: it is full, perhaps, which does not keep it from handing out jobs with a settling. */
   #troubled = false;
 
@@ -121,23 +120,15 @@ export class JobBackend extends RedisQueueBackend {
 
   /** Completes a job without a result, as `moveToCompleted` does, and fetches the next one if `fetchNext`. */
   complete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Promise<unknown> {
-    const bytes = isPlain(job) && !this.#isUntaught ? this.#encodeComplete(job, keep, token, fetchNext) : undefined;
-    if (!bytes) return this.#completePlainly(job, keep, token, fetchNext);
-    const command = new EncodedCommand('evalsha', bytes);
-    this.#client.sendCommand(command);
-    return command.promise;
+    const plainly = () => this.#completePlainly(job, keep, token, fetchNext);
+    const bytes = isPlain(job) ? this.#encodeComplete(job, keep, token, fetchNext) : undefined;
+    return bytes ? sendEncoded(this.#client, bytes, plainly) : plainly();
   }
 
   async #completePlainly(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Promise<unknown> {
-    this.#isUntaught = false;
     const kept = job.opts.removeOnComplete ?? keep;
     const { result } = await this.moveToCompleted(toBullmq(job), null, kept, token, fetchNext);
     return result;
-  }
-
-  /** Redis does not know the script that completes a job: BullMQ's own way brings it. */
-  teachScript(): void {
-    this.#isUntaught = true;
   }
 
   /** Reads what came with the end of a job; throws what BullMQ's own scripts refuse, with its code. */

@@ -9,7 +9,7 @@ import { jobFields, keyNames, tokenSeparator } from './bullmq-names.ts';
 import type { JobBackend, NextJob } from './job-backend.ts';
 import { queueKey, resultKey } from './keys.ts';
 import type { Hold, Locks } from './locks.ts';
-import { isUnknownScript, runScript } from './lua.ts';
+import { runScript } from './lua.ts';
 import { addUnitCrash, memoryFields } from './memory.ts';
 import { limitQueue, putBack } from './scripts.ts';
 
@@ -201,8 +201,6 @@ export async function settle(scope: SettleScope, settling: Settling): Promise<Se
       if (code === ErrorCode.JobNotExist) return { outcome, token, next: undefined };
       if (notOurs.includes(code)) {
         if (!(await claim(locks, hold).catch(waitAfter))) return { outcome, token, next: undefined };
-      } else if (isUnknownScript(error)) {
-        backend.teachScript();
       } else if (typeof code === 'number' && outcome.kind === 'completed') {
         settling.outcome = refused(job, error);
       } else {

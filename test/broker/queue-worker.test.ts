@@ -354,6 +354,28 @@ test('a rate limit is over when its time is, also while another job runs for lon
   await consumer.close();
 });
 
+test('jobs go in and end at once when Redis has forgotten all scripts', async () => {
+  const { consumer, troubles } = await open(async () => completed);
+  consumer.start();
+  const idle = () => until(async () => expect(await producer.counts('mail')).toMatchObject({ waiting: 0, active: 0 }));
+  await send('a', 'b');
+  await idle();
+  await redis.script('FLUSH');
+  await send('c', 'd');
+  await idle();
+  const { running, run, endAll } = held();
+  await consumer.close();
+  const second = await open(run);
+  second.consumer.start();
+  await send('e', 'f', 'g');
+  await until(() => expect(running.size).toBe(3));
+  await redis.script('FLUSH');
+  endAll();
+  await idle();
+  expect([...troubles, ...second.troubles]).toEqual([]);
+  await second.consumer.close();
+});
+
 test('its metrics are written where `opts.metrics` asks for them', async () => {
   const { consumer, worker } = await open(async () => completed);
   worker.opts.metrics = { maxDataPoints: 10 };
