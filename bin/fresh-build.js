@@ -19,7 +19,7 @@ import { fileURLToPath } from 'node:url';
 
 /** What an app's build compiles, and what Islet's own compiles beside it. */
 const SOURCE_FOLDERS = ['src', 'queues', 'tasks', 'config'];
-const OWN_FOLDERS = ['demo', 'bench', 'chaos', 'test/fixtures'];
+const OWN_FOLDERS = ['lab', 'test/fixtures'];
 /** Folders whose files are found by looking into dist/, so a removed one must not stay there. */
 const DISCOVERED_FOLDERS = ['tasks', 'queues'];
 const LOCK_LIMIT_MS = 120_000;

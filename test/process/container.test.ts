@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type ComposeFile, readCompose, readImage, readStages, toMs } from '../../bench/read-container.ts';
+import { type ComposeFile, readCompose, readImage, readStages, toMs } from '../../lab/bench/read-container.ts';
 import { findRedisServer } from '../../src/dev-redis/find-redis.ts';
 import { freePort, redisReady } from '../../src/dev-redis/redis-child.ts';
 import { bullmqQueue } from '../../src/producer.ts';

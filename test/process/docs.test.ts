@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parseOptions } from '../../chaos/options.ts';
+import { parseOptions } from '../../lab/chaos/options.ts';
 import { readBlocks, readCommands } from '../support/documents.ts';
 import { type IsletProcess, killAll, startIslet } from '../support/islet-process.ts';
 import { createNewApp, type NewApp } from '../support/new-app.ts';
@@ -122,7 +122,7 @@ async function inContinuousIntegration(command: string): Promise<void> {
 
 async function onNewcomersPath(command: string): Promise<void> {
   const words = command.split(' ').filter((word) => /^(pack|init|install|npx|--package)$/.test(word));
-  const path = readFileSync('bench/newcomer.ts', 'utf8');
+  const path = readFileSync('lab/bench/newcomer.ts', 'utf8');
   expect(words.filter((word) => !path.includes(word))).toEqual([]);
 }
 

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { type Step, walkPath } from '../../bench/newcomer-path.ts';
+import { type Step, walkPath } from '../../lab/bench/newcomer-path.ts';
 
 let folder: string;
 let lines: string[];
@@ -70,7 +70,7 @@ test('fails when it takes too long, and ends what still runs', async () => {
 test('npm run newcomer exits with 1 and names the command, when the package is no package', () => {
   const tarball = join(folder, 'package.json');
   spawnSync('cp', ['package.json', tarball]);
-  const args = [resolve('dist/bench/newcomer.js'), '--package', tarball, '--cache', 'usual'];
+  const args = [resolve('dist/lab/bench/newcomer.js'), '--package', tarball, '--cache', 'usual'];
   const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   expect(stderr).toMatch(/^The newcomer is stuck: "npx --yes --package \.\.\/package\.json islet init \." ended with /);
   expect(status).toBe(1);

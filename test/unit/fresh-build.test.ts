@@ -64,7 +64,7 @@ describe('staleFiles', () => {
   test('looks at the folders that an app compiles, not at those that only Islet has', () => {
     put('dist/src/a.js', 20);
     put('test/fixtures/user.ts', 30);
-    put('bench/main.ts', 30);
+    put('lab/bench/main.ts', 30);
     expect(staleFiles(root)).toEqual([]);
     put('tasks/send/task.ts', 30);
     expect(staleFiles(root)).toEqual(['tasks/send/task.ts is not compiled']);

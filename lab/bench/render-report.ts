@@ -1,0 +1,103 @@
+import { rowsOf, showNumber } from './print.ts';
+import type { CaseResult, Results } from './results.ts';
+
+const start = '<!-- bench: written by npm run bench:report -->';
+const end = '<!-- /bench -->';
+
+/** What of the load stands in the README: columns of the first case. */
+const shortMetrics = ['idleRssMb', 'peakRssMb', 'drainSeconds', 'cpuSeconds'];
+
+function toTable(rows: readonly string[][]): string {
+  const widths = (rows[0] ?? []).map((_, at) => Math.max(3, ...rows.map((row) => (row[at] ?? '').length)));
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, at) => (at === 0 ? cell.padEnd(widths[at] ?? 3) : cell.padStart(widths[at] ?? 3))).join(' | ')} |`;
+  const rule = widths.map((width, at) => (at === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
+  const [header = [], ...body] = rows;
+  return [line(header), line(rule), ...body.map(line)].join('\n');
+}
+
+function describeRun({ date, commit, quick, rounds, machine, versions }: Results): string {
+  const used = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  const kind = quick ? 'A quick run, which shows large differences only: medians' : 'Medians';
+  return (
+    `${kind} of ${rounds === 1 ? 'one round' : `${rounds} rounds`}, all side by side on ${date.slice(0, 10)}, commit ${commit}: ` +
+    `${machine.cores} cores of ${machine.cpu}, ${machine.memoryGb} GB, ${machine.system}; load of the machine ` +
+    `${machine.loadBefore} before and ${machine.loadAfter} after. ${used.join(', ')}. Ratios travel, absolute values do not.`
+  );
+}
+
+/** The short table, between its markers. */
+export function renderShort(results: Results): string {
+  const load = results.cases.find(({ name }) => name === 'load');
+  const noop = results.cases.find(({ name }) => name === 'noop');
+  const rows = (load?.entries ?? []).map(({ key, name, figures }) => [
+    name,
+    ...shortMetrics.map((metric) => show(figures[metric]?.median)),
+    show(noop?.entries.find((one) => one.key === key)?.figures.jobsPerSecond?.median),
+  ]);
+  const header = ['', ...shortMetrics.map((metric) => labelOf(load, metric)), 'no-op jobs/s'];
+  return [
+    start,
+    '',
+    toTable([header, ...rows]),
+    '',
+    `${load?.about ?? ''}; medians of one machine. [All cases, marks and spreads](docs/benchmarks.md); \`npm run bench\` repeats them.`,
+    '',
+    end,
+  ].join('\n');
+}
+
+const show = (value: number | undefined) => (value === undefined ? '–' : showNumber(value));
+
+function labelOf(result: CaseResult | undefined, metric: string): string {
+  const { label = metric, unit = '' } = result?.metrics[metric] ?? {};
+  return unit === '' ? label : `${label}, ${unit}`;
+}
+
+/** Puts the short table in the place of the last one. Throws when the text has no place for it. */
+export function replaceShort(text: string, results: Results): string {
+  const [from, to] = [text.indexOf(start), text.indexOf(end)];
+  if (from === -1 || to < from)
+    throw new Error(`README.md has no "${start}" with an "${end}" after it. Put them back.`);
+  return text.slice(0, from) + renderShort(results) + text.slice(to + end.length);
+}
+
+/** The whole document. */
+export function renderDocument(results: Results): string {
+  const { cases, marks, skipped, failures } = results;
+  const markRows = marks.map(({ what, figure, mark, verdict }) => [what, show(figure), mark, verdict]);
+  return [
+    '# Benchmarks',
+    '',
+    '`npm run bench` measures Islet beside others: every case in one run, each round in another order, each worker on an',
+    'empty Redis (or database) of its own, with the guard on. `npm run bench:report` writes this page from',
+    '`lab/bench/results.json`. `--quick` ends within three minutes, `--only <cases>` and `--contenders <keys>` choose, `--json`',
+    'prints for machines.',
+    '',
+    describeRun(results),
+    '',
+    '![RAM of one worker, idle and at its peak](benchmarks.svg)',
+    '',
+    '## What it must show',
+    '',
+    toTable([['', 'figure', 'mark', ''], ...markRows]),
+    '',
+    ...(skipped.length === 0 && failures.length === 0 ? [] : [...notMeasured(results), '']),
+    ...cases.flatMap((one) => [`## ${one.title}`, '', `${describeCase(one)}.`, '', toTable(rowsOf(one, true)), '']),
+  ].join('\n');
+}
+
+function describeCase({ about, base, entries }: CaseResult): string {
+  const name = entries.find(({ key }) => key === base)?.name;
+  const text = `${about.charAt(0).toUpperCase()}${about.slice(1)}`;
+  return name === undefined ? text : `${text}; × is the ratio to ${name}`;
+}
+
+function notMeasured({ skipped, failures }: Results): string[] {
+  return [
+    'Not measured:',
+    '',
+    ...skipped.map(({ name, reason }) => `- ${name}: ${reason.split('\n')[0]}`),
+    ...failures.map((failure) => `- failed: ${failure.split('\n')[0]}`),
+  ];
+}
