@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { chmodSync, chownSync, cpSync, existsSync, readFileSync, symlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
+import { freePort } from '../../src/tools/dev-redis/redis-child.ts';
 import { keepTrack } from '../chaos/children.ts';
-import { freePort } from '../../src/dev-redis/redis-child.ts';
 import type { Store } from './redis-server.ts';
 import { makeTempFolder, removeTempFolder } from './temp-folder.ts';
 

@@ -3,9 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { findRedisServer, type RedisServer } from '../../src/tools/dev-redis/find-redis.ts';
+import { freePort, hasEnded, redisReady } from '../../src/tools/dev-redis/redis-child.ts';
 import { keepTrack } from '../chaos/children.ts';
-import { findRedisServer, type RedisServer } from '../../src/dev-redis/find-redis.ts';
-import { freePort, hasEnded, redisReady } from '../../src/dev-redis/redis-child.ts';
 import { makeTempFolder, removeTempFolder } from './temp-folder.ts';
 
 export interface Store {

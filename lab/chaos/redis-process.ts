@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { findRedisServer, type RedisServer } from '../../src/dev-redis/find-redis.ts';
-import { freePort, hasEnded, redisReady } from '../../src/dev-redis/redis-child.ts';
+import { findRedisServer, type RedisServer } from '../../src/tools/dev-redis/find-redis.ts';
+import { freePort, hasEnded, redisReady } from '../../src/tools/dev-redis/redis-child.ts';
 import { keepTrack } from './children.ts';
 
 /** The run's own Redis, which keeps its port, password and data through its deaths. */

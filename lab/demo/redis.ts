@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { attachDevRedis } from '../../src/dev-redis/dev-redis.ts';
+import { attachDevRedis } from '../../src/tools/dev-redis/dev-redis.ts';
 
 export interface DemoRedis {
   readonly url: string;

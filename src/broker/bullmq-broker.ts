@@ -1,7 +1,7 @@
+import { type Guard, type GuardOptions, startGuard } from '../guard/guard.ts';
 import type { Broker } from './broker.ts';
 import { describeRedis, explainRedisError, openAnother } from './connection.ts';
 import { QueueConsumer } from './consumer.ts';
-import { type Guard, type GuardOptions, startGuard } from './guard.ts';
 import { cancelChannel } from './keys.ts';
 import { checkRedisSettings } from './redis-settings.ts';
 import { createSender } from './send.ts';
@@ -13,7 +13,7 @@ export interface BrokerOptions {
   /** A name that no two living workers share, promised by the operator: its last holder is dead. Default: none. */
   slot?: string;
   /** Keeps the locks of a blocked event loop, and ends the process after `maxBlockMs`. Default: off. */
-  guard?: Omit<GuardOptions, 'redis'>;
+  guard?: Omit<GuardOptions, 'redis' | 'thread'>;
   /** Start also on a Redis that may drop jobs when it is full. Default: false. */
   allowEviction?: boolean;
   /** Say nothing of a Redis that loses all jobs when it restarts, as in development. Default: false. */
@@ -23,6 +23,8 @@ export interface BrokerOptions {
   /** An outage begins or is over. */
   onConnection?(event: ConnectionEvent): void;
 }
+
+const guardThread = new URL('./guard-thread.js', import.meta.url);
 
 /** Connects to Redis as a worker does. Throws `E_REDIS_UNREACHABLE`, `E_REDIS_REFUSED` or `E_REDIS_EVICTS`. */
 export async function connectBroker(options: BrokerOptions): Promise<Broker> {
@@ -50,7 +52,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   // The workers ask for what was told meanwhile.
   subscriber.on('ready', onBack);
   subscriber.on('message', (channel: string, jobId: string) => consumers.get(channel)?.cancels.told(jobId));
-  const guard: Guard | undefined = options.guard && startGuard({ redis: url, ...options.guard });
+  const guard: Guard | undefined = options.guard && startGuard({ redis: url, thread: guardThread, ...options.guard });
   const sender = createSender(client, prefix);
   return {
     description: describeRedis(url),

@@ -1,12 +1,12 @@
 import type { Redis } from 'ioredis';
 import { CancelledError, IsletError } from '../errors.ts';
+import type { Guard } from '../guard/guard.ts';
 import type { BullmqWorker, ConsumeOptions, Consumer } from './broker.ts';
 import { workerClientName } from './bullmq-internals.ts';
 import { keyNames, metaFields } from './bullmq-names.ts';
 import { type CancelWatch, createCancelWatch } from './cancel-watch.ts';
 import { isNoPrimary, openAnother } from './connection.ts';
 import { Deliveries } from './deliveries.ts';
-import type { Guard } from './guard.ts';
 import { maxEvents, queueKey, queuesKey } from './keys.ts';
 import { createLocks, type Locks } from './locks.ts';
 import { QueueWorker } from './queue-worker.ts';

@@ -1,5 +1,6 @@
+import type { GuardLocks } from '../guard/block-locks.ts';
+import type { HeldLock } from '../guard/guard-table.ts';
 import { connectOnce, createClient, explainRedisError } from './connection.ts';
-import type { HeldLock } from './guard-table.ts';
 import { defineScript, runScript } from './lua.ts';
 
 const limitMs = 5_000;
@@ -12,17 +13,6 @@ const extend = defineScript(`
     end
   end
 `);
-
-/** What the guard says to Redis while the event loop is blocked. */
-export interface GuardLocks {
-  /** Extends those of the locks that are still ours. Throws what Redis said, as an error of Islet's. */
-  extend(locks: readonly HeldLock[]): Promise<void>;
-  /** Writes down that this job ends its worker, for whoever recovers the worker's jobs. */
-  blame(lock: HeldLock): Promise<void>;
-  /** Writes down that the worker of these locks was told to stop: that its jobs are left is no crash. */
-  sayStopping(locks: readonly HeldLock[]): Promise<void>;
-  close(): void;
-}
 
 /** One group per queue: keys of several queues are in several slots of a cluster. */
 function byQueue(locks: readonly HeldLock[]): HeldLock[][] {

@@ -1,9 +1,9 @@
 import type { Redis } from 'ioredis';
 import { LockLostError } from '../errors.ts';
+import type { Guard } from '../guard/guard.ts';
 import { JobAbort } from '../job-abort.ts';
 import type { FetchedJob } from './bullmq-internals.ts';
 import { keyNames, lockSuffix } from './bullmq-names.ts';
-import type { Guard } from './guard.ts';
 import { queueKey, workersKey } from './keys.ts';
 import { runScript } from './lua.ts';
 import { renewLocks } from './scripts.ts';

@@ -1,11 +1,11 @@
 import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
+import { identifyProcess, isProvablyAlive, isProvablyDead, type ProcessIdentity } from '../process/process-identity.ts';
 import type { Crash } from './broker.ts';
 import { keyNames } from './bullmq-names.ts';
 import { queueKey, workersKey } from './keys.ts';
 import { runScript } from './lua.ts';
 import type { StoredCrash } from './memory.ts';
-import { identifyProcess, isProvablyAlive, isProvablyDead, type ProcessIdentity } from './process-identity.ts';
 import { recoverWorker } from './scripts.ts';
 
 /** What a worker says of itself in the hash of its queue's workers. */

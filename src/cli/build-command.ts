@@ -25,11 +25,11 @@ async function build({ queue, producer, out, include, json }: BuildFlags, surrou
   }
   if (out === undefined || out.trim() === '') throw new UsageError('Name the folder to build into: --out <folder>.');
   compile(surroundings);
-  const { buildQueue, buildProducer } = await import('../build/build-queue.ts');
+  const { buildQueue, buildProducer } = await import('../tools/build/build-queue.ts');
   const request = { root: process.cwd(), out: resolve(out), include, version: surroundings.islet.version };
   const contents = await (queue === undefined ? buildProducer(producer ?? '', request) : buildQueue(queue, request));
   if (json) return void say(JSON.stringify(contents, null, 2));
-  const { describeContents } = await import('../build/contents.ts');
+  const { describeContents } = await import('../tools/build/contents.ts');
   const folder = relative(process.cwd(), resolve(out)) || '.';
   say(describeContents(contents, folder));
   // The program is the last word.

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { CheckReport } from '../check/check-app.ts';
+import type { CheckReport } from '../tools/check/check-app.ts';
 import { toTable } from './to-table.ts';
 import { unitProgram, workerProgram } from './worker-program.ts';
 
@@ -30,7 +30,7 @@ function print({ queues, problems }: CheckReport): void {
 }
 
 async function check({ queue, json }: CheckFlags): Promise<void> {
-  const { checkApp } = await import('../check/check-app.ts');
+  const { checkApp } = await import('../tools/check/check-app.ts');
   const report = await checkApp(process.cwd(), { islet: workerProgram, unit: unitProgram, only: queue });
   if (json) say(JSON.stringify({ ok: report.problems.length === 0, ...report }, null, 2));
   else print(report);

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { type AppSources, readManifests } from '../app/read-manifests.ts';
 import { didYouMean } from '../manifest/did-you-mean.ts';
-import type { Removal } from '../scaffold/destroy.ts';
+import type { Removal } from '../tools/scaffold/destroy.ts';
 import type { Look } from './look-for-jobs.ts';
 import type { Surroundings } from './main.ts';
 import { UsageError } from './report-error.ts';
@@ -43,7 +43,7 @@ function showPlan(app: AppSources, removal: Removal, look: Look): void {
 
 async function destroy(kind: Kind, name: string | undefined, flags: DestroyFlags, surroundings: Surroundings) {
   if (name === undefined) throw new UsageError(`Name the ${kind}: islet destroy ${kind} <name>. Nothing was removed.`);
-  const { planRemoval, removeFolder } = await import('../scaffold/destroy.ts');
+  const { planRemoval, removeFolder } = await import('../tools/scaffold/destroy.ts');
   const { lookForJobs } = await import('./look-for-jobs.ts');
   const app = await readManifests(process.cwd());
   const removal = await planRemoval(app, kind, name);

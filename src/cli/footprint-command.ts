@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import type { FootprintReport, QueueFootprint, Weight } from '../check/footprint.ts';
-import type { LoadedPackage } from '../check/loaded-packages.ts';
+import type { FootprintReport, QueueFootprint, Weight } from '../tools/check/footprint.ts';
+import type { LoadedPackage } from '../tools/check/loaded-packages.ts';
 import { toTable } from './to-table.ts';
 import { unitProgram, workerProgram } from './worker-program.ts';
 
@@ -82,7 +82,7 @@ function print(report: FootprintReport, every: boolean): void {
 }
 
 async function footprint({ queue, json }: FootprintFlags): Promise<void> {
-  const { measureApp } = await import('../check/footprint.ts');
+  const { measureApp } = await import('../tools/check/footprint.ts');
   const report = await measureApp(process.cwd(), { islet: workerProgram, unit: unitProgram }, queue);
   if (json) say(JSON.stringify(report, null, 2));
   else print(report, queue !== undefined);

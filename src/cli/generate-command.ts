@@ -56,15 +56,15 @@ async function ask(app: AppSources, given: { kind?: 'task' | 'queue'; name?: str
 
 async function writeTask(app: AppSources, name: string, queue: string, flags: TaskFlags): Promise<void> {
   checkFlags(flags);
-  const { generateTask } = await import('../scaffold/generate.ts');
-  const { newTaskPayload } = await import('../scaffold/task-templates.ts');
+  const { generateTask } = await import('../tools/scaffold/generate.ts');
+  const { newTaskPayload } = await import('../tools/scaffold/task-templates.ts');
   const { timeout: timeoutMs, delivery, attempts, rare, pool, createQueue } = flags;
   const written = await generateTask(app, { name, queue, delivery, attempts, timeoutMs, rare, pool, createQueue });
   report(app, written, [`npm test -- tasks/${name}`, `npm run enqueue -- ${name} ${newTaskPayload}`]);
 }
 
 async function writeQueue(app: AppSources, name: string, { concurrency }: QueueFlags): Promise<void> {
-  const { generateQueue } = await import('../scaffold/generate.ts');
+  const { generateQueue } = await import('../tools/scaffold/generate.ts');
   const written = await generateQueue(app, { name, concurrency });
   report(app, written, [`npm run generate -- task <name> --queue ${name}`, `npm run worker -- --queue ${name}`]);
 }

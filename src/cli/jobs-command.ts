@@ -1,9 +1,9 @@
 import { Command } from 'commander';
 import { openAppFolder } from '../app/folder-app.ts';
 import { connectOnce, createClient, explainRedisError } from '../broker/connection.ts';
-import { type FailedJob, findFailed, redrive } from '../broker/redrive.ts';
 import type { IsletConfig } from '../config.ts';
 import { IsletError } from '../errors.ts';
+import { type FailedJob, findFailed, redrive } from '../inspect/redrive.ts';
 import type { Catalog } from '../manifest/catalog.ts';
 import { didYouMean } from '../manifest/did-you-mean.ts';
 import { createProducer } from '../producer/create-producer.ts';

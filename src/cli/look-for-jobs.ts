@@ -1,9 +1,9 @@
 import { openAppFolder } from '../app/folder-app.ts';
 import { connectOnce, createClient, explainRedisError } from '../broker/connection.ts';
-import { type JobSample, sampleJobs } from '../broker/sample-jobs.ts';
 import type { IsletConfig } from '../config.ts';
 import { IsletError } from '../errors.ts';
-import type { Removal } from '../scaffold/destroy.ts';
+import { type JobSample, sampleJobs } from '../inspect/sample-jobs.ts';
+import type { Removal } from '../tools/scaffold/destroy.ts';
 import type { Surroundings } from './main.ts';
 import { openRedis } from './open-redis.ts';
 

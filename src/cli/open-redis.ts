@@ -1,6 +1,6 @@
 import type { IsletConfig } from '../config.ts';
-import { attachDevRedis } from '../dev-redis/dev-redis.ts';
 import { IsletError } from '../errors.ts';
+import { attachDevRedis } from '../tools/dev-redis/dev-redis.ts';
 import { findConfiguredRedis, type OpenRedis, redisMissing } from './configured-redis.ts';
 
 /** Takes the configured Redis; else, where asked for and not in production, the project's private one. */

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { AppSource } from '../app/app-source.ts';
 import { IsletError } from '../errors.ts';
-import { watchParent } from '../parent-watch.ts';
+import { watchParent } from '../process/parent-watch.ts';
 import { type FromWorker, refusedExitCode, type ToWorker } from '../supervisor/messages.ts';
 import { reportError } from './report-error.ts';
 

@@ -78,7 +78,7 @@ async function answerHealth(
   isReady: () => boolean,
 ): Promise<{ close(): void } | undefined> {
   if (port === 0) return undefined;
-  const { openLivez } = await import('./livez.ts');
+  const { openLivez } = await import('../observe/livez.ts');
   const state = () => (isReady() ? 'ok' : 'starting');
   return openLivez(port, () => (ending.failed ? 'failed' : state()));
 }

@@ -28,7 +28,7 @@ function createHealthPort(supervisor: () => Supervisor, log: LineLog) {
   return (port: number) => {
     if (opened || port === 0) return;
     opened = true;
-    void import('./livez.ts')
+    void import('../observe/livez.ts')
       .then(({ openLivez }) => openLivez(port, () => supervisor().health))
       .catch((error: Error & { code?: string }) => {
         log.write('fatal', { code: error.code, error: error.message }, 'The health check cannot be answered');
@@ -43,7 +43,7 @@ function createRedisLease(path: string | undefined) {
   return {
     take() {
       const attach = async () =>
-        (await import('../dev-redis/dev-redis.ts')).attachDevRedis({ root: process.cwd(), path });
+        (await import('../tools/dev-redis/dev-redis.ts')).attachDevRedis({ root: process.cwd(), path });
       // Its workers say what is wrong with it.
       lease ??= attach().catch(() => undefined);
     },

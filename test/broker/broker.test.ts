@@ -4,9 +4,9 @@ import * as v from 'valibot';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Broker, ConsumeOptions, Delivery, Outcome } from '../../src/broker/broker.ts';
 import { connectBroker } from '../../src/broker/bullmq-broker.ts';
-import { identifyProcess } from '../../src/broker/process-identity.ts';
 import { defineQueue } from '../../src/manifest/define-queue.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
+import { identifyProcess } from '../../src/process/process-identity.ts';
 import { bullmqQueue, createProducer, type Producer } from '../../src/producer.ts';
 
 const url = process.env.TEST_REDIS_URL ?? '';

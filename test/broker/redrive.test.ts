@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import * as v from 'valibot';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { memoryFields } from '../../src/broker/memory.ts';
-import { findFailed, redrive } from '../../src/broker/redrive.ts';
+import { findFailed, redrive } from '../../src/inspect/redrive.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
 import { bullmqQueue, createProducer, type Producer } from '../../src/producer.ts';
 import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { FailedImport, Imported } from '../../src/check/import-module.ts';
+import type { FailedImport, Imported } from '../../src/tools/check/import-module.ts';
 import { killAll, repository, startIslet } from '../support/islet-process.ts';
 import { copyFixture, openTempApp, type TempApp } from '../support/temp-app.ts';
 
@@ -206,7 +206,7 @@ describe('imported apart', () => {
       writeFileSync(file, text);
       return { file, name, exports: 'function' };
     });
-    const module = await import(pathToFileURL(resolve('dist/src/check/import-apart.js')).href);
+    const module = await import(pathToFileURL(resolve('dist/src/tools/check/import-apart.js')).href);
     return module.importApart(modules, folder, limitMs);
   }
 
@@ -261,7 +261,7 @@ describe('imported apart', () => {
     writeFileSync(join(folder, 'inner.js'), '\n\nexport const a = ;\n');
     const [result] = await importApart(5_000, { outer: "import './inner.js';" });
     expect(result).toMatchObject({ ok: false, message: "it could not be imported: Unexpected token ';'" });
-    const { findPlace } = await import('../../src/check/place.ts');
+    const { findPlace } = await import('../../src/tools/check/place.ts');
     expect(findPlace(folder, join(folder, 'outer.mjs'), result as FailedImport)).toEqual({ file: 'inner.js', line: 3 });
   });
 });

@@ -6,9 +6,9 @@ import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type ComposeFile, readCompose, readImage, readStages, toMs } from '../../lab/bench/read-container.ts';
-import { findRedisServer } from '../../src/dev-redis/find-redis.ts';
-import { freePort, redisReady } from '../../src/dev-redis/redis-child.ts';
 import { bullmqQueue } from '../../src/producer.ts';
+import { findRedisServer } from '../../src/tools/dev-redis/find-redis.ts';
+import { freePort, redisReady } from '../../src/tools/dev-redis/redis-child.ts';
 import { type IsletProcess, killAll, startIslet, within } from '../support/islet-process.ts';
 import { createNewApp, type NewApp } from '../support/new-app.ts';
 

@@ -6,12 +6,12 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import { attachDevRedis, type DevRedis } from '../../src/dev-redis/dev-redis.ts';
-import { findRedisServer } from '../../src/dev-redis/find-redis.ts';
+import { attachDevRedis, type DevRedis } from '../../src/tools/dev-redis/dev-redis.ts';
+import { findRedisServer } from '../../src/tools/dev-redis/find-redis.ts';
 
 const repository = resolve('.');
 const path = process.env.PATH;
-const compiled = pathToFileURL(resolve('dist/src/dev-redis/dev-redis.js')).href;
+const compiled = pathToFileURL(resolve('dist/src/tools/dev-redis/dev-redis.js')).href;
 
 let root: string;
 let held: DevRedis[];

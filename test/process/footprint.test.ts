@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type { FootprintReport } from '../../src/check/footprint.ts';
-import { isletPackages } from '../../src/check/package-of.ts';
+import type { FootprintReport } from '../../src/tools/check/footprint.ts';
+import { isletPackages } from '../../src/tools/check/package-of.ts';
 import { killAll, startIslet } from '../support/islet-process.ts';
 import { openTempApp, type TempApp } from '../support/temp-app.ts';
 

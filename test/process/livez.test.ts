@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { freePort } from '../../src/dev-redis/redis-child.ts';
+import { freePort } from '../../src/tools/dev-redis/redis-child.ts';
 import { fixtureApp, killAll, startIslet } from '../support/islet-process.ts';
 import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
 

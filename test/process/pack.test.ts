@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { findRedisServer } from '../../src/dev-redis/find-redis.ts';
+import { findRedisServer } from '../../src/tools/dev-redis/find-redis.ts';
 import { killAll, startIslet } from '../support/islet-process.ts';
 import { openRedisPlace } from '../support/redis-place.ts';
 

@@ -44,7 +44,6 @@ const manifest = 'src/manifest/**';
 const launchProfiles = 'src/launch-profiles.ts';
 const jobAbort = 'src/job-abort.ts';
 const sharedLines = 'src/shared-lines.ts';
-const parentWatch = 'src/parent-watch.ts';
 const schemaTypes = 'type:@standard-schema/spec';
 const brokerSeam = 'src/broker/broker.ts';
 
@@ -65,16 +64,6 @@ export const importRules: readonly ImportRule[] = [
     from: launchProfiles,
     may: [],
     because: 'the launch lines are data on the ground floor',
-  },
-  {
-    from: parentWatch,
-    may: ['type:src/parent-thread.ts', 'node:worker_threads'],
-    because: 'workers and the units of their pools watch their parent in the same way',
-  },
-  {
-    from: 'src/parent-thread.ts',
-    may: ['node:worker_threads'],
-    because: 'it has a thread of its own, which is to be tiny',
   },
   {
     from: sharedLines,
@@ -118,8 +107,28 @@ export const importRules: readonly ImportRule[] = [
   },
   {
     from: 'src/broker/**',
-    may: [errors, jobAbort, sharedLines, manifest, 'src/broker/**', 'bullmq', 'ioredis', 'node:*'],
+    may: [errors, jobAbort, manifest, 'src/guard/**', 'src/process/**', 'src/broker/**', 'bullmq', 'ioredis', 'node:*'],
     because: 'the carrier does not know who sends or runs; it reports through broker.ts',
+  },
+  {
+    from: 'src/guard/**',
+    may: [errors, sharedLines, 'src/guard/**', 'node:*'],
+    because: 'the guard must not load what it watches, and is handed how to extend locks',
+  },
+  {
+    from: 'src/process/**',
+    may: ['src/process/**', 'node:*'],
+    because: 'whether a process lives is asked by workers, pools and tools, and needs none of them',
+  },
+  {
+    from: 'src/observe/**',
+    may: [errors, 'src/log.ts', brokerSeam, 'src/observe/**', 'node:*'],
+    because: 'it is handed what it tells, and without it a worker runs the same',
+  },
+  {
+    from: 'src/inspect/**',
+    may: [errors, manifest, 'src/broker/**', 'src/inspect/**', 'ioredis', 'node:*'],
+    because: 'looking at a queue loads no task',
   },
   {
     from: 'src/producer/**',
@@ -131,7 +140,7 @@ export const importRules: readonly ImportRule[] = [
     may: [
       errors,
       'src/log.ts',
-      parentWatch,
+      'src/process/**',
       manifest,
       'src/app/**',
       'src/worker/**',
@@ -164,23 +173,23 @@ export const importRules: readonly ImportRule[] = [
     because: "users' tests need no Redis",
   },
   {
-    from: 'src/scaffold/**',
-    may: [errors, launchProfiles, manifest, 'src/app/**', 'src/scaffold/**', 'node:*'],
+    from: 'src/tools/scaffold/**',
+    may: [errors, launchProfiles, manifest, 'src/app/**', 'src/tools/scaffold/**', 'node:*'],
     because: 'generating files needs no worker and no broker',
   },
   {
-    from: 'src/check/**',
-    may: [errors, launchProfiles, manifest, 'src/app/**', 'src/check/**', 'node:*'],
+    from: 'src/tools/check/**',
+    may: [errors, launchProfiles, manifest, 'src/app/**', 'src/tools/check/**', 'node:*'],
     because: 'what is checked is imported in processes of its own, and nothing is run or connected to',
   },
   {
-    from: 'src/build/**',
-    may: [errors, launchProfiles, manifest, 'src/app/**', 'src/build/**', 'node:*', 'esbuild', '@vercel/nft'],
+    from: 'src/tools/build/**',
+    may: [errors, launchProfiles, manifest, 'src/app/**', 'src/tools/build/**', 'node:*', 'esbuild', '@vercel/nft'],
     because: 'packing a worker does not run one',
   },
   {
-    from: 'src/dev-redis/**',
-    may: [errors, manifest, 'src/app/**', 'src/dev-redis/**', 'node:*', 'ioredis'],
+    from: 'src/tools/dev-redis/**',
+    may: [errors, manifest, 'src/app/**', 'src/process/**', 'src/tools/dev-redis/**', 'node:*', 'ioredis'],
     because: 'the development Redis is lent to a process and knows nothing of what runs there',
   },
   {
@@ -275,7 +284,7 @@ function names(pattern: string, path: string, target: string): boolean {
 }
 
 function isBare(target: string): boolean {
-  return !/^(src|queues|tasks|config|test|demo|bench|bin|node_modules|\.\.)\/|^(node:|\.|\/|\*)/.test(target);
+  return !/^(src|queues|tasks|config|test|lab|bin|node_modules|\.\.)\/|^(node:|\.|\/|\*)/.test(target);
 }
 
 function matches(pattern: string, path: string): boolean {
@@ -298,7 +307,7 @@ function checkFolders({ path }: ParsedFile): Violation[] {
 
 function checkSource(file: ParsedFile): Violation[] {
   const { path } = file;
-  const mayExit = path.startsWith('src/cli/') || path === 'src/dev-redis/keeper.ts';
+  const mayExit = path.startsWith('src/cli/') || path === 'src/tools/dev-redis/keeper.ts';
   const found: [boolean, string, string][] = [
     [file.readsEnvironment, 'process.env', 'the environment is read in config/, and handed on'],
     [file.exitsProcess && !mayExit, 'process.exit()', 'only the composition root ends the process'],

@@ -1,4 +1,4 @@
-import { attachDevRedis } from '../../src/dev-redis/dev-redis.ts';
+import { attachDevRedis } from '../../src/tools/dev-redis/dev-redis.ts';
 
 /** Lends the tests the project's private Redis, by the code that lends it to developers. */
 export default async function setUp() {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { adviseLaunch } from '../../src/cli/launch-advice.ts';
 import { isLaunchedAs, launchCommand, launchProfiles, profileNames } from '../../src/launch-profiles.ts';
-import { settingsFiles } from '../../src/scaffold/app-settings.ts';
+import { settingsFiles } from '../../src/tools/scaffold/app-settings.ts';
 
 const scriptOf = (json: string | undefined): string => JSON.parse(json ?? '{}').scripts.worker;
 const islet = JSON.parse(readFileSync('package.json', 'utf8'));

@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads';
-import { watchParent } from '../../parent-watch.ts';
+import { watchParent } from '../../process/parent-watch.ts';
 import { type FromUnit, read, type ToUnit, type UnitOrder, type Way, write } from './messages.ts';
 
 /** A terminal and some process managers signal the whole group: it is the worker that decides when units end. */

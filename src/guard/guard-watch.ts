@@ -1,0 +1,64 @@
+/** How often the event loop says that it turns, and how often the guard looks. */
+export const beatMs = 100;
+export const lookMs = 100;
+
+/** A loop this late is merely busy. */
+const lateMs = 250;
+const mostLateMs = 1_000;
+const nameAfterMs = 1_000;
+/** What one look may add. A longer gap means that the guard did not run either: the process or machine stood still. */
+const longestLookMs = 250;
+
+/** What the guard has seen of the event loop so far. */
+export interface Watch {
+  readonly beats: number;
+  readonly lookedAt: number;
+  /** How long there was no beat, without the time in which the guard itself did not run. */
+  readonly blockedMs: number;
+}
+
+/** Looks at the beat at a time of the monotonic clock. */
+export function look(last: Watch, now: number, beats: number): Watch {
+  if (beats !== last.beats) return { beats, lookedAt: now, blockedMs: 0 };
+  return { beats, lookedAt: now, blockedMs: last.blockedMs + Math.min(now - last.lookedAt, longestLookMs) };
+}
+
+export function isLate({ blockedMs }: Watch): boolean {
+  return blockedMs >= lateMs;
+}
+
+export interface Situation {
+  blockedMs: number;
+  /** The shortest duration of all held locks; undefined when none is held. */
+  shortestLockMs: number | undefined;
+  maxBlockMs: number;
+  /** When the process has to be gone, on the same clock as `now`. */
+  deadline: number | undefined;
+  now: number;
+  /** Whether somebody may debug this process. A breakpoint is a block that is wanted. */
+  inspected: boolean;
+}
+
+export interface Decision {
+  keepLocks: boolean;
+  /** Whether to find out and say what blocks. */
+  name: boolean;
+  end: 'blocked' | 'overdue' | undefined;
+}
+
+/** Decides what to do about an event loop that is late. */
+export function decideOnBlock(situation: Situation): Decision {
+  const { blockedMs, shortestLockMs = Number.POSITIVE_INFINITY, inspected } = situation;
+  const end = inspected ? undefined : whyEnd(situation);
+  const keepAfterMs = Math.max(lateMs, Math.min(mostLateMs, shortestLockMs / 8));
+  return {
+    keepLocks: end === undefined && Number.isFinite(shortestLockMs) && blockedMs >= keepAfterMs,
+    name: !inspected && blockedMs >= nameAfterMs,
+    end,
+  };
+}
+
+function whyEnd({ blockedMs, maxBlockMs, deadline, now }: Situation): Decision['end'] {
+  if (deadline !== undefined && now >= deadline && blockedMs >= lateMs) return 'overdue';
+  return blockedMs >= maxBlockMs ? 'blocked' : undefined;
+}

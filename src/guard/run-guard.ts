@@ -1,0 +1,154 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { SharedLines } from '../shared-lines.ts';
+import { createBlockHint } from './block-hint.ts';
+import { BlockLocks, type OpenLocks } from './block-locks.ts';
+import { type BlockNamer, type BlockReport, createNamer, inquire } from './block-report.ts';
+import type { GuardOptions } from './guard.ts';
+import { writeLine, writeSome } from './guard-log.ts';
+import { listenForStop } from './guard-signals.ts';
+import { type HeldLock, readTable } from './guard-table.ts';
+import { type Decision, decideOnBlock, isLate, look, lookMs } from './guard-watch.ts';
+
+/** What the main thread hands to the guard's. */
+export interface GuardThreadData extends Omit<GuardOptions, 'thread' | 'describeCurrentJob'> {
+  memory: SharedArrayBuffer;
+}
+
+/** How long the end of a blocked process may wait for an answer, of the main thread and of Redis, each. */
+const lastWordsMs = 1_000;
+/** How long the end of a process may wait for Redis once its time to stop is over. */
+const lastNoteMs = 400;
+
+/**
+ * Watches the event loop of this process from the present thread, for as long as both live. `openLocks` is called at the
+ * first block of more than a quarter of a second: until then nothing of Redis has to be loaded.
+ */
+export async function runGuard(data: GuardThreadData, openLocks: OpenLocks): Promise<never> {
+  const thread = new GuardThread(data, openLocks);
+  thread.listen();
+  for (;;) {
+    thread.rest();
+    if (thread.look()) await thread.followBlock();
+  }
+}
+
+class GuardThread {
+  readonly #data: GuardThreadData;
+  readonly #openLocks: OpenLocks;
+  readonly #table: ReturnType<typeof readTable>;
+  readonly #lines: SharedLines | undefined;
+  readonly #hint = createBlockHint((found) => this.#log('warn', 'A task blocks the event loop again and again', found));
+  #watch: ReturnType<typeof look>;
+
+  constructor(data: GuardThreadData, openLocks: OpenLocks) {
+    this.#data = data;
+    this.#openLocks = openLocks;
+    this.#table = readTable(data.memory);
+    this.#lines = data.lines && new SharedLines(data.lines);
+    this.#watch = { beats: this.#table.beats(), lookedAt: performance.now(), blockedMs: 0 };
+  }
+
+  /** Hears of signals. What came while the thread slept is told at the first turn of its loop, in the midst of a block. */
+  listen(): void {
+    listenForStop(() => this.#askToStop());
+  }
+
+  rest(): void {
+    this.#table.sleep(lookMs);
+  }
+
+  /** Looks at the beat and for the parent, and says whether the event loop is late. An orphan gets another parent. */
+  look(): boolean {
+    this.#writeLines();
+    this.#watch = look(this.#watch, performance.now(), this.#table.beats());
+    const { parent } = this.#data;
+    if (parent !== undefined && process.ppid !== parent) this.#askToStop();
+    return isLate(this.#watch);
+  }
+
+  /** Keeps the locks, names the culprit and ends the process when it has to, until the event loop turns again. */
+  async followBlock(): Promise<void> {
+    const locks = new BlockLocks(
+      () => this.#openLocks(this.#data.redis),
+      (reason) => this.#log('warn', keepFailure, { reason }),
+    );
+    const namer = this.#createNamer();
+    do {
+      await this.#handle(locks, namer);
+      await delay(lookMs);
+    } while (this.look());
+    namer.close();
+    locks.close();
+  }
+
+  async #handle(locks: BlockLocks, namer: BlockNamer): Promise<void> {
+    const table = this.#table;
+    const { maxBlockMs } = this.#data;
+    const held = table.held();
+    const shortestLockMs = held.length > 0 ? Math.min(...held.map(({ durationMs }) => durationMs)) : undefined;
+    const [deadline, inspected] = [table.deadline(), table.inspected()];
+    const seen = { ...this.#watch, shortestLockMs, maxBlockMs, deadline, now: Date.now(), inspected };
+    const decision = decideOnBlock(seen);
+    if (decision.keepLocks && shortestLockMs !== undefined) void locks.keep(held, shortestLockMs / 4);
+    if (decision.name) namer.name(this.#watch.blockedMs);
+    if (decision.end) await this.#endProcess(decision.end, locks);
+  }
+
+  #createNamer(): BlockNamer {
+    return createNamer(
+      ({ job, stack }, blockedMs) => {
+        const shown = stack.length > 0 ? stack : undefined;
+        this.#log('warn', 'The event loop is blocked', { ...job, blockedMs: Math.round(blockedMs), stack: shown });
+      },
+      ({ job }, blockedMs) => job && this.#hint(job, blockedMs),
+    );
+  }
+
+  /** Ends the process, unless it recovers or turns out to be debugged while its culprit is looked for. */
+  async #endProcess(why: NonNullable<Decision['end']>, locks: BlockLocks): Promise<void> {
+    const table = this.#table;
+    // The main thread is asked anew: between two beats one job's code may have followed on another's.
+    const report = why === 'blocked' ? await limited(askMainThread(), lastWordsMs) : undefined;
+    if (table.inspected() || table.beats() !== this.#watch.beats) return;
+    const culprit = report?.job && this.#lockOf(report.job);
+    if (culprit) await limited(locks.blame(culprit), lastWordsMs);
+    if (why === 'overdue') await limited(locks.sayStopping(table.held()), lastNoteMs);
+    const { maxBlockMs } = this.#data;
+    const limit = why === 'blocked' ? { maxBlockMs } : { deadline: new Date(table.deadline() ?? 0).toISOString() };
+    const fields = { code: 'E_LOOP_BLOCKED', ...report?.job, blockedMs: Math.round(this.#watch.blockedMs), ...limit };
+    this.#log('fatal', 'The process is ended: its event loop is blocked', { ...fields, stack: report?.stack });
+    process.kill(process.pid, 'SIGKILL');
+  }
+
+  #lockOf(job: NonNullable<BlockReport['job']>): HeldLock | undefined {
+    return this.#table
+      .held()
+      .find(({ jobId, workersKey }) => jobId === job.jobId && workersKey.includes(`{${job.queue}}`));
+  }
+
+  /** Asks the process to stop. An event loop that turns learns by itself that its parent is gone. */
+  #askToStop(): void {
+    this.#table.bringForward(Date.now() + this.#data.stopWithinMs);
+  }
+
+  #log(...line: Parameters<typeof writeLine>): void {
+    this.#writeLines();
+    if (this.#data.logs) writeLine(...line);
+  }
+
+  /** Writes the log lines that wait for the end of a turn of the event loop. */
+  #writeLines(): void {
+    if (this.#lines && !this.#lines.isEmpty) this.#lines.flush(writeSome);
+  }
+}
+
+const keepFailure = 'The locks of a blocked event loop cannot be kept';
+
+function limited<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
+  return Promise.race([work.catch(() => undefined), delay(ms, undefined)]);
+}
+
+async function askMainThread(): Promise<BlockReport> {
+  const { answered, close } = await inquire();
+  return answered.finally(close);
+}

@@ -1,0 +1,102 @@
+import type { Redis } from 'ioredis';
+import { baseMark, eventArgs, jobFields, keyNames, priorityStep } from '../broker/bullmq-names.ts';
+import { maxEvents, queueKey } from '../broker/keys.ts';
+import { defineScript, runScript } from '../broker/lua.ts';
+import { memoryFields } from '../broker/memory.ts';
+
+/** A job that failed for good. */
+export interface FailedJob {
+  readonly id: string;
+  readonly task: string;
+  readonly failedReason: string;
+  /** Whether it wrote the at-most-once fence. */
+  readonly started: boolean;
+  /** In milliseconds since 1970, as Redis writes it. */
+  readonly failedAt: string;
+}
+
+const pageSize = 500;
+
+/** What a job loses with its failure: BullMQ's counts of its attempts and stalls, and what Islet remembers. */
+const forgotten = [
+  ...[jobFields.failedReason, jobFields.endedAt, jobFields.startedAt, jobFields.stacktrace],
+  ...[jobFields.attempts, jobFields.stalls, jobFields.deferredFailure],
+  // Not `settled`: a late repetition of the command that failed it must find that this was done.
+  ...Object.values(memoryFields).filter((field) => field !== memoryFields.settled),
+];
+
+/**
+ * Puts failed jobs back at the tail of the queue. A job that did not fail at the given time is another's by now.
+ * KEYS: failed, wait, prioritized, priority counter, marker, events. ARGV: key prefix, most events, then id and time
+ * of each. Returns the ids that were put back.
+ */
+const putBackFailed = defineScript(`
+local given = {}
+for i = 3, #ARGV, 2 do
+  local id, job = ARGV[i], ARGV[1] .. ARGV[i]
+  if redis.call('ZSCORE', KEYS[1], id) == ARGV[i + 1] and redis.call('EXISTS', job) == 1 then
+    redis.call('ZREM', KEYS[1], id)
+    redis.call('HDEL', job, ${forgotten.map((field) => `'${field}'`).join(', ')})
+    redis.call('DEL', ARGV[1] .. 'result:' .. id)
+    local priority = tonumber(redis.call('HGET', job, '${jobFields.priority}') or '0')
+    if priority > 0 then
+      local turn = redis.call('INCR', KEYS[4]) % ${priorityStep}
+      redis.call('ZADD', KEYS[3], priority * ${priorityStep} + turn, id)
+    else
+      redis.call('LPUSH', KEYS[2], id)
+    end
+    redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[2], '*', ${eventArgs.waiting('failed')})
+    given[#given + 1] = id
+  end
+end
+if #given > 0 then redis.call('ZADD', KEYS[5], ${baseMark.score}, '${baseMark.member}') end
+return given
+`);
+
+interface QueuePlace {
+  client: Redis;
+  prefix: string;
+  queue: string;
+}
+
+async function readPage({ client, prefix, queue }: QueuePlace, page: string[]): Promise<FailedJob[]> {
+  const entries = page.flatMap((id, index) => (index % 2 === 0 ? [{ id, failedAt: page[index + 1] ?? '' }] : []));
+  const pipeline = client.pipeline();
+  for (const { id } of entries)
+    pipeline.hmget(queueKey(prefix, queue, id), jobFields.name, jobFields.failedReason, memoryFields.started);
+  const replies = (await pipeline.exec()) ?? [];
+  return entries.flatMap((entry, index) => {
+    const [error, fields] = replies[index] ?? [];
+    if (error) throw error;
+    const [task, failedReason, started] = fields as [string | null, string | null, string | null];
+    // Removed meanwhile.
+    return task === null ? [] : [{ ...entry, task, failedReason: failedReason ?? '', started: Boolean(started) }];
+  });
+}
+
+/** Reads all failed jobs of a queue that `wanted` accepts, in pages of about 500, the oldest failure first. */
+export async function findFailed(place: QueuePlace, wanted: (job: FailedJob) => boolean): Promise<FailedJob[]> {
+  const { client, prefix, queue } = place;
+  const found = new Map<string, FailedJob>();
+  for await (const page of client.zscanStream(queueKey(prefix, queue, keyNames.failed), { count: pageSize })) {
+    for (const job of await readPage(place, page as string[])) if (wanted(job)) found.set(job.id, job);
+  }
+  return [...found.values()].sort((a, b) => Number(a.failedAt) - Number(b.failedAt));
+}
+
+/**
+ * Puts failed jobs back into their queue with fresh budgets, in pages of 500; each job as a whole or not at all.
+ * Returns the ids that were put back: the others were taken by somebody else meanwhile.
+ */
+export async function redrive({ client, prefix, queue }: QueuePlace, jobs: readonly FailedJob[]): Promise<Set<string>> {
+  const { failed, wait, prioritized, priorityCounter, marker, events } = keyNames;
+  const names = [failed, wait, prioritized, priorityCounter, marker, events];
+  const keys = names.map((name) => queueKey(prefix, queue, name));
+  const given = new Set<string>();
+  for (let start = 0; start < jobs.length; start += pageSize) {
+    const page = jobs.slice(start, start + pageSize).flatMap(({ id, failedAt }) => [id, failedAt]);
+    const args = [queueKey(prefix, queue, ''), maxEvents, ...page];
+    for (const id of (await runScript(client, putBackFailed, keys, args)) as string[]) given.add(id);
+  }
+  return given;
+}

@@ -1,0 +1,73 @@
+import type { Redis } from 'ioredis';
+import { jobFields, keyNames } from '../broker/bullmq-names.ts';
+import { queueKey } from '../broker/keys.ts';
+
+/** How many jobs of one state are looked at, at each of its two ends. */
+const endSize = 100;
+
+/** BullMQ's states by the key that holds their jobs, and what that key is. */
+const states = [
+  ['waiting', keyNames.wait, 'list'],
+  ['active', keyNames.active, 'list'],
+  ['prioritized', keyNames.prioritized, 'zset'],
+  ['delayed', keyNames.delayed, 'zset'],
+  ['waiting-children', keyNames.waitingChildren, 'zset'],
+  ['completed', keyNames.completed, 'zset'],
+  ['failed', keyNames.failed, 'zset'],
+] as const;
+
+/** What a bounded look into a queue saw. */
+export interface JobSample {
+  /** How many jobs there are, of all names. */
+  total: number;
+  /** How many of them were looked at: the oldest and the newest of each state. */
+  looked: number;
+  /** How many of those are wanted, by state; states without one are left out. */
+  seen: Record<string, number>;
+}
+
+async function exec(pipeline: ReturnType<Redis['pipeline']>): Promise<unknown[]> {
+  const replies = (await pipeline.exec()) ?? [];
+  return replies.map(([error, reply]) => {
+    if (error) throw error;
+    return reply;
+  });
+}
+
+/** Looks at up to 200 jobs of each state of a queue, in two round trips, and counts those whose name is wanted. */
+export async function sampleJobs(
+  { client, prefix, queue }: { client: Redis; prefix: string; queue: string },
+  isWanted: (name: string) => boolean,
+): Promise<JobSample> {
+  const ends = client.pipeline();
+  for (const [, name, type] of states) {
+    const key = queueKey(prefix, queue, name);
+    if (type === 'list')
+      ends
+        .llen(key)
+        .lrange(key, '0', String(endSize - 1))
+        .lrange(key, String(-endSize), '-1');
+    else
+      ends
+        .zcard(key)
+        .zrange(key, '0', String(endSize - 1))
+        .zrange(key, String(-endSize), '-1');
+  }
+  const found = await exec(ends);
+  const sample: JobSample = { total: 0, looked: 0, seen: {} };
+  const jobs = states.flatMap(([state], index) => {
+    const [size, first, last] = found.slice(index * 3, index * 3 + 3) as [number, string[], string[]];
+    sample.total += size;
+    return [...new Set([...first, ...last])].map((id) => ({ state, id }));
+  });
+  const names = client.pipeline();
+  for (const { id } of jobs) names.hget(queueKey(prefix, queue, id), jobFields.name);
+  for (const [index, name] of (await exec(names)).entries()) {
+    // Removed meanwhile.
+    if (typeof name !== 'string') continue;
+    sample.looked += 1;
+    const { state = '' } = jobs[index] ?? {};
+    if (isWanted(name)) sample.seen[state] = (sample.seen[state] ?? 0) + 1;
+  }
+  return sample;
+}

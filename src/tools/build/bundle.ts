@@ -1,0 +1,133 @@
+import { join } from 'node:path';
+import { type BuildFailure, build, type Metafile } from 'esbuild';
+import { IsletError } from '../../errors.ts';
+import { createPlugin, type PluginOptions, type Use } from './bundle-plugin.ts';
+import { type ComputedImport, computedWarnings, findComputedImports, shorten } from './judge-module.ts';
+import { packageOf } from './packages.ts';
+import { nameSources } from './source-maps.ts';
+
+export interface BundleRequest extends Pick<PluginOptions, 'root' | 'islet' | 'entry' | 'unitEntry' | 'copied'> {
+  /** What the entry's file is called, without its ending. */
+  readonly name: string;
+  /** Further modules that are started by their file: a thread's. By the name of their file, without its ending. */
+  readonly further: Readonly<Record<string, string>>;
+}
+
+export interface Bundle {
+  /** By their names in the built folder. */
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  /** Bytes of each package in the bundle, by its real folder. */
+  readonly bundled: ReadonlyMap<string, number>;
+  /** The app's own modules in it. */
+  readonly modules: readonly string[];
+  /** Packages that cannot be in it after all, and why. */
+  readonly toCopy: ReadonlyMap<string, string>;
+  /** Those of them that load modules by names that are not known before they run. */
+  readonly computing: readonly string[];
+  readonly uses: readonly Use[];
+  /** The names of the packages in it that others than Islet ask for. */
+  readonly shared: ReadonlySet<string>;
+}
+
+/** CommonJS code in it still asks for Node's own modules this way, and where it is. */
+const banner =
+  `import { createRequire as __isletRequire } from 'node:module'; const require = __isletRequire(import.meta.url), ` +
+  '__dirname = import.meta.dirname, __filename = import.meta.filename;';
+
+const failed = (reasons: readonly string[]) =>
+  new IsletError('E_BUILD_FAILED', `The build failed, and nothing was written. ${reasons.join('\n')}`);
+
+function explainFailure(error: unknown): unknown {
+  const { errors } = error as Partial<BuildFailure>;
+  if (!errors) return error;
+  return failed(
+    errors.map(({ text, location }) => `${location ? `${shorten(location.file)}:${location.line}: ` : ''}${text}.`),
+  );
+}
+
+function refuseComputed(found: readonly ComputedImport[]): void {
+  const own = found.filter((each) => each.package === undefined);
+  if (own.length === 0) return;
+  const seen = own.map(({ place, what }) => `${place} ${what}: what it loads cannot be known before it runs.`);
+  throw failed([...seen, 'Name each module in an import() of its own, such as import("./a.ts").']);
+}
+
+function sumPackages({ outputs }: Metafile, root: string): Map<string, number> {
+  const sums = new Map<string, number>();
+  for (const { inputs } of Object.values(outputs)) {
+    for (const [file, { bytesInOutput }] of Object.entries(inputs)) {
+      const folder = packageOf(join(root, file))?.folder;
+      if (folder !== undefined && bytesInOutput > 0) sums.set(folder, (sums.get(folder) ?? 0) + bytesInOutput);
+    }
+  }
+  return sums;
+}
+
+/** Bundles code, and says which packages have to be copied instead. Throws `E_BUILD_FAILED`. */
+export async function bundle(request: BundleRequest): Promise<Bundle> {
+  const { root, islet, entry, unitEntry, copied, name, further } = request;
+  const toCopy = new Map<string, string>();
+  const uses: Use[] = [];
+  const shared = new Set<string>();
+  const onCopy = (wanted: string, because: string) => void (toCopy.has(wanted) || toCopy.set(wanted, because));
+  const outdir = join(root, '.islet', 'bundle');
+  const result = await build({
+    absWorkingDir: root,
+    entryPoints: { [name]: 'islet:entry', ...(unitEntry ? { unit: 'islet:unit' } : {}), ...further },
+    outdir,
+    write: false,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    minify: true,
+    keepNames: true,
+    charset: 'utf8',
+    legalComments: 'none',
+    sourcemap: 'linked',
+    sourcesContent: false,
+    metafile: true,
+    banner: { js: banner },
+    chunkNames: '[name]-[hash]',
+    // What Node does with TypeScript, whatever the app's own compiler is told.
+    tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
+    logLevel: 'silent',
+    logOverride: computedWarnings,
+    plugins: [
+      createPlugin({
+        root,
+        islet,
+        entry,
+        unitEntry,
+        copied,
+        onCopy,
+        onUse: (use) => uses.push(use),
+        onBundled: (each) => shared.add(each),
+      }),
+    ],
+  }).catch((error) => {
+    throw explainFailure(error);
+  });
+  const isIslet = (file: string) => join(root, file).startsWith(islet.folder) || packageOf(file)?.name === 'islet';
+  const found = findComputedImports(result.warnings, isIslet);
+  refuseComputed(found);
+  for (const each of found) if (each.package !== undefined) onCopy(each.package, `${each.what} (${each.place})`);
+  const files = result.outputFiles.map(({ path, contents }): [string, Uint8Array] => [
+    path.slice(outdir.length + 1),
+    path.endsWith('.map') ? nameSources(contents, { root, outdir, islet: islet.folder }) : contents,
+  ]);
+  const inputs = Object.keys(result.metafile.inputs).filter((file) => !/^islet-\w+:/.test(file));
+  const modules = inputs
+    .map((file) => join(root, file))
+    .filter((file) => packageOf(file) === undefined && !file.startsWith(islet.folder));
+  return {
+    files: new Map(files),
+    bundled: sumPackages(result.metafile, root),
+    modules,
+    toCopy,
+    computing: found.flatMap((each) => each.package ?? []),
+    uses,
+    shared,
+  };
+}

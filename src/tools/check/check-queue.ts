@@ -1,0 +1,56 @@
+import { IsletError } from '../../errors.ts';
+import type { FoundManifest } from '../../manifest/catalog.ts';
+import { type BudgetToCheck, checkBudget } from './check-budget.ts';
+import { importApart } from './import-apart.ts';
+import { type App, dataOf } from './import-manifests.ts';
+import { type Problem, toProblem } from './problem.ts';
+import { listPlaces, type Part, type Place, toPart } from './queue-parts.ts';
+
+/** What was seen of a queue. */
+export interface CheckedQueue {
+  queue: string;
+  tasks: string[];
+  /** Milliseconds that the imports of all its files took, one after the other. */
+  importMs: number;
+}
+
+async function importParts(root: string, parts: Part[]): Promise<{ importMs: number; problems: Problem[] }> {
+  const modules = parts.map(({ module }) => module);
+  const imported = await importApart(modules, root);
+  const problems = imported.flatMap((result, index) => {
+    const part = parts[index];
+    return part && !result.ok ? [toProblem(root, part.subject, result)] : [];
+  });
+  return { importMs: imported.reduce((sum, result) => sum + (result.ok ? result.ms : 0), 0), problems };
+}
+
+function toUnseen(queue: string, { manifest: file }: BudgetToCheck, { code, message }: IsletError): Problem {
+  return { code, queue, file, line: null, message };
+}
+
+/**
+ * Imports all that a worker of this queue imports, also what it would import with the first job of a rare task. Where its
+ * manifest has a budget, the same process imports first what every worker does, and is then weighed.
+ */
+export async function checkQueue(app: App, queue: string, tasks: FoundManifest[], budget: BudgetToCheck | undefined) {
+  const check = async (place: Place) => {
+    const weighed = budget && (await checkBudget(app, queue, place, budget));
+    if (weighed && !(weighed instanceof IsletError)) return weighed;
+    const { importMs, problems } = await importParts(app.root, place.parts);
+    // What is wrong comes first; a budget that nobody could look at is not kept.
+    return { importMs, problems: weighed && problems.length === 0 ? [toUnseen(queue, budget, weighed)] : problems };
+  };
+  const found = [];
+  // Each in a process of its own, as where they run.
+  for (const place of listPlaces(app, queue, tasks)) found.push(await check(place));
+  const importMs = found.reduce((sum, each) => sum + each.importMs, 0);
+  const checked: CheckedQueue = { queue, tasks: tasks.map(({ folder }) => folder), importMs };
+  return { checked, problems: found.flatMap((each) => each.problems) };
+}
+
+/** Imports tasks whose queue is not there: what else is wrong with them should not have to wait. */
+export async function checkStrays(app: App, tasks: FoundManifest[]): Promise<Problem[]> {
+  const parts = tasks.map((task) => toPart(app.code, String(dataOf(task).queue), task));
+  const { problems } = await importParts(app.root, parts);
+  return problems.map((problem) => ({ ...problem, queue: null }));
+}

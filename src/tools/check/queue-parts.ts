@@ -1,0 +1,96 @@
+import { join } from 'node:path';
+import { findFile } from '../../app/app-files.ts';
+import type { FoundManifest } from '../../manifest/catalog.ts';
+import { type App, dataOf } from './import-manifests.ts';
+import type { ModuleToImport } from './import-module.ts';
+import type { Subject } from './problem.ts';
+
+/** A file of the app's that a worker imports. */
+export interface Part {
+  module: ModuleToImport;
+  subject: Subject;
+}
+
+/** Hooks of all queues, this queue's own, and its dependencies: each where there is one. */
+function listShared(code: string, queue: string): Part[] {
+  const folder = join(code, 'queues', queue);
+  const effect = `The worker of queue "${queue}" does not start like this.`;
+  const files = [
+    [join(code, 'queues'), 'hooks', 'E_HOOKS_FAILED', 'The hooks of all queues', 'No worker starts like this.'],
+    [folder, 'hooks', 'E_HOOKS_FAILED', `The hooks of queue "${queue}"`, effect],
+    [folder, 'dependencies', 'E_DEPENDENCIES_FAILED', `The dependencies of queue "${queue}"`, effect],
+  ] as const;
+  return files.flatMap(([where, name, errorCode, title, effect]): Part[] => {
+    const file = findFile(where, name);
+    if (file === undefined) return [];
+    const module = { file, name, exports: 'function' } as const;
+    return [{ module, subject: { code: errorCode, queue, file, title, effect } }];
+  });
+}
+
+/** A task's code. */
+export function toPart(code: string, queue: string, task: FoundManifest): Part {
+  const { folder } = task;
+  const file = findFile(join(code, 'tasks', folder), 'task') ?? join(code, 'tasks', folder, 'task.ts');
+  const rare = dataOf(task).load === 'on-first-job';
+  const effect = rare ? 'Its jobs fail like this.' : `The worker of queue "${queue}" does not start like this.`;
+  const title = `Task "${folder}" (queue "${queue}")`;
+  return {
+    module: { file, name: folder, exports: 'task' },
+    subject: { code: 'E_TASK_LOAD_FAILED', queue, file, title, effect },
+  };
+}
+
+/** What one process of a queue imports of its own: its worker, or a thread or process of a task's pool. */
+export interface Place {
+  /** As the subject of a sentence. */
+  readonly title: string;
+  /** Undefined for the worker itself. */
+  readonly pool: { readonly task: string; readonly kind: 'thread' | 'process' } | undefined;
+  /** Of a thread, what its process imports for the worker. */
+  readonly beside: Part[];
+  readonly parts: Part[];
+}
+
+const poolOf = (task: FoundManifest) => (dataOf(task).pool as { kind?: unknown } | undefined)?.kind;
+const isOwn = (kind: unknown) => kind !== 'thread' && kind !== 'process';
+
+/**
+ * The files of a queue's own by where they are imported: tasks that run in threads or processes are imported there, with
+ * the dependencies, and where all of them do the worker has no dependencies either.
+ */
+export function listPlaces({ code }: App, queue: string, tasks: FoundManifest[]): Place[] {
+  const shared = listShared(code, queue);
+  const dependencies = shared.filter(({ subject }) => subject.code === 'E_DEPENDENCIES_FAILED');
+  const hooks = shared.filter((part) => !dependencies.includes(part));
+  const own = tasks.filter((task) => isOwn(poolOf(task)));
+  const needed = tasks.length > 0 && own.length === 0 ? hooks : shared;
+  const worker = [...needed, ...own.map((task) => toPart(code, queue, task))];
+  const pools = tasks.flatMap((task): Place[] => {
+    const kind = poolOf(task);
+    if (kind !== 'thread' && kind !== 'process') return [];
+    const title = `A ${kind} of task "${task.folder}" (queue "${queue}")`;
+    const beside = kind === 'thread' ? worker : [];
+    const parts = [...dependencies, toPart(code, queue, task)];
+    return [{ title, pool: { task: task.folder, kind }, beside, parts }];
+  });
+  return [{ title: `Queue "${queue}"`, pool: undefined, beside: [], parts: worker }, ...pools];
+}
+
+/** All files of a queue's own, wherever they are imported, also with the first job of a rare task. */
+export function listParts({ code }: App, queue: string, tasks: FoundManifest[]): Part[] {
+  return [...listShared(code, queue), ...tasks.map((task) => toPart(code, queue, task))];
+}
+
+/** What every worker imports before the code of its queue: Islet's own, the settings, and all manifests. */
+export function listBase({ code, folders }: App, islet: string): ModuleToImport[] {
+  const settings = findFile(join(code, 'config'), 'index');
+  const manifests = (['queues', 'tasks'] as const).flatMap((kind) =>
+    folders[kind].map((name) => ({ file: findFile(join(code, kind, name), 'manifest') ?? '', name })),
+  );
+  return [
+    { file: islet, name: 'islet', exports: 'anything' },
+    ...(settings === undefined ? [] : [{ file: settings, name: 'config', exports: 'settings' } as const]),
+    ...manifests.map((manifest) => ({ ...manifest, exports: 'manifest' }) as const),
+  ];
+}

@@ -1,0 +1,93 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { AppSources } from '../../app/read-manifests.ts';
+import { IsletError } from '../../errors.ts';
+import { didYouMean } from '../../manifest/did-you-mean.ts';
+import { checkName, findProblem, type Kind } from './names.ts';
+import { type NewFolder, placeFolders } from './place-folders.ts';
+import { type NewQueue, queueFiles } from './queue-templates.ts';
+import { type NewTask, taskFiles } from './task-templates.ts';
+
+export type TaskRequest = Omit<NewTask, 'hasDependencies' | 'priority'> & { createQueue?: boolean };
+
+/** Says who has a name already and what to do about it, or nothing. */
+function findOwner({ root, tasks, queues }: AppSources, kind: Kind, name: string) {
+  const known: ReadonlyMap<string, unknown> = kind === 'task' ? tasks : queues;
+  if (known.has(name) || existsSync(join(root, `${kind}s/${name}`))) return folderOwner(kind, name);
+  if (kind === 'queue') return undefined;
+  const heir = [...tasks.values()].find((task) => task?.formerNames.includes(name));
+  return (
+    heir && {
+      owner: `it is a former name of task "${heir.name}", which runs the jobs that were enqueued under it`,
+      advice: `remove it from \`formerNames\` in tasks/${heir.name}/manifest.ts once no such job is left`,
+    }
+  );
+}
+
+const folderOwner = (kind: Kind, name: string) => ({
+  owner: `there is ${kind}s/${name} already`,
+  advice: `remove what has it: islet destroy ${kind} ${name}`,
+});
+
+/** Says why a new task or queue cannot have this name, or nothing. */
+export function findNameProblem(app: AppSources, kind: Kind, name: string): string | undefined {
+  return findProblem(name) ?? findOwner(app, kind, name)?.owner;
+}
+
+function nameTaken(kind: Kind, name: string, { owner, advice }: ReturnType<typeof folderOwner>): IsletError {
+  const what = `A new ${kind} cannot be called "${name}": ${owner}. Nothing was written.`;
+  return new IsletError('E_NAME_TAKEN', `${what} Choose another name, or ${advice}.`);
+}
+
+function checkNew(app: AppSources, kind: Kind, name: string): void {
+  checkName(kind, name);
+  const owner = findOwner(app, kind, name);
+  if (owner) throw nameTaken(kind, name, owner);
+}
+
+async function exportsDependencies(root: string, queue: string): Promise<boolean> {
+  const text = await readFile(join(root, 'queues', queue, 'dependencies.ts'), 'utf8').catch(() => '');
+  return /\bexport\s+(type|interface)\s+Dependencies\b|\bexport\s+(type\s+)?\{[^}]*\bDependencies\b/.test(text);
+}
+
+/** Of a queue's tasks all have a priority or none has: a new one is the last among them. */
+function priorityIn({ tasks }: AppSources, queue: string): number | undefined {
+  const priorities = [...tasks.values()].flatMap((task) => (task?.queue === queue ? (task.priority ?? []) : []));
+  return priorities.length > 0 ? Math.max(...priorities) : undefined;
+}
+
+async function place(app: AppSources, kind: Kind, wanted: NewFolder, needed?: NewFolder): Promise<string[]> {
+  const placed = await placeFolders(app.root, wanted, needed);
+  const name = wanted.path.slice(`${kind}s/`.length);
+  if (placed.length === 0) throw nameTaken(kind, name, folderOwner(kind, name));
+  return placed.flatMap(({ path, files }) => Object.keys(files).map((file) => `${path}/${file}`));
+}
+
+/**
+ * Writes a new task, and its queue where that is asked for; all or nothing. Returns the paths of the files, from the
+ * app's folder. Throws `E_NAME_INVALID`, `E_NAME_TAKEN` and `E_QUEUE_UNKNOWN`.
+ */
+export async function generateTask(app: AppSources, request: TaskRequest): Promise<string[]> {
+  const { name, queue, createQueue = false } = request;
+  checkNew(app, 'task', name);
+  const isNew = !app.queues.has(queue);
+  if (isNew && createQueue) checkName('queue', queue);
+  if (isNew && !createQueue) {
+    const advice = 'Nothing was written. Give --create-queue to make it too.';
+    throw new IsletError(
+      'E_QUEUE_UNKNOWN',
+      `There is no queue "${queue}" in this app.${didYouMean(queue, app.queues.keys())} ${advice}`,
+    );
+  }
+  const hasDependencies = isNew || (await exportsDependencies(app.root, queue));
+  const files = taskFiles({ ...request, hasDependencies, priority: priorityIn(app, queue) });
+  const needed = isNew ? { path: `queues/${queue}`, files: queueFiles({ name: queue }) } : undefined;
+  return place(app, 'task', { path: `tasks/${name}`, files }, needed);
+}
+
+/** Writes a new queue; all or nothing. Returns and throws as `generateTask` does. */
+export async function generateQueue(app: AppSources, queue: NewQueue): Promise<string[]> {
+  checkNew(app, 'queue', queue.name);
+  return place(app, 'queue', { path: `queues/${queue.name}`, files: queueFiles(queue) });
+}

@@ -1,0 +1,79 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, rename } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { IsletError } from '../../errors.ts';
+import { exampleFiles } from './app-example.ts';
+import { paperFiles } from './app-papers.ts';
+import { type IsletPackage, settingsFiles } from './app-settings.ts';
+import { type Files, isTaken, moveContents, withFolder, writeFiles } from './files.ts';
+
+/** What may stand in a folder that counts as empty: it was just made a repository. */
+const countsAsNothing = ['.git', '.DS_Store'];
+/** In a folder that is there, the claim to it: of several that fill it at once, one does. */
+const claimName = '.islet-init';
+
+/** Turns a folder's name into one that npm takes. */
+function toPackageName(folder: string): string {
+  const name = basename(folder)
+    .toLowerCase()
+    .replace(/[^a-z0-9._-]+/g, '-')
+    .replace(/^[._-]+|[._-]+$/g, '')
+    .slice(0, 100);
+  // npm would refuse to install a package into itself.
+  return name === '' || name === 'islet' || name === 'node_modules' ? 'my-workers' : name;
+}
+
+function notEmpty(folder: string, seen: string): IsletError {
+  const what = `"${folder}" ${seen}. Nothing was written. Name a new folder: islet init my-workers.`;
+  return new IsletError('E_FOLDER_NOT_EMPTY', what);
+}
+
+/** Says whether the folder is there; throws `E_FOLDER_NOT_EMPTY` when something else than `ours` is in it. */
+async function checkEmpty(folder: string, ours: readonly string[] = []): Promise<boolean> {
+  try {
+    const found = (await readdir(folder)).filter((name) => ![...countsAsNothing, ...ours].includes(name));
+    if (found.length === 0) return true;
+    const [first, ...others] = found.sort();
+    const more = others.length > 0 ? ` and ${others.length} more` : '';
+    throw notEmpty(folder, `is not empty: it has "${first}"${more}`);
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code === 'ENOENT') return false;
+    throw code === 'ENOTDIR' ? notEmpty(folder, 'is a file') : error;
+  }
+}
+
+/** Does what claims the folder, and refuses when somebody was faster. Throws `E_FOLDER_NOT_EMPTY`. */
+async function claim(folder: string, take: Promise<unknown>): Promise<void> {
+  try {
+    await take;
+  } catch (error) {
+    throw isTaken(error) ? notEmpty(folder, 'is being filled by another "islet init"') : error;
+  }
+}
+
+/** The files of a new app. */
+export function appFiles(name: string, islet: IsletPackage): Files {
+  return { ...settingsFiles(name, islet), ...exampleFiles(), ...paperFiles(name) };
+}
+
+/**
+ * Makes a complete app in a folder that is new or empty; all of it or nothing. Returns the paths that it wrote, from that
+ * folder. Throws `E_FOLDER_NOT_EMPTY`.
+ */
+export async function initApp(target: string, islet: IsletPackage): Promise<string[]> {
+  const folder = resolve(target);
+  const isThere = await checkEmpty(folder);
+  const files = appFiles(toPackageName(folder), islet);
+  if (!isThere) await mkdir(dirname(folder), { recursive: true });
+  // Beside a new folder, which the rename makes; inside one that is there, since the one around it may not be ours.
+  const unfinished = isThere ? join(folder, claimName) : join(dirname(folder), `${claimName}-${randomUUID()}`);
+  await claim(folder, mkdir(unfinished));
+  await withFolder(unfinished, async () => {
+    if (isThere) await checkEmpty(folder, [claimName]);
+    await writeFiles(unfinished, files);
+    if (isThere) await moveContents(unfinished, folder);
+    else await claim(folder, rename(unfinished, folder));
+  });
+  return Object.keys(files).sort();
+}
