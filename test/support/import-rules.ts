@@ -26,14 +26,15 @@ interface Import {
   /** A path from the root for a relative specifier, the specifier itself otherwise. */
   readonly target: string;
   readonly typeOnly: boolean;
-  /** Runs with the module, so that it can be part of a cycle. */
-  readonly eager: boolean;
+  /** Whether it is an import(), which may lead back: it runs when everything is loaded. */
+  readonly dynamic: boolean;
 }
 
 interface ParsedFile {
   readonly path: string;
   readonly lines: number;
   readonly imports: readonly Import[];
+  readonly functions: readonly { readonly name: string; readonly lines: number }[];
   readonly computedImports: number;
   readonly readsEnvironment: boolean;
   readonly exitsProcess: boolean;
@@ -245,6 +246,7 @@ export const importRules: readonly ImportRule[] = [
 
 const forbiddenFolders = ['core', 'common', 'lib', 'utils', 'types', 'interfaces', 'helpers'];
 const maxLines = 300;
+const maxFunctionLines = 60;
 
 /** Checks the files, given by their path from the root, against the table and the rules beside it. */
 export function checkImports(files: ReadonlyMap<string, string>): Violation[] {
@@ -319,21 +321,30 @@ function checkSource(file: ParsedFile): Violation[] {
     [/^src\/.+\/index\.ts$/.test(path), 'index.ts', 'an import names the file that it means, and loads no other'],
     [file.lines > maxLines, `${file.lines} lines`, `a file of src has at most ${maxLines} lines`],
   ];
+  for (const { name, lines } of file.functions) {
+    found.push([
+      lines > maxFunctionLines,
+      `${lines} lines in ${name}`,
+      `a function has at most ${maxFunctionLines} lines`,
+    ]);
+  }
   return found.filter(([is]) => is).map(([, what, because]) => violation(path, what, because));
 }
 
-/** Reports each cycle of eager imports in src once, whatever file it was found from. */
+/** Reports each cycle of imports in src once, whatever file it was found from; those of types count too. */
 function findCycles(files: readonly ParsedFile[]): Violation[] {
   const inSource = files.filter(({ path }) => path.startsWith('src/'));
   const edges = new Map(
-    inSource.map(({ path, imports }) => [path, imports.filter(({ eager }) => eager).map(({ target }) => target)]),
+    inSource.map(({ path, imports }) => [path, imports.filter(({ dynamic }) => !dynamic).map(({ target }) => target)]),
   );
   const done = new Set<string>();
   const violations: Violation[] = [];
   const visit = (path: string, trail: readonly string[]): void => {
     if (trail.includes(path)) {
       const cycle = [...trail.slice(trail.indexOf(path)), path].join(' → ');
-      violations.push(violation(path, `import cycle ${cycle}`, 'what runs first then depends on who asked first'));
+      violations.push(
+        violation(path, `import cycle ${cycle}`, 'neither file can be read, moved or loaded without the other'),
+      );
       return;
     }
     if (done.has(path)) return;
@@ -361,6 +372,7 @@ function parseFile(path: string, source: string): ParsedFile {
     path,
     lines: source.replace(/\n$/, '').split('\n').length,
     imports: nodes.flatMap((node) => importOf(path, node) ?? []),
+    functions: nodes.flatMap((node) => functionOf(node, source) ?? []),
     computedImports: dynamic.filter((node) => literal(node.source) === undefined).length,
     readsEnvironment: nodes.some((node) => usesOfProcess(node, 'env')),
     exitsProcess: nodes.some((node) => usesOfProcess(node, 'exit')),
@@ -382,12 +394,20 @@ function isNode(value: unknown): value is Node {
   return typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string';
 }
 
+/** A function with a body, closures and methods included. */
+function functionOf(node: Node, source: string): ParsedFile['functions'][number] | undefined {
+  const { type, start, end, id } = node;
+  if (!/^(FunctionDeclaration|FunctionExpression|ArrowFunctionExpression)$/.test(type)) return undefined;
+  const text = source.slice(Number(start), Number(end));
+  return { name: nameOf(id) ?? `the function "${text.slice(0, 40).split('\n')[0]}"`, lines: text.split('\n').length };
+}
+
 function importOf(path: string, node: Node): Import | undefined {
   const specifier = specifierOf(node);
   if (specifier === undefined) return undefined;
   const typeOnly = node.type === 'TSImportType' || node.importKind === 'type' || node.exportKind === 'type';
   const target = specifier.startsWith('.') ? posix.join(posix.dirname(path), specifier) : specifier;
-  return { specifier, target, typeOnly, eager: !typeOnly && node.type !== 'ImportExpression' };
+  return { specifier, target, typeOnly, dynamic: node.type === 'ImportExpression' };
 }
 
 function specifierOf(node: Node): string | undefined {
