@@ -52,6 +52,12 @@ test.each(documents)('each relative link of %s leads to something', (document) =
   expect(broken).toEqual([]);
 });
 
+test.each(['docs/internals.md', 'CONTRIBUTING.md'])('%s names only files and folders that are there', (document) => {
+  const paths = [...read(document).matchAll(/`((?:src|lab|test|bin|docs|templates|config)\/[a-z./-]*)`/g)];
+  expect(paths.length).toBeGreaterThan(5);
+  expect(paths.map(([, path = '']) => path).filter((path) => !existsSync(path))).toEqual([]);
+});
+
 function read(file: string): string {
   return readFileSync(file, 'utf8');
 }
