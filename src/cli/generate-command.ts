@@ -57,7 +57,7 @@ async function ask(app: AppSources, given: { kind?: 'task' | 'queue'; name?: str
 async function writeTask(app: AppSources, name: string, queue: string, flags: TaskFlags): Promise<void> {
   checkFlags(flags);
   const { generateTask } = await import('../tools/scaffold/generate.ts');
-  const { newTaskPayload } = await import('../tools/scaffold/task-templates.ts');
+  const { newTaskPayload } = await import('../tools/scaffold/task-files.ts');
   const { timeout: timeoutMs, delivery, attempts, rare, pool, createQueue } = flags;
   const written = await generateTask(app, { name, queue, delivery, attempts, timeoutMs, rare, pool, createQueue });
   report(app, written, [`npm test -- tasks/${name}`, `npm run enqueue -- ${name} ${newTaskPayload}`]);

@@ -9,13 +9,7 @@ export interface Surroundings {
   /** What processes that are started are given. */
   env: Readonly<Record<string, string | undefined>>;
   /** Islet's own package.json. */
-  islet: {
-    version: string;
-    private?: boolean;
-    engines: { node: string };
-    dependencies: Record<string, string>;
-    devDependencies: Record<string, string>;
-  };
+  islet: { version: string; private?: boolean };
   /** The file of this command line, to start it as another process. */
   program: string;
   /** The file of the program that compiles at each save. */

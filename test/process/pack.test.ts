@@ -14,6 +14,7 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { findRedisServer } from '../../src/tools/dev-redis/find-redis.ts';
+import { listTemplates } from '../../src/tools/scaffold/template.ts';
 import { killAll, startIslet } from '../support/islet-process.ts';
 import { openRedisPlace } from '../support/redis-place.ts';
 
@@ -89,14 +90,15 @@ afterEach(() => killAll());
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('the package', () => {
-  test('holds the command, the compiled framework with its types, and the documents', () => {
+  test('holds the command, the compiled framework with its types, the templates, and the documents', () => {
     const shipped = packed.files.map(({ path }) => path);
     const modules = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
     const code = modules.flatMap((file) => ['.js', '.d.ts'].map((to) => `dist/src/${file.replace(/\.ts$/, to)}`));
     const docs = readdirSync('docs').map((file) => `docs/${file}`);
+    const templates = listTemplates('.').map((file) => `templates/${file}`);
     const bin = ['bin/fresh-build.js', 'bin/islet.js', 'bin/watch-build.js'];
     const papers = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
-    expect(shipped.sort()).toEqual([...papers, ...bin, ...code, ...docs].sort());
+    expect(shipped.sort()).toEqual([...papers, ...bin, ...code, ...templates, ...docs].sort());
   });
 
   test('stays small', () => {

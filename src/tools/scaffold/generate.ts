@@ -6,8 +6,8 @@ import { IsletError } from '../../errors.ts';
 import { didYouMean } from '../../manifest/did-you-mean.ts';
 import { checkName, findProblem, type Kind } from './names.ts';
 import { type NewFolder, placeFolders } from './place-folders.ts';
-import { type NewQueue, queueFiles } from './queue-templates.ts';
-import { type NewTask, taskFiles } from './task-templates.ts';
+import { type NewQueue, queueFiles } from './queue-files.ts';
+import { type NewTask, taskFiles } from './task-files.ts';
 
 export type TaskRequest = Omit<NewTask, 'hasDependencies' | 'priority'> & { createQueue?: boolean };
 

@@ -2,12 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { IsletError } from '../../errors.ts';
-import { exampleFiles } from './app-example.ts';
-import { paperFiles } from './app-papers.ts';
-import { type IsletPackage, settingsFiles } from './app-settings.ts';
 import { type Files, isTaken, moveContents, withFolder, writeFiles } from './files.ts';
+import { fillFiles, listTemplates } from './template.ts';
 
-/** What may stand in a folder that counts as empty: it was just made a repository. */
+/** A payload that a new app's task takes, as JSON for a shell. */
+export const examplePayload = `'{"userId":"1","email":"ada@example.com"}'`;
+
+/** Entries of a folder that still counts as empty, since it was only just made a repository. */
 const countsAsNothing = ['.git', '.DS_Store'];
 /** In a folder that is there, the claim to it: of several that fill it at once, one does. */
 const claimName = '.islet-init';
@@ -52,19 +53,19 @@ async function claim(folder: string, take: Promise<unknown>): Promise<void> {
   }
 }
 
-/** The files of a new app. */
-export function appFiles(name: string, islet: IsletPackage): Files {
-  return { ...settingsFiles(name, islet), ...exampleFiles(), ...paperFiles(name) };
+/** Returns the files of a new app, which asks for the given version of Islet. */
+export function appFiles(name: string, version: string): Files {
+  return fillFiles('app', listTemplates('app'), { APP: name, ISLET: version });
 }
 
 /**
  * Makes a complete app in a folder that is new or empty; all of it or nothing. Returns the paths that it wrote, from that
  * folder. Throws `E_FOLDER_NOT_EMPTY`.
  */
-export async function initApp(target: string, islet: IsletPackage): Promise<string[]> {
+export async function initApp(target: string, version: string): Promise<string[]> {
   const folder = resolve(target);
   const isThere = await checkEmpty(folder);
-  const files = appFiles(toPackageName(folder), islet);
+  const files = appFiles(toPackageName(folder), version);
   if (!isThere) await mkdir(dirname(folder), { recursive: true });
   // Beside a new folder, which the rename makes; inside one that is there, since the one around it may not be ours.
   const unfinished = isThere ? join(folder, claimName) : join(dirname(folder), `${claimName}-${randomUUID()}`);
