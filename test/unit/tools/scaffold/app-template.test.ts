@@ -62,6 +62,14 @@ describe('the package.json of a new app', () => {
     expect(made).toMatchObject({ name: 'my-workers', dependencies: { islet: '^1.2.3' } });
   });
 
+  test('brings what only tools load, which Islet itself does not bring', () => {
+    const optional = Object.keys(own.peerDependenciesMeta).filter((name) => own.peerDependenciesMeta[name].optional);
+    expect(Object.keys(own.peerDependencies)).toEqual(optional);
+    expect(made.devDependencies).toMatchObject(own.peerDependencies);
+    expect(own.devDependencies).toMatchObject(own.peerDependencies);
+    expect(Object.keys(own.dependencies).filter((name) => optional.includes(name))).toEqual([]);
+  });
+
   test('asks for the Node and the versions of packages that Islet was tested with', () => {
     const { islet, ...asked } = { ...made.dependencies, ...made.devDependencies };
     const tested = { ...own.devDependencies, ...own.dependencies };
