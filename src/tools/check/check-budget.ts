@@ -13,9 +13,9 @@ import {
 import type { App } from './import-manifests.ts';
 import type { Imported, ModuleToImport } from './import-module.ts';
 import { createOwners } from './package-of.ts';
-import { findImport, findOption, toSource } from './place.ts';
 import type { Problem } from './problem.ts';
-import type { Place } from './queue-parts.ts';
+import type { QueueProcess } from './queue-parts.ts';
+import { findImport, findOption, toSource } from './source-line.ts';
 import { looksSuspicious } from './suspect-packages.ts';
 import { growthOf, importFailed, isOver, toMb, weighFor } from './weigh.ts';
 
@@ -120,7 +120,7 @@ async function checkMemory(weighed: Weighed, maxRssMb: number): Promise<Problem[
 export async function checkBudget(
   app: App,
   queue: string,
-  { title, pool, beside, parts }: Place,
+  { title, pool, beside, parts }: QueueProcess,
   toCheck: BudgetToCheck,
 ) {
   const { budget, manifest } = toCheck;

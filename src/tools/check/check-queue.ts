@@ -4,7 +4,7 @@ import { type BudgetToCheck, checkBudget } from './check-budget.ts';
 import { importApart } from './import-apart.ts';
 import { type App, dataOf } from './import-manifests.ts';
 import { type Problem, toProblem } from './problem.ts';
-import { listPlaces, type Part, type Place, toPart } from './queue-parts.ts';
+import { listProcesses, type Part, type QueueProcess, toPart } from './queue-parts.ts';
 
 /** What was seen of a queue. */
 export interface CheckedQueue {
@@ -33,16 +33,16 @@ function toUnseen(queue: string, { manifest: file }: BudgetToCheck, { code, mess
  * manifest has a budget, the same process imports first what every worker does, and is then weighed.
  */
 export async function checkQueue(app: App, queue: string, tasks: FoundManifest[], budget: BudgetToCheck | undefined) {
-  const check = async (place: Place) => {
-    const weighed = budget && (await checkBudget(app, queue, place, budget));
+  const check = async (queueProcess: QueueProcess) => {
+    const weighed = budget && (await checkBudget(app, queue, queueProcess, budget));
     if (weighed && !(weighed instanceof IsletError)) return weighed;
-    const { importMs, problems } = await importParts(app.root, place.parts);
+    const { importMs, problems } = await importParts(app.root, queueProcess.parts);
     // What is wrong comes first; a budget that nobody could look at is not kept.
     return { importMs, problems: weighed && problems.length === 0 ? [toUnseen(queue, budget, weighed)] : problems };
   };
   const found = [];
   // Each in a process of its own, as where they run.
-  for (const place of listPlaces(app, queue, tasks)) found.push(await check(place));
+  for (const each of listProcesses(app, queue, tasks)) found.push(await check(each));
   const importMs = found.reduce((sum, each) => sum + each.importMs, 0);
   const checked: CheckedQueue = { queue, tasks: tasks.map(({ folder }) => folder), importMs };
   return { checked, problems: found.flatMap((each) => each.problems) };

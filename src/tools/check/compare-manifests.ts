@@ -3,8 +3,8 @@ import { findFile, listFolders } from '../../app/app-files.ts';
 import { type FoundManifest, findCatalogProblems } from '../../manifest/catalog.ts';
 import { findCloseNames, type Named } from './close-names.ts';
 import { type App, dataOf, type Manifests } from './import-manifests.ts';
-import { findOption, readSource, toSource } from './place.ts';
 import type { Problem } from './problem.ts';
+import { findOption, readSource, toSource } from './source-line.ts';
 
 const isNamed = (found: FoundManifest) => typeof dataOf(found).name === 'string';
 const nameOf = (found: FoundManifest) => String(dataOf(found).name);

@@ -10,9 +10,9 @@ import { type App, dataOf, findFolders, importManifests } from './import-manifes
 import type { Imported } from './import-module.ts';
 import { describePackages, type LoadedPackage } from './loaded-packages.ts';
 import { createOwners } from './package-of.ts';
-import { toSource } from './place.ts';
 import { type Problem, toProblem } from './problem.ts';
-import { listBase, listParts, listPlaces, type Part } from './queue-parts.ts';
+import { listBase, listParts, listProcesses, type Part } from './queue-parts.ts';
+import { toSource } from './source-line.ts';
 import type { Watch } from './watch-imports.ts';
 import { growthOf, importFailed, toMb } from './weigh.ts';
 
@@ -154,11 +154,11 @@ export async function measureApp(
     );
   const wanted = names.filter((queue) => only === undefined || queue === only);
   const [bare, all] = await mapAtOnce([[], everything], (parts) => weigh(app, islet, parts));
-  const placesOf = (queue: string) => listPlaces(app, queue, tasksOf(queue));
+  const processesOf = (queue: string) => listProcesses(app, queue, tasksOf(queue));
   const own = await mapAtOnce(wanted, async (queue) => {
-    const [worker, ...places] = placesOf(queue);
+    const [worker, ...others] = processesOf(queue);
     const pools: PoolFootprint[] = [];
-    for (const { pool, beside, parts } of places) {
+    for (const { pool, beside, parts } of others) {
       if (pool)
         pools.push({ ...pool, ...(await weigh(app, pool.kind === 'thread' ? islet : unit, [...beside, ...parts])) });
     }

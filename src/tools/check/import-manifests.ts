@@ -3,8 +3,8 @@ import { findCode, findFile, listFolders } from '../../app/app-files.ts';
 import type { FoundManifest } from '../../manifest/catalog.ts';
 import { importApart } from './import-apart.ts';
 import type { ManifestData } from './import-module.ts';
-import { toSource } from './place.ts';
 import { type Problem, toProblem } from './problem.ts';
+import { toSource } from './source-line.ts';
 
 /** The folders of an app. */
 export interface App {

@@ -1,7 +1,7 @@
 import { isAbsolute } from 'node:path';
 import { hidePasswords } from '../../errors.ts';
 import type { FailedImport } from './import-module.ts';
-import { findMissing, findOption, findPlace, toSource } from './place.ts';
+import { findMissing, findOption, findSourceLine, toSource } from './source-line.ts';
 
 /** Something of an app that has to be mended. The same keys in every problem, null where there is nothing to say. */
 export interface Problem {
@@ -41,7 +41,7 @@ function advise(root: string, { message, stack }: FailedImport): string {
 /** What a failed import tells the app's author. */
 export function toProblem(root: string, subject: Subject, failed: FailedImport): Problem {
   const { code, queue, file, title, effect } = subject;
-  const place = findPlace(root, file, failed);
+  const place = findSourceLine(root, file, failed);
   const own = failed.code !== undefined;
   const text = own ? failed.message : `${title}: ${toSentence(failed.message)} ${effect}${advise(root, failed)}`;
   const option = own ? /`(\w+)`/.exec(failed.message)?.[1] : undefined;

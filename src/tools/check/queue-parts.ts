@@ -42,7 +42,7 @@ export function toPart(code: string, queue: string, task: FoundManifest): Part {
 }
 
 /** What one process of a queue imports of its own: its worker, or a thread or process of a task's pool. */
-export interface Place {
+export interface QueueProcess {
   /** As the subject of a sentence. */
   readonly title: string;
   /** Undefined for the worker itself. */
@@ -59,14 +59,14 @@ const isOwn = (kind: unknown) => kind !== 'thread' && kind !== 'process';
  * The files of a queue's own by where they are imported: tasks that run in threads or processes are imported there, with
  * the dependencies, and where all of them do the worker has no dependencies either.
  */
-export function listPlaces({ code }: App, queue: string, tasks: FoundManifest[]): Place[] {
+export function listProcesses({ code }: App, queue: string, tasks: FoundManifest[]): QueueProcess[] {
   const shared = listShared(code, queue);
   const dependencies = shared.filter(({ subject }) => subject.code === 'E_DEPENDENCIES_FAILED');
   const hooks = shared.filter((part) => !dependencies.includes(part));
   const own = tasks.filter((task) => isOwn(poolOf(task)));
   const needed = tasks.length > 0 && own.length === 0 ? hooks : shared;
   const worker = [...needed, ...own.map((task) => toPart(code, queue, task))];
-  const pools = tasks.flatMap((task): Place[] => {
+  const pools = tasks.flatMap((task): QueueProcess[] => {
     const kind = poolOf(task);
     if (kind !== 'thread' && kind !== 'process') return [];
     const title = `A ${kind} of task "${task.folder}" (queue "${queue}")`;

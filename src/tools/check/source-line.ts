@@ -3,7 +3,7 @@ import { basename, isAbsolute, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 /** Where something stands: a file of the app's, from its folder, as its author knows it. */
-export interface Place {
+export interface SourceLine {
   file: string;
   line: number | undefined;
 }
@@ -47,7 +47,7 @@ export function findImport(root: string, file: string, missing: string): number 
 const importFrame = /\n\s+at (?:async )?importDefault\b/;
 
 /** The first place of a stack that is the app's own. */
-function findInStack(root: string, stack: string): Place | undefined {
+function findInStack(root: string, stack: string): SourceLine | undefined {
   const places = new RegExp(`${literally(root)}/([^\\n]*?):(\\d+)`, 'g');
   const [above = ''] = stack.replaceAll(pathToFileURL(root).href, root).split(importFrame);
   for (const [, path = '', line] of above.matchAll(places)) {
@@ -65,7 +65,11 @@ export function findMissing(root: string, message: string): { missing: string; i
 }
 
 /** Where in the app the import of a file failed; the file as a whole, where nobody can tell. */
-export function findPlace(root: string, file: string, { message, stack }: { message: string; stack: string }): Place {
+export function findSourceLine(
+  root: string,
+  file: string,
+  { message, stack }: { message: string; stack: string },
+): SourceLine {
   const inStack = findInStack(root, stack.replace(message, ''));
   if (inStack) return inStack;
   const wanted = findMissing(root, message);
