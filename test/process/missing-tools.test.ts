@@ -80,7 +80,7 @@ describe('islet build', () => {
   });
 });
 
-// By the `script` of util-linux, which every Linux has.
+// A terminal is made by the `script` of util-linux, which every Linux has.
 describe.runIf(process.platform === 'linux')('on a terminal that nothing can ask on', () => {
   test('generate says what to give', async () => {
     const { code, stdout } = await run(['generate', 'task'], { onTerminal: true });

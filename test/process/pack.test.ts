@@ -34,7 +34,7 @@ const app = join(folder, 'my-workers');
 const islet = join('node_modules', 'islet', 'bin', 'islet.js');
 let packed: Packed;
 
-/** As a newcomer's shell has it: nothing of the test run's own, and nothing that says where Redis is. */
+/** The environment of a newcomer's shell, without the test run's own variables and without the place of a Redis. */
 const env = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !/^(npm_(package|lifecycle)_|NODE_|VITEST|REDIS_|LOG_)/.test(name)),
 );
@@ -52,7 +52,7 @@ async function inApp(program: string, ...args: string[]): Promise<string> {
 
 const install = (...args: string[]) => inApp('npm', 'install', '--prefer-offline', ...args);
 
-/** Makes the app by the packed code. What that imports of other packages, it gets from this repository. */
+/** Makes the app with the packed code, which finds the packages that it imports in this repository. */
 async function init(tarball: string): Promise<void> {
   await run('tar', ['-xzf', tarball, '-C', folder]);
   symlinkSync(resolve('node_modules'), join(folder, 'node_modules'));
@@ -62,7 +62,7 @@ async function init(tarball: string): Promise<void> {
   await install(tarball);
 }
 
-/** A Node that runs TypeScript as it is: this one, or one of its own that is kept for the next test run. */
+/** Finds a Node that runs TypeScript: this one, or one that is installed and kept for the next test run. */
 async function findNode22(): Promise<string> {
   if ((process.features as { typescript?: unknown }).typescript) return process.execPath;
   const name = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
@@ -162,7 +162,7 @@ test('20 tasks generated in a row over 5 queues pass their tests and the check w
   took.sort((a, b) => a - b);
   console.log(`islet generate: median ${took[10]?.toFixed(0)} ms, slowest ${took[19]?.toFixed(0)} ms`);
   expect(took[10]).toBeLessThan(1_000);
-  // Its last step is what `npm test` runs.
+  // The last step of the check is what `npm test` runs.
   expect(await inApp('npm', 'run', 'check')).toMatch(/Test Files .*22 passed/);
 }, 180_000);
 

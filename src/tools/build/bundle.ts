@@ -7,29 +7,29 @@ import { packageOf } from './packages.ts';
 import { nameSources } from './source-maps.ts';
 
 export interface BundleRequest extends Pick<PluginOptions, 'root' | 'islet' | 'entry' | 'unitEntry' | 'copied'> {
-  /** What the entry's file is called, without its ending. */
+  /** The name of the entry's file, without its ending. */
   readonly name: string;
-  /** Further modules that are started by their file: a thread's. By the name of their file, without its ending. */
+  /** Further modules that are started by their file, as threads are; by the name of that file, without its ending. */
   readonly further: Readonly<Record<string, string>>;
 }
 
 export interface Bundle {
-  /** By their names in the built folder. */
+  /** The bundle's files, by their names in the built folder. */
   readonly files: ReadonlyMap<string, Uint8Array>;
-  /** Bytes of each package in the bundle, by its real folder. */
+  /** How many bytes of each package are in the bundle, by the package's real folder. */
   readonly bundled: ReadonlyMap<string, number>;
-  /** The app's own modules in it. */
+  /** The app's own modules in the bundle. */
   readonly modules: readonly string[];
-  /** Packages that cannot be in it after all, and why. */
+  /** The packages that cannot be bundled after all, and why. */
   readonly toCopy: ReadonlyMap<string, string>;
-  /** Those of them that load modules by names that are not known before they run. */
+  /** The packages among those that load modules by names that they compute. */
   readonly computing: readonly string[];
   readonly uses: readonly Use[];
-  /** The names of the packages in it that others than Islet ask for. */
+  /** The names of the bundled packages that somebody other than Islet imports. */
   readonly shared: ReadonlySet<string>;
 }
 
-/** CommonJS code in it still asks for Node's own modules this way, and where it is. */
+/** Gives bundled CommonJS code what it still uses: require() for Node's own modules, and the place of its file. */
 const banner =
   `import { createRequire as __isletRequire } from 'node:module'; const require = __isletRequire(import.meta.url), ` +
   '__dirname = import.meta.dirname, __filename = import.meta.filename;';

@@ -10,7 +10,7 @@ export const examplePayload = `'{"userId":"1","email":"ada@example.com"}'`;
 
 /** Entries of a folder that still counts as empty, since it was only just made a repository. */
 const countsAsNothing = ['.git', '.DS_Store'];
-/** In a folder that is there, the claim to it: of several that fill it at once, one does. */
+/** The folder that claims an existing folder: of several commands that fill that at once, one goes on. */
 const claimName = '.islet-init';
 
 /** Turns a folder's name into one that npm takes. */
@@ -29,7 +29,7 @@ function notEmpty(folder: string, seen: string): IsletError {
   return new IsletError('E_FOLDER_NOT_EMPTY', what);
 }
 
-/** Says whether the folder is there; throws `E_FOLDER_NOT_EMPTY` when something else than `ours` is in it. */
+/** Says whether the folder exists. Throws `E_FOLDER_NOT_EMPTY` when it has something else than `ours` in it. */
 async function checkEmpty(folder: string, ours: readonly string[] = []): Promise<boolean> {
   try {
     const found = (await readdir(folder)).filter((name) => ![...countsAsNothing, ...ours].includes(name));
@@ -44,7 +44,7 @@ async function checkEmpty(folder: string, ours: readonly string[] = []): Promise
   }
 }
 
-/** Does what claims the folder, and refuses when somebody was faster. Throws `E_FOLDER_NOT_EMPTY`. */
+/** Waits for what claims the folder. Throws `E_FOLDER_NOT_EMPTY` when another command was faster. */
 async function claim(folder: string, take: Promise<unknown>): Promise<void> {
   try {
     await take;
@@ -59,15 +59,15 @@ export function appFiles(name: string, version: string): Files {
 }
 
 /**
- * Makes a complete app in a folder that is new or empty; all of it or nothing. Returns the paths that it wrote, from that
- * folder. Throws `E_FOLDER_NOT_EMPTY`.
+ * Makes a complete app in a new or empty folder, or nothing at all. Returns the paths of its files, from that folder.
+ * Throws `E_FOLDER_NOT_EMPTY`.
  */
 export async function initApp(target: string, version: string): Promise<string[]> {
   const folder = resolve(target);
   const isThere = await checkEmpty(folder);
   const files = appFiles(toPackageName(folder), version);
   if (!isThere) await mkdir(dirname(folder), { recursive: true });
-  // Beside a new folder, which the rename makes; inside one that is there, since the one around it may not be ours.
+  // A new folder is written beside its place and then renamed. For an existing one, the folder around may not be ours.
   const unfinished = isThere ? join(folder, claimName) : join(dirname(folder), `${claimName}-${randomUUID()}`);
   await claim(folder, mkdir(unfinished));
   await withFolder(unfinished, async () => {

@@ -3,7 +3,7 @@ import type { PoolKind } from '../../manifest/pool.ts';
 import type { Files } from './files.ts';
 import { fillFiles } from './template.ts';
 
-/** What a new task's manifest says; what is left out has its default. */
+/** What a new task's manifest says. An option that is left out has its default. */
 export interface NewTask {
   name: string;
   queue: string;

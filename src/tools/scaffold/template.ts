@@ -3,18 +3,18 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Files } from './files.ts';
 
-/** The text for each slot: that of `NAME` stands in the place of `__NAME__`. */
+/** The text for each slot: that of `NAME` takes the place of `__NAME__`. */
 export type Slots = Readonly<Record<string, string | undefined>>;
 
-/** A slot, with the colon before it where it is a type: an empty text takes the colon along. */
+/** Finds slots. The colon before a type belongs to the slot, so that an empty text leaves no colon behind. */
 const slot = /(: )?__([A-Z]+(?:_[A-Z]+)*)__/g;
 
-/** Lines for one case only. A case that nobody names, such as "template", is there for the compiler and the linter. */
+/** Finds lines that are for one case only. Nobody asks for the case "template", which is for the compiler alone. */
 const block = /^ *\/\/ if: (\S+)\n([\s\S]*?)^ *\/\/ end\n/gm;
 
 const namedImport = /^import (type )?\{ (.+) \} from (.+)\n/gm;
 
-/** Leaves out imported names that no other line has any more. */
+/** Leaves out imported names that are used nowhere else. */
 function dropUnusedImports(text: string): string {
   const isUsed = (name: string) => text.split(new RegExp(`\\b${name}\\b`)).length > 2;
   return text.replace(namedImport, (_, type = '', names: string, from: string) => {
@@ -24,8 +24,8 @@ function dropUnusedImports(text: string): string {
 }
 
 /**
- * Fills the slots of a template. A line with a slot whose text is undefined is left out, and so are the lines between
- * `// if: <case>` and `// end` when the case is not among `cases`, and imports that are then unused.
+ * Fills the slots of a template. It leaves out lines with a slot whose text is undefined, the lines between
+ * `// if: <case>` and `// end` unless the case is among `cases`, and imports that are then unused.
  */
 export function fillTemplate(template: string, slots: Slots, cases: readonly string[] = []): string {
   const textOf = (name = '') => {
@@ -42,22 +42,22 @@ export function fillTemplate(template: string, slots: Slots, cases: readonly str
   return dropUnusedImports(filled);
 }
 
-/** The package's folder of templates, seen from the sources or from the compiled code. */
+/** The folder of the templates, which stands one level higher above the compiled code than above the sources. */
 const templates = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? '../../../templates/' : '../../../../templates/', import.meta.url),
 );
 
-/**
- * Lists the files of a template's folder. The name of some begins with an underscore, which goes: npm, TypeScript and
- * Biome would take them for Islet's own.
- */
+/** Lists the files of a folder of templates. */
 export function listTemplates(folder: string): string[] {
   const entries = readdirSync(join(templates, folder), { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   return files.map((file) => file.slice(join(templates, folder).length + 1).replaceAll('\\', '/'));
 }
 
-/** Fills templates of one folder; by the names that the files have in an app. */
+/**
+ * Fills templates of one folder, and returns them by the names of the files in an app. An underscore at the beginning of
+ * a name is left out: it keeps npm, TypeScript and Biome from taking the file for Islet's own.
+ */
 export function fillFiles(folder: string, names: readonly string[], slots: Slots, cases?: readonly string[]): Files {
   const fill = (name: string) => fillTemplate(readFileSync(join(templates, folder, name), 'utf8'), slots, cases);
   return Object.fromEntries(names.map((name) => [name.replace(/(^|\/)_/, '$1'), fill(name)]));
