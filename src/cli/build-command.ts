@@ -2,6 +2,7 @@ import { relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { IsletError } from '../errors.ts';
 import type { Surroundings } from './main.ts';
+import { needPackages } from './optional-packages.ts';
 import { UsageError } from './report-error.ts';
 
 interface BuildFlags {
@@ -24,6 +25,7 @@ async function build({ queue, producer, out, include, json }: BuildFlags, surrou
     throw new UsageError('Name what to build: islet build --queue <name>, or --producer <file>.');
   }
   if (out === undefined || out.trim() === '') throw new UsageError('Name the folder to build into: --out <folder>.');
+  needPackages(['esbuild', '@vercel/nft'], { who: 'islet build', undone: 'Nothing was built.' }, surroundings);
   compile(surroundings);
   const { buildQueue, buildProducer } = await import('../tools/build/build-queue.ts');
   const request = { root: process.cwd(), out: resolve(out), include, version: surroundings.islet.version };

@@ -4,6 +4,7 @@ import { didYouMean } from '../manifest/did-you-mean.ts';
 import type { Removal } from '../tools/scaffold/destroy.ts';
 import type { Look } from './look-for-jobs.ts';
 import type { Surroundings } from './main.ts';
+import { needPackages } from './optional-packages.ts';
 import { UsageError } from './report-error.ts';
 
 interface DestroyFlags {
@@ -52,6 +53,8 @@ async function destroy(kind: Kind, name: string | undefined, flags: DestroyFlags
     if (process.stdin.isTTY !== true || process.stdout.isTTY !== true) {
       throw new UsageError('There is no terminal to ask on. Nothing was removed. Give --yes to remove it.');
     }
+    const need = { undone: 'Nothing was removed.', instead: 'Give --yes to remove it.' };
+    needPackages(['@clack/prompts'], { who: 'To ask first, islet destroy', ...need }, surroundings);
     if (!(await confirm(removal))) {
       say('Nothing was removed.');
       process.exitCode = 1;

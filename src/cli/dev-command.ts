@@ -9,6 +9,7 @@ import { didYouMean } from '../manifest/did-you-mean.ts';
 import { createKeeper } from './dev-keeper.ts';
 import { createNursery } from './dev-nursery.ts';
 import type { Surroundings } from './main.ts';
+import { installCommand, isInstalled } from './optional-packages.ts';
 
 interface DevFlags {
   queue: string[];
@@ -71,11 +72,18 @@ function listenForEnd(onFirst: () => void, onSecond: () => void): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
 }
 
-async function dev({ queue: asked }: DevFlags, { program, env, builder }: Surroundings): Promise<void> {
+/** Opens what shows workers' logs: for people, or as the lines are where the package for that is not installed. */
+async function openLog(surroundings: Surroundings): Promise<NodeJS.WritableStream> {
+  if (isInstalled('pino-pretty')) return (await import('./pretty-log.ts')).createPrettyLog();
+  say(`Logs are shown as JSON. To read them more easily: ${installCommand(['pino-pretty'], surroundings)}`);
+  return process.stdout;
+}
+
+async function dev({ queue: asked }: DevFlags, surroundings: Surroundings): Promise<void> {
+  const { program, env, builder } = surroundings;
   const root = process.cwd();
   await chooseQueues(root, asked);
-  const { createPrettyLog } = await import('./pretty-log.ts');
-  const log = createPrettyLog();
+  const log = await openLog(surroundings);
   const nursery = createNursery({ program, env, framework });
   let args: string[] = [];
   const keeper = createKeeper({

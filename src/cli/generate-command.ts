@@ -3,6 +3,8 @@ import { type AppSources, readManifests } from '../app/read-manifests.ts';
 import type { DeliveryGuarantee } from '../manifest/define-task.ts';
 import { didYouMean } from '../manifest/did-you-mean.ts';
 import { type PoolKind, poolKinds } from '../manifest/pool.ts';
+import type { Surroundings } from './main.ts';
+import { needPackages } from './optional-packages.ts';
 import { parseDuration, parseInteger } from './parse-flags.ts';
 import { UsageError } from './report-error.ts';
 
@@ -23,8 +25,12 @@ export interface QueueFlags {
 /** Whether there is somebody to ask. */
 const isTerminal = () => process.stdin.isTTY === true && process.stdout.isTTY === true;
 
-function refuseMissing(what: string, usage: string): never {
-  throw new UsageError(`${what} Nothing was written. Give it: ${usage}.`);
+/** Throws when nobody can be asked for what is missing: without a terminal, or without the package that asks. */
+function checkCanAsk(what: string, usage: string, surroundings: Surroundings): void {
+  const undone = `${what} Nothing was written.`;
+  const instead = `Give it: ${usage}.`;
+  if (!isTerminal()) throw new UsageError(`${undone} ${instead}`);
+  needPackages(['@clack/prompts'], { who: 'To ask, islet generate', undone, instead }, surroundings);
 }
 
 function checkFlags({ delivery, attempts = 1, timeout = 1 }: TaskFlags): void {
@@ -57,7 +63,7 @@ async function ask(app: AppSources, given: { kind?: 'task' | 'queue'; name?: str
 async function writeTask(app: AppSources, name: string, queue: string, flags: TaskFlags): Promise<void> {
   checkFlags(flags);
   const { generateTask } = await import('../tools/scaffold/generate.ts');
-  const { newTaskPayload } = await import('../tools/scaffold/task-templates.ts');
+  const { newTaskPayload } = await import('../tools/scaffold/task-files.ts');
   const { timeout: timeoutMs, delivery, attempts, rare, pool, createQueue } = flags;
   const written = await generateTask(app, { name, queue, delivery, attempts, timeoutMs, rare, pool, createQueue });
   report(app, written, [`npm test -- tasks/${name}`, `npm run enqueue -- ${name} ${newTaskPayload}`]);
@@ -69,44 +75,43 @@ async function writeQueue(app: AppSources, name: string, { concurrency }: QueueF
   report(app, written, [`npm run generate -- task <name> --queue ${name}`, `npm run worker -- --queue ${name}`]);
 }
 
-async function task(name: string | undefined, flags: TaskFlags): Promise<void> {
+async function task(name: string | undefined, flags: TaskFlags, surroundings: Surroundings): Promise<void> {
   const app = await readManifests(process.cwd());
   if (name !== undefined && flags.queue !== undefined) return writeTask(app, name, flags.queue, flags);
-  if (!isTerminal()) {
-    const queues = [...app.queues.keys()];
-    const known = queues.length > 0 ? ` Queues of this app: ${queues.join(', ')}.` : ' This app has no queue yet.';
-    const what = name === undefined ? "The task's name is missing." : `The queue of task "${name}" is missing.`;
-    refuseMissing(what + known, `islet generate task ${name ?? '<name>'} --queue ${flags.queue ?? '<queue>'}`);
-  }
+  const queues = [...app.queues.keys()];
+  const known = queues.length > 0 ? ` Queues of this app: ${queues.join(', ')}.` : ' This app has no queue yet.';
+  const what = name === undefined ? "The task's name is missing." : `The queue of task "${name}" is missing.`;
+  const usage = `islet generate task ${name ?? '<name>'} --queue ${flags.queue ?? '<queue>'}`;
+  checkCanAsk(what + known, usage, surroundings);
   const answers = await ask(app, { kind: 'task', name, flags });
   if (answers?.kind === 'task') await writeTask(app, answers.name, answers.queue, answers.flags);
 }
 
-async function queue(name: string | undefined, flags: QueueFlags): Promise<void> {
+async function queue(name: string | undefined, flags: QueueFlags, surroundings: Surroundings): Promise<void> {
   const app = await readManifests(process.cwd());
   if (name !== undefined) return writeQueue(app, name, flags);
-  if (!isTerminal()) refuseMissing("The queue's name is missing.", 'islet generate queue <name>');
+  checkCanAsk("The queue's name is missing.", 'islet generate queue <name>', surroundings);
   const answers = await ask(app, { kind: 'queue' });
   if (answers) await writeQueue(app, answers.name, flags);
 }
 
-async function anything(kind: string | undefined): Promise<void> {
+async function anything(kind: string | undefined, surroundings: Surroundings): Promise<void> {
   const known = ['task', 'queue'];
   if (kind !== undefined) throw new UsageError(`There is no command "generate ${kind}".${didYouMean(kind, known)}`);
   const app = await readManifests(process.cwd());
   const usage = 'islet generate task <name> --queue <queue>, or islet generate queue <name>';
-  if (!isTerminal()) refuseMissing('What to generate is missing.', usage);
+  checkCanAsk('What to generate is missing.', usage, surroundings);
   const answers = await ask(app, {});
   if (answers?.kind === 'task') await writeTask(app, answers.name, answers.queue, answers.flags);
   if (answers?.kind === 'queue') await writeQueue(app, answers.name, {});
 }
 
 /** The command `islet generate`. */
-export function generateCommand(): Command {
+export function generateCommand(surroundings: Surroundings): Command {
   const generate = new Command('generate')
     .description('write a new task or queue; asks on a terminal')
     .argument('[command]')
-    .action(anything);
+    .action((kind: string | undefined) => anything(kind, surroundings));
   generate
     .command('task')
     .description("write a task's folder: manifest, code and test")
@@ -125,12 +130,12 @@ export function generateCommand(): Command {
     .addOption(
       new Option('--pool <kind>', 'where its code runs: thread or process for code that computes').choices(poolKinds),
     )
-    .action(task);
+    .action((name: string | undefined, flags: TaskFlags) => task(name, flags, surroundings));
   generate
     .command('queue')
     .description("write a queue's folder: manifest and dependencies")
     .argument('[name]', 'lower-case words with hyphens')
     .option('--concurrency <n>', 'jobs that one worker runs at once', parseInteger('--concurrency', 1, 10_000))
-    .action(queue);
+    .action((name: string | undefined, flags: QueueFlags) => queue(name, flags, surroundings));
   return generate;
 }

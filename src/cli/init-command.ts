@@ -7,9 +7,8 @@ async function init(folder: string | undefined, islet: Surroundings['islet']): P
   if (folder === undefined || folder.trim() === '') {
     throw new UsageError('Name the folder of the new app: islet init my-workers.');
   }
-  const { initApp } = await import('../tools/scaffold/init-app.ts');
-  const { examplePayload } = await import('../tools/scaffold/app-example.ts');
-  const written = await initApp(folder, islet);
+  const { initApp, examplePayload } = await import('../tools/scaffold/init-app.ts');
+  const written = await initApp(folder, islet.version);
   const shown = relative(process.cwd(), resolve(folder)) || '.';
   const next = [
     ...(shown === '.' ? [] : [`cd ${/^[\w./-]+$/.test(shown) ? shown : `'${shown}'`}`]),

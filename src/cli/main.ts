@@ -9,13 +9,7 @@ export interface Surroundings {
   /** What processes that are started are given. */
   env: Readonly<Record<string, string | undefined>>;
   /** Islet's own package.json. */
-  islet: {
-    version: string;
-    private?: boolean;
-    engines: { node: string };
-    dependencies: Record<string, string>;
-    devDependencies: Record<string, string>;
-  };
+  islet: { version: string; private?: boolean; peerDependencies: Record<string, string> };
   /** The file of this command line, to start it as another process. */
   program: string;
   /** The file of the program that compiles at each save. */
@@ -27,7 +21,7 @@ export interface Surroundings {
 /** Each command's code is loaded when it is called for: BullMQ alone takes longer than writing a task. */
 const commands: Record<string, (surroundings: Surroundings) => Promise<Command>> = {
   init: async (surroundings) => (await import('./init-command.ts')).initCommand(surroundings),
-  generate: async () => (await import('./generate-command.ts')).generateCommand(),
+  generate: async (surroundings) => (await import('./generate-command.ts')).generateCommand(surroundings),
   destroy: async (surroundings) => (await import('./destroy-command.ts')).destroyCommand(surroundings),
   dev: async (surroundings) => (await import('./dev-command.ts')).devCommand(surroundings),
   check: async () => (await import('./check-command.ts')).checkCommand(),

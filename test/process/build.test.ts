@@ -20,7 +20,7 @@ import { openTempApp, type TempApp } from '../support/temp-app.ts';
 
 const needsCompiler = !(process.features as { typescript?: unknown }).typescript;
 
-/** Nothing of this repository is above it. */
+/** A folder with nothing of this repository above it. */
 const folder = mkdtempSync(join(tmpdir(), 'islet-build-'));
 const queues = ['api-scraper', 'images', 'documents', 'science'] as const;
 const built = (name: string) => join(folder, name);
@@ -333,7 +333,7 @@ await producer.close();\n`,
     const line = await worker.line({ msg: 'Job finished', jobId: job.id, outcome: 'failed' });
     expect(line.error).toBe('TooHotError: boom');
     const stacks = async () => (await place.queue('mail').getJob(job.id ?? ''))?.stacktrace?.join('\n');
-    // The outcome is logged before it is written.
+    // The outcome is logged before it is written to Redis.
     await vi.waitFor(async () => expect(await stacks()).toMatch(/tasks\/explode\/task\.ts:9:9/), { timeout: 5_000 });
     await worker.stop();
   });

@@ -177,7 +177,7 @@ describe('in an app with every fault', () => {
     const codes = report.problems.map(({ code }) => code);
     expect(codes).not.toContain('E_TASK_LOAD_FAILED');
     expect(codes).not.toContain('E_QUEUE_UNUSED');
-    // No worker starts with another queue's manifest broken.
+    // A broken manifest of another queue counts too: no worker starts with it.
     expect(codes).toContain('E_MANIFEST_INVALID');
   });
 });
@@ -261,8 +261,11 @@ describe('imported apart', () => {
     writeFileSync(join(folder, 'inner.js'), '\n\nexport const a = ;\n');
     const [result] = await importApart(5_000, { outer: "import './inner.js';" });
     expect(result).toMatchObject({ ok: false, message: "it could not be imported: Unexpected token ';'" });
-    const { findPlace } = await import('../../src/tools/check/place.ts');
-    expect(findPlace(folder, join(folder, 'outer.mjs'), result as FailedImport)).toEqual({ file: 'inner.js', line: 3 });
+    const { findSourceLine } = await import('../../src/tools/check/source-line.ts');
+    expect(findSourceLine(folder, join(folder, 'outer.mjs'), result as FailedImport)).toEqual({
+      file: 'inner.js',
+      line: 3,
+    });
   });
 });
 

@@ -12,7 +12,7 @@ import { freePort, redisReady } from '../../src/tools/dev-redis/redis-child.ts';
 import { type IsletProcess, killAll, startIslet, within } from '../support/islet-process.ts';
 import { createNewApp, type NewApp } from '../support/new-app.ts';
 
-// No container engine is needed: what a new app's Dockerfile and compose.yaml say is done by hand, with processes.
+// These tests need no container engine: they do with processes what a new app's Dockerfile and compose.yaml say.
 
 const password = 'letters0and1digits';
 const composePort = '8080';
@@ -22,7 +22,7 @@ let app: NewApp;
 let compose: ComposeFile;
 let redis: { process: ChildProcess; url: string };
 
-/** Starts compose's Redis by its own settings, on a port and with a folder of this test's. */
+/** Starts a Redis with the settings of compose.yaml, on a port and in a folder of this test. */
 async function startRedis(content: string) {
   const port = await freePort();
   const data = join(folder, 'data');
@@ -49,7 +49,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** Does what the build stage's last line says, for one queue; returns the folder that the image would hold. */
+/** Runs the last line of the build stage for one queue, and returns the folder that the image would hold. */
 async function buildWorker(queue: string): Promise<string> {
   const [build] = readStages(await readFile(join(app.root, 'Dockerfile'), 'utf8'));
   const last = build?.at(-1)?.rest ?? '';
@@ -87,7 +87,7 @@ test('the service of a queue is well, runs a job, and stops within its grace', a
   expect(name).toBe('node');
   const port = String(await freePort());
   expect(service.environment.WORKER_HEALTH_PORT).toBe(composePort);
-  // Nothing of this process's environment: a container has none.
+  // A container inherits nothing of this process's environment.
   const none = Object.fromEntries(Object.keys(process.env).map((key) => [key, undefined]));
   const environment = { ...none, ...env, ...service.environment, REDIS_URL: redis.url, WORKER_HEALTH_PORT: port };
   const run = (args: string[]): IsletProcess =>

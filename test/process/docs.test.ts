@@ -27,7 +27,7 @@ afterAll(async () => {
 
 const env = () => ({ ...process.env, VITEST: undefined, NODE_ENV: undefined, NODE_OPTIONS: undefined, ...place.env });
 
-/** Runs a line as a shell does, in the app, to its end. */
+/** Runs a line in the app, as a shell does, until it ends. */
 async function shell(line: string, own: NodeJS.ProcessEnv = {}): Promise<string> {
   try {
     const { stdout, stderr } = await run('sh', ['-c', line], {
@@ -42,12 +42,12 @@ async function shell(line: string, own: NodeJS.ProcessEnv = {}): Promise<string>
   }
 }
 
-/** Starts a line that goes on. */
+/** Starts a line that goes on running. */
 function start(line: string, own: NodeJS.ProcessEnv = {}): IsletProcess {
   return startIslet([`exec ${line}`], { command: ['sh', '-c'], cwd: app.root, env: { ...env(), ...own } });
 }
 
-/** Starts a worker by a line of the documents, has `work` done, and stops it. */
+/** Starts a worker with a line of the documents, runs `work`, and stops the worker. */
 async function withWorker(line: string, work: () => Promise<unknown> = async () => {}): Promise<void> {
   const worker = start(line);
   await worker.line({ msg: 'Worker ready' }, 30_000);
@@ -60,17 +60,17 @@ const worker = 'node node_modules/islet/bin/islet.js worker';
 const enqueueInvoice = `npm run enqueue -- send-invoice '{"id":"1"}' --wait`;
 const enqueueWelcome = `npm run enqueue -- send-welcome '{"userId":"1","email":"ada@example.com"}' --wait`;
 
-/** How each command of the documents is exercised. One that is not here makes a test fail. */
+/** How each command of the documents is exercised. A command that is missing here makes a test fail. */
 const exercises: Record<string, (command: string) => Promise<unknown>> = {
-  // In the clone: by the continuous integration, which is checked below, or with the options parsed.
+  // Commands in the clone: the continuous integration runs them, as is checked below, or their options are parsed.
   'npm run demo': inContinuousIntegration,
   'npm run chaos -- --jobs 10000 --seed 1 --minutes 3': async (line) => parseOptions(flagsOf(line)),
   'npm run chaos -- --only sigkill --jobs 2000 --minutes 1 --bare': async (line) => parseOptions(flagsOf(line)),
-  // The packed package: by the newcomer's path, which the continuous integration walks.
+  // Commands for the packed package: the newcomer's path has them, which the continuous integration walks.
   'npm pack': onNewcomersPath,
   'npx --yes --package ./islet-0.1.0.tgz islet init ../my-workers': onNewcomersPath,
   'mv islet-0.1.0.tgz ../my-workers && cd ../my-workers && npm install ./islet-0.1.0.tgz': onNewcomersPath,
-  // In the app, in this order.
+  // Commands in the app, in this order.
   'npm run generate -- task send-invoice --queue mail': (line) => shell(line),
   'npm test -- tasks/send-invoice': async (line) => expect(await shell(line)).toMatch(/3 passed/),
   'npm test': async (line) => {
@@ -100,7 +100,7 @@ const exercises: Record<string, (command: string) => Promise<unknown>> = {
   'npx islet build --queue mail --out build/mail': async (line) => {
     await shell(line);
     await withWorker('node build/mail/worker.js');
-    // What is built is no source.
+    // The linter must not take what is built for source code.
     await shell('npx biome ci .');
   },
   'npm run dev': whileReady,
@@ -146,13 +146,13 @@ describe('a snippet', () => {
     await shell('npx tsc --noEmit');
     await shell('npx biome ci .');
     const tests = snippets.filter(({ file }) => file.endsWith('.test.ts')).length;
-    // The app's own two come with it.
+    // The app's own two test files come with it.
     expect(await shell('NO_COLOR=1 npx vitest run')).toContain(`Test Files  ${tests + 2} passed`);
   });
 
   test('of a web process gets the result from a worker, with the hooks around it', async () => {
     await shell('npm run build');
-    // Both sides with the default prefix, so in a Redis of their own.
+    // Both sides use the default prefix, so they get a Redis of their own.
     const redis = await startPrivateRedis();
     const own = { REDIS_URL: redis.server.url, REDIS_PREFIX: undefined };
     const running = start(`${worker} --queue mail`, own);

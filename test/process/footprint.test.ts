@@ -27,7 +27,7 @@ ${imports}
 export default implement(manifest, () => null);
 `;
 
-/** Packages of both kinds: an ES module that imports CommonJS that requires more, and one that fills memory. */
+/** Writes packages of both kinds: an ES module whose CommonJS import requires more, and one that fills memory. */
 const packages: Record<string, string> = {
   'esm-lib/package.json':
     '{ "name": "esm-lib", "type": "module", "exports": "./main.js", "dependencies": { "cjs-lib": "1" } }',
@@ -42,7 +42,7 @@ const packages: Record<string, string> = {
   'fat-lib/index.js': 'module.exports = Buffer.alloc(80 * 1_048_576, 1);',
 };
 
-/** `mail` needs esm-lib, by way of a file of its task; `reports` needs fat-lib, in its dependencies. */
+/** Writes two queues: a file of `mail`'s task imports esm-lib, and the dependencies of `reports` import fat-lib. */
 async function openApp(): Promise<TempApp> {
   const app = await openTempApp(async () => {});
   const files: Record<string, string> = {
@@ -257,7 +257,7 @@ test.each([
   ['islet check of a queue with a budget', 'check'],
 ])('%s tells what fails only where it is measured, and measures nothing', async (_, command) => {
   const broken = await openApp();
-  // The processes that measure collect garbage before they look.
+  // The measuring processes collect garbage before they read their memory.
   await broken.write('tasks/count-mails/task.js', task("if (globalThis.gc) throw new Error('only here');"));
   await broken.write('queues/mail/manifest.js', queueManifest('mail', 'budget: { maxRssMb: 20 },'));
   const { code, stdout, stderr } = await run(broken.root, command);

@@ -28,7 +28,7 @@ const isAlive = (file: string) => {
   }
 };
 
-/** Writes its process's id, says that it is ready, and goes on. */
+/** A command that writes its process id into a file, says that it is ready, and goes on. */
 const goesOn = `node -e "fs.writeFileSync('pid', String(process.pid)); setInterval(() => {}, 1e3); console.log('ready')"`;
 
 test('prints what each command took, and ends the one that goes on', async () => {

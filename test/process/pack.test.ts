@@ -14,6 +14,7 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { findRedisServer } from '../../src/tools/dev-redis/find-redis.ts';
+import { listTemplates } from '../../src/tools/scaffold/template.ts';
 import { killAll, startIslet } from '../support/islet-process.ts';
 import { openRedisPlace } from '../support/redis-place.ts';
 
@@ -33,7 +34,7 @@ const app = join(folder, 'my-workers');
 const islet = join('node_modules', 'islet', 'bin', 'islet.js');
 let packed: Packed;
 
-/** As a newcomer's shell has it: nothing of the test run's own, and nothing that says where Redis is. */
+/** The environment of a newcomer's shell, without the test run's own variables and without the place of a Redis. */
 const env = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !/^(npm_(package|lifecycle)_|NODE_|VITEST|REDIS_|LOG_)/.test(name)),
 );
@@ -51,7 +52,7 @@ async function inApp(program: string, ...args: string[]): Promise<string> {
 
 const install = (...args: string[]) => inApp('npm', 'install', '--prefer-offline', ...args);
 
-/** Makes the app by the packed code. What that imports of other packages, it gets from this repository. */
+/** Makes the app with the packed code, which finds the packages that it imports in this repository. */
 async function init(tarball: string): Promise<void> {
   await run('tar', ['-xzf', tarball, '-C', folder]);
   symlinkSync(resolve('node_modules'), join(folder, 'node_modules'));
@@ -61,7 +62,7 @@ async function init(tarball: string): Promise<void> {
   await install(tarball);
 }
 
-/** A Node that runs TypeScript as it is: this one, or one of its own that is kept for the next test run. */
+/** Finds a Node that runs TypeScript: this one, or one that is installed and kept for the next test run. */
 async function findNode22(): Promise<string> {
   if ((process.features as { typescript?: unknown }).typescript) return process.execPath;
   const name = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
@@ -89,14 +90,15 @@ afterEach(() => killAll());
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('the package', () => {
-  test('holds the command, the compiled framework with its types, and the documents', () => {
+  test('holds the command, the compiled framework with its types, the templates, and the documents', () => {
     const shipped = packed.files.map(({ path }) => path);
     const modules = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
     const code = modules.flatMap((file) => ['.js', '.d.ts'].map((to) => `dist/src/${file.replace(/\.ts$/, to)}`));
     const docs = readdirSync('docs').map((file) => `docs/${file}`);
+    const templates = listTemplates('.').map((file) => `templates/${file}`);
     const bin = ['bin/fresh-build.js', 'bin/islet.js', 'bin/watch-build.js'];
     const papers = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
-    expect(shipped.sort()).toEqual([...papers, ...bin, ...code, ...docs].sort());
+    expect(shipped.sort()).toEqual([...papers, ...bin, ...code, ...templates, ...docs].sort());
   });
 
   test('stays small', () => {
@@ -160,7 +162,7 @@ test('20 tasks generated in a row over 5 queues pass their tests and the check w
   took.sort((a, b) => a - b);
   console.log(`islet generate: median ${took[10]?.toFixed(0)} ms, slowest ${took[19]?.toFixed(0)} ms`);
   expect(took[10]).toBeLessThan(1_000);
-  // Its last step is what `npm test` runs.
+  // The last step of the check is what `npm test` runs.
   expect(await inApp('npm', 'run', 'check')).toMatch(/Test Files .*22 passed/);
 }, 180_000);
 

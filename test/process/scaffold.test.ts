@@ -150,7 +150,7 @@ describe('islet generate', () => {
       took.push(performance.now() - start);
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     }
-    // The median: other tests run at the same time.
+    // The median counts, because other tests run at the same time.
     expect(took.sort((a, b) => a - b)[10]).toBeLessThan(1_000);
     await app.tool('typescript/bin/tsc', '--noEmit');
     await app.tool('@biomejs/biome/bin/biome', 'ci', '.');
@@ -360,7 +360,7 @@ async function type(args: string[], answers: [question: string, keys: string][])
   }
 }
 
-// By the `script` of util-linux, which every Linux has.
+// A terminal is made by the `script` of util-linux, which every Linux has.
 describe.runIf(process.platform === 'linux')('on a terminal', () => {
   const down = '\x1b[B';
 

@@ -175,7 +175,7 @@ export const importRules: readonly ImportRule[] = [
   },
   {
     from: 'src/tools/scaffold/**',
-    may: [errors, launchProfiles, manifest, 'src/app/**', 'src/tools/scaffold/**', 'node:*'],
+    may: [errors, manifest, 'src/app/**', 'src/tools/scaffold/**', 'node:*'],
     because: 'generating files needs no worker and no broker',
   },
   {

@@ -12,9 +12,9 @@ export interface Ended {
   stderr: string;
 }
 
-/** An app that `islet init` made, with this repository's packages in place of an install. */
+/** An app that `islet init` made, with the packages of this repository as if they were installed. */
 export interface NewApp extends TempApp {
-  /** Runs `islet <args>` there to its end. */
+  /** Runs `islet <args>` in the app until it ends. */
   islet(args: string[], env?: Record<string, string | undefined>): Promise<Ended>;
   start(args: string[], env?: Record<string, string | undefined>): IsletProcess;
   /** Runs a tool of the app's node_modules; returns what it wrote, throws when it fails. */
@@ -37,7 +37,7 @@ export async function createNewApp(): Promise<NewApp> {
     if (code !== 0) throw new Error(`islet init failed: ${stderr}`);
   });
   const { root: folder } = app;
-  // Of a user's shell, not of a test's: in development what is stale is compiled.
+  // These are the variables of a user's shell, so that stale code is compiled, as in development.
   const surroundings = (env: Record<string, string | undefined>) => ({
     NODE_ENV: undefined,
     VITEST: undefined,

@@ -7,7 +7,7 @@ import { repository } from './islet-process.ts';
 export interface TempApp {
   readonly root: string;
   write(file: string, text: string): Promise<void>;
-  /** Removes it. */
+  /** Removes the app. */
   close(): Promise<void>;
 }
 
@@ -24,7 +24,7 @@ async function linkPackages(root: string): Promise<void> {
   ]);
 }
 
-/** Makes an app of files: what `fill` puts into its folder. */
+/** Makes an app of the files that `fill` puts into its folder. */
 export async function openTempApp(fill: (root: string) => Promise<void>): Promise<TempApp> {
   const folder = await mkdtemp(join(tmpdir(), 'islet-app-'));
   const root = join(folder, 'my-workers');

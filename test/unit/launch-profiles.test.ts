@@ -3,19 +3,13 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { adviseLaunch } from '../../src/cli/launch-advice.ts';
 import { isLaunchedAs, launchCommand, launchProfiles, profileNames } from '../../src/launch-profiles.ts';
-import { settingsFiles } from '../../src/tools/scaffold/app-settings.ts';
 
-const scriptOf = (json: string | undefined): string => JSON.parse(json ?? '{}').scripts.worker;
-const islet = JSON.parse(readFileSync('package.json', 'utf8'));
+const scriptOf = (file: string): string => JSON.parse(readFileSync(file, 'utf8')).scripts.worker;
 
 describe('whatever starts a worker has the flags of the lean profile', () => {
   test.each([
-    ['the script of this repository', scriptOf(readFileSync('package.json', 'utf8')), 'bin/islet.js'],
-    [
-      'the script of a new app',
-      scriptOf(settingsFiles('app', islet)['package.json']),
-      'node_modules/islet/bin/islet.js',
-    ],
+    ['the script of this repository', scriptOf('package.json'), 'bin/islet.js'],
+    ['the script of a new app', scriptOf('templates/app/_package.json'), 'node_modules/islet/bin/islet.js'],
   ])('%s', (_, script, program) => {
     expect(script).toBe(launchCommand('lean', program, ['worker', '--dev-redis']).join(' '));
     expect(script.split(' ')).toEqual(expect.arrayContaining([...launchProfiles.lean.flags]));

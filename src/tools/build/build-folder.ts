@@ -15,27 +15,27 @@ import { type TracedPackage, tracePackages } from './trace-packages.ts';
 export interface Target {
   readonly root: string;
   readonly out: string;
-  /** What is written of the target into the list of contents. */
+  /** The part of the list of contents that says what the program is. */
   readonly about: Pick<Contents, 'queue' | 'producer' | 'tasks'>;
   readonly name: string;
   readonly entry: string;
-  /** The program of the threads and processes of its pools, where it has such. */
+  /** The text of the program for the threads and processes of a worker's pools, if it has any. */
   readonly unitEntry?: string | undefined;
-  /** Modules of Islet's that are started as threads. */
+  /** Islet's own modules that are started as threads, by the names of their files in the folder. */
   readonly threads: Readonly<Record<string, string>>;
-  /** Files, folders and packages that nothing in the code tells of. */
+  /** Files, folders and packages that no code names. */
   readonly include: readonly string[];
   readonly version: string;
 }
 
-/** Each turn takes at least one more package out of the bundle. */
+/** How often a bundle is made at most: each turn takes at least one more package out of it. */
 const mostTurns = 50;
 
 const here = fileURLToPath(import.meta.url);
-/** Islet's own modules, compiled or not. */
+/** The folder of Islet's own modules, and how their names end: .ts in the sources, .js where they are compiled. */
 export const islet = { folder: resolve(dirname(here), '../..'), ending: here.slice(-3) };
 
-/** A producer is somebody's program, and knows best. */
+/** Returns the command that starts the program. A producer gets no launch profile: its author chooses the flags. */
 function startOf({ about, name }: Target): string[] {
   const program = `${name}.js`;
   return about.queue === undefined ? ['node', program] : launchCommand(defaultProfile, program);
@@ -60,7 +60,7 @@ async function pack(target: Target, included: readonly string[]): Promise<Packed
     for (const each of made.computing) whole.add(each);
     if (unknown.length > 0) continue;
     const packages = await tracePackages([...made.uses, ...asked], whole);
-    // Two copies of one module would be two different things.
+    // A package must not be both bundled and copied: its two copies would not share their state.
     const doubles = packages.map((each) => each.name).filter((each) => made.shared.has(each));
     for (const each of doubles) because.set(each, 'is used by a copied package too');
     if (doubles.length === 0) return { bundle: made, packages, because };
@@ -95,7 +95,7 @@ function listFolder(path: string): string[] {
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }
 
-/** The settings' files: which one is read is decided where the folder runs. */
+/** Lists all files of settings: which of them is read is decided where the folder runs. */
 function listConfig(root: string): string[] {
   const folder = join(root, 'config');
   if (!existsSync(folder)) return [];

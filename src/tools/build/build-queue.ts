@@ -12,15 +12,15 @@ export interface BuildRequest {
   /** The app's folder. */
   root: string;
   out: string;
-  /** Files, folders and packages that nothing in the code tells of. */
+  /** Files, folders and packages that no code names. */
   include: readonly string[];
-  /** Islet's. */
+  /** The version of Islet. */
   version: string;
 }
 
 const asSource = (code: string, file: string) => relative(code, file).replaceAll('\\', '/').replace(/\.js$/, '.ts');
 
-/** A module that is there, or undefined. */
+/** Finds a module of the app; undefined when there is none. */
 function findModule(code: string, folder: string, name: string): EntryModule | undefined {
   const file = findFile(join(code, folder), name);
   return file === undefined ? undefined : { shown: asSource(code, file), file };
@@ -53,8 +53,8 @@ function describeEntry(code: string, queue: string, tasks: readonly string[]): W
 }
 
 /**
- * Builds the worker of one queue into a folder. Throws `E_QUEUE_UNKNOWN`, `E_FOLDER_NOT_EMPTY`, `E_BUILD_FAILED` and
- * what manifests that do not hold throw.
+ * Builds the worker of one queue into a folder. Throws `E_QUEUE_UNKNOWN`, `E_FOLDER_NOT_EMPTY`, `E_BUILD_FAILED` and the
+ * codes of invalid manifests.
  */
 export async function buildQueue(queue: string, request: BuildRequest): Promise<Contents> {
   const { root, out } = request;
@@ -79,7 +79,7 @@ export async function buildQueue(queue: string, request: BuildRequest): Promise<
   return buildFolder(target);
 }
 
-/** The compiled file of a source, where the app was compiled. */
+/** Finds what to bundle for a source: the compiled file, where the app was compiled. */
 function findProgram(root: string, file: string): string {
   const source = resolve(root, file);
   if (!existsSync(source)) {

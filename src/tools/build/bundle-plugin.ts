@@ -5,7 +5,7 @@ import type { OnResolveArgs, OnResolveResult, Plugin, PluginBuild } from 'esbuil
 import { looksBesideItself, shorten } from './judge-module.ts';
 import { isKnown, nativeLoaders, packageOf, replacements } from './packages.ts';
 
-/** A package that stays outside of the bundle, and from where it was asked for. */
+/** An import of a package that stays outside of the bundle, and the folder of the module that imports it. */
 export interface Use {
   readonly specifier: string;
   readonly folder: string;
@@ -26,7 +26,7 @@ export interface PluginOptions {
   /** Says that a package has to be copied after all. */
   onCopy(name: string, because: string): void;
   onUse(use: Use): void;
-  /** Says that a package is in the bundle for others than Islet. */
+  /** Says that a package is bundled because somebody other than Islet imports it. */
   onBundled(name: string): void;
 }
 
@@ -34,7 +34,7 @@ type Resolve = (args: OnResolveArgs, path?: string) => Promise<OnResolveResult |
 
 const seen = 'islet';
 
-/** Resolves as esbuild does, and says nothing of what is missing: esbuild will. */
+/** Resolves as esbuild does, but stays silent about what is missing, which esbuild reports itself. */
 function createResolve(build: PluginBuild): Resolve {
   return async ({ importer, namespace, resolveDir, kind }, path = '') => {
     const found = await build.resolve(path, { importer, namespace, resolveDir, kind, pluginData: seen });
@@ -44,13 +44,16 @@ function createResolve(build: PluginBuild): Resolve {
   };
 }
 
-/** BullMQ's modules do nothing when they are loaded, so what is not used of them can go; its package.json says no word. */
+/**
+ * Resolves BullMQ's modules as free of side effects, so that the unused ones are dropped. They do nothing when they are
+ * loaded, but BullMQ's package.json does not say so.
+ */
 async function resolveBullmq(args: OnResolveArgs, resolve: Resolve): Promise<OnResolveResult | undefined> {
   const found = await resolve(args, args.path === 'bullmq' ? 'bullmq/dist/esm/index.js' : args.path);
   return found?.path && packageOf(found.path)?.name === 'bullmq' ? { ...found, sideEffects: false } : found;
 }
 
-/** Its entry for Node looks for a native helper, which does the same. */
+/** Resolves msgpackr to its entry without the native helper, whose work its JavaScript does as well. */
 async function resolveMsgpackr(args: OnResolveArgs, resolve: Resolve): Promise<OnResolveResult | undefined> {
   const found = await resolve(args, args.path);
   const folder = found?.path === undefined ? undefined : packageOf(found.path)?.folder;
@@ -67,11 +70,11 @@ async function resolvePackage(args: OnResolveArgs, options: PluginOptions, resol
     options.onCopy(importer, `finds a native file by ${args.path}`);
   }
   const found = await resolve(args, args.path);
-  // Whether a package ever comes to ask for what is not installed is its own affair; the app's imports have to be there.
+  // A package may import what is not installed and never run that line; the app's own imports have to be there.
   if (found?.path === undefined) return importer === undefined ? {} : { path: args.path, external: true };
   const wanted = packageOf(found.path);
   if (found.external || wanted === undefined || wanted.name === importer) return found;
-  // What Islet runs on has its own, so that a copy of a small library costs no start.
+  // Islet's own packages keep bundled copies of small libraries, so that a worker starts without loading those from disk.
   if (importer !== undefined && isKnown(importer)) return found;
   if (!options.copied.has(wanted.name)) {
     if (!isKnown(wanted.name)) options.onBundled(wanted.name);
@@ -86,7 +89,10 @@ function resolveIslet(path: string, { folder, ending }: PluginOptions['islet']):
   return { path: join(folder, path === 'islet' ? `index${ending}` : path.slice('islet/'.length) + ending) };
 }
 
-/** The place of a module as it was in the app's folder: below the built one, wherever its bundled code stands there. */
+/**
+ * Rewrites what a module says of its own place, so that files beside it are found: the place that it had in the app's
+ * folder, below the built folder, wherever its bundled code stands there.
+ */
 function keepPlace(text: string, file: string, root: string): string {
   const place = `new URL(${JSON.stringify(`./${relative(root, file).replaceAll('\\', '/')}`)}, import.meta.url)`;
   const path = `process.getBuiltinModule("node:url").fileURLToPath(${place})`;
@@ -110,7 +116,7 @@ async function loadModule(file: string, options: PluginOptions) {
   return { contents: keepPlace(text, file, options.root), loader, resolveDir: dirname(file) };
 }
 
-/** What a bundle of Islet's needs of esbuild: its own modules, packages that stay outside, and lighter replacements. */
+/** Creates the plugin by which esbuild finds Islet's modules, leaves packages outside, and replaces heavy parts. */
 export function createPlugin(options: PluginOptions): Plugin {
   const setup = (build: PluginBuild) => {
     const resolve = createResolve(build);

@@ -7,29 +7,29 @@ import { packageOf } from './packages.ts';
 import { nameSources } from './source-maps.ts';
 
 export interface BundleRequest extends Pick<PluginOptions, 'root' | 'islet' | 'entry' | 'unitEntry' | 'copied'> {
-  /** What the entry's file is called, without its ending. */
+  /** The name of the entry's file, without its ending. */
   readonly name: string;
-  /** Further modules that are started by their file: a thread's. By the name of their file, without its ending. */
+  /** Further modules that are started by their file, as threads are; by the name of that file, without its ending. */
   readonly further: Readonly<Record<string, string>>;
 }
 
 export interface Bundle {
-  /** By their names in the built folder. */
+  /** The bundle's files, by their names in the built folder. */
   readonly files: ReadonlyMap<string, Uint8Array>;
-  /** Bytes of each package in the bundle, by its real folder. */
+  /** How many bytes of each package are in the bundle, by the package's real folder. */
   readonly bundled: ReadonlyMap<string, number>;
-  /** The app's own modules in it. */
+  /** The app's own modules in the bundle. */
   readonly modules: readonly string[];
-  /** Packages that cannot be in it after all, and why. */
+  /** The packages that cannot be bundled after all, and why. */
   readonly toCopy: ReadonlyMap<string, string>;
-  /** Those of them that load modules by names that are not known before they run. */
+  /** The packages among those that load modules by names that they compute. */
   readonly computing: readonly string[];
   readonly uses: readonly Use[];
-  /** The names of the packages in it that others than Islet ask for. */
+  /** The names of the bundled packages that somebody other than Islet imports. */
   readonly shared: ReadonlySet<string>;
 }
 
-/** CommonJS code in it still asks for Node's own modules this way, and where it is. */
+/** Gives bundled CommonJS code what it still uses: require() for Node's own modules, and the place of its file. */
 const banner =
   `import { createRequire as __isletRequire } from 'node:module'; const require = __isletRequire(import.meta.url), ` +
   '__dirname = import.meta.dirname, __filename = import.meta.filename;';
@@ -63,16 +63,21 @@ function sumPackages({ outputs }: Metafile, root: string): Map<string, number> {
   return sums;
 }
 
-/** Bundles code, and says which packages have to be copied instead. Throws `E_BUILD_FAILED`. */
-export async function bundle(request: BundleRequest): Promise<Bundle> {
-  const { root, islet, entry, unitEntry, copied, name, further } = request;
-  const toCopy = new Map<string, string>();
-  const uses: Use[] = [];
-  const shared = new Set<string>();
-  const onCopy = (wanted: string, because: string) => void (toCopy.has(wanted) || toCopy.set(wanted, because));
-  const outdir = join(root, '.islet', 'bundle');
-  const result = await build({
-    absWorkingDir: root,
+/** What a bundling has found out about packages. */
+interface Found {
+  readonly toCopy: Map<string, string>;
+  readonly uses: Use[];
+  readonly shared: Set<string>;
+}
+
+function addCopy({ toCopy }: Found, name: string, because: string): void {
+  if (!toCopy.has(name)) toCopy.set(name, because);
+}
+
+function runBuild(request: BundleRequest, outdir: string, found: Found) {
+  const { name, unitEntry, further, ...rest } = request;
+  return build({
+    absWorkingDir: rest.root,
     entryPoints: { [name]: 'islet:entry', ...(unitEntry ? { unit: 'islet:unit' } : {}), ...further },
     outdir,
     write: false,
@@ -90,44 +95,53 @@ export async function bundle(request: BundleRequest): Promise<Bundle> {
     metafile: true,
     banner: { js: banner },
     chunkNames: '[name]-[hash]',
-    // What Node does with TypeScript, whatever the app's own compiler is told.
+    // The app's own compiler options must not change what Node itself would do with TypeScript.
     tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
     logLevel: 'silent',
     logOverride: computedWarnings,
     plugins: [
       createPlugin({
-        root,
-        islet,
-        entry,
+        ...rest,
         unitEntry,
-        copied,
-        onCopy,
-        onUse: (use) => uses.push(use),
-        onBundled: (each) => shared.add(each),
+        onCopy: (wanted, because) => addCopy(found, wanted, because),
+        onUse: (use) => found.uses.push(use),
+        onBundled: (each) => found.shared.add(each),
       }),
     ],
   }).catch((error) => {
     throw explainFailure(error);
   });
+}
+
+/** Lists the app's own modules in a bundle. */
+function listModules({ inputs }: Metafile, { root, islet }: BundleRequest): string[] {
+  const files = Object.keys(inputs).filter((file) => !/^islet-\w+:/.test(file));
+  return files
+    .map((file) => join(root, file))
+    .filter((file) => packageOf(file) === undefined && !file.startsWith(islet.folder));
+}
+
+/** Bundles code, and says which packages have to be copied instead. Throws `E_BUILD_FAILED`. */
+export async function bundle(request: BundleRequest): Promise<Bundle> {
+  const { root, islet } = request;
+  const outdir = join(root, '.islet', 'bundle');
+  const found: Found = { toCopy: new Map(), uses: [], shared: new Set() };
+  const { warnings, metafile, outputFiles } = await runBuild(request, outdir, found);
   const isIslet = (file: string) => join(root, file).startsWith(islet.folder) || packageOf(file)?.name === 'islet';
-  const found = findComputedImports(result.warnings, isIslet);
-  refuseComputed(found);
-  for (const each of found) if (each.package !== undefined) onCopy(each.package, `${each.what} (${each.place})`);
-  const files = result.outputFiles.map(({ path, contents }): [string, Uint8Array] => [
+  const computed = findComputedImports(warnings, isIslet);
+  refuseComputed(computed);
+  for (const each of computed) {
+    if (each.package !== undefined) addCopy(found, each.package, `${each.what} (${each.place})`);
+  }
+  const files = outputFiles.map(({ path, contents }): [string, Uint8Array] => [
     path.slice(outdir.length + 1),
     path.endsWith('.map') ? nameSources(contents, { root, outdir, islet: islet.folder }) : contents,
   ]);
-  const inputs = Object.keys(result.metafile.inputs).filter((file) => !/^islet-\w+:/.test(file));
-  const modules = inputs
-    .map((file) => join(root, file))
-    .filter((file) => packageOf(file) === undefined && !file.startsWith(islet.folder));
   return {
+    ...found,
     files: new Map(files),
-    bundled: sumPackages(result.metafile, root),
-    modules,
-    toCopy,
-    computing: found.flatMap((each) => each.package ?? []),
-    uses,
-    shared,
+    bundled: sumPackages(metafile, root),
+    modules: listModules(metafile, request),
+    computing: computed.flatMap((each) => each.package ?? []),
   };
 }

@@ -1,29 +1,29 @@
-/** One package of a built folder. */
+/** A package of a built folder. */
 export interface PackedPackage {
   readonly name: string;
   readonly version: string;
   readonly bytes: number;
-  /** Why it stands in node_modules of the folder; undefined for what is bundled. */
+  /** Why the package stands in the folder's node_modules; undefined when it is bundled. */
   readonly copiedBecause?: string;
 }
 
-/** What `islet build` has put into a folder; the folder's `contents.json`. */
+/** What `islet build` has put into a folder, as `contents.json` there lists it. */
 export interface Contents {
   readonly islet: string;
   readonly queue?: string;
   readonly producer?: string;
   readonly tasks?: readonly string[];
-  /** What Node is started with, in the folder. */
+  /** The command that starts the program, in the folder. */
   readonly start: string;
-  /** For native code: the system that it is for. Undefined when the folder runs everywhere. */
+  /** The system that the folder's native code is for; undefined when the folder runs everywhere. */
   readonly system?: string;
   readonly bytes: number;
   readonly packages: readonly PackedPackage[];
-  /** All files, without this list's own. */
+  /** All files but this list itself. */
   readonly files: readonly { readonly file: string; readonly bytes: number }[];
 }
 
-/** The file that tells what is in a built folder, and that Islet has made it. */
+/** The file that lists what is in a built folder. Where it stands, Islet has made the folder. */
 export const contentsFile = 'contents.json';
 
 const byName = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
@@ -35,7 +35,7 @@ export function listFiles(files: ReadonlyMap<string, Uint8Array>): Pick<Contents
   return { files: sorted, bytes: sorted.reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 
-/** By name; what is installed several times in one version is one. */
+/** Sorts packages by name, and adds up those that are installed several times in one version. */
 export function sortPackages(packages: readonly PackedPackage[]): PackedPackage[] {
   const merged = new Map<string, PackedPackage>();
   for (const each of packages) {
@@ -45,7 +45,7 @@ export function sortPackages(packages: readonly PackedPackage[]): PackedPackage[
   return [...merged.values()].sort((a, b) => byName(a.name, b.name) || byName(a.version, b.version));
 }
 
-/** How many rows of a list are shown; the file has all. */
+/** How many rows of a list are shown to people; the file has all of them. */
 const mostRows = 15;
 
 function showBytes(bytes: number): string {
@@ -67,7 +67,7 @@ function toRows(rows: readonly (readonly [name: string, bytes: number, more: str
   );
 }
 
-/** The list for people: largest first, the files of copied packages as their packages. */
+/** Describes the contents for people: the largest first, and the files of a copied package as that package. */
 export function describeContents(contents: Contents, folder: string): string {
   const what = contents.queue === undefined ? `producer ${contents.producer}` : `queue "${contents.queue}"`;
   const own = contents.files.filter(({ file }) => !file.startsWith('node_modules/'));

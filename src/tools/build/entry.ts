@@ -1,13 +1,13 @@
-/** A module of the app's that a worker loads: what it is called in messages, and where it is. */
+/** A module of the app that a worker loads: its name in messages, and its file. */
 export interface EntryModule {
   readonly shown: string;
   readonly file: string;
 }
 
 export interface WorkerEntry {
-  /** The module of Islet's that runs a built worker. */
+  /** Islet's module that runs a built worker. */
   readonly runner: string;
-  /** The module of Islet's that runs a thread or process of its pools. */
+  /** Islet's module that runs a thread or process of the worker's pools. */
   readonly unitRunner: string;
   readonly queueManifest: string;
   readonly tasks: readonly (EntryModule & { readonly manifest: string })[];
@@ -23,7 +23,7 @@ function writeModule({ shown, file }: EntryModule): string {
   return `file: ${text(shown)}, load: () => import(${text(file)})`;
 }
 
-/** What a queue's folder holds: the manifests, and how to load the rest when the worker asks for it. */
+/** Writes what a built queue consists of: its manifests, and how the worker loads the rest when it needs it. */
 function writeBuilt(entry: WorkerEntry): string[] {
   const { queueManifest, tasks, dependencies, hooks, appHooks, config } = entry;
   const parts = Object.entries({ dependencies, hooks, appHooks, config }).flatMap(([name, module]) =>
@@ -40,7 +40,7 @@ function writeBuilt(entry: WorkerEntry): string[] {
   ];
 }
 
-/** The program of a queue's folder. */
+/** Writes the program of a built queue. */
 export function writeWorkerEntry(entry: WorkerEntry): string {
   return [
     `import { runBuiltWorker } from ${text(entry.runner)};`,
@@ -50,7 +50,7 @@ export function writeWorkerEntry(entry: WorkerEntry): string {
   ].join('\n');
 }
 
-/** The program of the threads and processes of its pools. */
+/** Writes the program of the threads and processes of a built queue's pools. */
 export function writeUnitEntry(entry: WorkerEntry): string {
   return [
     `import { runBuiltUnit } from ${text(entry.unitRunner)};`,
@@ -60,7 +60,7 @@ export function writeUnitEntry(entry: WorkerEntry): string {
   ].join('\n');
 }
 
-/** The program of a producer's folder. Its settings are read from there before its own modules run. */
+/** Writes the program of a built producer, which enters its folder first: its modules may read settings at once. */
 export function writeProducerEntry(file: string): string {
   return `process.chdir(import.meta.dirname);\nawait import(${text(file)});\n`;
 }

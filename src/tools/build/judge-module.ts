@@ -1,7 +1,7 @@
 import { type Message, transform } from 'esbuild';
 import { isKnown, packageOf } from './packages.ts';
 
-/** What esbuild says of an import that it cannot see through, as a clause. */
+/** What code does that esbuild cannot see through, as a clause, by the name of esbuild's warning. */
 const computed: Record<string, string> = {
   'unsupported-dynamic-import': 'computes an import()',
   'unsupported-require-call': 'computes a require()',
@@ -9,18 +9,18 @@ const computed: Record<string, string> = {
   'require-resolve-not-external': 'looks for a module by require.resolve()',
 };
 
-/** Makes esbuild tell of them, also inside of packages. */
+/** Makes esbuild warn of computed imports, also inside of packages. */
 export const computedWarnings = Object.fromEntries(Object.keys(computed).map((id) => [id, 'warning' as const]));
 
 export interface ComputedImport {
-  /** From the app's folder. */
+  /** The file, from the app's folder, and the line. */
   readonly place: string;
   readonly what: string;
-  /** Undefined for the app's own code. */
+  /** The package that computes the import; undefined for the app's own code. */
   readonly package: string | undefined;
 }
 
-/** The computed imports among esbuild's warnings, without those that Islet knows to be harmless. */
+/** Finds the computed imports among esbuild's warnings, without those that Islet knows to be harmless. */
 export function findComputedImports(warnings: readonly Message[], isIslet: (file: string) => boolean) {
   return warnings.flatMap(({ id, location }): ComputedImport[] => {
     const what = computed[id];
@@ -31,7 +31,7 @@ export function findComputedImports(warnings: readonly Message[], isIslet: (file
   });
 }
 
-/** A file of a package's by the package's name, wherever that is installed. */
+/** Names a file of a package from the package's name on, wherever the package is installed. */
 export function shorten(file: string): string {
   const found = packageOf(file);
   return found ? found.name + file.slice(found.folder.length).replaceAll('\\', '/') : file.replaceAll('\\', '/');
@@ -45,10 +45,10 @@ const places: Record<string, string> = {
   'import.meta.filename': '__islet_place__',
 };
 
-/** Whether a module asks where its own file is: then files beside it may be read, and it has to stay where it is. */
+/** Says whether a module asks where its own file is: it may then read files beside it, and has to stay where it is. */
 export async function looksBesideItself(text: string): Promise<boolean> {
   if (!/__dirname|__filename|import\.meta\./.test(text)) return false;
-  // The parser tells names from words in comments and from variables of the same name.
+  // The parser can tell these names from words in comments and from variables of the same name.
   const { code } = await transform(text, { define: places, minifyWhitespace: true, logLevel: 'silent' }).catch(() => ({
     code: '__islet_place__',
   }));

@@ -4,7 +4,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { IsletError } from '../../errors.ts';
 import { type Contents, contentsFile } from './contents.ts';
 
-/** What an earlier build has put into a folder; undefined where there was none. */
+/** Reads what an earlier build has put into a folder; undefined when there was none. */
 function readEarlier(folder: string): Pick<Contents, 'files'> | undefined {
   try {
     const contents = JSON.parse(readFileSync(join(folder, contentsFile), 'utf8')) as Partial<Contents>;
@@ -19,7 +19,7 @@ export function checkOutputFolder(root: string, folder: string): void {
   const refuse = (seen: string) =>
     new IsletError('E_FOLDER_NOT_EMPTY', `${seen} Nothing was built. Name a new or empty folder with --out.`);
   const inside = relative(resolve(folder), resolve(root));
-  // The folder would then be part of its own source.
+  // Otherwise the built folder would be part of its own source.
   if (inside === '' || !inside.startsWith('..')) throw refuse(`${folder} holds the app itself.`);
   if (!existsSync(folder)) return;
   if (!lstatSync(folder).isDirectory()) throw refuse(`${folder} is no folder.`);
@@ -36,7 +36,7 @@ async function removeEmpty(folder: string, limit: string): Promise<void> {
   }
 }
 
-/** Takes away what an earlier build has written, and nothing else: a worker that ran there may have left its work. */
+/** Removes what an earlier build has written and nothing else: a worker that ran there may have left its work. */
 async function clear(folder: string): Promise<void> {
   const files = readEarlier(folder)?.files ?? [];
   const inside = files.map(({ file }) => join(folder, file)).filter((file) => !relative(folder, file).startsWith('..'));
@@ -46,7 +46,7 @@ async function clear(folder: string): Promise<void> {
 
 export interface OutputFile {
   readonly content: Uint8Array;
-  /** Whether it may be executed. */
+  /** Whether the file may be executed. */
   readonly program: boolean;
 }
 

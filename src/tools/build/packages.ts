@@ -7,7 +7,7 @@ export interface Package {
   readonly folder: string;
 }
 
-/** The package that a file belongs to; undefined for a file of the app's own. */
+/** Finds the package that a file belongs to; undefined for a file of the app. */
 export function packageOf(file: string): Package | undefined {
   const [, folder, name] = /^((?:.*[\\/])?node_modules[\\/]((?:@[^\\/]+[\\/])?[^\\/]+))[\\/]/.exec(file) ?? [];
   return folder === undefined || name === undefined ? undefined : { name: name.replace('\\', '/'), folder };
@@ -24,7 +24,7 @@ export function readPackage({ folder }: Pick<Package, 'folder'>): PackageJson {
   return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
 }
 
-/** Packages that find a native file by the place of the module that asks: that one has to stay where it is. */
+/** Packages that find a native file by the place of the module that asks for it, which therefore has to stay there. */
 export const nativeLoaders = new Set([
   'bindings',
   'node-gyp-build',
@@ -33,8 +33,8 @@ export const nativeLoaders = new Set([
 ]);
 
 /**
- * What Islet itself runs on. Each computes imports or looks beside its own files, but only for what a worker does not
- * use, or what is replaced here.
+ * The packages that Islet itself runs on. Each of them computes imports or looks beside its own files, but only for parts
+ * that a worker does not use or that are replaced here.
  */
 const known = new Set(['awilix', 'bullmq', 'convict', 'ioredis', 'msgpackr', 'pino', 'thread-stream', 'yargs-parser']);
 
@@ -42,7 +42,7 @@ export function isKnown(name: string): boolean {
   return known.has(name);
 }
 
-/** A module that takes the place of a package's, when another of the given name asks for it. */
+/** Code in place of a module that one package imports from another. */
 export interface Replacement {
   readonly importer: string;
   readonly wanted: RegExp;
@@ -51,9 +51,9 @@ export interface Replacement {
 
 const unavailable = (what: string) => `throw new Error(${JSON.stringify(`${what} is not part of a built worker.`)})`;
 
-/** Heavy parts that no worker of Islet's reaches, or not before they are needed. */
+/** Replaces heavy parts that no worker of Islet reaches, or that it should not load before it needs them. */
 export const replacements: readonly Replacement[] = [
-  // Cron patterns, with all of luxon: read when a first scheduler has one.
+  // cron-parser brings all of luxon, and is loaded only when a scheduler first has a cron pattern.
   {
     importer: 'bullmq',
     wanted: /^cron-parser$/,

@@ -1,14 +1,15 @@
-/** An installed package that is to be copied: its real folder, and the folders of those that load it. */
+/** An installed package that is to be copied. */
 export interface Instance {
   readonly name: string;
   readonly folder: string;
-  /** Undefined stands for the bundle. */
+  /** The real folders of the packages that load it; undefined stands for the bundle. */
   readonly loadedBy: ReadonlySet<string | undefined>;
 }
 
 /**
- * Says where each installed package goes in one `node_modules`, whatever manager laid out the one it comes from. Of two
- * versions of a package one is on top: the bundle's, else that of most; the other stands below those that load it.
+ * Says where each package goes in one `node_modules`, whatever package manager laid out the one that it comes from. Of two
+ * versions of a package, one stands on top: the one that the bundle loads, or else the one that most packages load. The
+ * other stands below the packages that load it.
  */
 export function placePackages(instances: readonly Instance[]): Map<string, string[]> {
   const byFolder = new Map(instances.map((instance) => [instance.folder, instance]));
@@ -37,7 +38,7 @@ function compare(a: Instance, b: Instance): number {
   return forBundle || b.loadedBy.size - a.loadedBy.size || (a.folder < b.folder ? -1 : 1);
 }
 
-/** Packages of which the bundle itself loads two versions: only one can be on top. */
+/** Finds a package of which the bundle itself loads two versions: only one of them can stand on top. */
 export function findClash(instances: readonly Instance[]): string | undefined {
   const names = instances.filter(({ loadedBy }) => loadedBy.has(undefined)).map(({ name }) => name);
   return names.find((name, at) => names.indexOf(name) !== at);

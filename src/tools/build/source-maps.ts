@@ -5,7 +5,7 @@ import { packageOf } from './packages.ts';
 export interface SourcePlaces {
   /** The app's folder. */
   root: string;
-  /** Where the map would have been written. */
+  /** The folder that the map's sources are named from. */
   outdir: string;
   /** The folder of Islet's own modules. */
   islet: string;
@@ -18,11 +18,11 @@ function nameSource(source: string, { root, outdir, islet }: SourcePlaces): stri
   const own = relative(root, file).replaceAll('\\', '/');
   if (!own.startsWith('..')) return own;
   const framework = relative(resolve(islet, '..', '..'), file).replaceAll('\\', '/');
-  // Nothing of a map may tell where it was made.
+  // A map must not tell where it was made.
   return framework.startsWith('..') ? `outside/${own.replace(/^(\.\.\/)+/, '')}` : `node_modules/islet/${framework}`;
 }
 
-/** A source map whose sources are named from the app's folder, wherever the bundle will stand. */
+/** Names the sources of a source map from the app's folder, wherever the bundle will stand. */
 export function nameSources(map: Uint8Array, places: SourcePlaces): Uint8Array {
   const content = JSON.parse(Buffer.from(map).toString('utf8')) as { sources: string[] };
   content.sources = content.sources.map((source) => nameSource(source, places));

@@ -6,14 +6,14 @@ import { transform } from 'esbuild';
 import { looksBesideItself } from './judge-module.ts';
 import { packageOf } from './packages.ts';
 
-/** As JavaScript: the tracer reads nothing else. */
+/** Reads a module as JavaScript, which is all that the tracer understands. */
 async function readModule(file: string): Promise<string | null> {
   const text = await readFile(file, 'utf8').catch(() => null);
   if (text === null || !file.endsWith('.ts')) return text;
   return (await transform(text, { loader: 'ts', format: 'esm' })).code;
 }
 
-/** Finds the files beside the app's own modules that these read, such as a template named from `import.meta.url`. */
+/** Finds files that the app's own modules read beside themselves, such as a text named from `import.meta.url`. */
 export async function findAssets(modules: readonly string[], root: string): Promise<string[]> {
   const asking: string[] = [];
   for (const file of modules) if (await looksBesideItself((await readModule(file)) ?? '')) asking.push(file);
@@ -23,7 +23,7 @@ export async function findAssets(modules: readonly string[], root: string): Prom
   const isOther = (file: string) => packageOf(file) !== undefined || relative(root, file).startsWith('..');
   const { fileList } = await nodeFileTrace(asking, {
     base,
-    // A path from the working directory is not followed: it could be that of any file.
+    // Paths from the working directory are not followed: they could be those of any file.
     processCwd: join(base, '.islet-nowhere'),
     readFile: readModule,
     ignore: (name) => isOther(join(base, name)),

@@ -8,16 +8,16 @@ import type { Instance } from './place-packages.ts';
 
 export interface TracedPackage extends Instance {
   readonly version: string;
-  /** From its folder. */
+  /** The files that are needed, from the package's folder. */
   readonly files: readonly string[];
 }
 
-/** What a package may load by a name that it computes; sources, types and papers are not among it. */
+/** The files that a package may load by a name that it computes, which leaves out sources, types and documents. */
 const loadable = /\.([cm]?js|json|node|wasm|so|dll|dylib)(\.\d+)*$/;
 
 const asker = (use: Use) => join(use.folder, use.kind === 'require' ? '.islet-uses.cjs' : '.islet-uses.mjs');
 
-/** Modules that are not there, which ask for the packages from where the bundled code did. */
+/** Writes modules for the tracer that exist on no disk, and import the packages from where the bundled code did. */
 function writeAskers(uses: readonly Use[]): Map<string, string> {
   const texts = new Map<string, Set<string>>();
   for (const use of uses) {
@@ -66,7 +66,10 @@ class Packages {
     return found;
   }
 
-  /** Those for one system are loaded by names that are computed, so all of them is taken: here are only this system's. */
+  /**
+   * Adds packages for one system as a whole, since they are loaded by names that are computed. Only those for this system
+   * are installed.
+   */
   addSystemPackages(): void {
     const waiting = [...this.#found.keys()];
     for (let folder = waiting.pop(); folder !== undefined; folder = waiting.pop()) {
@@ -82,7 +85,7 @@ class Packages {
     }
   }
 
-  /** Those whose imports are computed, with all that they could load of their own. */
+  /** Adds, for packages that compute their imports, all files of theirs that they could load. */
   addWhole(names: ReadonlySet<string>): void {
     for (const [folder, { name }] of this.#found) {
       if (names.has(name)) for (const file of listLoadable(folder, false)) this.add(file);
@@ -116,7 +119,7 @@ export async function tracePackages(uses: readonly Use[], whole: ReadonlySet<str
   for (const [name, { parents }] of reasons) {
     const file = join(base, name);
     const owner = packageOf(file);
-    // Links lead to files that are listed themselves.
+    // The file that a link leads to is listed itself.
     if (!owner || realpathSync(file) !== file || !lstatSync(file).isFile()) continue;
     packages.add(file);
     for (const parent of parents) {

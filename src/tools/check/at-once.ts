@@ -1,4 +1,4 @@
-/** How many processes import at once: each queue has one of its own. */
+/** How many processes, each with the code of one queue, import at the same time. */
 const atOnce = 2;
 
 /** Runs work on all items, a few at a time; the results are in the items' order. */

@@ -17,15 +17,15 @@ export interface CheckReport {
 }
 
 export interface CheckOptions {
-  /** The file of Islet's own that a worker process imports. */
+  /** Islet's own file that a worker process imports. */
   islet: string;
-  /** The same for a process of a pool. */
+  /** Islet's own file that a process of a pool imports. */
   unit: string;
-  /** Of the queues, just this one. */
+  /** The only queue to check; undefined for all of them. */
   only?: string | undefined;
 }
 
-/** What several queues import is broken in each of them, and is one problem. */
+/** Merges what is wrong in several queues alike, because all of them import it, into one problem of no queue. */
 function mergeEqual(problems: Problem[]): Problem[] {
   const merged = new Map<string, Problem>();
   for (const problem of problems) {
@@ -49,7 +49,8 @@ function toBase(app: App, islet: string): Base {
 }
 
 /**
- * Imports all that workers would import, each queue in a process of its own, and compares the manifests. Throws `E_APP_NOT_FOUND` and `E_QUEUE_UNKNOWN`.
+ * Imports all that workers would import, each queue in a process of its own, and compares the manifests. Throws
+ * `E_APP_NOT_FOUND` and `E_QUEUE_UNKNOWN`.
  */
 export async function checkApp(root: string, { islet, unit, only }: CheckOptions): Promise<CheckReport> {
   const app = await findFolders(root);
@@ -76,7 +77,7 @@ export async function checkApp(root: string, { islet, unit, only }: CheckOptions
     ...queues.flatMap((queue) => queue.problems),
     ...(only === undefined ? await checkStrays(app, strays) : []),
   ];
-  // What is wrong with another queue's manifest keeps this one's worker from its start, too.
+  // A problem with the manifest of another queue counts too: it keeps this queue's worker from starting.
   const isWanted = ({ code, queue }: Problem) => only === undefined || code !== 'E_QUEUE_UNUSED' || queue === only;
   return { queues: queues.map(({ checked }) => checked), problems: mergeEqual(problems).filter(isWanted) };
 }

@@ -13,27 +13,27 @@ import {
 import type { App } from './import-manifests.ts';
 import type { Imported, ModuleToImport } from './import-module.ts';
 import { createOwners } from './package-of.ts';
-import { findImport, findOption, toSource } from './place.ts';
 import type { Problem } from './problem.ts';
-import type { Place } from './queue-parts.ts';
+import type { QueueProcess } from './queue-parts.ts';
+import { findImport, findOption, toSource } from './source-line.ts';
 import { looksSuspicious } from './suspect-packages.ts';
 import { growthOf, importFailed, isOver, toMb, weighFor } from './weigh.ts';
 
 /** What a process imports before the code of a queue. */
 export interface Base {
-  /** Islet's own first. */
+  /** The modules in their order, Islet's own first. */
   modules: ModuleToImport[];
-  /** The resident memory of a process that has imported that much; measured once for all queues. */
+  /** Measures, once for all queues, the resident memory of a process that has imported these modules. */
   bareBytes(): Promise<number>;
 }
 
-/** A queue's budget, and what is needed to check it. */
+/** A queue's budget, and what a check of it needs. */
 export interface BudgetToCheck {
   budget: Budget;
   worker: Base;
-  /** The same for a process of a pool, which has no connection of its own. */
+  /** What a process of a pool imports first; such a process has no connection to Redis. */
   unit: Base;
-  /** The queue's manifest, from the app's folder. */
+  /** The file of the queue's manifest, from the app's folder. */
   manifest: string;
 }
 
@@ -44,18 +44,18 @@ interface Weighed {
   whose: string;
   manifest: string;
   modules: ModuleToImport[];
-  /** The first of the modules that is the queue's own. */
+  /** The index of the first module that belongs to the queue. */
   firstOwn: number;
 }
 
 const code = 'E_BUDGET_EXCEEDED';
 
-/** Up to this share of the limit an estimate is believed. */
+/** An estimate below this share of the limit is trusted; above it, the whole process is measured. */
 const surelyBelow = 0.85;
 
 const andMore = (brought: string[]) => (brought.length === 0 ? '' : ` (it brings ${brought.length} more)`);
 
-/** Imports the modules once more, and listens who imports whom. */
+/** Imports the modules once more, and records which file imports which. */
 async function trace({ app, modules }: Weighed): Promise<ImportGraph | undefined> {
   const { seen } = await watchApart(modules, app.root, 'imports');
   return seen && createGraph(seen.imports, createOwners(app.root));
@@ -85,7 +85,7 @@ async function checkPackages(weighed: Weighed, files: string[], allowed: readonl
   return findUnnamed(graph, ofApp, allowed).map((found) => tellPackage(weighed, graph, found, allowed));
 }
 
-/** Says which of the queue's own files adds most, and by which imports. */
+/** Says which of the queue's own files adds most memory, and by which imports. */
 async function tellHeaviest(weighed: Weighed, results: readonly Imported[]): Promise<string> {
   const { app, modules, firstOwn } = weighed;
   const growth = growthOf(results).slice(firstOwn);
@@ -113,14 +113,14 @@ async function checkMemory(weighed: Weighed, maxRssMb: number): Promise<Problem[
 }
 
 /**
- * Imports a queue's files after the settings and manifests, and compares what that loads and takes with a budget. What
- * Islet's own code takes is added, and not imported with each queue: only near the limit is the whole weighed. Returns
- * why nothing could be compared where an import fails.
+ * Imports a queue's files after the settings and manifests, and compares what that loads, and the memory that it takes,
+ * with a budget. The memory of Islet's own code is measured once and added: only near the limit is a whole process
+ * weighed. Returns an error when an import fails, so that nothing could be compared.
  */
 export async function checkBudget(
   app: App,
   queue: string,
-  { title, pool, beside, parts }: Place,
+  { title, pool, beside, parts }: QueueProcess,
   toCheck: BudgetToCheck,
 ) {
   const { budget, manifest } = toCheck;

@@ -4,13 +4,13 @@ import { type BudgetToCheck, checkBudget } from './check-budget.ts';
 import { importApart } from './import-apart.ts';
 import { type App, dataOf } from './import-manifests.ts';
 import { type Problem, toProblem } from './problem.ts';
-import { listPlaces, type Part, type Place, toPart } from './queue-parts.ts';
+import { listProcesses, type Part, type QueueProcess, toPart } from './queue-parts.ts';
 
-/** What was seen of a queue. */
+/** What a check has seen of a queue. */
 export interface CheckedQueue {
   queue: string;
   tasks: string[];
-  /** Milliseconds that the imports of all its files took, one after the other. */
+  /** How many milliseconds the imports of all its files took, one after the other. */
   importMs: number;
 }
 
@@ -29,26 +29,26 @@ function toUnseen(queue: string, { manifest: file }: BudgetToCheck, { code, mess
 }
 
 /**
- * Imports all that a worker of this queue imports, also what it would import with the first job of a rare task. Where its
- * manifest has a budget, the same process imports first what every worker does, and is then weighed.
+ * Imports all that a worker of this queue imports, including what it imports with the first job of a rare task. When the
+ * queue's manifest has a budget, the process first imports what every worker imports, and is then weighed.
  */
 export async function checkQueue(app: App, queue: string, tasks: FoundManifest[], budget: BudgetToCheck | undefined) {
-  const check = async (place: Place) => {
-    const weighed = budget && (await checkBudget(app, queue, place, budget));
+  const check = async (queueProcess: QueueProcess) => {
+    const weighed = budget && (await checkBudget(app, queue, queueProcess, budget));
     if (weighed && !(weighed instanceof IsletError)) return weighed;
-    const { importMs, problems } = await importParts(app.root, place.parts);
-    // What is wrong comes first; a budget that nobody could look at is not kept.
+    const { importMs, problems } = await importParts(app.root, queueProcess.parts);
+    // Broken imports are reported first. If there are none, the budget could not be checked, and so does not count as kept.
     return { importMs, problems: weighed && problems.length === 0 ? [toUnseen(queue, budget, weighed)] : problems };
   };
   const found = [];
-  // Each in a process of its own, as where they run.
-  for (const place of listPlaces(app, queue, tasks)) found.push(await check(place));
+  // Each gets a process of its own, as in production.
+  for (const each of listProcesses(app, queue, tasks)) found.push(await check(each));
   const importMs = found.reduce((sum, each) => sum + each.importMs, 0);
   const checked: CheckedQueue = { queue, tasks: tasks.map(({ folder }) => folder), importMs };
   return { checked, problems: found.flatMap((each) => each.problems) };
 }
 
-/** Imports tasks whose queue is not there: what else is wrong with them should not have to wait. */
+/** Imports tasks whose queue does not exist, so that their other problems are reported at the same time. */
 export async function checkStrays(app: App, tasks: FoundManifest[]): Promise<Problem[]> {
   const parts = tasks.map((task) => toPart(app.code, String(dataOf(task).queue), task));
   const { problems } = await importParts(app.root, parts);

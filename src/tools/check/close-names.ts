@@ -1,13 +1,13 @@
-/** Who has a name. */
+/** A name, and the task or queue that has it. */
 export interface Named {
   name: string;
   owner: string;
   file: string;
-  /** The option of its manifest that gives it the name. */
+  /** The option of the manifest that gives the name. */
   option: string;
 }
 
-/** What two names have in common that people take for one another: no hyphens, no plural. */
+/** Reduces a name to what people remember of it, without hyphens and plural. */
 const essence = (name: string) => name.replaceAll('-', '').replace(/s$/, '');
 
 /** Finds names that are easily taken for one another, such as send-mail, sendmail and send-mails. */
@@ -16,7 +16,7 @@ export function findCloseNames(all: readonly Named[]): { file: string; option: s
   return all.flatMap((one) => {
     const other = seen.get(essence(one.name));
     if (!other) seen.set(essence(one.name), one);
-    // Two of one name are no close names, but a clash.
+    // Two equal names are reported elsewhere, as a clash.
     if (!other || other.owner === one.owner || other.name === one.name) return [];
     const names = `"${one.name}" of ${one.owner} and "${other.name}" of ${other.owner}`;
     return [

@@ -3,8 +3,8 @@ import { findFile, listFolders } from '../../app/app-files.ts';
 import { type FoundManifest, findCatalogProblems } from '../../manifest/catalog.ts';
 import { findCloseNames, type Named } from './close-names.ts';
 import { type App, dataOf, type Manifests } from './import-manifests.ts';
-import { findOption, readSource, toSource } from './place.ts';
 import type { Problem } from './problem.ts';
+import { findOption, readSource, toSource } from './source-line.ts';
 
 const isNamed = (found: FoundManifest) => typeof dataOf(found).name === 'string';
 const nameOf = (found: FoundManifest) => String(dataOf(found).name);
@@ -19,7 +19,7 @@ function nameOwners(found: FoundManifest[]): Named[] {
   });
 }
 
-/** Queues that no task names. A manifest that cannot be read may name one: its text decides. */
+/** Finds queues that no task names. The text of a manifest that cannot be imported counts too: it may name a queue. */
 function findUnused(root: string, { tasks, queues, broken }: Manifests) {
   const used = new Set(tasks.map((task) => dataOf(task).queue));
   const texts = broken.map((file) => readSource(root, file));
@@ -33,7 +33,7 @@ function findUnused(root: string, { tasks, queues, broken }: Manifests) {
     });
 }
 
-/** What is wrong with manifests that can be imported, each and together. */
+/** Says what is wrong with the manifests that could be imported, one by one and taken together. */
 export function compareManifests({ root, folders }: App, manifests: Manifests): Problem[] {
   const { tasks, queues } = manifests;
   const problemOf =
@@ -45,7 +45,7 @@ export function compareManifests({ root, folders }: App, manifests: Manifests): 
       line: (found.option && findOption(root, found.file, found.option)) || null,
       message: found.message,
     });
-  // A queue whose manifest is broken, or has another name than its folder, is told of already.
+  // A queue counts as known even if its manifest is broken or misnamed, which is a problem of its own.
   const known = [...folders.queues, ...queues.filter(isNamed).map(nameOf)];
   const close = [tasks, queues].flatMap((all) => findCloseNames(nameOwners(all)));
   return [
@@ -61,7 +61,7 @@ const parts = [
   ['queues', 'hooks', 'so no worker loads it'],
 ] as const;
 
-/** Code that nothing can find: there is no manifest beside it. */
+/** Finds code that no worker can find, because there is no manifest beside it. */
 export async function findUnreachable({ root, code, folders }: App): Promise<Problem[]> {
   const found = parts.map(async ([kind, name, so]) =>
     (await listFolders(code, kind)).flatMap((folder): Problem[] => {

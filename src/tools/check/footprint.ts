@@ -10,57 +10,57 @@ import { type App, dataOf, findFolders, importManifests } from './import-manifes
 import type { Imported } from './import-module.ts';
 import { describePackages, type LoadedPackage } from './loaded-packages.ts';
 import { createOwners } from './package-of.ts';
-import { toSource } from './place.ts';
 import { type Problem, toProblem } from './problem.ts';
-import { listBase, listParts, listPlaces, type Part } from './queue-parts.ts';
+import { listBase, listParts, listProcesses, type Part } from './queue-parts.ts';
+import { toSource } from './source-line.ts';
 import type { Watch } from './watch-imports.ts';
 import { growthOf, importFailed, toMb } from './weigh.ts';
 
-/** What a process loads and takes. */
+/** What a process loads, and the memory and time that it takes. */
 export interface Weight {
-  /** Resident memory in MB (1_048_576 bytes), everything imported, after a garbage collection. */
+  /** The resident memory in MB (1_048_576 bytes), with everything imported and after a garbage collection. */
   rssMb: number;
-  /** Milliseconds that all imports took, Islet's own too. */
+  /** How many milliseconds all imports took, Islet's own included. */
   importMs: number;
-  /** How many files were loaded: of the app, of Islet, of packages. */
+  /** How many files of the app, of Islet and of packages were loaded. */
   files: number;
-  /** Names, sorted. */
+  /** The packages' names, sorted. */
   packages: string[];
 }
 
-/** One queue's. */
+/** The footprint of one queue's worker. */
 export interface QueueFootprint extends Omit<Weight, 'packages'> {
   queue: string;
   tasks: string[];
   budget: { maxRssMb: number | null; packages: readonly string[] | null };
-  /** The queue's own files, in the order of their import: what each took is what those before it had not yet. */
+  /** The queue's own files in the order of their import, each with what it added to the files before it. */
   parts: { file: string; importMs: number; rssMb: number }[];
-  /** The largest first. */
+  /** The packages, the largest first. */
   packages: LoadedPackage[];
-  /** What one process with all queues has on top. */
+  /** What a process with the code of all queues has beyond this one. */
   othersAdd: Weight;
-  /** Its tasks that run in threads or processes, each of which takes so much. */
+  /** The footprint of each task that runs in a thread or process of its own. */
   pools: PoolFootprint[];
 }
 
-/** One process of a pool; of a thread, the worker's process with that one thread. */
+/** The footprint of one process of a pool; for a thread, that of the worker's process with this one thread. */
 export interface PoolFootprint extends Weight {
   task: string;
   kind: 'thread' | 'process';
 }
 
-/** An app's. */
+/** The footprints of an app's workers. */
 export interface FootprintReport {
   node: string;
-  /** What every worker loads: Islet, the settings, all manifests. */
+  /** What every worker loads: Islet, the settings and all manifests. */
   islet: Weight;
   queues: QueueFootprint[];
-  /** One process that imports all queues. */
+  /** The footprint of one process that imports the code of all queues. */
   allQueues: Weight;
 }
 
 async function explain(root: string, parts: Part[], results: readonly Imported[]): Promise<IsletError> {
-  // Again as `islet check` does: with source maps.
+  // This time with source maps, as `islet check` imports.
   const again = await importApart(
     parts.map(({ module }) => module),
     root,
@@ -86,7 +86,7 @@ async function watchParts(app: App, islet: string, parts: Part[], what: Watch) {
 const timeOf = (result: Imported | undefined) => (result?.ok ? result.ms : 0);
 const sum = (results: readonly Imported[]) => results.reduce((all, result) => all + timeOf(result), 0);
 
-/** Of a process of which nobody asks what pulls in what. */
+/** Measures a process for which nobody asks what pulls in what. */
 async function weigh(app: App, islet: string, parts: Part[]): Promise<Weight> {
   const { results, seen } = await watchParts(app, islet, parts, 'files');
   const ownerOf = createOwners(app.root);
@@ -98,7 +98,7 @@ async function weigh(app: App, islet: string, parts: Part[]): Promise<Weight> {
 async function measure(app: App, islet: string, parts: Part[]) {
   const show = (file: string) => toSource(app.root, file);
   const { modules, seen: traced } = await watchParts(app, islet, parts, 'imports');
-  // Listening takes memory and time itself.
+  // A second process is measured, because recording the imports takes memory and time itself.
   const { results, seen, firstOwn } = await watchParts(app, islet, parts, 'memory');
   const growth = growthOf(results);
   const graph = createGraph(traced.imports, createOwners(app.root));
@@ -154,11 +154,11 @@ export async function measureApp(
     );
   const wanted = names.filter((queue) => only === undefined || queue === only);
   const [bare, all] = await mapAtOnce([[], everything], (parts) => weigh(app, islet, parts));
-  const placesOf = (queue: string) => listPlaces(app, queue, tasksOf(queue));
+  const processesOf = (queue: string) => listProcesses(app, queue, tasksOf(queue));
   const own = await mapAtOnce(wanted, async (queue) => {
-    const [worker, ...places] = placesOf(queue);
+    const [worker, ...others] = processesOf(queue);
     const pools: PoolFootprint[] = [];
-    for (const { pool, beside, parts } of places) {
+    for (const { pool, beside, parts } of others) {
       if (pool)
         pools.push({ ...pool, ...(await weigh(app, pool.kind === 'thread' ? islet : unit, [...beside, ...parts])) });
     }

@@ -4,13 +4,16 @@ import { defaultProfile, launchProfiles } from '../../launch-profiles.ts';
 import type { FailedImport, Imported, ImportOrder, ModuleToImport, Told } from './import-module.ts';
 import type { Seen, Watch } from './watch-imports.ts';
 
-/** How long, in milliseconds, one module may take to import. */
+/** How many milliseconds the import of one module may take. */
 const defaultLimitMs = 30_000;
 
-/** What a process wrote arrives within so many milliseconds of its end; a process that it started may hold the pipe. */
+/**
+ * How many milliseconds after the end of a process its last output is waited for. The end of the output itself may not
+ * come: a process that it started may hold the pipe open.
+ */
 const drainMs = 200;
 
-/** The last of what a process wrote, for whoever looks for the reason of its end. */
+/** How many of the last characters that a process wrote are shown when it ended unexpectedly. */
 const tailLength = 500;
 
 const program = fileURLToPath(import.meta.url).replace(/import-apart(\.[jt]s)$/, 'import-module$1');
@@ -40,13 +43,13 @@ function explainEnd(code: number | null, signal: string | null, written: string)
   );
 }
 
-/** What came of modules, and what was seen of all of them where nothing failed. */
+/** How the import of modules ended, and what was seen of the process if none of them failed. */
 export interface Watched {
   results: Imported[];
   seen: Seen | undefined;
 }
 
-/** What is weighed is started as a worker is. Source maps tell the places of what fails; a worker has none of them. */
+/** Returns the flags of a worker for a process that is weighed, else source maps, which show where imports fail. */
 const flagsFor = (watch: Watch | undefined) =>
   watch ? [...launchProfiles[defaultProfile].flags, '--expose-gc'] : ['--enable-source-maps'];
 
@@ -102,14 +105,14 @@ function importInOneProcess({ modules, watch }: ImportOrder, cwd: string, limitM
     });
     child.on('error', (error) => end(failed(`no process could be started for it: ${error.message}`)));
     startLimit();
-    // It may have ended before it could listen; its end is what is told then.
+    // The process may have ended before it could listen. Its end is reported then, and not the failed message.
     child.send({ modules, watch } satisfies ImportOrder, () => {});
   });
 }
 
 /**
- * Imports modules in a process of their own, and says of each what came of it. One that ends the process, or hangs, does
- * not keep the ones after it from being imported: they get another process.
+ * Imports modules in a process of their own, and returns how the import of each ended. When a module ends the process, or
+ * hangs, those after it are imported in another process.
  */
 export async function importApart(
   modules: ModuleToImport[],
@@ -123,7 +126,7 @@ export async function importApart(
   return results;
 }
 
-/** Imports modules in one process, and looks at what that loads and takes. It sees nothing where one of them fails. */
+/** Imports modules in one process, and records what it loads and takes. Nothing is recorded if one of them fails. */
 export async function watchApart(modules: ModuleToImport[], cwd: string, watch: Watch): Promise<Watched> {
   const { results, seen } = await importInOneProcess({ modules, watch }, cwd, defaultLimitMs);
   return { results, seen: results.every(({ ok }) => ok) ? seen : undefined };

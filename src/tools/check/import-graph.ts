@@ -1,13 +1,13 @@
 import { isletPackages, isNamed, type Owner } from './package-of.ts';
 import type { Edge } from './watch-imports.ts';
 
-/** Who imports whom, in one process. */
+/** Which file imports which, in one process. */
 export interface ImportGraph {
   readonly imports: ReadonlyMap<string, readonly string[]>;
   readonly ownerOf: (file: string) => Owner;
 }
 
-/** A package that something leads to, by the shortest chain of files: the first of the package is the last. */
+/** A package that files lead to, by the shortest chain of imports, which ends at the first file of the package. */
 export interface Found {
   name: string;
   chain: string[];
@@ -15,9 +15,9 @@ export interface Found {
 
 export function createGraph(edges: readonly Edge[], ownerOf: (file: string) => Owner): ImportGraph {
   const imports = new Map<string, string[]>();
-  // What is heard in what order is chance: which of two chains of one length is shown must not be.
+  // Imports are recorded in a random order. Sorted, they always show the same one of two chains of equal length.
   for (const [from, to] of edges.toSorted(compare)) {
-    // Islet finds the app's files by their place; that is no doing of its own.
+    // Islet imports the app's files because it finds them. What they bring is the app's doing.
     if (ownerOf(from).kind === 'islet' && ownerOf(to).kind === 'app') continue;
     imports.set(from, [...(imports.get(from) ?? []), to]);
   }
@@ -26,7 +26,10 @@ export function createGraph(edges: readonly Edge[], ownerOf: (file: string) => O
 
 const compare = (a: Edge, b: Edge) => (a.join('\n') < b.join('\n') ? -1 : 1);
 
-/** All files that these lead to, with who imported each first, the nearest first. `goesOn`: also what it imports. */
+/**
+ * Finds all files that these lead to, the nearest first, each with the file that imports it first. Only what a file
+ * imports for which `goesOn` is true is followed further.
+ */
 function walk({ imports }: ImportGraph, from: readonly string[], goesOn: (file: string) => boolean) {
   const importers = new Map<string, string | undefined>(from.map((file) => [file, undefined]));
   for (const file of importers.keys()) {
@@ -41,7 +44,7 @@ function chainTo(importers: ReadonlyMap<string, string | undefined>, file: strin
   return importer === undefined ? [file] : [...chainTo(importers, importer), file];
 }
 
-/** The packages that files lead to, by name. */
+/** Finds the packages that files lead to. */
 export function findPackages(
   graph: ImportGraph,
   from: readonly string[],
@@ -57,28 +60,28 @@ export function findPackages(
   return [...found.values()];
 }
 
-/** Past what is Islet's own, nothing is the app's doing. */
+/** Says whether what a file imports is the app's doing, which it no longer is behind Islet's own files and packages. */
 export const isAppsDoing = (owner: Owner): boolean =>
   owner.kind === 'app' || (owner.kind === 'package' && !isletPackages.includes(owner.name));
 
-/** The packages that the app itself imports, Islet's own aside. */
+/** Finds the packages that the app itself imports, without Islet's own. */
 export function findDirect(graph: ImportGraph, from: readonly string[]): Found[] {
   const direct = findPackages(graph, from, ({ kind }) => kind === 'app');
   return direct.filter(({ name }) => !isletPackages.includes(name));
 }
 
-/** The packages that the app itself imports although a list does not name them, Islet's own aside. */
+/** Finds the packages that the app itself imports although a list does not name them, without Islet's own. */
 export function findUnnamed(graph: ImportGraph, from: readonly string[], names: readonly string[]): Found[] {
   return findDirect(graph, from).filter(({ name }) => !isNamed(names, name));
 }
 
-/** What a package brings along, itself aside. */
+/** Finds the packages that a package brings along. */
 export function findBrought(graph: ImportGraph, { name, chain }: Found): string[] {
   const found = findPackages(graph, chain.slice(-1), isAppsDoing);
   return found.map((each) => each.name).filter((each) => each !== name && !isletPackages.includes(each));
 }
 
-/** A chain as people read it: the app's files, then packages, each once. */
+/** Shows a chain as people read it: the app's files, then the packages, each once. */
 export function showChain({ ownerOf }: ImportGraph, chain: readonly string[], show: (file: string) => string) {
   const names = chain.map((file) => {
     const owner = ownerOf(file);

@@ -3,31 +3,31 @@ import { findCode, findFile, listFolders } from '../../app/app-files.ts';
 import type { FoundManifest } from '../../manifest/catalog.ts';
 import { importApart } from './import-apart.ts';
 import type { ManifestData } from './import-module.ts';
-import { toSource } from './place.ts';
 import { type Problem, toProblem } from './problem.ts';
+import { toSource } from './source-line.ts';
 
 /** The folders of an app. */
 export interface App {
   root: string;
-  /** The folder of what can be run. */
+  /** The folder of the code that runs: the app's folder or its dist/. */
   code: string;
-  /** By kind, those that have a manifest, sorted. */
+  /** The folders that have a manifest, sorted. */
   folders: { queues: string[]; tasks: string[] };
 }
 
-/** What could be imported of an app's manifests, and why the rest could not. */
+/** The manifests of an app that could be imported, and why the others could not. */
 export interface Manifests {
   tasks: FoundManifest[];
   queues: FoundManifest[];
-  /** The sources of those that could not be imported. */
+  /** The source files of the manifests that could not be imported. */
   broken: string[];
   problems: Problem[];
 }
 
-/** What a manifest that was imported says. */
+/** Returns what an imported manifest says. */
 export const dataOf = ({ value }: FoundManifest): ManifestData => (value ?? {}) as ManifestData;
 
-/** Looks for the manifests' folders. Throws `E_APP_NOT_FOUND`. */
+/** Finds the folders that have a manifest. Throws `E_APP_NOT_FOUND`. */
 export async function findFolders(root: string): Promise<App> {
   const code = findCode(root);
   const list = async (kind: 'queues' | 'tasks') =>
@@ -36,7 +36,7 @@ export async function findFolders(root: string): Promise<App> {
   return { root, code, folders: { queues, tasks } };
 }
 
-/** Imports all manifests one by one, in one process: one that is broken hides no other. */
+/** Imports all manifests one by one in one process, so that a broken one hides no other. */
 export async function importManifests({ root, code, folders }: App): Promise<Manifests> {
   const found = (['queues', 'tasks'] as const).flatMap((kind) =>
     folders[kind].map((folder) => ({ kind, folder, file: findFile(join(code, kind, folder), 'manifest') ?? '' })),

@@ -4,23 +4,26 @@ import { type ExportKind, findExportProblem } from '../../app/check-export.ts';
 import { IsletError } from '../../errors.ts';
 import { type Seen, type Watch, watchImports } from './watch-imports.ts';
 
-/** A module that a process of its own is to import. */
+/** A module that is to be imported in a process of its own. */
 export interface ModuleToImport {
   file: string;
-  /** The folder's name. */
+  /** The name of the module's folder. */
   name: string;
-  /** `manifest`: its data comes back, and is checked with the others'. `anything`: nobody asks what it exports. */
+  /**
+   * What the module has to export. The data of a `manifest` comes back and is checked together with the others;
+   * `anything` is for modules whose exports do not matter.
+   */
   exports: ExportKind | 'manifest' | 'anything';
 }
 
 /** What the process is sent. */
 export interface ImportOrder {
   modules: ModuleToImport[];
-  /** What to look at besides. */
+  /** What to record of the process besides. */
   watch?: Watch | undefined;
 }
 
-/** What is compared across manifests. A schema does not travel. */
+/** The part of a manifest that is compared with others. A schema cannot be sent to another process. */
 export interface ManifestData {
   kind?: unknown;
   name?: unknown;
@@ -34,24 +37,24 @@ export interface ManifestData {
 
 export interface FailedImport {
   ok: false;
-  /** Of an error of Islet's own: its message says it all. */
+  /** The code of an error of Islet's own, whose message says everything. */
   code: string | undefined;
-  /** Begins in lower case, and names neither the module nor its file; the whole message where there is a code. */
+  /** A clause in lower case that names neither the module nor its file; with a code, the whole message of the error. */
   message: string;
-  /** Where to look for the place. Empty when the message is about the file as a whole, and says what to do. */
+  /** Where the place is looked for. Empty when the message is about the file as a whole and says what to do. */
   stack: string;
 }
 
-/** What came of it. */
+/** How the import of a module ended. */
 export type Imported = { ok: true; ms: number; rssBytes: number; value: unknown } | FailedImport;
 
-/** What the process says to its parent, by this name: the modules may send messages of their own. */
+/** A message from the process to its parent. It bears Islet's name, since modules may send messages of their own. */
 export interface Told {
   islet: 'imported';
   imported: Imported;
-  /** `last`: the process is of no use any more. `crashing`: what it writes when it ends tells the place. */
+  /** After `last` the process cannot go on. A `crashing` process writes the place of the error when it ends. */
   state: 'going-on' | 'last' | 'crashing';
-  /** Of all modules, with the last one, where it was asked for. */
+  /** What was seen of all modules, in the message about the last one. */
   seen?: Seen | undefined;
 }
 
@@ -69,7 +72,7 @@ function toData(value: unknown): ManifestData | undefined {
   return { kind, name, queue, formerNames, priority, load, pool, budget };
 }
 
-/** Node tells the place of a wrong syntax only when it dies of it. */
+/** Lets the process die of a syntax error, since Node tells the place of such an error in no other way. */
 function dieOf(error: SyntaxError): Promise<never> {
   process.removeAllListeners('uncaughtException');
   setImmediate(() => {
@@ -96,11 +99,12 @@ async function importModule({ file, name, exports }: ModuleToImport): Promise<Im
 
 /** Imports one module after the other, and tells of each what came of it. */
 async function importAll({ modules, watch }: ImportOrder): Promise<void> {
-  // Its parent kills it at the end. Until then it must not outlive its parent, nor be kept alive by the channel alone.
+  // The parent kills this process at the end. Until then it must not outlive its parent, and the channel alone must not
+  // keep it alive.
   process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));
   process.channel?.unref();
   const send = process.send?.bind(process);
-  // As in a worker, so that a module that would tell its parent something finds none.
+  // A module that talks to a parent process must find none, as in a worker.
   process.send = undefined;
   const tell = (imported: Imported, state: Told['state'] = 'going-on', seen?: Seen) =>
     new Promise((resolve) =>
@@ -118,12 +122,12 @@ async function importAll({ modules, watch }: ImportOrder): Promise<void> {
       await dieOf(imported.syntax);
       return;
     }
-    // What it left to fail fails now, as its own.
+    // A promise that the module left to reject fails now, so that the failure is blamed on this module.
     await new Promise(setImmediate);
     await tell(imported, 'going-on', index === modules.length - 1 ? look?.() : undefined);
   }
 }
 
-// The app's own places stand below those of the packages that it calls.
+// In a stack, the app's own frames stand below those of the packages that it calls.
 Error.stackTraceLimit = 50;
 process.once('message', importAll);

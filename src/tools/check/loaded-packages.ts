@@ -5,21 +5,21 @@ import { isletPackages, type Owner } from './package-of.ts';
 /** A package of which a process has loaded something. */
 export interface LoadedPackage {
   name: string;
-  /** How many of its files were loaded, and their size in bytes. */
+  /** How many of the package's files were loaded, and their size in bytes. */
   files: number;
   bytes: number;
-  /** Islet's own: every worker has it. */
+  /** Whether the package is Islet's own, so that every worker loads it. */
   islet: boolean;
-  /** Who pulls it in: a file of the app's, or `islet`; and by which imports, the shortest way. */
+  /** What pulls the package in, a file of the app or `islet`, and the shortest chain of imports. */
   by: { from: string; chain: string[] }[];
 }
 
 interface Loaded {
-  /** The file of Islet's own that a worker process imports. */
+  /** Islet's own file that a worker process imports. */
   islet: string;
-  /** The files that a worker imports by their place. */
+  /** The app's files that a worker finds and imports. */
   ofApp: string[];
-  /** All that were loaded. */
+  /** All files that were loaded. */
   files: string[];
   show: (file: string) => string;
 }
@@ -36,12 +36,12 @@ function countFiles({ ownerOf }: ImportGraph, files: readonly string[]) {
   return sizes;
 }
 
-/** Lists the packages of a process by their size, the largest first, and who pulls them in. */
+/** Lists the packages of a process by size, the largest first, and what pulls each of them in. */
 export function describePackages(graph: ImportGraph, { islet, ofApp, files, show }: Loaded): LoadedPackage[] {
   const sources = new Map<string, LoadedPackage['by']>();
   const roots = new Set(ofApp);
   const add = (file: string, from: string, goesOn: (owner: Owner) => boolean, isNew: (name: string) => boolean) => {
-    // A task imports its manifest: what that brings is the manifest's doing.
+    // What comes with a task's manifest is the manifest's doing, although the task imports it too.
     const goesOnFrom = (owner: Owner, each: string) => goesOn(owner) && !roots.has(each);
     for (const { name, chain } of findPackages(graph, [file], goesOnFrom).filter(({ name }) => isNew(name))) {
       sources.set(name, [...(sources.get(name) ?? []), { from, chain: showChain(graph, chain, show) }]);
@@ -50,11 +50,11 @@ export function describePackages(graph: ImportGraph, { islet, ofApp, files, show
   const every = () => true;
   add(islet, 'islet', every, every);
   const isletsOwn = new Set(sources.keys());
-  // What Islet needs itself is nobody else's doing.
+  // What Islet itself needs is not the app's doing.
   const isOthers = (name: string) => !isletsOwn.has(name) && !isletPackages.includes(name);
   for (const file of ofApp) add(file, show(file), isAppsDoing, isOthers);
   const appsOwn = new Set(sources.keys());
-  // What is left came with a package of Islet's that the app imports: with the library of the settings.
+  // The remaining packages came with one of Islet's own that the app imports, such as the library for settings.
   for (const file of ofApp)
     add(
       file,

@@ -2,10 +2,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Whose file it is: the app's, Islet's, or a package's. */
+/** What a file belongs to: the app, Islet, or a package. */
 export type Owner = { kind: 'app' | 'islet' } | { kind: 'package'; name: string; folder: string };
 
-/** What Islet's worker imports itself, and the settings of every app. A test compares it with what is imported. */
+/** The packages that Islet's worker itself, or the settings of every app, import; a test compares the list with them. */
 export const isletPackages: readonly string[] = ['awilix', 'bullmq', 'commander', 'convict', 'ioredis', 'pino'];
 
 /** The folder that holds Islet's own code. */
@@ -13,7 +13,7 @@ const isletCode = fileURLToPath(new URL('../..', import.meta.url));
 
 const inNodeModules = /^(.*[\\/]node_modules[\\/]((?:@[^\\/]+[\\/])?[^\\/]+))[\\/]/;
 
-/** A package that is linked, as in a workspace, stands outside of any node_modules. */
+/** Finds the owner of a file outside of any node_modules, where packages stand that are linked, as in a workspace. */
 function findLinked(root: string, folder: string): Owner {
   if (folder === root) return { kind: 'app' };
   const file = join(folder, 'package.json');
@@ -22,7 +22,7 @@ function findLinked(root: string, folder: string): Owner {
   return dirname(folder) === folder ? { kind: 'app' } : findLinked(root, dirname(folder));
 }
 
-/** Tells whose a file is, in an app. */
+/** Creates a function that says what a file belongs to, in one app. */
 export function createOwners(root: string): (file: string) => Owner {
   const known = new Map<string, Owner>();
   return (file) => {
@@ -35,7 +35,7 @@ export function createOwners(root: string): (file: string) => Owner {
   };
 }
 
-/** Whether a list of names and patterns has a package. */
+/** Says whether a package is named in a list of names and patterns. */
 export function isNamed(names: readonly string[], name: string): boolean {
   return names.some((each) => {
     const literally = each.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '[^/]*');

@@ -1,36 +1,36 @@
 import { isAbsolute } from 'node:path';
 import { hidePasswords } from '../../errors.ts';
 import type { FailedImport } from './import-module.ts';
-import { findMissing, findOption, findPlace, toSource } from './place.ts';
+import { findMissing, findOption, findSourceLine, toSource } from './source-line.ts';
 
-/** Something of an app that has to be mended. The same keys in every problem, null where there is nothing to say. */
+/** Something that is wrong with an app. Every problem has all of these keys, some of which may be null. */
 export interface Problem {
   /** One of Islet's error codes. */
   code: string;
-  /** The queue that it concerns; null when it is no single one. */
+  /** The queue that it concerns; null when it concerns none or several. */
   queue: string | null;
-  /** From the app's folder, as its author knows it: the source, not what was compiled from it. */
+  /** The source file, from the app's folder, never the compiled one. */
   file: string | null;
   line: number | null;
   /** What happened, and what to do. */
   message: string;
 }
 
-/** A module as its author knows it. */
+/** How the messages speak of a module. */
 export interface Subject {
-  /** For errors that are none of Islet's. */
+  /** The code for errors that are not Islet's own. */
   code: string;
   queue?: string | undefined;
   file: string;
-  /** Begins a sentence: `Task "send-mail" (queue "mail")`. */
+  /** The subject of a sentence, such as `Task "send-mail" (queue "mail")`. */
   title: string;
-  /** What does not work as long as it is broken, a whole sentence. */
+  /** What does not work as long as the module is broken, as a whole sentence. */
   effect: string;
 }
 
 const toSentence = (text: string) => (/[.!?]$/.test(text.trim()) ? text.trim() : `${text.trim()}.`);
 
-/** A package can be installed, a file cannot. */
+/** Says what to do about a failed import: only a missing package can be installed. */
 function advise(root: string, { message, stack }: FailedImport): string {
   if (stack === '') return '';
   const missing = findMissing(root, message)?.missing;
@@ -38,10 +38,10 @@ function advise(root: string, { message, stack }: FailedImport): string {
   return ` Install it (npm install ${missing}), or fix the import.`;
 }
 
-/** What a failed import tells the app's author. */
+/** Turns a failed import into a problem. */
 export function toProblem(root: string, subject: Subject, failed: FailedImport): Problem {
   const { code, queue, file, title, effect } = subject;
-  const place = findPlace(root, file, failed);
+  const place = findSourceLine(root, file, failed);
   const own = failed.code !== undefined;
   const text = own ? failed.message : `${title}: ${toSentence(failed.message)} ${effect}${advise(root, failed)}`;
   const option = own ? /`(\w+)`/.exec(failed.message)?.[1] : undefined;

@@ -5,13 +5,13 @@ import { type App, dataOf } from './import-manifests.ts';
 import type { ModuleToImport } from './import-module.ts';
 import type { Subject } from './problem.ts';
 
-/** A file of the app's that a worker imports. */
+/** A file of the app that a worker imports. */
 export interface Part {
   module: ModuleToImport;
   subject: Subject;
 }
 
-/** Hooks of all queues, this queue's own, and its dependencies: each where there is one. */
+/** Lists what the tasks of a queue share: the hooks of all queues, the queue's own hooks, and its dependencies. */
 function listShared(code: string, queue: string): Part[] {
   const folder = join(code, 'queues', queue);
   const effect = `The worker of queue "${queue}" does not start like this.`;
@@ -28,7 +28,7 @@ function listShared(code: string, queue: string): Part[] {
   });
 }
 
-/** A task's code. */
+/** Describes a task's code. */
 export function toPart(code: string, queue: string, task: FoundManifest): Part {
   const { folder } = task;
   const file = findFile(join(code, 'tasks', folder), 'task') ?? join(code, 'tasks', folder, 'task.ts');
@@ -41,13 +41,13 @@ export function toPart(code: string, queue: string, task: FoundManifest): Part {
   };
 }
 
-/** What one process of a queue imports of its own: its worker, or a thread or process of a task's pool. */
-export interface Place {
-  /** As the subject of a sentence. */
+/** A process that runs a queue's code, its worker or a thread or process of a task's pool, and what it imports. */
+export interface QueueProcess {
+  /** How a message names it, as the subject of a sentence. */
   readonly title: string;
-  /** Undefined for the worker itself. */
+  /** The pool that it belongs to; undefined for the worker itself. */
   readonly pool: { readonly task: string; readonly kind: 'thread' | 'process' } | undefined;
-  /** Of a thread, what its process imports for the worker. */
+  /** For a thread, what its process has already imported as the worker. */
   readonly beside: Part[];
   readonly parts: Part[];
 }
@@ -56,17 +56,17 @@ const poolOf = (task: FoundManifest) => (dataOf(task).pool as { kind?: unknown }
 const isOwn = (kind: unknown) => kind !== 'thread' && kind !== 'process';
 
 /**
- * The files of a queue's own by where they are imported: tasks that run in threads or processes are imported there, with
- * the dependencies, and where all of them do the worker has no dependencies either.
+ * Lists the processes of a queue, and which of its files each of them imports. A task that runs in a thread or process is
+ * imported there, with the dependencies; if all tasks do, the worker itself does not import the dependencies.
  */
-export function listPlaces({ code }: App, queue: string, tasks: FoundManifest[]): Place[] {
+export function listProcesses({ code }: App, queue: string, tasks: FoundManifest[]): QueueProcess[] {
   const shared = listShared(code, queue);
   const dependencies = shared.filter(({ subject }) => subject.code === 'E_DEPENDENCIES_FAILED');
   const hooks = shared.filter((part) => !dependencies.includes(part));
   const own = tasks.filter((task) => isOwn(poolOf(task)));
   const needed = tasks.length > 0 && own.length === 0 ? hooks : shared;
   const worker = [...needed, ...own.map((task) => toPart(code, queue, task))];
-  const pools = tasks.flatMap((task): Place[] => {
+  const pools = tasks.flatMap((task): QueueProcess[] => {
     const kind = poolOf(task);
     if (kind !== 'thread' && kind !== 'process') return [];
     const title = `A ${kind} of task "${task.folder}" (queue "${queue}")`;
@@ -77,12 +77,12 @@ export function listPlaces({ code }: App, queue: string, tasks: FoundManifest[])
   return [{ title: `Queue "${queue}"`, pool: undefined, beside: [], parts: worker }, ...pools];
 }
 
-/** All files of a queue's own, wherever they are imported, also with the first job of a rare task. */
+/** Lists all files of a queue, wherever they are imported, including those of rare tasks. */
 export function listParts({ code }: App, queue: string, tasks: FoundManifest[]): Part[] {
   return [...listShared(code, queue), ...tasks.map((task) => toPart(code, queue, task))];
 }
 
-/** What every worker imports before the code of its queue: Islet's own, the settings, and all manifests. */
+/** Lists what every worker imports before the code of its queue: Islet's own file, the settings and all manifests. */
 export function listBase({ code, folders }: App, islet: string): ModuleToImport[] {
   const settings = findFile(join(code, 'config'), 'index');
   const manifests = (['queues', 'tasks'] as const).flatMap((kind) =>

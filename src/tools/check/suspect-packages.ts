@@ -6,7 +6,7 @@ interface PackageJson {
   dependencies?: object;
   optionalDependencies?: object;
   peerDependencies?: object;
-  /** Some name there, and only there, what they take if it happens to be installed. */
+  /** Some packages name here, and only here, what they use if it happens to be installed. */
   peerDependenciesMeta?: object;
 }
 
@@ -19,7 +19,7 @@ function dependenciesOf(folder: string): string[] {
   );
 }
 
-/** These packages, and all that they say they need, as far as it was loaded. */
+/** Returns these packages and all that they depend on, as far as those were loaded. */
 function withDependencies(names: readonly string[], folders: ReadonlyMap<string, ReadonlySet<string>>): Set<string> {
   const all = new Set(names);
   for (const name of all) {
@@ -29,8 +29,8 @@ function withDependencies(names: readonly string[], folders: ReadonlyMap<string,
 }
 
 /**
- * Whether a process may have loaded what a list does not allow: a quick look at what the files and the packages say of
- * themselves. Following each import instead would make every check slow, and is for those that look suspicious.
+ * Says whether a process may have loaded a package that a list does not allow. It only reads what the app's files and the
+ * packages say of themselves: to record each import makes a check slow, and is left for what looks suspicious.
  */
 export function looksSuspicious(
   files: readonly string[],

@@ -5,21 +5,21 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 
 /**
- * What to look at while modules are imported, the cheapest first: the memory that they leave behind; also which files
- * were loaded; or who imports whom, for which each import is listened to, which takes time and memory itself.
+ * What to record while modules are imported, the cheapest first: the memory that they take; also which files were loaded;
+ * or also which file imports which, and recording that takes time and memory itself.
  */
 export type Watch = 'memory' | 'files' | 'imports';
 
-/** One file imports another one, both by their absolute path. */
+/** An import of one file by another, both by their absolute paths. */
 export type Edge = readonly [importer: string, imported: string];
 
-/** What a process loaded, and what it takes. */
+/** What a process has loaded, and the memory that it takes. */
 export interface Seen {
-  /** Resident memory, after a garbage collection. */
+  /** The resident memory after a garbage collection. */
   rssBytes: number;
-  /** By their absolute paths. Empty where only memory was asked for. */
+  /** The loaded files by their absolute paths; empty when only the memory was to be recorded. */
   files: string[];
-  /** Empty where nobody asked for them. */
+  /** Empty when the imports were not to be recorded. */
   imports: Edge[];
 }
 
@@ -27,7 +27,7 @@ interface Resolved {
   url: string;
 }
 type Resolve = (specifier: string, context: { parentURL?: string }, next: Resolve) => Resolved;
-/** Since Node 22.15; the types here are those of Node 20. */
+/** The type of `registerHooks`, which Node has since 22.15: the types here are those of Node 20. */
 type RegisterHooks = (hooks: { resolve: Resolve }) => void;
 
 const listener = `
@@ -41,10 +41,10 @@ export async function resolve(specifier, context, next) {
 
 const isFile = (url: string | undefined) => url?.startsWith('file:') === true;
 
-/** `import './a.js?v=2'` is a file, too. */
+/** Returns the file of a URL, also of one with a query, as in `import './a.js?v=2'`. */
 const toFile = (url: string) => fileURLToPath(new URL(url));
 
-/** Older Nodes tell of imports only to a thread of its own. */
+/** Records imports with a thread, which is the only way on older versions of Node. */
 function listenInThread(): () => [string | undefined, string][] {
   const { port1, port2 } = new MessageChannel();
   const script = `data:text/javascript,${encodeURIComponent(listener)}`;
@@ -57,7 +57,7 @@ function listenInThread(): () => [string | undefined, string][] {
   };
 }
 
-/** Hears of all `import`s of files from now on; on newer Nodes of `require`s, too. */
+/** Records all `import`s of files from now on; on newer versions of Node also each `require`. */
 function listenToImports(): () => Edge[] {
   const { registerHooks } = nodeModule as unknown as { registerHooks?: RegisterHooks };
   const heard: [string | undefined, string][] = [];
@@ -75,20 +75,23 @@ function listenToImports(): () => Edge[] {
       .map(([from, to]) => [toFile(from), toFile(to)]);
 }
 
-/** What was required: Node itself keeps who required whom. */
+/** Reads which module required which, as Node itself keeps it. */
 function readRequires(): Edge[] {
   const { cache } = createRequire(import.meta.url);
   return Object.values(cache).flatMap((module): Edge[] => {
     if (!module) return [];
-    // A native one may have left its list out.
+    // A native module may have no list of children.
     const children = (module.children ?? []).map((child): Edge => [module.filename, child.filename]);
-    // Whoever made a `require` of its own stands in no list, but is known to what it required.
+    // A module that made its own `require` has no children listed, but what it required knows its parent.
     const parent = module.parent?.filename;
     return parent ? [...children, [parent, module.filename]] : children;
   });
 }
 
-/** All scripts that are alive: what was imported is, what was required may have been forgotten. */
+/**
+ * Lists the loaded files: the scripts that are alive, and the modules that were required, whose scripts may have been
+ * collected.
+ */
 function listFiles(): string[] {
   const urls: string[] = [];
   const session = new Session();
@@ -100,14 +103,14 @@ function listFiles(): string[] {
   return [...new Set([...scripts.map(toFile), ...Object.keys(createRequire(import.meta.url).cache)])];
 }
 
-/** Memory in use, not memory that the next collection would free: the second one takes what the first let go. */
+/** Measures the memory in use. The second garbage collection frees what the first one only released. */
 function weigh(): number {
   globalThis.gc?.();
   globalThis.gc?.();
   return process.memoryUsage.rss();
 }
 
-/** Watches all that is imported from now on; what it returns tells what was seen. */
+/** Starts to record what is imported, and returns a function that returns what was seen. */
 export function watchImports(watch: Watch): () => Seen {
   const listen = watch === 'imports' ? listenToImports() : undefined;
   return () => {

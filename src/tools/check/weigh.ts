@@ -4,28 +4,28 @@ import type { Imported, ModuleToImport } from './import-module.ts';
 
 const bytesPerMb = 1_048_576;
 
-/** Megabytes, to a tenth. */
+/** Converts bytes to megabytes, rounded to a tenth. */
 export const toMb = (bytes: number) => Math.round((bytes / bytesPerMb) * 10) / 10;
 
-/** The middle one of an odd number of values. */
+/** Returns the middle one of an odd number of values. */
 export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 }
 
-/** Two runs differ by a few per cent: this close to a limit, as a share of it, one run decides nothing. */
+/** Within this share of a limit one measurement decides nothing, since two of them differ by a few per cent. */
 const nearShare = 0.1;
 
 const isNear = (rssBytes: number, limitMb: number) =>
   isOver(rssBytes, limitMb * (1 - nearShare)) && !isOver(rssBytes, limitMb * (1 + nearShare));
 
-/** What fails in no other process may fail in one that has Islet's own code, too: a limit is not kept unseen. */
+/** Measures once. An import that fails only here is an error too: a limit that nobody could check does not hold. */
 async function weigh(modules: ModuleToImport[], cwd: string) {
   const { results, seen } = await watchApart(modules, cwd, 'memory');
   if (seen) return { results, rssBytes: seen.rssBytes };
   throw importFailed(results);
 }
 
-/** Why nothing could be measured, where a process did not get to the end of its imports. */
+/** Returns the error for a process that did not get to the end of its imports, so that nothing was measured. */
 export function importFailed(results: readonly Imported[]): IsletError {
   const said = results.flatMap((each) => (each.ok ? [] : [each.message.replace(/(?<![.!?])$/, '.')])).join(' ');
   const what = `A process that imports the app's code did not get to its end: ${said}`;
@@ -33,8 +33,8 @@ export function importFailed(results: readonly Imported[]): IsletError {
 }
 
 /**
- * The resident memory, in bytes, of a process with these modules, for a comparison with a limit: one measurement, or near
- * the limit the median of three. The results are those of the first.
+ * Measures the resident memory of a process with these modules, to compare it with a limit: once, or near the limit three
+ * times, for the median. The results are those of the first process.
  */
 export async function weighFor(limitMb: number, modules: ModuleToImport[], cwd: string) {
   const first = await weigh(modules, cwd);
@@ -45,7 +45,7 @@ export async function weighFor(limitMb: number, modules: ModuleToImport[], cwd: 
 
 export const isOver = (rssBytes: number, limitMb: number) => rssBytes > limitMb * bytesPerMb;
 
-/** What the resident memory grew by with the import of each module. */
+/** Returns by how much the resident memory grew with the import of each module. */
 export function growthOf(results: readonly Imported[]): number[] {
   const sizes = results.map((result) => (result.ok ? result.rssBytes : 0));
   return sizes.map((size, index) => Math.max(0, size - (sizes[index - 1] ?? size)));

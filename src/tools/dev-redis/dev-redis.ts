@@ -10,20 +10,20 @@ import { goneWithin, stopProcess } from './processes.ts';
 import { tryLock } from './start-lock.ts';
 import { devRedisPaths, type KeeperState, type Lease, makeFolder, readState, removeState } from './state.ts';
 
-/** Long enough for another process to download Redis over a slow line. */
+/** How long to wait in all: another process may be downloading Redis over a slow line. */
 const ATTACH_LIMIT_MS = 300_000;
 const KEEPER_LIMIT_MS = 70_000;
-/** A keeper that refuses leases is leaving; it gives Redis ten seconds to write its data. */
+/** How long a keeper that refuses leases gets to leave; it gives Redis ten seconds to write its data. */
 const LEAVING_LIMIT_MS = 15_000;
 const POLL_MS = 50;
 
 /** One process's hold on the private Redis. */
 export interface DevRedis {
-  /** With password: `redis://:password@127.0.0.1:port`. */
+  /** The URL with its password: `redis://:password@127.0.0.1:port`. */
   url: string;
   /** One line for the user that says what was chosen, without the password. */
   notice: string;
-  /** Gives the hold back; Redis stops soon after the last one. May be called twice. */
+  /** Gives the hold back; Redis stops soon after the last hold is gone. It may be called twice. */
   close(): Promise<void>;
 }
 
@@ -73,12 +73,12 @@ async function start(root: string, path: string | undefined): Promise<DevRedis> 
   throw unavailable(`The private Redis did not start. The end of "${keeperLog}" says:\n${tail(keeperLog)}`);
 }
 
-/** Two servers must never write the same append-only file, so the one before is gone before the next one starts. */
+/** Ends an earlier keeper and its Redis: two servers must never write the same append-only file. */
 async function clearAway(root: string): Promise<void> {
   const before = readState(root);
   if (before === undefined) return removeState(root);
   if (!(await goneWithin(before.keeper, LEAVING_LIMIT_MS))) await stopProcess(before.keeper, 0);
-  // Read again: the keeper may have restarted Redis meanwhile.
+  // The state is read again, since the keeper may have restarted Redis meanwhile.
   const orphan = (readState(root) ?? before).redis;
   if (orphan !== undefined) await stopProcess(orphan, LEAVING_LIMIT_MS);
 }
@@ -94,7 +94,7 @@ function spawnKeeper(root: string, server: string) {
   });
   closeSync(log);
   keeper.on('error', () => {});
-  // It outlives this process by design: it ends by itself when the last lease does.
+  // The keeper is meant to outlive this process: it ends by itself after the last lease.
   keeper.unref();
   return keeper;
 }
@@ -107,7 +107,10 @@ async function tryLease(root: string): Promise<DevRedis | undefined> {
   return { ...held.lease, close: () => closeSocket(held.socket) };
 }
 
-/** Undefined when the keeper is gone or leaving; while Redis loads its data the answer takes that long. */
+/**
+ * Asks the keeper for a lease; undefined when the keeper is gone or leaving. As long as Redis loads its data, the keeper
+ * does not answer.
+ */
 function askKeeper(state: KeeperState): Promise<{ lease: Lease; socket: Socket } | undefined> {
   return new Promise((resolve) => {
     let answer = '';
@@ -126,7 +129,7 @@ function askKeeper(state: KeeperState): Promise<{ lease: Lease; socket: Socket }
   });
 }
 
-/** Undefined when another program has taken the keeper's port. */
+/** Reads the keeper's answer; undefined when another program has taken the keeper's port. */
 function parseLease(answer: string): Lease | undefined {
   try {
     return JSON.parse(answer) as Lease;

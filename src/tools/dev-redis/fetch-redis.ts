@@ -55,7 +55,7 @@ function aptOptions(work: string): string[] {
     `Dir::State=${state}`,
     `Dir::Cache=${cache}`,
     'Dir::State::status=/var/lib/dpkg/status',
-    // Run by root, apt would change to a user of its own that may not write here.
+    // When root runs apt, it would change to a user of its own that may not write here.
     'APT::Sandbox::User=root',
     // Otherwise an update that reached no server counts as done, and the download then fails with a worse message.
     'APT::Update::Error-Mode=any',
@@ -63,9 +63,9 @@ function aptOptions(work: string): string[] {
   return ['-q', ...settings.flatMap((setting) => ['-o', setting])];
 }
 
-/** The first level is enough: what those need in turn is the C library and its like. */
+/** Lists the packages that Redis depends on directly. What those need in turn is the C library and its like. */
 async function dependencies(options: string[]): Promise<string[]> {
-  // The words of apt-cache are translated, so they are asked for in English.
+  // The output of apt-cache is translated, so it is asked for in English.
   const asked = ['LC_ALL=C', 'apt-cache', ...options, 'depends', '--important', ...WANTED];
   const { stdout } = await run('env', asked, { maxBuffer: 1e8 });
   const names = [...stdout.matchAll(/^\s*\|?(?:Pre)?Depends: ([^\s<>]+)/gm)].map((match) => match[1] ?? '');

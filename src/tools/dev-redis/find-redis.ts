@@ -7,12 +7,12 @@ import { fetchRedisWithApt } from './fetch-redis.ts';
 
 const run = promisify(execFile);
 
-/** A redis-server that was tried and runs. */
+/** A redis-server that was tried out and runs. */
 export interface RedisServer {
   binary: string;
-  /** The whole environment it needs. */
+  /** The whole environment that the server needs. */
   env: Record<string, string>;
-  /** For the notice: where it was found. */
+  /** Where the server was found, for the notice. */
   origin: string;
   version: string;
 }
@@ -53,7 +53,7 @@ async function unpacked(folder: string): Promise<RedisServer | undefined> {
   return tried(join(folder, 'usr', 'bin', 'redis-server'), env, 'unpacked under .islet');
 }
 
-/** Runs it once with `--version`: a file that is there may still miss a library. */
+/** Runs the program once with `--version`: a file that exists may still miss a library. */
 async function tried(binary: string, env: Record<string, string>, origin: string): Promise<RedisServer | undefined> {
   if (!isExecutable(binary)) return undefined;
   try {

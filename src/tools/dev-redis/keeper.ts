@@ -1,6 +1,6 @@
 /**
- * A process of its own that owns the private redis-server of one project: it starts it, restarts it after a crash, and
- * stops it when the last process that uses it has left. Arguments: the project's folder, and the server as JSON.
+ * This program owns the private redis-server of one project: it starts the server, restarts it after a crash, and stops it
+ * when the last process that uses it has left. Its arguments are the project's folder, and the server as JSON.
  */
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -11,7 +11,7 @@ import { processRef } from './processes.ts';
 import { freePort, hasEnded, redisReady, spawnRedis, stopRedis } from './redis-child.ts';
 import { type KeeperState, readState, removeState, writeState } from './state.ts';
 
-/** A server that dies this often in a row will not come back by itself. */
+/** How many starts may fail in a row before the keeper gives up. */
 const MAX_FAILED_STARTS = 5;
 const RESTART_PAUSE_MS = 200;
 const STOP_LIMIT_MS = 10_000;
@@ -39,7 +39,7 @@ async function keep(): Promise<void> {
       await untilEnded();
     } else {
       failed += 1;
-      // Before anybody knows the port, another one will do; later the same one must come back.
+      // As long as nobody knows the port, another one will do; later Redis must come back on the same one.
       if (!opened) state.redisPort = await freePort();
     }
     if (!leaving) await sleep(RESTART_PAUSE_MS);
@@ -47,7 +47,7 @@ async function keep(): Promise<void> {
   if (!leaving) await leave(`redis-server failed to start ${failed} times in a row; see redis.log`, 1);
 }
 
-/** Takes over port and password from a keeper that was killed: processes that still run then find Redis again. */
+/** Takes over the port and password of a keeper that was killed, so that running processes find Redis again. */
 async function firstState(): Promise<KeeperState> {
   const before = readState(root);
   const self = processRef(process.pid);
@@ -67,7 +67,7 @@ async function startRedis(state: KeeperState): Promise<boolean> {
   child.on('error', (error) => log(String(error)));
   const ref = child.pid === undefined ? undefined : processRef(child.pid);
   const { redis: _before, ...rest } = state;
-  // Written before Redis is ready: a keeper killed now must not leave a server that nobody knows.
+  // The state is written before Redis is ready: if the keeper is killed now, it must not leave an unknown server.
   if (!leaving) writeState(root, ref === undefined ? rest : { ...rest, redis: ref });
   const ready = await redisReady(child, state.redisPort, state.password);
   log(ready ? `redis-server ${child.pid} is ready on port ${state.redisPort}` : 'redis-server did not start');
@@ -82,7 +82,7 @@ async function untilEnded(): Promise<void> {
   if (!leaving) log(`redis-server ended unexpectedly (${child.signalCode ?? child.exitCode}); starting it again`);
 }
 
-/** The state file goes last: as long as it is there, a newcomer waits for this process to be gone. */
+/** Ends the keeper. The state file is removed last: as long as it exists, a new process waits for this one to end. */
 async function leave(reason: string, code: number): Promise<void> {
   if (leaving) return;
   leaving = true;

@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Lease } from './state.ts';
 
-/** Without a first lease the process that asked for Redis has died. */
+/** How long to wait for the first lease; without one, the process that asked for Redis has died. */
 const FIRST_LEASE_MS = 15_000;
-/** A short wait after the last lease: a process that restarts, or the next test file, finds Redis still there. */
+/** How long Redis stays after the last lease, for a process that restarts or for the next test file. */
 const LINGER_MS = 1_500;
-/** A caller that does not say its token within this time is no process of ours. */
+/** How long a caller has to say its token; one that does not is not ours. */
 const TOKEN_MS = 5_000;
 
 /** Counts the processes that use Redis: each holds one connection, which the system closes even after a SIGKILL. */
@@ -33,7 +33,7 @@ export class LeaseServer {
     return typeof address === 'object' && address !== null ? address.port : 0;
   }
 
-  /** Answers everyone who waits, and all who come from now on. The count of an unused Redis starts here. */
+  /** Answers all who wait, and all who come from now on. From here on, an unused Redis is stopped. */
   open(lease: Lease): void {
     this.#lease = lease;
     for (const socket of this.#leases) this.#answer(socket);

@@ -8,7 +8,7 @@ import { devRedisPaths, writePrivate } from './state.ts';
 /** How long an append-only file may take to load before a start counts as failed. */
 const READY_LIMIT_MS = 60_000;
 
-/** Starts redis-server on a loopback port. The password goes in by file: arguments are visible to every user. */
+/** Starts redis-server on a loopback port. The password stands in a file, since every user can see arguments. */
 export function spawnRedis(root: string, server: RedisServer, port: number, password: string): ChildProcess {
   const { conf } = devRedisPaths(root);
   writePrivate(conf, redisConf(root, port, password));
@@ -20,7 +20,7 @@ export async function redisReady(child: ChildProcess, port: number, password: st
   const deadline = Date.now() + READY_LIMIT_MS;
   while (Date.now() < deadline) {
     if (hasEnded(child)) return false;
-    // Asked again afterwards: where another program took the port, the answer was not our child's.
+    // If the child has ended meanwhile, another program has the port and gave the answer.
     if ((await pings(port, password)) && !hasEnded(child)) return true;
     await sleep(25);
   }

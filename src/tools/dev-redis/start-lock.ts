@@ -1,11 +1,11 @@
 import { closeSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { isAlive, type ProcessRef, processRef } from './processes.ts';
 
-/** A lock file is written right after it is made; one still unreadable after this long lost its writer. */
+/** After how long an unreadable lock file counts as abandoned: its owner writes it right after making it. */
 const UNWRITTEN_LIMIT_MS = 5_000;
 
 /**
- * Takes an exclusive lock file, also from a holder that died.
+ * Takes an exclusive lock file, even from a holder that died.
  *
  * @returns what gives the lock back, or undefined while a living process holds it.
  */

@@ -2,10 +2,10 @@ import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync }
 import { join } from 'node:path';
 import type { ProcessRef } from './processes.ts';
 
-/** What the keeper tells later processes. It holds secrets, so only the owner may read its file. */
+/** What the keeper leaves for later processes. The file holds secrets, so only its owner may read it. */
 export interface KeeperState {
   keeper: ProcessRef;
-  /** Missing for the instant between two lives of redis-server. */
+  /** The running redis-server; missing for an instant when it is restarted. */
   redis?: ProcessRef;
   leasePort: number;
   token: string;
@@ -19,7 +19,7 @@ export interface Lease {
   notice: string;
 }
 
-/** Where the private Redis of a project keeps its files. */
+/** Returns the paths of the files that belong to a project's private Redis. */
 export function devRedisPaths(root: string) {
   const folder = join(root, '.islet', 'redis');
   return {
@@ -32,14 +32,14 @@ export function devRedisPaths(root: string) {
   };
 }
 
-/** Makes the folder, readable by its owner alone even where it existed with wider rights. */
+/** Makes the folder readable by its owner alone, even if it existed with wider rights. */
 export function makeFolder(root: string): void {
   const { folder } = devRedisPaths(root);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   chmodSync(folder, 0o700);
 }
 
-/** Reads the state. Undefined when there is none, or none that can be read. */
+/** Reads the state; undefined when there is none, or when it cannot be read. */
 export function readState(root: string): KeeperState | undefined {
   try {
     return JSON.parse(readFileSync(devRedisPaths(root).state, 'utf8')) as KeeperState;

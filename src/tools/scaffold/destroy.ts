@@ -8,24 +8,24 @@ import { closest, didYouMean } from '../../manifest/did-you-mean.ts';
 import { withFolder } from './files.ts';
 import type { Kind } from './names.ts';
 
-/** What would go, and what its jobs in Redis are called. */
+/** What a removal would take, and the names of the jobs in Redis that it concerns. */
 export interface Removal {
   kind: Kind;
   name: string;
-  /** From the app's folder. */
+  /** The folder, from the app's folder. */
   path: string;
-  /** From that folder. */
+  /** The files in it, from that folder. */
   files: string[];
-  /** The queue that its jobs are in; unknown when a task's manifest is broken. */
+  /** The queue that the jobs are in; undefined when a task's manifest is broken. */
   queue: string | undefined;
-  /** The names of its jobs; of a queue's, all. */
+  /** The names of the jobs; undefined for a queue, which stands for all of its jobs. */
   jobNames: string[] | undefined;
-  /** A task of the same queue whose name is close: it may be what this one is called now. */
+  /** A task of the same queue with a similar name, which may be the new name of this one. */
   heir: string | undefined;
 }
 
 async function listFiles(folder: string): Promise<string[]> {
-  // Of a link only the link goes.
+  // A link is removed, and what it leads to stays.
   if ((await lstat(folder)).isSymbolicLink()) return [];
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => !entry.isDirectory());
@@ -40,7 +40,7 @@ function unknown({ tasks, queues }: AppSources, kind: Kind, name: string): Islet
   return new IsletError(code, `There is no ${kind} "${name}" in this app.${hint} Nothing was removed.`);
 }
 
-/** The tasks of a queue; a broken manifest counts when its text names the queue. */
+/** Finds the tasks of a queue. A broken manifest counts when its text names the queue. */
 function findTasksOf({ tasks, broken }: AppSources, queue: string): string[] {
   const sure = [...tasks.values()].flatMap((task) => (task?.queue === queue ? `"${task.name}"` : []));
   const names = new RegExp(`['"\`]${queue}['"\`]`);
@@ -72,7 +72,7 @@ export async function planRemoval(app: AppSources, kind: Kind, name: string): Pr
   return { ...base, queue: task?.queue, jobNames, heir: task && findHeir(app, name) };
 }
 
-/** Removes a task's or queue's folder: out of the app in one step, and then altogether. */
+/** Removes the folder of a task or queue: first out of the app in one step, then from the disk. */
 export async function removeFolder({ root }: AppSources, { path }: Removal): Promise<void> {
   await mkdir(join(root, '.islet'), { recursive: true, mode: 0o700 });
   const removed = join(root, '.islet', `removed-${randomUUID()}`);

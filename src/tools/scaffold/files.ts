@@ -1,15 +1,15 @@
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-/** What is to be written: the text of each file, by its path from the folder. */
+/** The texts of files that are to be written, by their paths from the folder. */
 export type Files = Readonly<Record<string, string>>;
 
-/** What a system says when a folder cannot be made or moved because something has its name. */
+/** The codes of errors by which a system says that something has the name of a new folder already. */
 const takenCodes = ['EEXIST', 'ENOTEMPTY', 'ENOTDIR'];
 
 export const isTaken = (error: unknown) => takenCodes.includes((error as { code?: string }).code ?? '');
 
-/** Writes all files into a folder, which is made. */
+/** Writes all files into a folder, and makes that folder. */
 export async function writeFiles(folder: string, files: Files): Promise<void> {
   for (const [path, text] of Object.entries(files)) {
     const file = join(folder, path);
@@ -18,7 +18,7 @@ export async function writeFiles(folder: string, files: Files): Promise<void> {
   }
 }
 
-/** Moves what is in one folder into another; when one cannot be moved, the ones before it are moved back. */
+/** Moves what is in one folder into another; when something cannot be moved, all that was moved is moved back. */
 export async function moveContents(from: string, to: string): Promise<void> {
   const moved: string[] = [];
   try {

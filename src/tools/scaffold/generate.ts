@@ -6,12 +6,12 @@ import { IsletError } from '../../errors.ts';
 import { didYouMean } from '../../manifest/did-you-mean.ts';
 import { checkName, findProblem, type Kind } from './names.ts';
 import { type NewFolder, placeFolders } from './place-folders.ts';
-import { type NewQueue, queueFiles } from './queue-templates.ts';
-import { type NewTask, taskFiles } from './task-templates.ts';
+import { type NewQueue, queueFiles } from './queue-files.ts';
+import { type NewTask, taskFiles } from './task-files.ts';
 
 export type TaskRequest = Omit<NewTask, 'hasDependencies' | 'priority'> & { createQueue?: boolean };
 
-/** Says who has a name already and what to do about it, or nothing. */
+/** Says what has a name already and what to do about it; undefined when the name is free. */
 function findOwner({ root, tasks, queues }: AppSources, kind: Kind, name: string) {
   const known: ReadonlyMap<string, unknown> = kind === 'task' ? tasks : queues;
   if (known.has(name) || existsSync(join(root, `${kind}s/${name}`))) return folderOwner(kind, name);
@@ -30,7 +30,7 @@ const folderOwner = (kind: Kind, name: string) => ({
   advice: `remove what has it: islet destroy ${kind} ${name}`,
 });
 
-/** Says why a new task or queue cannot have this name, or nothing. */
+/** Says why a new task or queue cannot have this name; undefined when it can. */
 export function findNameProblem(app: AppSources, kind: Kind, name: string): string | undefined {
   return findProblem(name) ?? findOwner(app, kind, name)?.owner;
 }
@@ -51,7 +51,7 @@ async function exportsDependencies(root: string, queue: string): Promise<boolean
   return /\bexport\s+(type|interface)\s+Dependencies\b|\bexport\s+(type\s+)?\{[^}]*\bDependencies\b/.test(text);
 }
 
-/** Of a queue's tasks all have a priority or none has: a new one is the last among them. */
+/** Returns the lowest priority in a queue for its new task: either all tasks of a queue have a priority, or none. */
 function priorityIn({ tasks }: AppSources, queue: string): number | undefined {
   const priorities = [...tasks.values()].flatMap((task) => (task?.queue === queue ? (task.priority ?? []) : []));
   return priorities.length > 0 ? Math.max(...priorities) : undefined;
@@ -65,8 +65,8 @@ async function place(app: AppSources, kind: Kind, wanted: NewFolder, needed?: Ne
 }
 
 /**
- * Writes a new task, and its queue where that is asked for; all or nothing. Returns the paths of the files, from the
- * app's folder. Throws `E_NAME_INVALID`, `E_NAME_TAKEN` and `E_QUEUE_UNKNOWN`.
+ * Writes a new task, and its queue if that is asked for, or nothing at all. Returns the paths of the files, from the app's
+ * folder. Throws `E_NAME_INVALID`, `E_NAME_TAKEN` and `E_QUEUE_UNKNOWN`.
  */
 export async function generateTask(app: AppSources, request: TaskRequest): Promise<string[]> {
   const { name, queue, createQueue = false } = request;
@@ -86,7 +86,7 @@ export async function generateTask(app: AppSources, request: TaskRequest): Promi
   return place(app, 'task', { path: `tasks/${name}`, files }, needed);
 }
 
-/** Writes a new queue; all or nothing. Returns and throws as `generateTask` does. */
+/** Writes a new queue, or nothing at all. Returns and throws as `generateTask` does. */
 export async function generateQueue(app: AppSources, queue: NewQueue): Promise<string[]> {
   checkNew(app, 'queue', queue.name);
   return place(app, 'queue', { path: `queues/${queue.name}`, files: queueFiles(queue) });

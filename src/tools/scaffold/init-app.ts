@@ -2,14 +2,15 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { IsletError } from '../../errors.ts';
-import { exampleFiles } from './app-example.ts';
-import { paperFiles } from './app-papers.ts';
-import { type IsletPackage, settingsFiles } from './app-settings.ts';
 import { type Files, isTaken, moveContents, withFolder, writeFiles } from './files.ts';
+import { fillFiles, listTemplates } from './template.ts';
 
-/** What may stand in a folder that counts as empty: it was just made a repository. */
+/** A payload that a new app's task takes, as JSON for a shell. */
+export const examplePayload = `'{"userId":"1","email":"ada@example.com"}'`;
+
+/** Entries of a folder that still counts as empty, since it was only just made a repository. */
 const countsAsNothing = ['.git', '.DS_Store'];
-/** In a folder that is there, the claim to it: of several that fill it at once, one does. */
+/** The folder that claims an existing folder: of several commands that fill that at once, one goes on. */
 const claimName = '.islet-init';
 
 /** Turns a folder's name into one that npm takes. */
@@ -28,7 +29,7 @@ function notEmpty(folder: string, seen: string): IsletError {
   return new IsletError('E_FOLDER_NOT_EMPTY', what);
 }
 
-/** Says whether the folder is there; throws `E_FOLDER_NOT_EMPTY` when something else than `ours` is in it. */
+/** Says whether the folder exists. Throws `E_FOLDER_NOT_EMPTY` when it has something else than `ours` in it. */
 async function checkEmpty(folder: string, ours: readonly string[] = []): Promise<boolean> {
   try {
     const found = (await readdir(folder)).filter((name) => ![...countsAsNothing, ...ours].includes(name));
@@ -43,7 +44,7 @@ async function checkEmpty(folder: string, ours: readonly string[] = []): Promise
   }
 }
 
-/** Does what claims the folder, and refuses when somebody was faster. Throws `E_FOLDER_NOT_EMPTY`. */
+/** Waits for what claims the folder. Throws `E_FOLDER_NOT_EMPTY` when another command was faster. */
 async function claim(folder: string, take: Promise<unknown>): Promise<void> {
   try {
     await take;
@@ -52,21 +53,21 @@ async function claim(folder: string, take: Promise<unknown>): Promise<void> {
   }
 }
 
-/** The files of a new app. */
-export function appFiles(name: string, islet: IsletPackage): Files {
-  return { ...settingsFiles(name, islet), ...exampleFiles(), ...paperFiles(name) };
+/** Returns the files of a new app, which asks for the given version of Islet. */
+export function appFiles(name: string, version: string): Files {
+  return fillFiles('app', listTemplates('app'), { APP: name, ISLET: version });
 }
 
 /**
- * Makes a complete app in a folder that is new or empty; all of it or nothing. Returns the paths that it wrote, from that
- * folder. Throws `E_FOLDER_NOT_EMPTY`.
+ * Makes a complete app in a new or empty folder, or nothing at all. Returns the paths of its files, from that folder.
+ * Throws `E_FOLDER_NOT_EMPTY`.
  */
-export async function initApp(target: string, islet: IsletPackage): Promise<string[]> {
+export async function initApp(target: string, version: string): Promise<string[]> {
   const folder = resolve(target);
   const isThere = await checkEmpty(folder);
-  const files = appFiles(toPackageName(folder), islet);
+  const files = appFiles(toPackageName(folder), version);
   if (!isThere) await mkdir(dirname(folder), { recursive: true });
-  // Beside a new folder, which the rename makes; inside one that is there, since the one around it may not be ours.
+  // A new folder is written beside its place and then renamed. For an existing one, the folder around may not be ours.
   const unfinished = isThere ? join(folder, claimName) : join(dirname(folder), `${claimName}-${randomUUID()}`);
   await claim(folder, mkdir(unfinished));
   await withFolder(unfinished, async () => {

@@ -3,7 +3,7 @@ import { checks, describe } from '../../manifest/check-options.ts';
 
 export type Kind = 'task' | 'queue';
 
-/** Who enqueues imports a manifest under its name, and none of these can be one. */
+/** Words that cannot be the name of an import, although a producer imports a manifest under its name. */
 const reservedWords = new Set(
   (
     'arguments await break case catch class const continue debugger default delete do else enum eval export extends ' +
@@ -14,7 +14,7 @@ const reservedWords = new Set(
 
 const deviceNames = /^(con|prn|aux|nul|com\d|lpt\d)$/;
 
-/** The nearest right name, or nothing. */
+/** Suggests the nearest valid name, if there is one. */
 function suggest(name: string): string {
   const words = name
     .replace(/([a-z0-9])([A-Z])/g, '$1-$2')
@@ -25,7 +25,7 @@ function suggest(name: string): string {
   return findProblem(near) === undefined ? ` Try "${near}".` : '';
 }
 
-/** Says why a task or queue cannot have this name, or nothing. */
+/** Says why a task or queue cannot have this name; undefined when it can. */
 export function findProblem(name: string): string | undefined {
   const expected = checks.name(name);
   if (expected) return `names are ${expected}`;

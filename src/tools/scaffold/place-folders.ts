@@ -6,12 +6,12 @@ import { IsletError } from '../../errors.ts';
 import { type Files, isTaken, withFolder, writeFiles } from './files.ts';
 
 export interface NewFolder {
-  /** From the app's folder, for example "tasks/send-invoice". */
+  /** The folder's path from the app's folder, for example "tasks/send-invoice". */
   path: string;
   files: Files;
 }
 
-/** Runs `move`; false when something has the name already. */
+/** Runs `move`; returns false when something has the name already. */
 async function tryTo(move: () => Promise<unknown>): Promise<boolean> {
   try {
     await move();
@@ -22,7 +22,7 @@ async function tryTo(move: () => Promise<unknown>): Promise<boolean> {
   }
 }
 
-/** Somebody else's folder of that name will do if it is what is needed. Throws `E_NAME_TAKEN`. */
+/** Accepts a folder that somebody else has made if it has a manifest. Throws `E_NAME_TAKEN`. */
 async function checkWhole({ path }: NewFolder, folder: string): Promise<void> {
   if (findFile(folder, 'manifest') !== undefined) return;
   const seen = `${path} is there, and has no manifest. Nothing was written.`;
@@ -30,9 +30,9 @@ async function checkWhole({ path }: NewFolder, folder: string): Promise<void> {
 }
 
 /**
- * Puts a new folder into the app, and beside it one that it needs, whole or not at all, however many do so at once:
- * written elsewhere and moved into place. Returns the paths of the folders that are new: none when somebody has the
- * first one's name; the second may be there already.
+ * Puts a new folder into the app, and beside it a folder that it needs. Both are written elsewhere and then moved, so that
+ * they appear whole or not at all, however many commands do so at once. Returns the folders that are new: none when the
+ * name of the wanted one is taken; the needed one may exist already.
  */
 export async function placeFolders(root: string, wanted: NewFolder, needed?: NewFolder): Promise<NewFolder[]> {
   const islet = join(root, '.islet');
@@ -46,13 +46,13 @@ export async function placeFolders(root: string, wanted: NewFolder, needed?: New
       await writeFiles(staged(folder), folder.files);
       await mkdir(dirname(placed(folder)), { recursive: true });
     }
-    // An empty folder of that name is the claim to it: nothing finds a task in it yet.
+    // An empty folder claims the name: nothing finds a task in it yet.
     if (!(await tryTo(() => mkdir(placed(wanted))))) return [];
     let madeNeeded = false;
     try {
       madeNeeded = needed !== undefined && (await tryTo(() => rename(staged(needed), placed(needed))));
       if (needed && !madeNeeded) await checkWhole(needed, placed(needed));
-      // Removed first, because not every system moves a folder onto an empty one.
+      // The claim is removed first, because not every system moves a folder onto an empty one.
       await rmdir(placed(wanted));
       await rename(staged(wanted), placed(wanted));
       return folders.filter((folder) => folder === wanted || madeNeeded);

@@ -3,7 +3,7 @@ import { createGraph, findBrought, findUnnamed, showChain } from '../../../../sr
 import { isNamed, type Owner } from '../../../../src/tools/check/package-of.ts';
 import type { Edge } from '../../../../src/tools/check/watch-imports.ts';
 
-/** Files are called `app/x`, `islet/x`, or `<package>/x`. */
+/** Says what a file belongs to by its name: `app/x`, `islet/x`, or `<package>/x`. */
 function ownerOf(file: string): Owner {
   const [name = ''] = file.split('/');
   return name === 'app' || name === 'islet' ? { kind: name } : { kind: 'package', name, folder: name };

@@ -71,7 +71,7 @@ describe('placeFolders', () => {
     expect(await tree()).toEqual([]);
   });
 
-  // Nothing is staged of a folder without files, so it cannot be moved.
+  // A folder without files is never written, so moving it fails.
   test.each([
     ['the first move', task('a'), { ...queue, files: {} }],
     ['the last move', { ...task('a'), files: {} }, queue],

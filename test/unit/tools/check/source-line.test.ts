@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { findPlace } from '../../../../src/tools/check/place.ts';
+import { findSourceLine } from '../../../../src/tools/check/source-line.ts';
 
 const root = '/home/ada/my workers (new)';
 const file = `${root}/dist/tasks/send-mail/task.js`;
@@ -40,5 +40,5 @@ test.each([
     { file: 'tasks/send-mail/task.js', line: undefined },
   ],
 ])('the place of a failed import is %s', (_, error, place) => {
-  expect(findPlace(root, file, error)).toEqual(place);
+  expect(findSourceLine(root, file, error)).toEqual(place);
 });

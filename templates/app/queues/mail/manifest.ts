@@ -1,0 +1,3 @@
+import { defineQueue } from 'islet';
+
+export default defineQueue({ name: 'mail', concurrency: 10 });
