@@ -5,10 +5,10 @@ import { withWorker } from '../run-worker.ts';
 import { callMs } from '../sizes.ts';
 
 const concurrency = 100;
-/** Until what a start leaves behind is collected. */
+/** How long it takes until the garbage of a start is collected. */
 const settleMs = 1_500;
 
-/** Idle and under the load that the article has: calls of a slow API, 100 in flight. */
+/** Measures workers idle and under the article's load: calls of a slow API, 100 in flight. */
 export const load: Case = {
   name: 'load',
   title: 'RAM, time and CPU of waiting for an API',

@@ -5,7 +5,7 @@ import type { Sizes } from '../sizes.ts';
 
 const numbered = (jobs: number) => Array.from({ length: jobs }, (_, n) => ({ n }));
 
-/** What the framework itself costs: jobs that do nothing. */
+/** Shows what the framework itself costs, by jobs that do nothing. */
 export const noop: Case = {
   name: 'noop',
   title: 'Throughput of jobs that do nothing',

@@ -5,10 +5,10 @@ import { untilIdle, withWorker } from '../run-worker.ts';
 import { trickleMs } from '../sizes.ts';
 import { quantile } from '../stats.ts';
 
-/** Log lines and whether it is built make no difference here; Celery's sender is another program. */
+/** Neither log lines nor a build make a difference here. Celery is left out: its sender is another program. */
 const compared = ['islet-lean', 'islet-throughput', 'islet-minimal', 'bullmq', 'bee-queue', 'graphile-worker'];
 
-/** Most queues, most of the time: now and then a job. */
+/** Measures what most queues have most of the time: a job now and then. */
 export const trickle: Case = {
   name: 'trickle',
   title: 'A trickle of jobs',
