@@ -18,6 +18,11 @@ export interface Entry {
   run(): Promise<Sample>;
 }
 
+/** Makes an entry of each contender. */
+export function entriesOf(contenders: readonly Contender[], run: (contender: Contender) => Promise<Sample>): Entry[] {
+  return contenders.map((contender) => ({ key: contender.key, name: contender.name, run: () => run(contender) }));
+}
+
 export interface Bench {
   readonly sizes: Sizes;
   readonly contenders: readonly Contender[];

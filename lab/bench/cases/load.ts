@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Bench, Case, Sample } from '../case.ts';
+import { type Bench, type Case, entriesOf, type Sample } from '../case.ts';
 import type { Contender } from '../contenders/contender.ts';
 import { withWorker } from '../run-worker.ts';
 import { callMs } from '../sizes.ts';
@@ -24,12 +24,7 @@ export const load: Case = {
   },
   about: ({ loadJobs }) =>
     `${loadJobs} jobs that call an API of ${callMs} ms over kept connections, ${concurrency} in flight; children summed`,
-  entries: (bench) =>
-    bench.contenders.map((contender) => ({
-      key: contender.key,
-      name: contender.name,
-      run: () => measure(contender, bench),
-    })),
+  entries: (bench) => entriesOf(bench.contenders, (contender) => measure(contender, bench)),
 };
 
 function measure(contender: Contender, { sizes, api }: Bench): Promise<Sample> {

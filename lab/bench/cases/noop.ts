@@ -1,4 +1,4 @@
-import type { Case, Sample } from '../case.ts';
+import { type Case, entriesOf, type Sample } from '../case.ts';
 import type { Contender } from '../contenders/contender.ts';
 import { type Running, withWorker } from '../run-worker.ts';
 import type { Sizes } from '../sizes.ts';
@@ -22,13 +22,10 @@ export const noop: Case = {
     `a backlog of ${noopJobs} no-op jobs while the worker is new, then one of ${steadyJobs} (fewer where they would take ` +
     'minutes: Celery 2,000, graphile-worker 5,000), 100 in flight',
   entries: ({ contenders, sizes }) =>
-    contenders
-      .filter(({ idleOnly }) => !idleOnly)
-      .map((contender) => ({
-        key: contender.key,
-        name: contender.name,
-        run: () => withWorker(contender, 100, (running) => measure(contender, running, sizes)),
-      })),
+    entriesOf(
+      contenders.filter(({ idleOnly }) => !idleOnly),
+      (contender) => withWorker(contender, 100, (running) => measure(contender, running, sizes)),
+    ),
 };
 
 async function measure(

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startEmptyRedis } from '../../kit/redis.ts';
-import type { Case, Sample } from '../case.ts';
+import { type Case, entriesOf, type Sample } from '../case.ts';
 import type { Contender } from '../contenders/contender.ts';
 import { MeasuredWorker } from '../measured-worker.ts';
 import { openRedisProxy, type Traffic } from '../redis-proxy.ts';
@@ -15,6 +15,7 @@ const metrics = {
 
 /** Log lines and launch profiles change nothing of the traffic, so few contenders stand for all. */
 const compared = ['islet-lean', 'bullmq', 'bee-queue', 'celery-gevent', 'celery-prefork'];
+const isCompared = ({ key }: Contender) => compared.includes(key);
 const settleMs = 3_000;
 const minuteMs = 60_000;
 
@@ -26,7 +27,8 @@ export const idleTraffic: Case = {
   together: true,
   metrics,
   about: ({ idleTrafficMs }) => `counted on the wire for ${idleTrafficMs / 1_000} s after the start, per minute`,
-  entries: ({ contenders, sizes }) => entriesOf(contenders, (contender) => measureIdle(contender, sizes)),
+  entries: ({ contenders, sizes }) =>
+    entriesOf(contenders.filter(isCompared), (contender) => measureIdle(contender, sizes)),
 };
 
 /** Shows what a job costs on the wire when there are many. */
@@ -38,20 +40,10 @@ export const jobTraffic: Case = {
   about: ({ trafficJobs }) => `counted on the wire over a backlog of ${trafficJobs} no-op jobs, 100 in flight`,
   entries: ({ contenders, sizes }) =>
     entriesOf(
-      contenders.filter(({ idleOnly }) => !idleOnly),
+      contenders.filter((one) => isCompared(one) && !one.idleOnly),
       (contender) => measureJobs(contender, sizes),
     ),
 };
-
-function entriesOf(contenders: readonly Contender[], run: (contender: Contender) => Promise<Sample>) {
-  return contenders
-    .filter(({ key }) => compared.includes(key))
-    .map((contender) => ({
-      key: contender.key,
-      name: contender.name,
-      run: () => run(contender),
-    }));
-}
 
 function measureIdle(contender: Contender, { idleTrafficMs }: Sizes): Promise<Sample> {
   return withProxy(contender, async ({ traffic }) => {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Bench, Case, Sample } from '../case.ts';
+import { type Bench, type Case, entriesOf, type Sample } from '../case.ts';
 import type { Contender } from '../contenders/contender.ts';
 import { untilIdle, withWorker } from '../run-worker.ts';
 import { trickleMs } from '../sizes.ts';
@@ -21,15 +21,11 @@ export const trickle: Case = {
   },
   about: ({ trickleMs: ms }) =>
     `${1_000 / trickleMs} jobs a second for ${ms / 1_000} s, each sent alone; from the sending until the job's first call`,
-  entries: (bench) =>
-    bench.contenders
-      .filter(({ key }) => compared.includes(key))
-      .filter(({ key }) => !bench.sizes.quick || key === 'islet-lean' || key === trickle.base)
-      .map((contender) => ({
-        key: contender.key,
-        name: contender.name,
-        run: () => measure(contender, bench),
-      })),
+  entries(bench) {
+    const keys = bench.sizes.quick ? ['islet-lean', trickle.base] : compared;
+    const contenders = bench.contenders.filter(({ key }) => keys.includes(key));
+    return entriesOf(contenders, (contender) => measure(contender, bench));
+  },
 };
 
 function measure(contender: Contender, { sizes, api }: Bench): Promise<Sample> {
