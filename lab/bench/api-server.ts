@@ -16,7 +16,7 @@ const server = createServer((request, response) => {
   if (sent > 0) waits.push(now - sent);
   setTimeout(() => response.setHeader('content-type', 'text/html').end(page), Number(url.pathname.slice(1)));
 });
-// Longer than any pause of a worker: a socket closed just as it is used again would be a failed call.
+// This is longer than any pause of a worker: a socket closed just as it is used again would be a failed call.
 server.keepAliveTimeout = 120_000;
 server.listen(0, '127.0.0.1', 2_048, () => process.send?.({ port: (server.address() as AddressInfo).port }));
 

@@ -1,26 +1,27 @@
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { keepTrack } from '../chaos/children.ts';
+import { Child } from '../kit/child.ts';
 
 export interface ApiCalls {
   readonly calls: number;
-  /** By Date.now(). */
+  /** The moment of the first call by Date.now(). */
   readonly firstAt: number | undefined;
-  /** For each call that says when its job was sent: milliseconds from then until the call came. */
+  /** For each call that says when its job was sent: the milliseconds from then until the call came. */
   readonly waits: readonly number[];
 }
 
 export interface Api {
   readonly origin: string;
-  /** What has come since this was asked before. */
+  /** Returns the calls since this was asked before. */
   take(): Promise<ApiCalls>;
   close(): void;
 }
 
 /** Starts the API that jobs call. */
 export async function startApi(): Promise<Api> {
-  const child = keepTrack(fork(fileURLToPath(new URL('./api-server.js', import.meta.url)), { execArgv: [] }));
+  const file = fileURLToPath(new URL('./api-server.js', import.meta.url));
+  const stdio = ['inherit', 'inherit', 'inherit', 'ipc'] as const;
+  const { process: child } = new Child({ program: process.execPath, args: [file], stdio: [...stdio] });
   const [{ port }] = (await once(child, 'message')) as [{ port: number }];
   return {
     origin: `http://127.0.0.1:${port}`,

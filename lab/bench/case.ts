@@ -2,7 +2,7 @@ import type { Api } from './api.ts';
 import type { Contender } from './contenders/contender.ts';
 import type { Sizes } from './sizes.ts';
 
-/** What one run of one entry has measured, by the metric's key. */
+/** The figures of one run of one entry, by the metric's key. */
 export type Sample = Readonly<Record<string, number>>;
 
 export interface Metric {
@@ -11,30 +11,35 @@ export interface Metric {
   readonly better: 'less' | 'more';
 }
 
-/** What stands side by side in a case. */
+/** One of the things that stand side by side in a case. */
 export interface Entry {
   readonly key: string;
   readonly name: string;
   run(): Promise<Sample>;
 }
 
+/** Makes an entry of each contender. */
+export function entriesOf(contenders: readonly Contender[], run: (contender: Contender) => Promise<Sample>): Entry[] {
+  return contenders.map((contender) => ({ key: contender.key, name: contender.name, run: () => run(contender) }));
+}
+
 export interface Bench {
   readonly sizes: Sizes;
   readonly contenders: readonly Contender[];
   readonly api: Api;
-  /** For what cannot be measured here, and why. */
+  /** Notes what cannot be measured here, and why. */
   skip(name: string, reason: string): void;
 }
 
 export interface Case {
   readonly name: string;
   readonly title: string;
-  /** The entry that the others' ratios are of. */
+  /** The key of the entry that the others are compared with. */
   readonly base: string;
   readonly metrics: Readonly<Record<string, Metric>>;
-  /** All entries of a round at once: for what only waits, so that they do not disturb each other. */
+  /** Whether all entries of a round run at once. This suits what only waits and does not disturb the others. */
   readonly together?: boolean;
-  /** What was done, with its sizes. */
+  /** Describes what was done, with its sizes. */
   about(sizes: Sizes): string;
   entries(bench: Bench): readonly Entry[] | Promise<readonly Entry[]>;
 }

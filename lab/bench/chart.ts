@@ -8,7 +8,7 @@ const rowHeight = 30;
 const barHeight = 16;
 const top = 62;
 
-/** Read by a browser as an image: there the page's colours do not reach, but the reader's choice of dark does. */
+/** The page's colours do not reach into an image, but the reader's choice of a dark scheme does. */
 const style = `
   text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328; }
   .title { font-size: 15px; font-weight: 600; }
@@ -26,7 +26,7 @@ const style = `
 
 const toXml = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
-/** A bar for each worker: what it takes idle, and, paler, what it took at its most under the load. */
+/** Draws a bar for each worker: its memory when idle and, paler, its peak under the load. */
 export function renderChart({ entries, about }: CaseResult): string {
   const rows = entries.flatMap(({ key, name, figures }) => {
     const [idle, peak] = [figures.idleRssMb?.median, figures.peakRssMb?.median];

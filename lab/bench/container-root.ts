@@ -1,24 +1,24 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, realpath, rename, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
 
-/** Runs a program to its end; throws what it said. */
+/** Runs a program to its end, and returns what it said. Throws what it said when it fails. */
 export async function run(program: string, args: string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}) {
   try {
     const { stdout } = await execute(program, args, { maxBuffer: 1e8, ...options });
     return stdout.trim();
   } catch (error) {
     const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
-    // Variables may hold what is nobody's business.
+    // Variables may hold secrets, so they are not shown.
     const shown = args.filter((word) => !/^\w+=/.test(word)).join(' ');
     throw new Error(`${program} ${shown} failed:\n${`${stdout}${stderr}`.slice(-3_000)}`);
   }
 }
 
-/** What makes a bare Debian: installed, or unpacked from the distribution's package. */
+/** Finds the program that makes a bare Debian: installed, or unpacked from the distribution's package. */
 async function findDebootstrap(work: string): Promise<{ program: string; env: NodeJS.ProcessEnv }> {
   try {
     return { program: await run('which', ['debootstrap']), env: process.env };
@@ -33,13 +33,13 @@ async function findDebootstrap(work: string): Promise<{ program: string; env: No
   }
 }
 
-/** A bare Debian, made once and kept: what `FROM debian:<release>-slim` stands for. */
+/** Makes a bare Debian, once: what `FROM debian:<release>-slim` stands for. Returns its folder. */
 export async function makeDebian(work: string, release: string): Promise<string> {
   const folder = join(work, release);
   if ((await readdir(work)).includes(release)) return folder;
   const { program, env } = await findDebootstrap(work);
   const unfinished = `${folder}.new`;
-  await rm(unfinished, { recursive: true, force: true });
+  await removeRoot(unfinished);
   await run(program, ['--variant=minbase', release, unfinished], { env });
   await rename(unfinished, folder);
   return folder;
@@ -58,6 +58,11 @@ export async function addNode(root: string, work: string, version: string): Prom
   }
 }
 
+/** Removes such a folder, but nothing that is mounted there: a run that was killed leaves this machine's /dev in it. */
+export async function removeRoot(root: string): Promise<void> {
+  await run('rm', ['-rf', '--one-file-system', root]);
+}
+
 /** Lets a folder's programs see devices, processes and, where they may install something, the network. */
 export async function mountSystem(root: string): Promise<() => Promise<void>> {
   await run('mount', ['--bind', '/dev', join(root, 'dev')]);
@@ -68,7 +73,7 @@ export async function mountSystem(root: string): Promise<() => Promise<void>> {
   };
 }
 
-/** What npm needs on this machine to reach its registry: proxies, and certificates in the place that they have here. */
+/** Lends a folder what npm needs here to reach its registry. Returns the proxies; copies the certificates. */
 export async function lendNetwork(root: string): Promise<NodeJS.ProcessEnv> {
   const wanted =
     /^(npm_config_(registry|cafile|proxy|https_proxy|noproxy)|https?_proxy|no_proxy|node_extra_ca_certs)$/i;

@@ -1,7 +1,6 @@
 // Proves the image of each queue without a container engine: does what Dockerfile says, line by line, in bare Debian
-// folders, starts the last stage's command there as its user, runs a job, asks for its health, and stops it. Linux, root.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+// folders, starts the last stage's command there as its user, runs a job, asks for its health, and stops it. It needs
+// Linux and root.
 import { cp, mkdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -13,7 +12,11 @@ import fitCurve from '../../tasks/fit-curve/manifest.ts';
 import makeThumbnail from '../../tasks/make-thumbnail/manifest.ts';
 import renderPdf from '../../tasks/render-pdf/manifest.ts';
 import scrapePage from '../../tasks/scrape-page/manifest.ts';
-import { addNode, lendNetwork, makeDebian, mountSystem, run } from './container-root.ts';
+import { Child } from '../kit/child.ts';
+import { Cleanups } from '../kit/cleanups.ts';
+import { notify, runProgram } from '../kit/main.ts';
+import { parseFlags } from '../kit/options.ts';
+import { addNode, lendNetwork, makeDebian, mountSystem, removeRoot, run } from './container-root.ts';
 import { type ComposeService, type Instruction, readCompose, readImage, readStages, toMs } from './read-container.ts';
 
 const work = join(process.cwd(), '.islet/container');
@@ -64,9 +67,10 @@ interface Stage {
 
 const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
+/** Returns the command line that runs a command within a stage's folder. */
 function enter({ root, folder, env }: Stage, command: string[], user = '0:0'): [string, string[]] {
   const variables = Object.entries({ PATH: systemPath, ...env }).map(([name, value]) => `${name}=${value}`);
-  // Each replaces the one before it: what is started is the command itself.
+  // Each program replaces the one before it, so what is started is the command itself.
   return ['chroot', [`--userspec=${user}`, root, 'env', '-i', '-C', folder, ...variables, ...command]];
 }
 
@@ -97,19 +101,12 @@ async function follow(stage: Stage, instructions: Instruction[], args: NodeJS.Pr
 
 async function makeStage(debian: string, name: string): Promise<Stage> {
   const root = join(work, name);
-  await rm(root, { recursive: true, force: true });
+  await removeRoot(root);
   await run('cp', ['-a', debian, root]);
   return { root, folder: '/', env: {} };
 }
 
-function ready(child: ChildProcess, output: () => string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    child.stdout?.on('data', () => output().includes('"Worker ready"') && resolve());
-    child.on('close', () => reject(new Error(`The worker ended:\n${output()}`)));
-  });
-}
-
-const readProcess = async (pid: number | undefined, file: string) =>
+const readProcess = async (pid: number, file: string) =>
   (await readFile(`/proc/${pid}/${file}`, 'utf8')).replaceAll('\0', ' ').trim();
 
 /** Starts the image's command, and does with it what compose and a user do. */
@@ -118,10 +115,9 @@ async function prove(queue: string, image: Stage, last: Instruction[], service: 
   const port = String(await freePort());
   const more = { REDIS_URL: redisUrl, REDIS_PREFIX: prefix, WORKER_HEALTH_PORT: port, SCRAPER_ALLOW_PRIVATE: 'true' };
   const stage = { ...image, env: { ...env, ...service.environment, ...more } };
-  const child = spawn(...enter(stage, command, user), { stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
-  await ready(child, () => output);
+  const [program, args] = enter(stage, command, user);
+  const child = new Child({ program, args });
+  if (!(await child.says('"Worker ready"'))) throw new Error(`The worker ended:\n${child.output}`);
   const ids = /^Uid:\s+(\d+)\s+(\d+)/m
     .exec(await readProcess(child.pid, 'status'))
     ?.slice(1)
@@ -135,43 +131,61 @@ async function prove(queue: string, image: Stage, last: Instruction[], service: 
   const written = await run(...enter(stage, ['sh', '-c', 'touch worker.js 2>/dev/null && echo yes || echo no'], user));
   const startedAt = performance.now();
   child.kill('SIGTERM');
-  const [code] = await once(child, 'close');
+  const { code } = await child.closed;
   const stopMs = Math.round(performance.now() - startedAt);
   if (stopMs > toMs(service.stop_grace_period)) throw new Error(`The stop took ${stopMs} ms.`);
-  if (code !== 0 || ids?.includes('0/') || written !== 'no') throw new Error(`code ${code}, ids ${ids}\n${output}`);
+  if (code !== 0 || ids?.includes('0/') || written !== 'no')
+    throw new Error(`code ${code}, ids ${ids}\n${child.output}`);
   const size = await run('du', ['-sm', join(stage.root, stage.folder)]);
-  const [, maxRssMb] = /"maxRssMb":(\d+)/.exec(output) ?? [];
+  const [, maxRssMb] = /"maxRssMb":(\d+)/.exec(child.output) ?? [];
   return { queue, started, uid: ids, result, folderMb: Number.parseInt(size, 10), maxRssMb, stopMs, code };
 }
 
-async function main(): Promise<void> {
-  if (process.getuid?.() !== 0) throw new Error('This needs root: it makes folders of another system and enters them.');
-  await mkdir(work, { recursive: true });
-  const stages = readStages(await readFile('Dockerfile', 'utf8'));
-  const [first = [], last = []] = stages;
+/** Reads Dockerfile. Throws when its stages stand on different systems. */
+async function readDockerfile() {
+  const [first = [], last = []] = readStages(await readFile('Dockerfile', 'utf8'));
   const [, version = '', release = ''] = /^node:(\d+)-(\w+)-slim /.exec(first[0]?.rest ?? '') ?? [];
   if (last[0]?.rest !== `debian:${release}-slim`) throw new Error('The stages of Dockerfile have different systems.');
-  const compose = readCompose('compose.yaml', { REDIS_PASSWORD: 'unused' });
-  const debian = await makeDebian(work, release);
+  return { first, last, version, release };
+}
 
+/** Copies what Git knows of this checkout, in place of what an engine sends as its build context. */
+async function copyContext(): Promise<void> {
   await rm(join(work, 'context'), { recursive: true, force: true });
   for (const file of (await run('git', ['ls-files'])).split('\n')) {
     await mkdir(join(work, 'context', dirname(file)), { recursive: true });
     await cp(file, join(work, 'context', file));
   }
+}
+
+async function main(halted: AbortSignal): Promise<void> {
+  if (process.getuid?.() !== 0) throw new Error('This needs root: it makes folders of another system and enters them.');
+  await mkdir(work, { recursive: true });
+  const { first, last, version, release } = await readDockerfile();
+  const compose = readCompose('compose.yaml', { REDIS_PASSWORD: 'unused' });
+  const debian = await makeDebian(work, release);
+  await copyContext();
+
   console.log(`FROM ${first[0]?.rest}`);
   const build = await makeStage(debian, 'build');
   await addNode(build.root, work, version);
-  const unmount = await mountSystem(build.root);
-  const redis = await attachDevRedis({ root: process.cwd(), path: process.env.PATH });
-  page.listen(0, '127.0.0.1');
+  const cleanups = new Cleanups();
+  cleanups.add(async () => {
+    for (const name of ['build', 'image', 'context']) await removeRoot(join(work, name));
+  });
+  cleanups.add(await mountSystem(build.root));
   const proved: unknown[] = [];
   try {
+    const redis = await attachDevRedis({ root: process.cwd(), path: process.env.PATH });
+    cleanups.add(() => redis.close());
+    page.listen(0, '127.0.0.1');
+    cleanups.add(() => page.close());
     const network = await lendNetwork(build.root);
-    // What depends on the queue comes last, so the layers before are shared.
+    // The layers that do not depend on the queue come first, and are shared.
     const at = first.findIndex(({ name }) => name === 'ARG');
     await follow(build, first.slice(0, at), network);
     for (const queue of Object.keys(jobs)) {
+      halted.throwIfAborted();
       const service = compose.services[queue];
       if (!service) throw new Error(`compose.yaml has no service "${queue}".`);
       await rm(join(build.root, 'worker'), { recursive: true, force: true });
@@ -188,12 +202,13 @@ async function main(): Promise<void> {
       }
     }
   } finally {
-    await unmount();
-    page.close();
-    await redis.close();
-    for (const name of ['build', 'image', 'context']) await rm(join(work, name), { recursive: true, force: true });
+    await cleanups.run(notify);
   }
   console.log(JSON.stringify(proved, null, 2));
 }
 
-await main();
+process.exitCode = await runProgram(async (args, { signal }) => {
+  parseFlags(args, {});
+  await main(signal);
+  return 0;
+});

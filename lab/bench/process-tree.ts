@@ -1,29 +1,29 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
 const kbPerMb = 1_024;
-/** Often enough for a peak that lasts; each look stops the process that is looked at for about a millisecond. */
+/** This is often enough for a peak that lasts. Each look stops the process for about a millisecond. */
 const lookMs = 200;
 /** Linux counts CPU time in hundredths of a second, wherever Node runs. */
 const ticksPerSecond = 100;
 
 export interface Memory {
-  /** Resident, shared pages counted in each process. */
+  /** Resident memory. Shared pages count in each process. */
   readonly rssMb: number;
-  /** Resident, shared pages divided by those who share them. */
+  /** Resident memory. Shared pages are divided among the processes that share them. */
   readonly pssMb: number;
-  /** The most that was ever resident, as the kernel has kept it; of several processes, the sum of their peaks. */
+  /** The most that was ever resident, as the kernel keeps it. For several processes, this is the sum of their peaks. */
   readonly peakRssMb: number;
-  /** Resident and of no file: what a process has for itself, without the text of Node that all of a host share. */
+  /** Resident memory of no file: what a process has for itself, without the code of Node that all on a host share. */
   readonly anonymousMb: number;
 }
 
-/** The most that was seen of what the kernel keeps no peak of. */
+/** The most that was seen of the memory of which the kernel keeps no peak. */
 export interface PrivatePeak {
   readonly anonymousMb: number;
   readonly pssMb: number;
 }
 
-/** A process and all that it has started, and that these have. */
+/** Lists a process and all its descendants. */
 export function treeOf(pid: number): number[] {
   const children = new Map<number, number[]>();
   for (const name of readdirSync('/proc')) {
@@ -52,7 +52,7 @@ export function memoryOf(pids: readonly number[]): Memory {
   return { rssMb: sum('rss'), pssMb: sum('pss'), peakRssMb: sum('peak'), anonymousMb: sum('anonymous') };
 }
 
-/** Looks at a tree's memory again and again, until it is asked for the most that it has seen. */
+/** Looks at the memory of a process and all its descendants until the result is called, which returns the peaks. */
 export function watchPrivate(pid: number): () => PrivatePeak {
   let peak: PrivatePeak = { anonymousMb: 0, pssMb: 0 };
   const look = () => {
@@ -68,7 +68,7 @@ export function watchPrivate(pid: number): () => PrivatePeak {
   };
 }
 
-/** CPU time of the whole tree, the kernel's share included. */
+/** Adds up the CPU time of a process and all its descendants, the kernel's share included. */
 export function cpuSecondsOf(pid: number): number {
   const ticks = treeOf(pid).map((member) => {
     const [user = 0, system = 0] = statOf(read(member, 'stat')).slice(11, 13).map(Number);
@@ -82,12 +82,12 @@ function parentOf(pid: string): number | undefined {
   return Number.isInteger(parent) ? parent : undefined;
 }
 
-/** The fields after the program's name, which may hold spaces. */
+/** Returns the fields after the program's name, which may hold spaces. */
 function statOf(text: string): string[] {
   return text.slice(text.lastIndexOf(')') + 2).split(' ');
 }
 
-/** Empty where the process has ended meanwhile. */
+/** Reads a file of a process. Returns nothing when the process has ended meanwhile. */
 function read(pid: number | string, file: string): string {
   try {
     return readFileSync(`/proc/${pid}/${file}`, 'utf8');

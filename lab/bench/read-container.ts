@@ -7,7 +7,7 @@ export interface Instruction {
   rest: string;
 }
 
-/** The stages of a Dockerfile, each from its FROM on. Knows what the templates use: no continued lines, no heredocs. */
+/** Reads the stages of a Dockerfile. Knows what the templates use, so neither continued lines nor heredocs. */
 export function readStages(text: string): Instruction[][] {
   const stages: Instruction[][] = [];
   for (const line of text.split('\n')) {
@@ -18,7 +18,7 @@ export function readStages(text: string): Instruction[][] {
   return stages;
 }
 
-/** What a stage's image is started with. */
+/** Reads what a stage's image is started with. */
 export function readImage(stage: readonly Instruction[]) {
   const of = (name: string) => stage.filter((each) => each.name === name).map(({ rest }) => rest);
   const variables = of('ENV').flatMap((rest) => rest.split(' ').map((pair) => pair.split('=') as [string, string]));
@@ -43,7 +43,7 @@ export interface ComposeFile {
   configs: { redis: { content: string } };
 }
 
-// Brought by jest; it has no types.
+// jest brings this package, which has no types.
 const { load } = createRequire(import.meta.url)('js-yaml') as { load(text: string): unknown };
 
 /** Reads a compose file, with variables put in as Docker Compose does. */
@@ -58,7 +58,7 @@ export function readCompose(file: string, variables: Record<string, string>): Co
 
 const unitMs: Record<string, number> = { s: 1_000, m: 60_000 };
 
-/** Milliseconds of "30s". */
+/** Converts a duration such as "30s" to milliseconds. */
 export function toMs(duration: string): number {
   const [, amount, unit = ''] = /^(\d+)([sm])$/.exec(duration) ?? [];
   return Number(amount) * (unitMs[unit] ?? Number.NaN);

@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** What has passed between a worker and Redis. */
+/** The traffic between a worker and Redis so far. */
 export interface Traffic {
   readonly commands: number;
-  /** To Redis. */
+  /** Bytes to Redis. */
   readonly bytesIn: number;
-  /** From Redis. */
+  /** Bytes from Redis. */
   readonly bytesOut: number;
 }
 
@@ -17,8 +17,8 @@ export interface RedisProxy {
 }
 
 /**
- * Stands between one worker and its Redis and counts. Redis' own counters cannot tell the worker's commands from those
- * of a script, nor from the benchmark's.
+ * Opens a proxy between one worker and its Redis that counts. Redis' own counters cannot tell the worker's commands
+ * from those of a script, nor from the benchmark's.
  */
 export async function openRedisProxy(redisUrl: string): Promise<RedisProxy> {
   const url = new URL(redisUrl);
@@ -63,11 +63,11 @@ export async function openRedisProxy(redisUrl: string): Promise<RedisProxy> {
 
 const newline = 0x0a;
 
-/** Counts the commands in what a client writes: arrays of strings with their lengths, cut anywhere by the network. */
+/** Creates a counter of commands in what a client writes: arrays of strings, which the network cuts anywhere. */
 export function createCommandCounter(): (data: Buffer) => number {
   let header = '';
   let strings = 0;
-  /** Bytes of a string, and of its line end, that are still to come. */
+  /** How many bytes of a string and of its line end are still to come. */
   let skip = 0;
   return (data) => {
     let commands = 0;

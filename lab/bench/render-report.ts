@@ -1,18 +1,17 @@
+import { padCells } from '../kit/table.ts';
 import { rowsOf, showNumber } from './print.ts';
 import type { CaseResult, Results } from './results.ts';
 
 const start = '<!-- bench: written by npm run bench:report -->';
 const end = '<!-- /bench -->';
 
-/** What of the load stands in the README: columns of the first case. */
+/** The metrics of the load that stand in the README. */
 const shortMetrics = ['idleRssMb', 'peakRssMb', 'drainSeconds', 'cpuSeconds'];
 
 function toTable(rows: readonly string[][]): string {
-  const widths = (rows[0] ?? []).map((_, at) => Math.max(3, ...rows.map((row) => (row[at] ?? '').length)));
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell, at) => (at === 0 ? cell.padEnd(widths[at] ?? 3) : cell.padStart(widths[at] ?? 3))).join(' | ')} |`;
-  const rule = widths.map((width, at) => (at === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
-  const [header = [], ...body] = rows;
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  const [header = [], ...body] = padCells(rows, { minWidth: 3 });
+  const rule = header.map(({ length }, at) => (at === 0 ? '-'.repeat(length) : `${'-'.repeat(length - 1)}:`));
   return [line(header), line(rule), ...body.map(line)].join('\n');
 }
 
@@ -26,7 +25,7 @@ function describeRun({ date, commit, quick, rounds, machine, versions }: Results
   );
 }
 
-/** The short table, between its markers. */
+/** Renders the short table of the README, with its markers. */
 export function renderShort(results: Results): string {
   const load = results.cases.find(({ name }) => name === 'load');
   const noop = results.cases.find(({ name }) => name === 'noop');
@@ -54,7 +53,7 @@ function labelOf(result: CaseResult | undefined, metric: string): string {
   return unit === '' ? label : `${label}, ${unit}`;
 }
 
-/** Puts the short table in the place of the last one. Throws when the text has no place for it. */
+/** Puts the short table in the place of the one before. Throws when the text has no place for it. */
 export function replaceShort(text: string, results: Results): string {
   const [from, to] = [text.indexOf(start), text.indexOf(end)];
   if (from === -1 || to < from)
@@ -62,7 +61,7 @@ export function replaceShort(text: string, results: Results): string {
   return text.slice(0, from) + renderShort(results) + text.slice(to + end.length);
 }
 
-/** The whole document. */
+/** Renders the whole document. */
 export function renderDocument(results: Results): string {
   const { cases, marks, skipped, failures } = results;
   const markRows = marks.map(({ what, figure, mark, verdict }) => [what, show(figure), mark, verdict]);

@@ -18,9 +18,9 @@ export interface CaseResult {
   readonly entries: readonly EntryResult[];
 }
 
-/** What stands in lab/bench/results.json. */
+/** The content of lab/bench/results.json. */
 export interface Results {
-  /** Of the run's start. */
+  /** When the run started. */
   readonly date: string;
   readonly commit: string;
   readonly quick: boolean;
@@ -34,7 +34,7 @@ export interface Results {
   readonly marks: readonly Mark[];
 }
 
-/** A figure by case, entry and metric; undefined when it was not measured. */
+/** Finds a figure by case, entry and metric. Returns undefined when it was not measured. */
 export function findFigure(cases: readonly CaseResult[], name: string, key: string, metric: string) {
   return cases.find((one) => one.name === name)?.entries.find((one) => one.key === key)?.figures[metric];
 }

@@ -1,3 +1,5 @@
+import { messageOf } from '../kit/main.ts';
+import { findRedis } from '../kit/redis.ts';
 import { type Api, startApi } from './api.ts';
 import type { Bench, Case, Entry, Sample } from './case.ts';
 import { allCases } from './cases/all.ts';
@@ -6,7 +8,6 @@ import { describeMachine, gitCommit, loadOfMinute } from './machine.ts';
 import { judge } from './marks.ts';
 import type { BenchOptions } from './options.ts';
 import { stopPostgres } from './postgres.ts';
-import { findRedis } from './redis-server.ts';
 import type { CaseResult, EntryResult, Results } from './results.ts';
 import { summarize } from './stats.ts';
 
@@ -40,7 +41,7 @@ export async function runBench(options: BenchOptions, { notify, onCase }: BenchH
     const cases: CaseResult[] = [];
     const chosen = allCases.filter(({ name }) => only === undefined || only.includes(name));
     for (const [at, one] of chosen.entries()) {
-      // Each case has the same share of the time that is left; what one does not use, the next ones have.
+      // Each case has the same share of the time, and leaves to the next ones what it does not use.
       const until =
         startedAt + (((sizes.budgetSeconds ?? Number.POSITIVE_INFINITY) * (at + 1)) / chosen.length) * 1_000;
       const result = await runCase(one, bench, notes, until);
@@ -75,7 +76,7 @@ async function runCase(one: Case, bench: Bench, notes: Notes, until: number): Pr
     try {
       samples.get(entry)?.push(await entry.run());
     } catch (error) {
-      notes.failures.push(`${name}, ${entry.name}: ${error instanceof Error ? error.message : String(error)}`);
+      notes.failures.push(`${name}, ${entry.name}: ${messageOf(error)}`);
       notes.notify(`FAILED: ${notes.failures.at(-1)}`);
     }
   };

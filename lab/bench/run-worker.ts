@@ -1,15 +1,15 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Contender, Sender, StoreKind } from './contenders/contender.ts';
+import { startEmptyRedis } from '../kit/redis.ts';
+import { until } from '../kit/wait.ts';
+import type { Contender, Sender, Store, StoreKind } from './contenders/contender.ts';
+import { MeasuredWorker } from './measured-worker.ts';
 import { createDatabase } from './postgres.ts';
-import { type Store, startRedis } from './redis-server.ts';
-import { startWorker, type WorkerProcess } from './worker-process.ts';
 
 const drainLimitMs = 300_000;
 
-export const openStore = (kind: StoreKind): Promise<Store> => (kind === 'redis' ? startRedis() : createDatabase());
+export const openStore = (kind: StoreKind): Promise<Store> => (kind === 'redis' ? startEmptyRedis() : createDatabase());
 
 export interface Running {
-  readonly worker: WorkerProcess;
+  readonly worker: MeasuredWorker;
   readonly sender: Sender;
   /** Lays a backlog while the worker is stopped, starts the clock with it, and returns the seconds until all is done. */
   drain(task: 'noop' | 'call', payloads: readonly object[]): Promise<{ seconds: number; cpuSeconds: number }>;
@@ -24,7 +24,7 @@ export async function withWorker<T>(
   const store = await openStore(contender.store);
   try {
     const sender = await contender.open(store.url);
-    const worker = startWorker(contender.launch({ url: store.url, concurrency }));
+    const worker = new MeasuredWorker(contender.launch({ url: store.url, concurrency }));
     try {
       await worker.ready;
       const drain: Running['drain'] = (task, payloads) => drainBacklog(contender, { worker, sender }, task, payloads);
@@ -55,9 +55,7 @@ async function drainBacklog(
 
 /** Waits until no job waits or runs. */
 export async function untilIdle({ name, askEveryMs = 5 }: Contender, sender: Sender): Promise<void> {
-  const deadline = performance.now() + drainLimitMs;
-  while (await sender.busy()) {
-    if (performance.now() > deadline) throw new Error(`${name} still had jobs after ${drainLimitMs / 1_000} s.`);
-    await sleep(askEveryMs);
-  }
+  const isIdle = async () => !(await sender.busy());
+  if (await until(isIdle, { everyMs: askEveryMs, limitMs: drainLimitMs })) return;
+  throw new Error(`${name} still had jobs after ${drainLimitMs / 1_000} s.`);
 }

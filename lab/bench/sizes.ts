@@ -1,14 +1,14 @@
-/** How much of everything. */
+/** How much each case does. */
 export interface Sizes {
   readonly quick: boolean;
   readonly rounds: number;
-  /** The seconds after which no further round is begun; each case has one round anyway. */
+  /** The seconds after which no further round begins. Each case has one round in any case. */
   readonly budgetSeconds?: number;
   readonly loadJobs: number;
-  /** While the worker is new, and its code is not compiled yet. */
+  /** The jobs that a new worker gets, while its code is not compiled yet. */
   readonly noopJobs: number;
   readonly steadyJobs: number;
-  /** In the case of the concurrencies: jobs for each that is in flight. */
+  /** The jobs of the case "concurrency", for each one in flight. */
   readonly jobsPerSlot: number;
   readonly trickleMs: number;
   readonly enqueueOne: number;
@@ -43,7 +43,7 @@ export const fullSizes: Sizes = {
   supervisedJobs: 6_000,
 };
 
-/** Small enough for three minutes: it shows a change of tens of percents, and no more. */
+/** Sizes for three minutes, which show only changes of tens of percents. */
 export const quickSizes: Sizes = {
   quick: true,
   rounds: 3,

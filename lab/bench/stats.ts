@@ -1,4 +1,4 @@
-/** What was seen of one figure: the median is what is compared, the rest says how far to trust it. */
+/** The samples of one figure. Medians are compared; the rest says how far to trust them. */
 export interface Figure {
   readonly median: number;
   readonly min: number;
@@ -18,7 +18,7 @@ export function summarize(samples: readonly number[]): Figure {
   return { median, min, max, samples };
 }
 
-/** The value below which that share (0 to 1) of the numbers lies. */
+/** Returns the value below which that share (0 to 1) of the numbers lies. */
 export function quantile(numbers: readonly number[], share: number): number {
   const sorted = [...numbers].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;

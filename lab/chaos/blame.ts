@@ -9,7 +9,7 @@ export interface ExtraStart {
   readonly fault: string;
 }
 
-/** Where several hit the same start, the surest cause comes first. */
+/** Where several faults hit the same start, the first of this list, the surest cause, is blamed. */
 const order = [
   'release',
   'sigkill',
@@ -25,7 +25,7 @@ const order = [
   'drops',
 ];
 
-/** These end a run without ending its attempt. */
+/** Aborts that end a run without ending its attempt. */
 const notFailures = new Set(['E_JOB_RELEASED', 'E_LOCK_LOST']);
 
 export function groupByJob(runs: readonly Run[]): Map<string, Run[]> {
@@ -54,9 +54,9 @@ function isRetry(before: Run, run: Run): boolean {
   return run.attempt > before.attempt && (before.failedAt !== undefined || aborted);
 }
 
-/** A process that stood still may start, when it goes on, what it had fetched before. */
+/** Faults after which a process goes on, and may start what it had fetched before. */
 const standstills = new Set(['freeze', 'blocks']);
-/** A worker learns of a lock that it lost in a fault only after the fault. */
+/** How long after a fault a worker learns of a lock that it lost in it. */
 const aftermathMs = 1_000;
 
 function blame(before: Run, run: Run, incidents: readonly Incident[]): string {

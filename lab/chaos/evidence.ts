@@ -1,23 +1,23 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Arena, Incident } from './faults.ts';
+import type { Fleet } from './fleet.ts';
 import { parseRuns, readLedger } from './ledger.ts';
 import { graceMs } from './limits.ts';
 import { readJobs } from './redis-state.ts';
 import type { Evidence } from './verdict.ts';
-import type { WorkerProcesses } from './worker-processes.ts';
 import type { PlannedJob } from './workload.ts';
 
 const kills = ['sigkill', 'worker-kill', 'parent-kill'];
 
-/** The ends that neither a fault nor a stop explains. */
+/** Finds the ends that neither a fault nor a stop explains. */
 export function crashesOf(
-  { deaths, kept }: WorkerProcesses,
+  { deaths, targets }: Fleet,
   incidents: readonly Incident[],
   notify: (text: string) => void,
 ): Incident[] {
   const killed = new Set(incidents.filter(({ kind }) => kills.includes(kind)).map(({ pid }) => pid));
-  return [...deaths, ...kept.flatMap((each) => each.deaths)]
+  return [...deaths, ...targets.flatMap((target) => target.deaths)]
     .filter(({ pid }) => !killed.has(pid))
     .map(({ pid, at, how }) => {
       notify(`Worker ${pid} ended by itself with ${how}.`);
@@ -25,21 +25,21 @@ export function crashesOf(
     });
 }
 
-/** Workers that their parent has replaced. */
-export function recyclingOf({ kept }: WorkerProcesses): Incident[] {
-  const recycled = kept.flatMap((each) => each.recycled);
+/** Lists the workers that their parent has replaced. */
+export function recyclingOf({ targets }: Fleet): Incident[] {
+  const recycled = targets.flatMap((target) => target.recycled);
   return recycled.map(({ pid, at }) => ({ kind: 'recycling', pid, from: at, to: at + graceMs }));
 }
 
-/** The stops that were asked for. */
-export function restartsOf({ shutdowns }: WorkerProcesses): Incident[] {
+/** Lists the stops that were asked for. */
+export function restartsOf({ shutdowns }: Fleet): Incident[] {
   return shutdowns.map(({ pid, at, tookMs }) => ({ kind: 'restarts', pid, from: at, to: at + tookMs }));
 }
 
 /** Collects what the ledger, Redis and the logs say of a run that is over. */
 export async function gatherEvidence(
   jobs: readonly PlannedJob[],
-  { redis, workers, incidents }: Pick<Arena, 'redis' | 'workers' | 'incidents'>,
+  { redis, fleet, incidents }: Pick<Arena, 'redis' | 'fleet' | 'incidents'>,
   { ledger, logs }: { ledger: string; logs: string },
 ): Promise<Evidence> {
   const ids = jobs.map(({ id }) => id);
@@ -48,12 +48,12 @@ export async function gatherEvidence(
     runs: parseRuns(readLedger(ledger)),
     ...(await readJobs(redis, ids)),
     incidents,
-    shutdowns: workers.shutdowns,
+    shutdowns: fleet.shutdowns,
     named: namedJobs(logs, jobs),
   };
 }
 
-/** The blocking jobs of which a worker said more than how they ended. */
+/** Finds the blocking jobs of which a worker said more than how they ended. */
 function namedJobs(logs: string, jobs: readonly PlannedJob[]): Set<string> {
   const lines = readdirSync(logs)
     .flatMap((file) => readFileSync(join(logs, file), 'utf8').split('\n'))

@@ -1,19 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RedisProcess } from './redis-process.ts';
+import type { RedisProcess } from '../kit/redis.ts';
+import type { Fleet } from './fleet.ts';
 import type { Fault, ScheduledKind } from './schedule.ts';
-import type { WorkerProcesses } from './worker-processes.ts';
 
 /** A fault as it happened, in milliseconds since 1970. */
 export interface Incident {
   readonly kind: string;
   readonly from: number;
   readonly to: number;
-  /** The process that it hit; without one, it hit Redis and so all of them. */
+  /** The process that the fault hit. Without one, it hit Redis and so all of them. */
   readonly pid?: number;
 }
 
 export interface Arena {
-  readonly workers: WorkerProcesses;
+  readonly fleet: Fleet;
   readonly redis: RedisProcess;
   readonly incidents: Incident[];
   readonly startedAt: number;
@@ -22,31 +22,31 @@ export interface Arena {
   notify(text: string): void;
 }
 
-/** Connections that were dropped need a moment until they are back. */
+/** How long it takes until dropped connections are back. */
 const reconnectMs = 1_000;
 
-/** Without an incident where each process has a record of its own. */
+/** Brings a fault about. Returns no incident where each process has a record of its own. */
 type Perform = (fault: Fault, arena: Arena) => Promise<Omit<Incident, 'kind' | 'from'> | undefined>;
 
 const perform: Record<ScheduledKind, Perform> = {
-  async sigkill({ worker }, { workers }) {
-    return { pid: workers.signal(worker, 'SIGKILL'), to: Date.now() };
+  async sigkill({ worker }, { fleet }) {
+    return { pid: fleet.signal(worker, 'SIGKILL'), to: Date.now() };
   },
-  async 'worker-kill'({ worker }, { workers }) {
-    const pid = workers.killKept(worker);
+  async 'worker-kill'({ worker }, { fleet }) {
+    const pid = fleet.killKept(worker);
     return pid === undefined ? undefined : { pid, to: Date.now() };
   },
-  async 'parent-kill'(_fault, { workers }) {
-    return { pid: await workers.killParent(), to: Date.now() };
+  async 'parent-kill'(_fault, { fleet }) {
+    return { pid: await fleet.killParent(), to: Date.now() };
   },
-  async restarts(_fault, { workers, halted }) {
-    for (let slot = 0; slot < workers.count && !halted.aborted; slot++) await workers.replace(slot);
+  async restarts(_fault, { fleet, halted }) {
+    for (let slot = 0; slot < fleet.count && !halted.aborted; slot++) await fleet.replace(slot);
     return undefined;
   },
-  async freeze({ worker, forMs }, { workers, halted }) {
-    const pid = workers.signal(worker, 'SIGSTOP');
+  async freeze({ worker, forMs }, { fleet, halted }) {
+    const pid = fleet.signal(worker, 'SIGSTOP');
     await pause(forMs, halted);
-    workers.signal(worker, 'SIGCONT');
+    fleet.signal(worker, 'SIGCONT');
     return { pid, to: Date.now() };
   },
   async 'redis-kill'({ forMs }, { redis, halted }) {
@@ -90,7 +90,7 @@ export async function runLane(faults: readonly Fault[], arena: Arena): Promise<v
 
 const seconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`;
 
-/** Ends early when the run is halted; it never throws. */
+/** Waits, and ends early when the run is halted. Never throws. */
 async function pause(ms: number, halted: AbortSignal): Promise<void> {
   if (ms > 0) await sleep(ms, undefined, { signal: halted }).catch(() => {});
 }

@@ -17,7 +17,7 @@ const timeoutMs = 2_000;
 /** How long after its last time a job may still be refused before the run is given up. */
 const patienceMs = 120_000;
 
-/** What a producer may say of Redis while it is ill; everything else is a mistake. */
+/** The errors of a producer that Redis' illness explains; every other one is a mistake. */
 const passing = new Set(['E_ENQUEUE_UNCERTAIN', 'E_REDIS_UNREACHABLE', 'E_REDIS_REFUSED']);
 
 export interface FeedOptions {
@@ -57,7 +57,7 @@ async function send(
   const items = batch.filter((job) => job.task === task).map(({ id, payload }) => ({ id, payload }));
   while (items.length > 0 && !halted.aborted) {
     try {
-      // Each manifest takes what it knows of the payload.
+      // Each task's schema picks its own fields out of the payload.
       await producer.enqueueMany(manifests[task] as typeof failing, items);
       return;
     } catch (error) {

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What one start of a job's user code came to, by the ledger. */
+/** One start of a job's user code and what came of it, as the ledger has it. */
 export interface Run {
   readonly jobId: string;
   readonly task: string;
@@ -10,7 +10,7 @@ export interface Run {
   readonly startedAt: number;
   endedAt?: number;
   failedAt?: number;
-  /** The code of the error that its signal aborted with. */
+  /** The code of the error that the run's signal aborted with. */
   abortedBy?: string;
 }
 
@@ -24,13 +24,13 @@ interface Line {
   readonly note: string;
 }
 
-/** Reads all files that the workers wrote, each in its order. */
+/** Reads all files that the workers wrote. */
 export function readLedger(folder: string): string[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder).map((file) => readFileSync(join(folder, file), 'utf8'));
 }
 
-/** Grows with every line: a measure of progress that asks nobody. */
+/** Returns the size of the ledger, which grows with every line: a measure of progress that asks nobody. */
 export function ledgerBytes(folder: string): number {
   if (!existsSync(folder)) return 0;
   return readdirSync(folder).reduce((sum, file) => sum + statSync(join(folder, file)).size, 0);
@@ -62,7 +62,7 @@ function parseFile(text: string): Run[] {
   return runs;
 }
 
-/** The last line of a process that was killed may be half. */
+/** Parses a line. Drops half a line, as a process that was killed leaves it. */
 function parseLine(text: string): Line[] {
   const [verb = '', at, pid, jobId = '', task = '', attempt, note] = text.split(' ');
   if (note === undefined) return [];

@@ -11,7 +11,7 @@ const rerunLimitMs = 3_000;
 const supervisedRerunLimitMs = 1_500;
 const doubled = (figures: Figures) => Object.values(figures.runMoreThanOnce).reduce((sum, count) => sum + count, 0);
 
-/** What has to hold whatever the faults are. */
+/** Judges what has to hold whatever the faults are. */
 export function promises(figures: Figures): Mark[] {
   return (['lost', 'stuck', 'atMostOnceDoubled', 'shutdownsOverDeadline'] as const).map((name) => ({
     what: `${name} is 0`,
@@ -19,7 +19,7 @@ export function promises(figures: Figures): Mark[] {
   }));
 }
 
-/** What has to hold besides, when one kind of fault runs alone. */
+/** Judges what has to hold besides, when one kind of fault runs alone. */
 export function marksOf(only: FaultKind | undefined, figures: Figures): Mark[] {
   if (only === undefined) return [];
   // In a run that was too short for its fault, everything else would hold.

@@ -1,10 +1,10 @@
 /** A small seeded source of randomness (mulberry32): the same seed gives the same numbers on every machine. */
 export interface Random {
-  /** From 0 up to, not including, 1. */
+  /** Returns a number from 0 up to, not including, 1. */
   next(): number;
-  /** A whole number, both ends included. */
+  /** Returns a whole number within a range, both ends included. */
   integer(min: number, max: number): number;
-  /** A copy in random order. */
+  /** Returns a copy in random order. */
   shuffled<T>(items: readonly T[]): T[];
 }
 

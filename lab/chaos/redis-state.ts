@@ -2,12 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { jobFields, keyNames } from '../../src/broker/bullmq-names.ts';
 import { queueKey } from '../../src/broker/keys.ts';
+import type { RedisProcess } from '../kit/redis.ts';
 import { ledgerBytes } from './ledger.ts';
-import type { RedisProcess } from './redis-process.ts';
 
 const pollEveryMs = 500;
 const stuckAfterMs = 60_000;
-/** Jobs that run over and over make progress, too. */
+/** There has to be a limit: jobs that run over and over make progress, too. */
 const settleLimitMs = 300_000;
 const chunkSize = 1_000;
 
@@ -39,7 +39,7 @@ async function countLeft(client: Redis): Promise<number> {
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
-/** Reads what Redis holds of the jobs: the failed ones with their reasons, and those in any other state. */
+/** Reads which jobs Redis holds: the failed ones with their reasons, and those in any other state. */
 export async function readJobs(redis: RedisProcess, ids: readonly string[]) {
   return redis.ask(async (client) => {
     const failed = new Map<string, string>();

@@ -1,3 +1,4 @@
+import { renderTable } from '../kit/table.ts';
 import type { Mark } from './marks.ts';
 import type { Times } from './rerun.ts';
 import type { Figures } from './verdict.ts';
@@ -6,7 +7,7 @@ export interface Report extends Figures {
   readonly seed: number;
   readonly seconds: number;
   readonly workers: number;
-  /** The same measure of a bare BullMQ worker, where it was asked for. */
+  /** The crash-to-rerun of a bare BullMQ worker, where it was asked for. */
   readonly bareCrashToRerunMs?: Times;
   readonly marks: readonly Mark[];
 }
@@ -21,7 +22,7 @@ const list = (counts: Readonly<Record<string, number>>) =>
 
 /** Renders the table that ends a run, and under it what has to hold. */
 export function renderReport(report: Report): string {
-  const rows: [string, string][] = [
+  const rows = [
     ['faults', list(report.faults)],
     ['enqueued', String(report.enqueued)],
     ['completed', String(report.completed)],
@@ -31,9 +32,7 @@ export function renderReport(report: Report): string {
     ['at-most-once jobs started twice', String(report.atMostOnceDoubled)],
     ['extra starts, by fault', list(report.runMoreThanOnce)],
     ['crash to rerun', ms(report.crashToRerunMs)],
-    ...(report.bareCrashToRerunMs
-      ? [['crash to rerun, bare BullMQ', ms(report.bareCrashToRerunMs)] as [string, string]]
-      : []),
+    ...(report.bareCrashToRerunMs ? [['crash to rerun, bare BullMQ', ms(report.bareCrashToRerunMs)]] : []),
     ['interrupted and never run again', String(report.neverRerun)],
     ['shutdowns', `${report.shutdowns}, ${report.shutdownsOverDeadline} over their deadline`],
     ['releases that ran again', `${report.releasesLedgered}, ${report.releasesCounted} with an attempt used`],
@@ -42,8 +41,7 @@ export function renderReport(report: Report): string {
     ['innocent jobs failed as poisoned', String(report.poisonedInnocents)],
     ['blocks that no log line names', String(report.blocksUnnamed)],
   ];
-  const width = Math.max(...rows.map(([label]) => label.length));
-  const table = rows.map(([label, value]) => `  ${label.padEnd(width)}  ${value}`);
+  const table = renderTable(rows, { align: 'left' });
   const marks = report.marks.map(({ what, holds }) => `  ${holds ? 'holds ' : 'BROKEN'}  ${what}`);
   const examples = Object.entries(report.examples).map(([name, found]) => `  ${name}: ${found.join(', ')}`);
   return ['', ...table, '', ...marks, ...(examples.length > 0 ? ['', 'For example:', ...examples] : [])].join('\n');

@@ -7,7 +7,7 @@ export interface Times {
   readonly max: number | null;
 }
 
-/** From each SIGKILL to the next start of every job that it interrupted, at-most-once jobs apart. */
+/** Measures from each SIGKILL to the next start of every job that it interrupted, at-most-once jobs apart. */
 export function rerunsAfterKill(incidents: readonly Incident[], jobs: ReadonlyMap<string, readonly Run[]>) {
   const waits: number[] = [];
   const never: string[] = [];

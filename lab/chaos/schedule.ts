@@ -4,27 +4,27 @@ import { createRandom, type Random } from './random.ts';
 const workerFaults = ['sigkill', 'restarts', 'freeze', 'worker-kill', 'parent-kill'] as const;
 const redisFaults = ['redis-kill', 'redis-freeze', 'drops', 'redis-full'] as const;
 
-/** Faults that the harness brings about; blocks come from jobs, and recycling from supervisors. */
+/** The faults that the harness brings about; blocks come from jobs, and recycling from supervisors. */
 export type ScheduledKind = (typeof workerFaults)[number] | (typeof redisFaults)[number];
 export type FaultKind = ScheduledKind | 'blocks' | 'recycling';
 
 export const faultKinds: readonly FaultKind[] = [...workerFaults, 'blocks', 'recycling', ...redisFaults];
 
-/** These hit workers that have a parent, or come from it. */
+/** The faults that hit workers below a parent, or come from the parent. */
 const supervisorFaults: readonly FaultKind[] = ['worker-kill', 'parent-kill', 'recycling'];
 
-/** Whether there are two workers with a parent in a place, in place of one: everywhere where it is all about them. */
-export function isSupervised(place: number, only: FaultKind | undefined): boolean {
-  return only === undefined ? place === 0 : supervisorFaults.includes(only);
+/** Says whether a slot holds two workers below a parent: every slot does when the only fault is about such workers. */
+export function isSupervised(slot: number, only: FaultKind | undefined): boolean {
+  return only === undefined ? slot === 0 : supervisorFaults.includes(only);
 }
 
 export interface Fault {
   readonly kind: ScheduledKind;
-  /** After the start of the run. */
+  /** The time from the start of the run to the fault. */
   readonly atMs: number;
-  /** How long it lasts; of kills and restarts, an estimate of the time until things run again. */
+  /** How long the fault lasts. For kills and restarts, this is an estimate of the time until things run again. */
   readonly forMs: number;
-  /** The number of the worker that it hits, where it hits one. */
+  /** The slot that the fault hits, where it hits one. */
   readonly worker: number;
 }
 
@@ -45,14 +45,14 @@ const restartMs = 4_000;
 const longestRedisFreezeMs = 20_000;
 
 function lengthOf(kind: ScheduledKind, random: Random, { durationMs, workers }: ScheduleOptions): number {
-  // A short run still has to see the other faults.
+  // A short run has to have time for the other faults, too.
   const longestFreezeMs = Math.max(3_000, Math.min(longestRedisFreezeMs, durationMs / 6));
   switch (kind) {
     case 'sigkill':
     case 'worker-kill':
       return 3_000;
     case 'parent-kill':
-      // Its workers drain meanwhile.
+      // The workers below it drain meanwhile.
       return graceMs + exitSlackMs;
     case 'restarts':
       return restartMs * workers;
@@ -71,11 +71,11 @@ function lengthOf(kind: ScheduledKind, random: Random, { durationMs, workers }: 
 
 interface Lane {
   readonly kinds: readonly ScheduledKind[];
-  /** The least and the longest time between the end of a fault and the next one. */
+  /** The shortest and the longest time from the end of a fault to the next one. */
   readonly gapMs: readonly [number, number];
 }
 
-/** Every kind once in random order, then again, until the time is over. */
+/** Plans every kind once in random order, then again, until the time is over. */
 function createLane({ kinds, gapMs }: Lane, random: Random, options: ScheduleOptions): Fault[] {
   const faults: Fault[] = [];
   let atMs = 0;

@@ -1,16 +1,16 @@
 import { type ExtraStart, findExtraStarts, groupByJob } from './blame.ts';
 import type { Incident } from './faults.ts';
+import type { Shutdown } from './fleet.ts';
 import type { Run } from './ledger.ts';
 import { exitSlackMs, graceMs } from './limits.ts';
 import { rerunsAfterKill, type Times, times } from './rerun.ts';
-import type { Shutdown } from './worker-processes.ts';
 import type { PlannedJob } from './workload.ts';
 
 /** All that a run left behind. */
 export interface Evidence {
   /** Every job that Redis accepted. */
   readonly jobs: readonly PlannedJob[];
-  /** In the order of their starts. */
+  /** All starts of user code, in their order. */
   readonly runs: readonly Run[];
   /** Redis' failed jobs and their reasons. */
   readonly failed: ReadonlyMap<string, string>;
@@ -33,7 +33,7 @@ export interface Figures {
   /** Extra starts by the fault that hit the process of the start before. */
   readonly runMoreThanOnce: Readonly<Record<string, number>>;
   readonly crashToRerunMs: Times;
-  /** Interrupted by a SIGKILL, at least once by promise, and never started again. */
+  /** Jobs of at-least-once tasks that a SIGKILL interrupted and that never started again. */
   readonly neverRerun: number;
   readonly shutdowns: number;
   readonly shutdownsOverDeadline: number;
@@ -54,7 +54,7 @@ export interface Figures {
 const killsItsProcess = new Set(['stray', 'blocking']);
 const shownExamples = 5;
 
-/** Judges a run: from what the ledger, Redis and the harness saw, the figures. */
+/** Judges a run: derives the figures from what the ledger, Redis and the harness saw. */
 export function judge(evidence: Evidence): Figures {
   const { jobs, runs, failed, shutdowns } = evidence;
   const incidents = [...evidence.incidents, ...blocks(evidence)];
@@ -93,7 +93,7 @@ export function judge(evidence: Evidence): Figures {
   };
 }
 
-/** What should not be, by the name of its figure: ids of jobs, or what else names it. */
+/** Finds what should not be, by the name of its figure: ids of jobs, or what else names it. */
 function findWrongs({ jobs, runs, failed, held, shutdowns, named }: Evidence, byJob: ReadonlyMap<string, Run[]>) {
   const planned = new Map(jobs.map((job) => [job.id, job.task]));
   const ended = new Set(runs.filter(({ endedAt }) => endedAt !== undefined).map(({ jobId }) => jobId));
@@ -110,7 +110,7 @@ function findWrongs({ jobs, runs, failed, held, shutdowns, named }: Evidence, by
   };
 }
 
-/** The jobs that fit the grace and started twice because of a restart. */
+/** Finds the jobs that fit the grace and started twice because of a restart. */
 function doubledByRestart(jobs: readonly PlannedJob[], extras: readonly ExtraStart[]): string[] {
   const fitting = new Set(ids(jobs.filter(({ payload }) => payload.ms < graceMs)));
   const restarted = extras.filter(({ fault }) => fault === 'release' || fault === 'restarts');
@@ -123,7 +123,7 @@ function finishedInOutage(incidents: readonly Incident[], extras: readonly Extra
   return extras.filter(({ before }) => inOutage(before.endedAt ?? 0)).map(({ run }) => run.jobId);
 }
 
-/** The blocks of the event loop, as the ledger saw them. */
+/** Finds the blocks of the event loop, as the ledger saw them. */
 function blocks({ runs, jobs }: Evidence): Incident[] {
   const lengths = new Map(jobs.map(({ id, payload }) => [id, payload.ms]));
   return runs
@@ -135,7 +135,7 @@ function blocks({ runs, jobs }: Evidence): Incident[] {
 
 const ids = (jobs: readonly PlannedJob[]) => jobs.map(({ id }) => id);
 
-/** Islet's reasons start with their code, BullMQ's own do not. */
+/** Returns the code of a failure. Islet's reasons start with it, BullMQ's own do not. */
 const codeOf = (reason: string) => /^E_[A-Z_]+(?=:|$)/.exec(reason)?.[0] ?? reason.slice(0, 60);
 
 function countBy(names: readonly string[]): Record<string, number> {

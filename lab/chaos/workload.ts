@@ -7,9 +7,9 @@ export type TaskName = 'fast' | 'slow' | 'failing' | 'once' | 'blocking' | 'stub
 export interface PlannedJob {
   readonly id: string;
   readonly task: TaskName;
-  /** After the start of the run. */
+  /** The time from the start of the run until the job is enqueued. */
   readonly atMs: number;
-  /** `ms` is how long its code takes; `failures` on how many first attempts it throws. */
+  /** `ms` is how long the job's code takes, `failures` on how many first attempts it throws. */
   readonly payload: { readonly ms: number; readonly failures: number };
 }
 
@@ -20,10 +20,10 @@ export interface WorkloadOptions {
   readonly only?: FaultKind | undefined;
 }
 
-/** Rare jobs come early enough to be over when the run is. */
+/** The share of the run in which rare jobs come, so that they are over when the run is. */
 const rarePart = 0.7;
 
-/** One rare job per so many milliseconds. */
+/** Returns for each rare task how many milliseconds of the run have one job of it. */
 function rareJobs(only: FaultKind | undefined): Partial<Record<TaskName, number>> {
   switch (only) {
     case undefined:

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface Page {
-  /** The path part of its URL, percent-encoded. */
+  /** The path part of the page's URL, percent-encoded. */
   readonly path: string;
   readonly title: string;
   readonly html: Buffer;

@@ -1,5 +1,6 @@
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { attachDevRedis } from '../../src/tools/dev-redis/dev-redis.ts';
+import { askRedis } from '../kit/redis.ts';
 
 export interface DemoRedis {
   readonly url: string;
@@ -11,25 +12,19 @@ export interface DemoRedis {
 export async function openRedis(): Promise<DemoRedis> {
   const url = process.env.REDIS_URL;
   if (url) return { url, notice: undefined, close: async () => {} };
-  const lent = await attachDevRedis({ root: process.cwd(), path: process.env.PATH });
-  return { url: lent.url, notice: lent.notice, close: async () => void (await lent.close()) };
+  return attachDevRedis({ root: process.cwd(), path: process.env.PATH });
 }
 
 /** Deletes every key of the prefix, so that the demo leaves nothing behind. */
 export async function deleteKeys(url: string, prefix: string): Promise<void> {
-  // No retries: when Redis is gone there is nothing to delete, and the demo must still end.
-  const redis = new Redis(url, { maxRetriesPerRequest: 0, retryStrategy: () => null, lazyConnect: true });
-  // Without a listener ioredis prints a failed connection itself; the call below rejects anyway.
-  redis.on('error', () => {});
-  try {
-    await redis.connect();
+  const deleteAll = async (client: Redis) => {
     let cursor = '0';
     do {
-      const [next, keys] = await redis.scan(cursor, 'MATCH', `${prefix}:*`, 'COUNT', 1000);
-      if (keys.length > 0) await redis.unlink(...keys);
+      const [next, keys] = await client.scan(cursor, 'MATCH', `${prefix}:*`, 'COUNT', 1000);
+      if (keys.length > 0) await client.unlink(...keys);
       cursor = next;
     } while (cursor !== '0');
-  } finally {
-    redis.disconnect();
-  }
+  };
+  // When Redis is gone there is nothing to delete, and the demo must still end.
+  await askRedis(url, deleteAll, { reconnects: 0 });
 }

@@ -1,20 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createProducer, type ResultHandle } from 'islet/producer';
 import scrapePage from '../../tasks/scrape-page/manifest.ts';
+import { Cleanups } from '../kit/cleanups.ts';
+import { messageOf } from '../kit/main.ts';
+import { settlesWithin } from '../kit/wait.ts';
 import type { DemoOptions } from './options.ts';
 import type { Page } from './pages.ts';
 import type { Progress } from './progress.ts';
 import { deleteKeys, openRedis } from './redis.ts';
 import type { Report } from './report.ts';
+import { ScraperWorker } from './scraper-worker.ts';
 import { createSite, type Site } from './site.ts';
-import { startWorker } from './worker-process.ts';
 
 export interface DemoRun {
   readonly options: DemoOptions;
   readonly pages: readonly Page[];
   readonly progress: Progress;
   readonly notify: (text: string) => void;
-  /** Ends the run: by the caller on a signal, by the run itself when its worker dies. */
+  /** Ends the run: the caller aborts it on a signal, the run itself when its worker dies. */
   readonly halt: AbortController;
 }
 
@@ -28,35 +31,32 @@ const readyWithinMs = 60_000;
 
 /** Scrapes the pages once with a worker of its own, and takes away all that it started, whatever happens. */
 export async function runDemo(run: DemoRun): Promise<{ report: Report; titles: string[] }> {
-  const cleanups: (() => Promise<unknown>)[] = [];
+  const cleanups = new Cleanups();
   try {
     return await scrapeAll(run, cleanups);
   } finally {
     run.progress.end();
-    for (const cleanup of cleanups.reverse()) {
-      // One that fails must not keep the others from running: the next one may be the worker's end.
-      await cleanup().catch((error: unknown) => run.notify(`Cleaning up: ${String(error)}`));
-    }
+    await cleanups.run(run.notify);
   }
 }
 
-async function scrapeAll({ options, pages, progress, notify, halt }: DemoRun, cleanups: (() => Promise<unknown>)[]) {
+async function scrapeAll({ options, pages, progress, notify, halt }: DemoRun, cleanups: Cleanups) {
   const { jobs, concurrency } = options;
   const prefix = `islet-demo-${process.pid}`;
   const redis = await openRedis();
-  cleanups.push(() => redis.close());
+  cleanups.add(() => redis.close());
   if (redis.notice) notify(redis.notice);
-  cleanups.push(() => deleteKeys(redis.url, prefix));
+  cleanups.add(() => deleteKeys(redis.url, prefix));
   const site = await createSite(pages, options.latencyMs);
-  cleanups.push(() => site.close());
+  cleanups.add(() => site.close());
   const producer = createProducer({ redis: redis.url, prefix });
-  cleanups.push(() => producer.close());
+  cleanups.add(() => producer.close());
   halt.signal.throwIfAborted();
 
-  const worker = startWorker({ redisUrl: redis.url, prefix, concurrency }, (error) => halt.abort(error));
-  cleanups.push(() => worker.stop());
-  // Ready first: the seconds measure the work, not the start of a process.
-  await within(readyWithinMs, worker.ready, halt.signal);
+  const worker = new ScraperWorker({ redisUrl: redis.url, prefix, concurrency }, (error) => halt.abort(error));
+  cleanups.add(() => worker.stop());
+  // The seconds measure the work, not the start of a process.
+  await untilReady(worker, halt.signal);
   const handles = await producer.enqueueMany(scrapePage, itemsOf(site, pages.slice(0, jobs)));
   const settledAt = await allSettled(producer, jobs, halt.signal, (n) => progress.show(n, site.stats.inFlight));
   progress.end();
@@ -69,10 +69,9 @@ async function scrapeAll({ options, pages, progress, notify, halt }: DemoRun, cl
   // The worker may have died after its last job: then its numbers are not to be trusted.
   halt.signal.throwIfAborted();
   const seconds = (settledAt - (site.stats.firstRequestAt ?? settledAt)) / 1000;
-  const completed = worker.completed.size;
+  const { completed, peakRssMb } = worker;
   const pagesPerSecond = seconds > 0 ? round(completed / seconds, 1) : 0;
   const { peakInFlight } = site.stats;
-  const peakRssMb = worker.peakRssMb();
   return {
     report: { jobs, completed, failed, seconds: round(seconds, 2), pagesPerSecond, peakInFlight, peakRssMb },
     titles,
@@ -82,7 +81,7 @@ async function scrapeAll({ options, pages, progress, notify, halt }: DemoRun, cl
 function itemsOf(site: Site, pages: readonly Page[]) {
   return pages.map((page, at) => ({
     payload: { url: `${site.origin}${page.path}` },
-    // A result costs Redis memory: only those that are printed are kept.
+    // A result costs memory of Redis, so Redis keeps only those that are printed.
     ...(at < titlesShown ? { keepResultMs: 60_000 } : {}),
   }));
 }
@@ -110,25 +109,22 @@ async function titleOf(handle: { result(options: { timeoutMs: number }): Promise
     const result = await handle.result({ timeoutMs: 5_000 });
     return typeof result === 'object' && result && 'title' in result ? String(result.title) : JSON.stringify(result);
   } catch (error) {
-    return `(no title: ${error instanceof Error ? error.message : String(error)})`;
+    return `(no title: ${messageOf(error)})`;
   }
 }
 
-async function within(limitMs: number, ready: Promise<void>, halted: AbortSignal): Promise<void> {
-  const over = new AbortController();
-  const late = sleep(limitMs, undefined, { signal: AbortSignal.any([over.signal, halted]) }).then(() => {
-    throw new Error(`The worker was not ready within ${limitMs / 1000} s.`);
+async function untilReady(worker: ScraperWorker, halted: AbortSignal): Promise<void> {
+  const isReady = settlesWithin(Promise.race([worker.ready, aborted(halted)]), readyWithinMs);
+  if (!(await isReady)) throw new Error(`The worker was not ready within ${readyWithinMs / 1000} s.`);
+}
+
+/** Rejects with the signal's reason once that is aborted. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const fail = () => reject(signal.reason);
+    if (signal.aborted) fail();
+    else signal.addEventListener('abort', fail, { once: true });
   });
-  try {
-    await Promise.race([ready, late]);
-  } catch (error) {
-    // An aborted sleep says only "aborted"; the reason says by whom.
-    halted.throwIfAborted();
-    throw error;
-  } finally {
-    late.catch(() => {});
-    over.abort();
-  }
 }
 
 function round(value: number, digits: number): number {

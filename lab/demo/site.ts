@@ -7,7 +7,7 @@ export interface SiteStats {
   requests: number;
   inFlight: number;
   peakInFlight: number;
-  /** By performance.now(); undefined until someone asked for a page. */
+  /** The moment by performance.now(). Undefined until someone asks for a page. */
   firstRequestAt: number | undefined;
 }
 
@@ -27,7 +27,7 @@ export async function createSite(pages: readonly Page[], latencyMs: number): Pro
     // The timer also fires for a client that has gone; ending a closed response does nothing.
     setTimeout(() => answer(response, bodies.get(request.url ?? '/')), latencyMs);
   });
-  // Longer than a pause of the worker: a socket closed just as it is used again would be a failed attempt.
+  // This is longer than a pause of the worker: a socket closed just as it is used again would be a failed attempt.
   server.keepAliveTimeout = 60_000;
   server.listen(0, '127.0.0.1', 1024);
   await once(server, 'listening');

@@ -242,6 +242,11 @@ export const importRules: readonly ImportRule[] = [
     may: ['config/**', 'convict', 'convict-*', 'islet/config'],
     because: 'reading the settings must not load what uses them',
   },
+  {
+    from: 'lab/kit/**',
+    may: ['lab/kit/**', 'src/tools/dev-redis/**', 'ioredis', 'node:*'],
+    because: 'demo, bench, chaos and proofs stand on the kit, which knows none of them',
+  },
 ];
 
 const forbiddenFolders = ['core', 'common', 'lib', 'utils', 'types', 'interfaces', 'helpers'];

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { vi } from 'vitest';
-import { RedisProcess } from '../../lab/chaos/redis-process.ts';
+import { RedisProcess } from '../../lab/kit/redis.ts';
 
 /** A Redis of one test's own, which can be killed, started again with its data, frozen, filled and set up. */
 export interface PrivateRedis {

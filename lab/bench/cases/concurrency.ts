@@ -5,7 +5,7 @@ import { callMs } from '../sizes.ts';
 const steps = [1, 10, 100, 1_000];
 const compared = ['islet-lean', 'bullmq'];
 
-/** What one more job in flight costs. */
+/** Shows what one more job in flight costs. */
 export const concurrency: Case = {
   name: 'concurrency',
   title: 'From 1 to 1,000 jobs in flight',

@@ -3,13 +3,14 @@ import type { Contender } from '../contenders/contender.ts';
 import { openStore } from '../run-worker.ts';
 
 const warmUp = 200;
-/** The producer is the same whatever runs the worker: of Islet's contenders, the first one stands for all. */
+
+/** The producer is the same whatever runs the worker, so the first contender of Islet stands for all of them. */
 function compared(contenders: readonly Contender[]): readonly Contender[] {
   const islet = contenders.find(({ key }) => key.startsWith('islet'));
   return contenders.filter((one) => one === islet || ['bullmq', 'bee-queue', 'graphile-worker'].includes(one.key));
 }
 
-/** What the sending side costs. */
+/** Shows what the sending side costs. */
 export const enqueue: Case = {
   name: 'enqueue',
   title: 'Enqueueing',

@@ -5,20 +5,21 @@ import { Redis } from 'ioredis';
 import { createProducer } from 'islet/producer';
 import { launchProfiles } from '../../../src/launch-profiles.ts';
 import scrapePage from '../../../tasks/scrape-page/manifest.ts';
+import { startEmptyRedis } from '../../kit/redis.ts';
+import { until } from '../../kit/wait.ts';
 import type { Api } from '../api.ts';
 import type { Bench, Case, Sample } from '../case.ts';
 import { buildWorker } from '../contenders/islet.ts';
-import { startRedis } from '../redis-server.ts';
+import { type Launch, MeasuredWorker } from '../measured-worker.ts';
 import { callMs, type Sizes } from '../sizes.ts';
-import { type Launch, startWorker, type WorkerProcess } from '../worker-process.ts';
 
 const inFlight = 100;
-/** So many of the 100 processes are really started; they share what processes share. */
+/** How many of the 100 processes are really started; they share the memory that processes share. */
 const measuredSlots = 10;
 const limitMs = 120_000;
 const queue = 'api-scraper';
 
-/** The article's comparison, with the libraries of the example app: exceljs, htmlparser2, mathjs, pdfkit and sharp. */
+/** Repeats the article's comparison with the example app's libraries: exceljs, htmlparser2, mathjs, pdfkit, sharp. */
 export const islands: Case = {
   name: 'islands',
   title: 'Import the world, or one island',
@@ -63,7 +64,7 @@ export const islands: Case = {
 interface Run {
   processes: number;
   inFlight: number;
-  /** How long the load is looked at; 0 for until it is done. */
+  /** How long the load is watched; 0 stands for until it is done. */
   seconds: number;
   launch(url: string): Launch;
   send(url: string, pages: string[]): Promise<void>;
@@ -77,11 +78,11 @@ const launch = (args: string[], env: Record<string, string>): Launch => ({
 });
 
 async function measure(run: Run, { api, sizes }: Bench): Promise<Sample> {
-  const redis = await startRedis();
-  const workers: WorkerProcess[] = [];
+  const redis = await startEmptyRedis();
+  const workers: MeasuredWorker[] = [];
   try {
     for (let started = 0; started < run.processes; started++) {
-      const worker = startWorker(run.launch(redis.url));
+      const worker = new MeasuredWorker(run.launch(redis.url));
       workers.push(worker);
       await worker.ready;
     }
@@ -106,13 +107,10 @@ async function measure(run: Run, { api, sizes }: Bench): Promise<Sample> {
   }
 }
 
-/** A child that BullMQ starts for its first job imports first. */
+/** Waits for the first call: a child that BullMQ starts for its first job imports everything before it. */
 async function untilCalled(api: Api): Promise<void> {
-  const deadline = performance.now() + limitMs;
-  while ((await api.take()).calls === 0) {
-    if (performance.now() > deadline) throw new Error('No page was scraped.');
-    await sleep(50);
-  }
+  const isCalled = async () => (await api.take()).calls > 0;
+  if (!(await until(isCalled, { everyMs: 50, limitMs }))) throw new Error('No page was scraped.');
 }
 
 function pagesOf({ islandJobs }: Sizes, url: string, { seconds, processes }: Run): string[] {
@@ -120,8 +118,8 @@ function pagesOf({ islandJobs }: Sizes, url: string, { seconds, processes }: Run
   return Array.from({ length: jobs }, () => url);
 }
 
-/** The most that was resident at once, as seen by looking again and again. */
-async function watch(workers: readonly WorkerProcess[], seconds: number): Promise<number> {
+/** Looks again and again, and returns the most that was resident at once. */
+async function watch(workers: readonly MeasuredWorker[], seconds: number): Promise<number> {
   const until = performance.now() + Math.min(seconds * 1_000, limitMs);
   let most = 0;
   while (performance.now() < until) {

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Bench, Case, Sample } from '../case.ts';
+import { type Bench, type Case, entriesOf, type Sample } from '../case.ts';
 import type { Contender } from '../contenders/contender.ts';
 import { withWorker } from '../run-worker.ts';
 import { callMs } from '../sizes.ts';
 
 const concurrency = 100;
-/** Until what a start leaves behind is collected. */
+/** How long it takes until the garbage of a start is collected. */
 const settleMs = 1_500;
 
-/** Idle and under the load that the article has: calls of a slow API, 100 in flight. */
+/** Measures workers idle and under the article's load: calls of a slow API, 100 in flight. */
 export const load: Case = {
   name: 'load',
   title: 'RAM, time and CPU of waiting for an API',
@@ -24,12 +24,7 @@ export const load: Case = {
   },
   about: ({ loadJobs }) =>
     `${loadJobs} jobs that call an API of ${callMs} ms over kept connections, ${concurrency} in flight; children summed`,
-  entries: (bench) =>
-    bench.contenders.map((contender) => ({
-      key: contender.key,
-      name: contender.name,
-      run: () => measure(contender, bench),
-    })),
+  entries: (bench) => entriesOf(bench.contenders, (contender) => measure(contender, bench)),
 };
 
 function measure(contender: Contender, { sizes, api }: Bench): Promise<Sample> {

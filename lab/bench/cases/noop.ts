@@ -1,11 +1,11 @@
-import type { Case, Sample } from '../case.ts';
+import { type Case, entriesOf, type Sample } from '../case.ts';
 import type { Contender } from '../contenders/contender.ts';
 import { type Running, withWorker } from '../run-worker.ts';
 import type { Sizes } from '../sizes.ts';
 
 const numbered = (jobs: number) => Array.from({ length: jobs }, (_, n) => ({ n }));
 
-/** What the framework itself costs: jobs that do nothing. */
+/** Shows what the framework itself costs, by jobs that do nothing. */
 export const noop: Case = {
   name: 'noop',
   title: 'Throughput of jobs that do nothing',
@@ -22,13 +22,10 @@ export const noop: Case = {
     `a backlog of ${noopJobs} no-op jobs while the worker is new, then one of ${steadyJobs} (fewer where they would take ` +
     'minutes: Celery 2,000, graphile-worker 5,000), 100 in flight',
   entries: ({ contenders, sizes }) =>
-    contenders
-      .filter(({ idleOnly }) => !idleOnly)
-      .map((contender) => ({
-        key: contender.key,
-        name: contender.name,
-        run: () => withWorker(contender, 100, (running) => measure(contender, running, sizes)),
-      })),
+    entriesOf(
+      contenders.filter(({ idleOnly }) => !idleOnly),
+      (contender) => withWorker(contender, 100, (running) => measure(contender, running, sizes)),
+    ),
 };
 
 async function measure(

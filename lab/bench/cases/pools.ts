@@ -2,25 +2,25 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createProducer, type Producer } from 'islet/producer';
 import { launchProfiles } from '../../../src/launch-profiles.ts';
+import { startEmptyRedis } from '../../kit/redis.ts';
 import callBeside from '../app/tasks/call-beside/manifest.ts';
 import compute from '../app/tasks/compute/manifest.ts';
 import computeInThread from '../app/tasks/compute-in-thread/manifest.ts';
 import type { Bench, Case, Sample } from '../case.ts';
 import { benchApp, buildWorker } from '../contenders/islet.ts';
-import { startRedis } from '../redis-server.ts';
+import { MeasuredWorker } from '../measured-worker.ts';
 import { callMs, computeMs, type Sizes } from '../sizes.ts';
 import { quantile } from '../stats.ts';
-import { startWorker } from '../worker-process.ts';
 
 const queue = 'mixed';
-/** So often a job that waits is sent. */
+/** The time between two jobs that wait. */
 const everyMs = 40;
 const resultMs = 120_000;
 const keep = { keepResultMs: resultMs };
 
 type Computing = typeof compute | typeof computeInThread;
 
-/** What jobs that compute do to those that wait, in one worker. */
+/** Shows what jobs that compute do to jobs that wait, in one worker. */
 export const pools: Case = {
   name: 'pools',
   title: 'Jobs that compute beside jobs that wait',
@@ -49,15 +49,16 @@ export const pools: Case = {
 };
 
 async function measure(folder: string, { api, sizes }: Bench, computing: Computing | undefined): Promise<Sample> {
-  const redis = await startRedis();
+  const redis = await startEmptyRedis();
   const { flags, env } = launchProfiles.lean;
   const args = [...flags, resolve(folder, 'worker.js')];
-  const worker = startWorker({ program: process.execPath, args, cwd: folder, env: { ...env, REDIS_URL: redis.url } });
+  const launchEnv = { ...env, REDIS_URL: redis.url };
+  const worker = new MeasuredWorker({ program: process.execPath, args, cwd: folder, env: launchEnv });
   const producer = createProducer({ redis: redis.url, timeoutMs: 30_000 });
   try {
     await worker.ready;
     const url = `${api.origin}/${callMs}`;
-    // The first ones find a cold worker, producer and connection.
+    // The first calls find a cold worker, producer and connection.
     for (let n = 0; n < 5; n++) await call(producer, url);
     const computed = computing ? computeAll(producer, computing, sizes) : Promise.resolve(0);
     const took = await callAll(producer, url, sizes);
@@ -72,7 +73,7 @@ async function measure(folder: string, { api, sizes }: Bench, computing: Computi
   }
 }
 
-/** Returns the milliseconds from the sending to the result. */
+/** Sends a job that waits, and returns the milliseconds from the sending to the result. */
 async function call(producer: Producer, url: string): Promise<number> {
   const sentAt = performance.now();
   const handle = await producer.enqueue(callBeside, { url }, keep);
@@ -90,7 +91,7 @@ async function callAll(producer: Producer, url: string, { mixedCalls }: Sizes): 
   return Promise.all(sent);
 }
 
-/** Returns the seconds until all are done. */
+/** Sends all jobs that compute, and returns the seconds until they are done. */
 async function computeAll(producer: Producer, computing: Computing, { mixedComputations }: Sizes): Promise<number> {
   const startedAt = performance.now();
   const jobs = Array.from({ length: mixedComputations }, async () => {

@@ -4,10 +4,10 @@ import type { Case } from '../case.ts';
 import { buildWorker } from '../contenders/islet.ts';
 
 const queue = 'api-scraper';
-/** What the four queues of the example app import, besides what Islet itself depends on. */
+/** The packages that the example app's four queues import, besides those that Islet itself depends on. */
 const appPackages = ['exceljs', 'htmlparser2', 'mathjs', 'pdfkit', 'sharp', 'valibot', 'convict'];
 
-/** What a deploy carries. */
+/** Shows what a deploy carries. */
 export const size: Case = {
   name: 'size',
   title: 'What is deployed',
@@ -46,7 +46,7 @@ interface Locked {
   optionalDependencies?: Record<string, string>;
 }
 
-/** The folders of those packages that the app's code needs, directly or not. Nested ones are within their owner's. */
+/** Lists the folders of the packages that the app's code needs, directly or not. A nested one is within its owner's. */
 function runtimeFolders(): string[] {
   const lock = JSON.parse(readFileSync(resolve('node_modules/.package-lock.json'), 'utf8'));
   const packages: Record<string, Locked> = lock.packages;
@@ -65,7 +65,7 @@ function runtimeFolders(): string[] {
   return [...found].filter((place) => !isNested(place)).map((place) => resolve(place));
 }
 
-/** Where Node finds a package from another one's place: nested in it, or above. */
+/** Finds a package as Node does from another one's place: nested in it, or above. */
 function placeOf(name: string, from: string, packages: Record<string, Locked>): string {
   for (let folder = from; ; folder = folder.slice(0, folder.lastIndexOf('/node_modules/'))) {
     const place = `${folder}/node_modules/${name}`;

@@ -6,11 +6,11 @@ import { callMs } from '../sizes.ts';
 
 const worker = 'islet-lean';
 const concurrency = 10;
-/** Until all workers take jobs, and what their starts leave behind is collected. */
+/** How long it takes until all workers take jobs, and the garbage of their starts is collected. */
 const settleMs = 4_000;
 const recycled = ['--max-age', '5s', '--max-age-variance', '2s'];
 
-/** What a parent takes, and each further worker; and what it costs to replace the workers again and again. */
+/** Shows what a parent and each further worker take, and what it costs to replace the workers again and again. */
 export const supervisor: Case = {
   name: 'supervisor',
   title: 'Several workers below a parent, and recycling',

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Case, Sample } from '../case.ts';
+import { startEmptyRedis } from '../../kit/redis.ts';
+import { type Case, entriesOf, type Sample } from '../case.ts';
 import type { Contender } from '../contenders/contender.ts';
+import { MeasuredWorker } from '../measured-worker.ts';
 import { openRedisProxy, type Traffic } from '../redis-proxy.ts';
-import { startRedis } from '../redis-server.ts';
 import { untilIdle } from '../run-worker.ts';
 import type { Sizes } from '../sizes.ts';
-import { startWorker } from '../worker-process.ts';
 
 const metrics = {
   commands: { label: 'commands', unit: '', better: 'less' },
@@ -13,12 +13,13 @@ const metrics = {
   bytesOut: { label: 'from Redis', unit: 'B', better: 'less' },
 } as const;
 
-/** Log lines and launch profiles change nothing of what is sent. */
+/** Log lines and launch profiles change nothing of the traffic, so few contenders stand for all. */
 const compared = ['islet-lean', 'bullmq', 'bee-queue', 'celery-gevent', 'celery-prefork'];
+const isCompared = ({ key }: Contender) => compared.includes(key);
 const settleMs = 3_000;
 const minuteMs = 60_000;
 
-/** What a worker sends to Redis while there is nothing to do. */
+/** Shows what a worker sends to Redis while there is nothing to do. */
 export const idleTraffic: Case = {
   name: 'idle-traffic',
   title: 'Redis traffic of an idle worker, per minute',
@@ -26,10 +27,11 @@ export const idleTraffic: Case = {
   together: true,
   metrics,
   about: ({ idleTrafficMs }) => `counted on the wire for ${idleTrafficMs / 1_000} s after the start, per minute`,
-  entries: ({ contenders, sizes }) => entriesOf(contenders, (contender) => measureIdle(contender, sizes)),
+  entries: ({ contenders, sizes }) =>
+    entriesOf(contenders.filter(isCompared), (contender) => measureIdle(contender, sizes)),
 };
 
-/** What a job costs on the wire when there are many. */
+/** Shows what a job costs on the wire when there are many. */
 export const jobTraffic: Case = {
   name: 'job-traffic',
   title: 'Redis traffic of a worker, per job of a backlog',
@@ -38,20 +40,10 @@ export const jobTraffic: Case = {
   about: ({ trafficJobs }) => `counted on the wire over a backlog of ${trafficJobs} no-op jobs, 100 in flight`,
   entries: ({ contenders, sizes }) =>
     entriesOf(
-      contenders.filter(({ idleOnly }) => !idleOnly),
+      contenders.filter((one) => isCompared(one) && !one.idleOnly),
       (contender) => measureJobs(contender, sizes),
     ),
 };
-
-function entriesOf(contenders: readonly Contender[], run: (contender: Contender) => Promise<Sample>) {
-  return contenders
-    .filter(({ key }) => compared.includes(key))
-    .map((contender) => ({
-      key: contender.key,
-      name: contender.name,
-      run: () => run(contender),
-    }));
-}
 
 function measureIdle(contender: Contender, { idleTrafficMs }: Sizes): Promise<Sample> {
   return withProxy(contender, async ({ traffic }) => {
@@ -92,13 +84,13 @@ function share(before: Traffic, after: Traffic, parts: number): Sample {
 interface Watched {
   url: string;
   traffic(): Traffic;
-  worker: ReturnType<typeof startWorker>;
+  worker: MeasuredWorker;
 }
 
 async function withProxy(contender: Contender, work: (watched: Watched) => Promise<Sample>): Promise<Sample> {
-  const redis = await startRedis();
+  const redis = await startEmptyRedis();
   const proxy = await openRedisProxy(redis.url);
-  const worker = startWorker(contender.launch({ url: proxy.url, concurrency: contender.idleOnly ? 1 : 100 }));
+  const worker = new MeasuredWorker(contender.launch({ url: proxy.url, concurrency: contender.idleOnly ? 1 : 100 }));
   try {
     await worker.ready;
     return await work({ url: redis.url, traffic: proxy.traffic, worker });

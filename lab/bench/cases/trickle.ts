@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Bench, Case, Sample } from '../case.ts';
+import { type Bench, type Case, entriesOf, type Sample } from '../case.ts';
 import type { Contender } from '../contenders/contender.ts';
 import { untilIdle, withWorker } from '../run-worker.ts';
 import { trickleMs } from '../sizes.ts';
 import { quantile } from '../stats.ts';
 
-/** Log lines and whether it is built make no difference here; Celery's sender is another program. */
+/** Neither log lines nor a build make a difference here. Celery is left out: its sender is another program. */
 const compared = ['islet-lean', 'islet-throughput', 'islet-minimal', 'bullmq', 'bee-queue', 'graphile-worker'];
 
-/** Most queues, most of the time: now and then a job. */
+/** Measures what most queues have most of the time: a job now and then. */
 export const trickle: Case = {
   name: 'trickle',
   title: 'A trickle of jobs',
@@ -21,15 +21,11 @@ export const trickle: Case = {
   },
   about: ({ trickleMs: ms }) =>
     `${1_000 / trickleMs} jobs a second for ${ms / 1_000} s, each sent alone; from the sending until the job's first call`,
-  entries: (bench) =>
-    bench.contenders
-      .filter(({ key }) => compared.includes(key))
-      .filter(({ key }) => !bench.sizes.quick || key === 'islet-lean' || key === trickle.base)
-      .map((contender) => ({
-        key: contender.key,
-        name: contender.name,
-        run: () => measure(contender, bench),
-      })),
+  entries(bench) {
+    const keys = bench.sizes.quick ? ['islet-lean', trickle.base] : compared;
+    const contenders = bench.contenders.filter(({ key }) => keys.includes(key));
+    return entriesOf(contenders, (contender) => measure(contender, bench));
+  },
 };
 
 function measure(contender: Contender, { sizes, api }: Bench): Promise<Sample> {

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import type { Contender, Sender } from './contender.ts';
 import { importFrom, install, pinned } from './install.ts';
 
-/** The part of bee-queue that is used here; it brings no types. */
+/** The part of bee-queue that is used here. The package brings no types. */
 export interface BeeQueue {
   createJob(data: object): { save(): Promise<unknown> };
   saveAll(jobs: readonly unknown[]): Promise<Map<unknown, Error>>;
@@ -18,7 +18,7 @@ export interface BeeQueueModule {
 
 const bulk = 1_000;
 
-/** bee-queue 2: a smaller queue on Redis, without most of what BullMQ has. */
+/** Prepares bee-queue 2, a smaller queue on Redis, without most of what BullMQ has. */
 export async function beeQueueContender(): Promise<Contender> {
   const folder = await install('bee-queue', { 'bee-queue': pinned['bee-queue'] });
   return {

@@ -1,4 +1,4 @@
-// What Islet is measured against: a BullMQ worker with BullMQ's defaults, the same handler and the same concurrency.
+// A BullMQ worker with BullMQ's defaults, the same handler and the same concurrency: Islet is measured against this one.
 import { Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { callApi } from '../app/tasks/call/call-api.ts';

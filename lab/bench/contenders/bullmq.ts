@@ -15,7 +15,7 @@ interface Parts {
   env?: Record<string, string>;
 }
 
-/** A BullMQ worker with the same handler and BullMQ's default settings: what Islet's own part costs or saves. */
+/** Makes BullMQ workers with the same handler and BullMQ's defaults, which show what Islet's own part costs or saves. */
 export function bullmqContenders(newestNode: string | undefined): Contender[] {
   const node = process.execPath;
   const log = { LOG_JOBS: '1' };

@@ -7,7 +7,7 @@ const run = promisify(execFile);
 const wanted = ['python3-celery', 'python3-gevent', 'python3-redis', 'python3-requests'];
 
 /**
- * Unpacks Debian's own packages of Celery into a folder, once, without installing anything: returns the folder. Throws
+ * Unpacks Debian's own packages of Celery into a folder, once, without installing anything. Returns the folder. Throws
  * where that is not possible.
  */
 export async function unpackCelery(folder: string): Promise<string> {

@@ -1,10 +1,10 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
-import { keepTrack } from '../../chaos/children.ts';
+import { Child } from '../../kit/child.ts';
 import { unpackCelery } from './celery-packages.ts';
 import type { Contender, Sender } from './contender.ts';
 
@@ -12,19 +12,20 @@ const run = promisify(execFile);
 const app = resolve('lab/bench/contenders/celery');
 const wanted = ['celery', 'gevent', 'redis', 'requests'];
 
-/** A Python that has all that is wanted, and what it needs in its environment for that. */
+/** A Python that has all packages, and the environment that it needs to find them. */
 interface Python {
   readonly program: string;
   readonly env: Readonly<Record<string, string>>;
   readonly versions: Readonly<Record<string, string>>;
 }
 
-/** The article's last command, word for word but for Celery 5's order of them, and the prefork that it began with. */
+/** The article's last command, in Celery 5's order of words. */
 const finalCommand =
   '-A celery_worker.celery worker -Q api-scraper --without-gossip --without-mingle --without-heartbeat -P gevent -c 100 -I tasks.api_scraper';
+/** The worker of processes that the article begins with. */
 const preforkCommand = '-A celery_worker.celery worker -Q api-scraper -c 1 -I tasks.api_scraper';
 
-/** Celery, installed or unpacked from Debian's packages. Throws, with what there is to do, where neither is possible. */
+/** Prepares Celery, installed or unpacked from Debian's packages. Throws with what to do where neither is possible. */
 export async function celeryContenders(): Promise<Contender[]> {
   const python = await findPython();
   const make = (key: string, name: string, command: string, more: Partial<Contender>): Contender => ({
@@ -52,7 +53,7 @@ export async function celeryContenders(): Promise<Contender[]> {
 
 function environment({ env }: Python, url: string): Record<string, string> {
   const path = [app, env.PYTHONPATH].filter(Boolean).join(':');
-  // Root is warned at each start, for a serializer that is not used.
+  // Without C_FORCE_ROOT, Celery warns root at each start about a serializer that is not used.
   return { ...env, PYTHONPATH: path, PYTHONDONTWRITEBYTECODE: '1', C_FORCE_ROOT: '1', REDIS_URL: url };
 }
 
@@ -81,17 +82,20 @@ print(json.dumps({"python": platform.python_version(), ${wanted.map((name) => `"
 
 async function openSender(python: Python, url: string): Promise<Sender> {
   const { PATH = '', HOME = '' } = process.env;
-  const child = spawn(python.program, [join(app, 'send.py')], {
+  const child = new Child({
+    program: python.program,
+    args: [join(app, 'send.py')],
     cwd: app,
     env: { PATH, HOME, ...environment(python, url) },
     stdio: ['pipe', 'pipe', 'inherit'],
   });
-  keepTrack(child);
-  const answers = createInterface(child.stdout);
+  const { stdin, stdout } = child.process;
+  if (stdin === null || stdout === null) throw new Error('The sender of Celery has no pipes.');
+  const answers = createInterface(stdout);
   const redis = new Redis(url);
   const many: Sender['many'] = async (task, payloads) => {
     const answered = once(answers, 'line');
-    child.stdin.write(`${JSON.stringify({ task, payloads })}\n`);
+    stdin.write(`${JSON.stringify({ task, payloads })}\n`);
     await answered;
   };
   return {
@@ -102,8 +106,8 @@ async function openSender(python: Python, url: string): Promise<Sender> {
       return waiting + taken > 0;
     },
     async close() {
-      child.stdin.end();
-      await once(child, 'exit');
+      stdin.end();
+      await child.exited;
       redis.disconnect();
     },
   };

@@ -1,37 +1,43 @@
-import type { Launch } from '../worker-process.ts';
+import type { Launch } from '../measured-worker.ts';
 
 export type TaskName = 'noop' | 'call';
 export type StoreKind = 'redis' | 'postgres';
 
+/** Where jobs are kept: a Redis or a database of one run's own. */
+export interface Store {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
 export interface WorkerSettings {
-  /** Of the store. */
+  /** The store's URL. */
   readonly url: string;
   readonly concurrency: number;
 }
 
-/** What sends jobs to a contender's worker, and knows when none is left. */
+/** Sends jobs to a contender's worker, and knows when none is left. */
 export interface Sender {
   one(task: TaskName, payload: object): Promise<unknown>;
   many(task: TaskName, payloads: readonly object[]): Promise<unknown>;
-  /** Whether any job waits or runs. */
+  /** Says whether any job waits or runs. */
   busy(): Promise<boolean>;
   close(): Promise<void>;
 }
 
-/** One of what is compared: how its worker is started, and how it gets jobs. */
+/** One of those that are compared: how its worker is started, and how it gets jobs. */
 export interface Contender {
-  /** In results.json; stays the same. */
+  /** The name in results.json, which stays the same. */
   readonly key: string;
-  /** For people. */
+  /** The name for people. */
   readonly name: string;
   readonly store: StoreKind;
-  /** Takes part in `--quick`. */
+  /** Whether the contender takes part in `--quick`. */
   readonly quick: boolean;
-  /** Whether each run is told of, or only that of idling: a worker of one job at a time needs 1,000 s for the load. */
+  /** Whether only its idle memory is measured: a worker of one job at a time needs 1,000 s for the load. */
   readonly idleOnly?: boolean;
-  /** Fewer no-op jobs than the others, where all of them would take minutes. */
+  /** The most no-op jobs for this contender, where all of them would take minutes. */
   readonly noopJobs?: number;
-  /** How many milliseconds lie between two questions whether it is done, where the question is dear. */
+  /** The milliseconds between two questions whether any job is left, where the question is expensive. Default: 5. */
   readonly askEveryMs?: number;
   readonly versions: Readonly<Record<string, string>>;
   launch(worker: WorkerSettings): Launch;

@@ -1,3 +1,4 @@
+import { messageOf } from '../../kit/main.ts';
 import type { BenchOptions } from '../options.ts';
 import { beeQueueContender } from './bee-queue.ts';
 import { bullmqContenders } from './bullmq.ts';
@@ -19,7 +20,7 @@ interface Hooks {
   notify(text: string): void;
 }
 
-/** Prepares those who take part. What cannot be had here is skipped with a word; Islet and bare BullMQ must be there. */
+/** Prepares those who take part. A contender that cannot be had here is skipped, except for Islet and bare BullMQ. */
 export async function findContenders({ sizes, contenders: wanted }: BenchOptions, hooks: Hooks): Promise<Found> {
   const takesPart = (key: string) => (wanted === undefined ? !sizes.quick : wanted.includes(key));
   const optional = async <T>(name: string, keys: string[], prepare: () => Promise<T>): Promise<T | undefined> => {
@@ -28,7 +29,7 @@ export async function findContenders({ sizes, contenders: wanted }: BenchOptions
     try {
       return await prepare();
     } catch (error) {
-      hooks.skip(name, (error instanceof Error ? error.message : String(error)).trim());
+      hooks.skip(name, messageOf(error).trim());
       return undefined;
     }
   };

@@ -16,7 +16,7 @@ type Postgres = { default: { Client: new (url: string) => PgClient } };
 
 const bulk = 1_000;
 
-/** graphile-worker, on a PostgreSQL of the run's own: jobs where the app's data is. */
+/** Prepares graphile-worker on a PostgreSQL of the run's own: it keeps jobs where the app's data is. */
 export async function graphileContender(): Promise<Contender> {
   const folder = await install('graphile-worker', {
     'graphile-worker': pinned['graphile-worker'],

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** The versions that are compared: figures of two runs should differ by the machine only. */
+/** The versions that are compared. They are fixed, so that the figures of two runs differ by the machine only. */
 export const pinned = {
   'bee-queue': '2.0.0',
   'graphile-worker': '0.17.3',
@@ -19,12 +19,12 @@ export async function install(name: string, packages: Readonly<Record<string, st
   const folder = resolve('.islet', 'bench', name);
   const wanted = JSON.stringify({ private: true, dependencies: packages });
   const manifest = join(folder, 'package.json');
-  // Written as the last step: an install that was cut off begins again.
+  // This file is written as the last step, so an install that was cut off begins again.
   const done = join(folder, 'installed.json');
   if (existsSync(done) && readFileSync(done, 'utf8') === wanted) return folder;
   mkdirSync(folder, { recursive: true });
   writeFileSync(manifest, wanted);
-  // Its install scripts only make links that the packages' programs do not need to run.
+  // The packages' install scripts only make links that their programs do not need.
   await run('npm', ['install', '--prefix', folder, '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund'], {
     cwd: folder,
     maxBuffer: 1e8,
@@ -38,7 +38,7 @@ export function importFrom<T>(folder: string, file: string): Promise<T> {
   return import(pathToFileURL(join(folder, 'node_modules', file)).href);
 }
 
-/** A newer Node than the one that runs the benchmark, or undefined where this one is the newest. */
+/** Installs a newer Node than the one that runs the benchmark. Returns undefined where this one is the newest. */
 export async function installNewestNode(): Promise<string | undefined> {
   if (Number(process.versions.node.split('.')[0]) >= Number(pinned.node.split('.')[0])) return undefined;
   const name = `node-${process.platform}-${process.arch}`;

@@ -15,14 +15,14 @@ const islet = resolve('bin/islet.js');
 export const benchApp = resolve('dist/lab/bench/app');
 const prefix = 'islet';
 
-/** Builds a queue's worker into a folder under .islet/, and returns the folder. */
+/** Builds a queue's worker into a folder below .islet/, and returns the folder. */
 export async function buildWorker(queue: string, root: string): Promise<string> {
   const out = resolve('.islet/bench/built', queue);
   await run(process.execPath, [islet, 'build', '--queue', queue, '--out', out], { cwd: root });
   return out;
 }
 
-/** Islet's worker: built and by each launch profile, and as `islet worker` starts it in the app's folder. */
+/** Prepares Islet's worker: built and by each launch profile, and as `islet worker` starts it in the app's folder. */
 export async function isletContenders(newestNode: string | undefined): Promise<Contender[]> {
   const built = await buildWorker('bench', benchApp);
   const builtProgram = resolve(built, 'worker.js');
@@ -78,7 +78,7 @@ function contender({ key, name, node, program, profile, quick }: Parts): Contend
   };
 }
 
-/** A producer as an app has it. */
+/** Opens a producer as an app has it. */
 export async function openIsletSender(url: string): Promise<Sender> {
   const producer = createProducer({ redis: url, prefix, timeoutMs: 30_000 });
   const redis = new Redis(url);
@@ -98,7 +98,7 @@ export async function openIsletSender(url: string): Promise<Sender> {
   };
 }
 
-/** The same keys for whatever stands on BullMQ. */
+/** Says whether any job waits or runs; the keys are the same for all that stands on BullMQ. */
 export async function isBullBusy(redis: Redis, start: string): Promise<boolean> {
   const [waiting, active] = await Promise.all([
     redis.llen(`${start}:{bench}:wait`),

@@ -5,7 +5,7 @@ import { Redis } from 'ioredis';
 
 const { REDIS_URL = '', WORLD_PARENT } = process.env;
 const connection = new Redis(REDIS_URL, { maxRetriesPerRequest: null });
-// With a parent, BullMQ itself runs the job in a child process, as Celery's prefork does.
+// With WORLD_PARENT, BullMQ runs the job in a child process of its own, as Celery's prefork does.
 const processor = WORLD_PARENT
   ? fileURLToPath(new URL('./world-processor.js', import.meta.url))
   : (await import('./world-processor.ts')).default;

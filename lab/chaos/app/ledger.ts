@@ -8,14 +8,14 @@ type Run = Pick<TaskContext, 'jobId' | 'attempt' | 'signal'>;
 
 const file = join(process.env.CHAOS_LEDGER ?? '.', `${process.pid}.log`);
 
-/** Synchronous: a line that was written survives whatever kills this process next. */
+/** Appends a line, synchronously: a line that was written survives whatever kills this process next. */
 function write(verb: Verb, task: string, { jobId, attempt }: Pick<Run, 'jobId' | 'attempt'>, note = ''): void {
   appendFileSync(file, `${verb} ${Date.now()} ${process.pid} ${jobId} ${task} ${attempt} ${note}\n`);
 }
 
 const codeOf = (reason: unknown) => (reason instanceof IsletError ? reason.code : 'unknown');
 
-/** Runs user code between two lines of the ledger; the effect, a line of its own, comes last. */
+/** Runs user code between two lines of the ledger. The effect of the code is a line, too, which comes last. */
 export async function ledgered(task: string, run: Run, work: () => unknown): Promise<void> {
   write('start', task, run);
   const onAbort = () => write('abort', task, run, codeOf(run.signal.reason));

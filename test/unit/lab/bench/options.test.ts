@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { parseOptions, UsageError } from '../../../../lab/bench/options.ts';
+import { parseOptions } from '../../../../lab/bench/options.ts';
+import { UsageError } from '../../../../lab/kit/options.ts';
 
 test('runs everything five times, and keeps the results with the code, without a flag', () => {
   const { sizes, only, out } = parseOptions([]);

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { parseOptions, UsageError } from '../../../../lab/chaos/options.ts';
+import { parseOptions } from '../../../../lab/chaos/options.ts';
+import { UsageError } from '../../../../lab/kit/options.ts';
 
 test('takes the run of the proof without flags', () => {
   const defaults = {

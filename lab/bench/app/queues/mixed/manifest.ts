@@ -1,4 +1,4 @@
 import { defineQueue } from 'islet';
 
-/** Jobs that wait and jobs that compute, in one worker. */
+/** Jobs that wait and jobs that compute share this queue's worker. */
 export default defineQueue({ name: 'mixed', concurrency: 100 });

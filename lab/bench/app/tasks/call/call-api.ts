@@ -2,7 +2,7 @@ import http from 'node:http';
 
 const agent = new http.Agent({ keepAlive: true });
 
-/** Calls an API and reads its answer: the handler that every contender of Node's runs. Not fetch, which costs RAM. */
+/** Calls an API and reads its answer. Every contender on Node runs this handler. It does not use fetch, which costs RAM. */
 export function callApi(url: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const request = http.get(url, { agent }, (response) => {

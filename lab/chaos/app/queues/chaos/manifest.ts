@@ -1,6 +1,6 @@
 import { defineQueue } from 'islet';
 
-/** Short times, so that every one of them runs out several times in a run; every failed job is kept for the count. */
+/** All times are short, so that each of them runs out several times in a run. Every failed job is kept for the count. */
 export default defineQueue({
   name: 'chaos',
   concurrency: 25,

@@ -7,5 +7,5 @@ function block(ms: number): void {
   while (Date.now() < until);
 }
 
-/** Holds the event loop. */
+/** Blocks the event loop. */
 export default implement(manifest, ({ ms }, run) => ledgered(manifest.name, run, () => block(ms)));

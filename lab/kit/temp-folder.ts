@@ -6,7 +6,7 @@ const open = new Set<string>();
 
 /** Makes a folder that does not outlive this process, however it ends short of a SIGKILL. */
 export function makeTempFolder(name: string): string {
-  const folder = mkdtempSync(join(tmpdir(), `islet-bench-${name}-`));
+  const folder = mkdtempSync(join(tmpdir(), `islet-${name}-`));
   open.add(folder);
   return folder;
 }
@@ -17,5 +17,5 @@ export function removeTempFolder(folder: string): void {
 }
 
 process.once('exit', () => {
-  for (const folder of open) rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+  for (const folder of open) removeTempFolder(folder);
 });
