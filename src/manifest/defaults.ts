@@ -45,3 +45,8 @@ export const workerDefaults = {
   maxMemoryMb: undefined as number | undefined,
   recycle: 'replace' as 'replace' | 'exit',
 };
+
+/** What a worker puts up with before it fails a job, or stops; `src/config.ts` says what each limit means. */
+export type WorkerLimits = Readonly<
+  Pick<typeof workerDefaults, 'unknownTaskDeadlineMs' | 'maxReleases' | 'maxCrashes' | 'windowMs' | 'maxAbandoned'>
+>;

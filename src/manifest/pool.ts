@@ -32,10 +32,10 @@ export interface PoolOptions {
 }
 
 /** A task's pool as its manifest holds it. */
-export type TaskPool = { readonly kind: 'async' } | UnitPool;
+export type TaskPool = { readonly kind: 'async' } | PoolSettings;
 
-/** A pool of threads or processes; a `size` that is undefined is the number of cores but one. */
-export interface UnitPool {
+/** The settings of a pool of threads or processes; a `size` that is undefined is the number of cores but one. */
+export interface PoolSettings {
   readonly kind: 'thread' | 'process';
   readonly size: number | undefined;
   readonly maxJobs: number;
@@ -69,5 +69,5 @@ export function parsePool(owner: string, pool: unknown = taskDefaults.pool): Tas
   if (typeof pool !== 'object' || pool === null || Array.isArray(pool)) throw refuse(owner, pool);
   checkOptions(`${owner}, pool`, pool, ['kind'], poolChecks);
   const given = Object.fromEntries(Object.entries(pool).filter(([, value]) => value !== undefined));
-  return Object.freeze({ size: undefined, ...poolDefaults, ...given }) as UnitPool;
+  return Object.freeze({ size: undefined, ...poolDefaults, ...given }) as PoolSettings;
 }

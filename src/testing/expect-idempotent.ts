@@ -3,8 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { IsletError } from '../errors.ts';
 import type { Refused } from '../manifest/checked.ts';
 import type { AnyTask, PayloadInput } from '../manifest/define-task.ts';
-import type { EnqueuePort } from '../worker/enqueue-port.ts';
-import type { Task } from '../worker/task-context.ts';
+import type { Enqueue, Task } from '../worker/task-context.ts';
 import { misused } from './check-given.ts';
 import { createFakeDeps, type Fakes } from './fakes.ts';
 import { type ChildJob, createTestEnqueue, runOnce } from './run-task.ts';
@@ -111,7 +110,7 @@ function copyEffects<T>(effects: T, manifest: AnyTask): T {
 function createWorld<Given extends object>(task: Task, payload: unknown, options: IdempotencyOptions<Given>) {
   const fakes = (options.deps?.() ?? {}) as Given;
   const jobs = new Map<string, ChildJob>();
-  const createWatchedEnqueue = ({ watch }: Process): EnqueuePort['enqueue'] => {
+  const createWatchedEnqueue = ({ watch }: Process): Enqueue => {
     const enqueue = createTestEnqueue((job) => {
       // As in Redis: an id stands for the first job that had it.
       if (!jobs.has(job.id)) jobs.set(job.id, job);

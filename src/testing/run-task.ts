@@ -6,10 +6,10 @@ import { workerDefaults } from '../manifest/defaults.ts';
 import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-task.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob, writePayload } from '../producer/prepare-job.ts';
-import { createEnqueue, type EnqueuePort } from '../worker/enqueue-port.ts';
 import { executeTask } from '../worker/execute-task.ts';
-import { classify, completed } from '../worker/outcome.ts';
-import { type Task, verdicts } from '../worker/task-context.ts';
+import { createEnqueue } from '../worker/job-context.ts';
+import { classify, toResultJson } from '../worker/outcome.ts';
+import { type Enqueue, type Task, verdicts } from '../worker/task-context.ts';
 import { checkGiven } from './check-given.ts';
 import { createFakeDeps, type Fakes, silentLog } from './fakes.ts';
 
@@ -81,7 +81,7 @@ function toOutcome(delivery: Delivery, manifest: AnyTask, thrown: unknown): Task
 }
 
 /** Creates the `enqueue` of one run: its jobs are prepared as in a worker, and handed to `keep` instead of Redis. */
-export function createTestEnqueue(keep: (job: ChildJob) => void): EnqueuePort['enqueue'] {
+export function createTestEnqueue(keep: (job: ChildJob) => void): Enqueue {
   const send = async (jobs: NewJob[]) => {
     for (const { id, task, queue, payloadJson, delayMs, priority, keepResultMs } of jobs) {
       keep({ id, task, queue, payload: JSON.parse(payloadJson), delayMs, priority, keepResultMs });
@@ -95,7 +95,7 @@ export interface RunOnce {
   deps: object;
   attempt: number;
   signal: AbortSignal;
-  enqueue: EnqueuePort['enqueue'];
+  enqueue: Enqueue;
 }
 
 /** Runs a task once with all that it is given; its payload travels as JSON, as it would through Redis. Never throws. */
@@ -120,7 +120,7 @@ export async function runOnce<M extends AnyTask, Dependencies extends object>(
       ...verdicts,
     };
     const result = await executeTask(loadable, { input, context });
-    completed(delivery, manifest, result);
+    toResultJson(manifest, result);
     return { kind: 'completed', result: result as ResultOutput<M> };
   } catch (thrown) {
     return toOutcome(delivery, manifest, thrown);

@@ -4,7 +4,7 @@ import type { AnyTask, PayloadInput } from '../manifest/define-task.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob } from '../producer/prepare-job.ts';
 import { openProducer, type Producer } from '../producer/producer.ts';
-import { createGate } from '../worker/gate.ts';
+import { Gate } from '../worker/gate.ts';
 import type { Task } from '../worker/task-context.ts';
 import type { WorkerOptions } from '../worker/worker.ts';
 import { checkGiven } from './check-given.ts';
@@ -99,7 +99,7 @@ function createScope(
     close: async () => {},
   };
   const children = { deriveId: deriveJobId, send, prepare: prepareJob };
-  return { queue: code, log: silentLog, children, limits: workerDefaults, clock, gate: createGate() };
+  return { queue: code, log: silentLog, children, limits: workerDefaults, clock, gate: new Gate() };
 }
 
 function checkTasks(tasks: unknown): readonly Task[] {

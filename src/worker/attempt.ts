@@ -2,12 +2,11 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Delivery } from '../broker/broker.ts';
 import { LockLostError, ReleasedError, TimeoutError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { WorkerLimits } from '../manifest/defaults.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import type { Clock } from './clock.ts';
-import { identify, JobContext } from './create-context.ts';
-import type { ChildJobs } from './enqueue-port.ts';
 import { executeTask } from './execute-task.ts';
-import type { WorkerLimits } from './limits.ts';
+import { type ChildJobs, identify, JobContext } from './job-context.ts';
 import type { LoadableTask, LoadedQueue } from './load-queue.ts';
 import type { AttemptState } from './outcome.ts';
 import type { Pool } from './pool.ts';
@@ -19,16 +18,16 @@ export interface AttemptScope {
   children: ChildJobs;
   limits: WorkerLimits;
   clock: Clock;
-  /** A job's code has run, as far as it is waited for, and its outcome is about to be written. */
+  /** Called when a job's code has run, as far as anybody waits for it, just before its outcome is written. */
   onEnded?(): void;
-  /** A job was settled without its code, which ignored its signal; the promise resolves when that ends at last. */
+  /** Called when a job is settled without its code, which ignores its signal. The promise resolves when the code ends. */
   onAbandoned(stillRuns: Promise<void>): void;
 }
 
-/** What running code has to stop by itself when its job is given back, in milliseconds. */
+/** How long code may take to stop by itself when its job is given back, in milliseconds. */
 const releaseGraceMs = 1_000;
 
-/** Names the attempt whose code is running, also in stray callbacks and rejections. */
+/** Holds the attempt whose code is running, also in stray callbacks and rejections. */
 export const currentJob = new AsyncLocalStorage<Pick<Attempt, 'delivery' | 'fail'>>();
 
 /** Returns `{"queue","task","jobId","attempt"}` of the job whose code is running, as JSON. */
@@ -38,8 +37,8 @@ export function describeCurrentJob(): string | undefined {
 }
 
 /**
- * One run of one job's code: the time that it may take, the last step before it, and how it is ended from outside. A class,
- * since there are thousands a second: functions made anew for each job took 8 % of a built worker's time.
+ * One run of one job's code: the time that it may take, the last step before it, and how it is ended from outside. There
+ * are thousands a second: functions made anew for each job would take 8 % of a built worker's time.
  */
 export class Attempt implements AttemptState {
   readonly delivery: Delivery;
@@ -61,16 +60,16 @@ export class Attempt implements AttemptState {
     this.#scope = scope;
   }
 
-  /** Ends it with an error that its code let escape. Returns false when it has no code in this thread, or that had ended. */
+  /** Ends the attempt with an error that its code let escape. Returns false when no code of it runs in this thread. */
   fail(error: unknown): boolean {
     if (this.#over || !this.#reject) return false;
     this.#reject(error);
-    // Its code may still run, in a callback that nobody awaits: tell it to stop.
+    // The code may still run, in a callback that nobody awaits: the signal tells it to stop.
     this.delivery.abort.abort(error);
     return true;
   }
 
-  /** Runs the task's code in this thread. Rejects with what it threw, or why it was ended. */
+  /** Runs the task's code in this thread. Rejects with what it threw, or with why it was ended. */
   run(task: LoadableTask): Promise<unknown> {
     const { log, children, queue } = this.#scope;
     const { input, abort } = this.delivery;
@@ -85,7 +84,7 @@ export class Attempt implements AttemptState {
     });
   }
 
-  /** Runs it in its pool; it needs nobody to leave it behind, since it is ended when it does not stop. */
+  /** Runs the task's code in its pool, which ends code that does not stop, so that none is left behind. */
   async runInPool(pool: Pool): Promise<string | undefined> {
     const { task, jobId, input, attempt, enqueuedAt, abort } = this.delivery;
     let reported: Promise<void> = Promise.resolve();
@@ -99,7 +98,7 @@ export class Attempt implements AttemptState {
           beforeRun: async () => this.beforeRun(),
           send: (jobs) => this.#scope.children.send(jobs),
           progress: (value) => {
-            // A courtesy, as in this thread.
+            // Progress is a courtesy, as in this thread.
             reported = this.delivery.reportProgress(value).catch(() => {});
           },
         },
@@ -110,9 +109,18 @@ export class Attempt implements AttemptState {
     }
   }
 
-  /** The last step before its code, here or in its pool. Throws when it must not start. */
+  /** Does the last step before the code runs, here or in a pool. Throws when the code must not start. */
   beforeRun(): void | Promise<void> {
     return this.#manifest.delivery === 'at-most-once' ? this.#passThenBegin() : this.#begin();
+  }
+
+  /** Ends the timers and the listener. Returns a promise where the last progress is still to be written. */
+  close(): Promise<void> | undefined {
+    this.#over = true;
+    this.#stopTimer?.();
+    this.#stopGrace?.();
+    this.#stopListening?.();
+    return this.#context?.flush();
   }
 
   #startTimer(): void {
@@ -124,7 +132,7 @@ export class Attempt implements AttemptState {
   }
 
   #begin(): void {
-    // It was settled meanwhile: its code would run beside the next delivery's.
+    // An aborted job is settled soon: its code would run beside the next delivery's.
     this.delivery.abort.throwIfAborted();
     this.started = true;
   }
@@ -138,15 +146,6 @@ export class Attempt implements AttemptState {
     this.#begin();
   }
 
-  /** Ends what an attempt needs while its code runs; a promise where its last progress is still to be written. */
-  close(): Promise<void> | undefined {
-    this.#over = true;
-    this.#stopTimer?.();
-    this.#stopGrace?.();
-    this.#stopListening?.();
-    return this.#context?.flush();
-  }
-
   #startGrace(work: Promise<unknown>): void {
     const { reason } = this.delivery.abort;
     // The code that was told to stop gets its turn first, also after a block.
@@ -156,13 +155,13 @@ export class Attempt implements AttemptState {
     });
   }
 
-  /** A worker that stops ends its process: nothing of this job's code outlives its release for long. */
+  /** A worker that stops ends its process, so that no code of a job outlives its release for long. */
   #graceMsFor(reason: unknown): number {
     const { abandonAfterMs } = this.#manifest;
     return reason instanceof ReleasedError ? Math.min(releaseGraceMs, abandonAfterMs) : abandonAfterMs;
   }
 
-  /** Counts code that ignored its signal, and says when it ends at last: its result is dropped. */
+  /** Counts code that ignored its signal, and logs when it ends at last; its result is dropped. */
   #leaveBehind(work: Promise<unknown>): void {
     const { log, onAbandoned } = this.#scope;
     const leftAt = performance.now();
@@ -174,7 +173,7 @@ export class Attempt implements AttemptState {
   }
 }
 
-/** Returns whether an at-most-once job may start; if not, its signal has been aborted with the reason. */
+/** Returns whether an at-most-once job may start. If not, its signal has been aborted with the reason. */
 async function passFence(delivery: Delivery): Promise<boolean> {
   const { abort, jobId } = delivery;
   abort.throwIfAborted();

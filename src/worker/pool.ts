@@ -13,11 +13,11 @@ export interface PoolJob {
 /** What a job in a pool asks of the worker: its thread or process has no connection of its own. */
 export interface PoolCalls {
   readonly signal: AbortSignal;
-  /** How long its code has after the abort, in milliseconds; it is ended then. */
+  /** How long the job's code has after the abort, in milliseconds, before it is ended. */
   readonly graceMs: (reason: unknown) => number;
-  /** It has a thread or process, and begins. Until now it only waited. */
+  /** The job has a thread or process, and begins. Until now it only waited. */
   onBegin(): void;
-  /** Its code is about to start. Throws when it must not. */
+  /** The job's code is about to start. Throws when it must not. */
   beforeRun(): Promise<void>;
   progress(value: number | object): void;
   send(jobs: NewJob[]): Promise<void>;

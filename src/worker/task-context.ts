@@ -2,8 +2,7 @@ import type { Resolver } from 'awilix';
 import { IsletError, RateLimitedError, SnoozeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { checks, describe } from '../manifest/check-options.ts';
-import type { AnyTask, DeliveryGuarantee, PayloadOutput, ResultInput } from '../manifest/define-task.ts';
-import type { EnqueuePort } from './enqueue-port.ts';
+import type { AnyTask, DeliveryGuarantee, PayloadInput, PayloadOutput, ResultInput } from '../manifest/define-task.ts';
 
 export interface VerdictOptions {
   /** Milliseconds, an integer from 1. */
@@ -36,6 +35,19 @@ export const verdicts: Verdicts = {
   rateLimited: (options) => new RateLimitedError(checkDelay('rateLimited', options)),
 };
 
+/** What a task may set of a job that it enqueues. */
+export interface ChildOptions {
+  delayMs?: number;
+  priority?: number;
+  keepResultMs?: number;
+}
+
+export type Enqueue = <M extends AnyTask>(
+  manifest: M,
+  payload: PayloadInput<M>,
+  options?: ChildOptions,
+) => Promise<{ id: string }>;
+
 /** What a running at-most-once task is given beside its payload: no verdicts, since its code may not start again. */
 export interface AtMostOnceContext<Dependencies extends object> {
   /** The queue's dependencies; a scope of this job's own is made when one is touched. */
@@ -50,7 +62,7 @@ export interface AtMostOnceContext<Dependencies extends object> {
   /** Stores a number or an object as the job's progress; at most once a second reaches Redis, the last one wins. */
   readonly progress: (value: number | object) => void;
   /** Enqueues a job with an id derived from this one's, so that a rerun does not enqueue it twice. */
-  readonly enqueue: EnqueuePort['enqueue'];
+  readonly enqueue: Enqueue;
 }
 
 /** What a running at-least-once task is given beside its payload. */

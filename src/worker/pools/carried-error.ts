@@ -16,7 +16,7 @@ import {
 export type CarriedError =
   | {
       readonly kind: 'error';
-      /** Of the classes that both sides know; of another one's error only its name arrives. */
+      /** The name of a class that both sides know. Of an error of another class, only its name arrives. */
       readonly known: string | undefined;
       readonly name: string;
       readonly message: string;
@@ -32,10 +32,10 @@ const known: Record<string, { readonly prototype: Error }> = {
   ...{ TypeError, RangeError, SyntaxError, ReferenceError, URIError, EvalError },
 };
 
-/** A chain of causes may be a circle. */
+/** How many causes of causes are carried: their chain may be a circle. */
 const mostCauses = 5;
 
-/** What of an object JSON can carry, member by member. */
+/** Returns the members of an error that JSON can carry. */
 function readFields(error: object): object {
   const fields: Record<string, unknown> = {};
   for (const name of Object.keys(error)) {
@@ -43,7 +43,7 @@ function readFields(error: object): object {
       const json = JSON.stringify((error as Record<string, unknown>)[name]);
       if (json !== undefined) fields[name] = JSON.parse(json);
     } catch {
-      // A getter that throws, or a value that refers to itself.
+      // A getter may throw, and a value may refer to itself.
     }
   }
   return fields;
@@ -62,7 +62,7 @@ function toValue(thrown: unknown): CarriedError {
     const json = JSON.stringify(thrown);
     if (json !== undefined) return { kind: 'value', value: JSON.parse(json) };
   } catch {
-    // Its text has to do.
+    // The text of the value has to do.
   }
   return { kind: 'value', value: toText(() => thrown) || `a thrown ${typeof thrown}` };
 }

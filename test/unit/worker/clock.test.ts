@@ -1,14 +1,14 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { createUnblockedClock } from '../../../src/worker/clock.ts';
+import { UnblockedClock } from '../../../src/worker/clock.ts';
 
-const clocks: ReturnType<typeof createUnblockedClock>[] = [];
+const clocks: UnblockedClock[] = [];
 
 afterEach(() => {
   for (const clock of clocks.splice(0)) clock.close();
 });
 
 const open = () => {
-  const clock = createUnblockedClock();
+  const clock = new UnblockedClock();
   clocks.push(clock);
   return clock;
 };

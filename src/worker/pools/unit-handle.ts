@@ -1,19 +1,19 @@
 import type { PoolCalls, PoolJob } from '../pool.ts';
 import { carryError, reviveError } from './carried-error.ts';
 import type { FromUnit } from './messages.ts';
-import type { Unit } from './start-unit.ts';
+import type { StartedUnit } from './start-unit.ts';
 
 /** How a job's code ended in its unit. */
 export type UnitEnd =
   | { readonly kind: 'returned'; readonly resultJson: string | undefined }
   | { readonly kind: 'threw'; readonly error: unknown }
-  /** It ended the unit, or that ended by itself: `started` says whether the task's code had begun. */
+  /** The unit ended, by the code or of itself. `started` says whether the task's code had begun. */
   | { readonly kind: 'crashed'; readonly how: string; readonly started: boolean }
   | { readonly kind: 'killed' };
 
-/** Within so many milliseconds an event loop that turns has heard of an abort. */
+/** How long it takes an event loop that turns to hear of an abort, in milliseconds. */
 const hearMs = 250;
-/** A killed process may take its time to go, where the system still writes for it; nothing waits for that. */
+/** How long a killed process is waited for: it may take its time to go, where the system still writes for it. */
 const buryMs = 1_000;
 /** How long a unit may take to load its task, in milliseconds. */
 const readyMs = 60_000;
@@ -22,33 +22,35 @@ interface Running {
   readonly run: number;
   readonly calls: PoolCalls;
   started: boolean;
-  onAborting(): void;
   end(end: UnitEnd): void;
 }
 
-export interface MemberOptions {
+export interface UnitHandleOptions {
   writeLine(line: string): void;
-  /** What to say of a unit that ended, or hung, before it was ready. */
+  /** Makes the error of a unit that ended, or hung, before it was ready. */
   startFailed(how: string): Error;
 }
 
-/** A unit of a pool, as the pool sees it. */
-export class Member {
-  /** Resolves with the megabytes that it takes when it can run jobs; rejects when it could not load its task. */
+/** A pool's handle of one of its threads or processes, which runs one job at a time. */
+export class UnitHandle {
+  /** Resolves when the unit can run jobs, with the megabytes that it takes. Rejects when it could not load its task. */
   readonly ready: Promise<number>;
   readonly ended: Promise<string>;
-  readonly #unit: Unit;
-  readonly #writeLine: MemberOptions['writeLine'];
+  readonly #unit: StartedUnit;
+  readonly #writeLine: UnitHandleOptions['writeLine'];
   #usable = false;
   #killed = false;
   #runs = 0;
   #running: Running | undefined;
-  /** Of the last job: its code may still enqueue when it has ended. */
+  /** What the last job may ask for: its code may still enqueue when the job has ended. */
   #calls: PoolCalls | undefined;
+  #abortedAt = 0;
+  #killTimer: NodeJS.Timeout | undefined;
+  #lastWords: NodeJS.Immediate | undefined;
   #onReady: (memoryMb: number) => void = () => {};
   #onBroken: (error: unknown) => void = () => {};
 
-  constructor(unit: Unit, { writeLine, startFailed }: MemberOptions) {
+  constructor(unit: StartedUnit, { writeLine, startFailed }: UnitHandleOptions) {
     this.#unit = unit;
     this.#writeLine = writeLine;
     this.ended = unit.ended;
@@ -60,39 +62,40 @@ export class Member {
       this.#onReady = resolve;
       this.#onBroken = reject;
     }).finally(() => clearTimeout(hung));
-    // Whoever waits for it hears of it; perhaps nobody does any more.
+    // Perhaps nobody waits for it any more.
     this.ready.catch(() => {});
     unit.onMessage((message) => this.#take(message));
     unit.ended.then((how) => {
       this.#usable = false;
       this.#onBroken(startFailed(how));
-      this.#finish({ kind: 'crashed', how, started: this.#running?.started === true });
+      const started = this.#running?.started === true;
+      this.#finish(this.#killed ? { kind: 'killed' } : { kind: 'crashed', how, started });
     });
   }
 
-  /** Whether it takes a further job. */
+  /** Whether the unit takes a further job. */
   get usable(): boolean {
     return this.#usable;
   }
 
-  /** Runs one job; never rejects. One at a time. */
+  /** Runs one job. Never rejects. */
   async run(job: PoolJob, calls: PoolCalls): Promise<UnitEnd> {
-    this.#calls = calls;
     const { signal } = calls;
-    const stop = this.#prepareStop(calls);
+    const onAbort = () => this.#abort(calls);
     const over = new Promise<UnitEnd>((end) => {
-      this.#running = { run: ++this.#runs, calls, started: false, onAborting: stop.onAborting, end };
+      this.#running = { run: ++this.#runs, calls, started: false, end };
     });
+    this.#calls = calls;
     this.#unit.send({ say: 'run', job });
-    if (signal.aborted) stop.onAbort();
-    else signal.addEventListener('abort', stop.onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
     const end = await over;
-    stop.close();
-    signal.removeEventListener('abort', stop.onAbort);
-    return stop.hasKilled && end.kind === 'crashed' ? { kind: 'killed' } : end;
+    signal.removeEventListener('abort', onAbort);
+    this.#spare();
+    return end;
   }
 
-  /** Lets it dispose of what it opened and end; kills it after `limitMs` milliseconds, and waits little longer. */
+  /** Lets the unit dispose of what it opened and end. Kills it after `limitMs` milliseconds, and waits little longer. */
   async close(limitMs: number): Promise<void> {
     this.#usable = false;
     this.#unit.send({ say: 'close' });
@@ -108,38 +111,29 @@ export class Member {
     clearTimeout(bury);
   }
 
-  /** How its job is stopped: by its signal, and by force soon after if its loop does not turn, else after the grace. */
-  #prepareStop({ signal, graceMs }: PoolCalls) {
-    let timer: NodeJS.Timeout | undefined;
-    let lastWords: NodeJS.Immediate | undefined;
-    let abortedAt = 0;
-    let hasKilled = false;
-    const killIn = (ms: number) => {
-      clearTimeout(timer);
-      clearImmediate(lastWords);
-      timer = setTimeout(() => {
-        // After a block of this loop the unit's answer may lie before it unread.
-        lastWords = setImmediate(() => {
-          hasKilled = true;
-          this.#kill();
-        });
-      }, ms);
-    };
-    return {
-      onAbort: () => {
-        abortedAt = performance.now();
-        this.#unit.send({ say: 'abort', reason: carryError(signal.reason) });
-        killIn(Math.min(hearMs, graceMs(signal.reason)));
-      },
-      onAborting: () => killIn(Math.max(0, graceMs(signal.reason) - (performance.now() - abortedAt))),
-      get hasKilled() {
-        return hasKilled;
-      },
-      close() {
-        clearTimeout(timer);
-        clearImmediate(lastWords);
-      },
-    };
+  /** Stops the job by its signal, and the unit by force: soon if its event loop does not turn, else after the grace. */
+  #abort({ signal, graceMs }: PoolCalls): void {
+    this.#abortedAt = performance.now();
+    this.#unit.send({ say: 'abort', reason: carryError(signal.reason) });
+    this.#killIn(Math.min(hearMs, graceMs(signal.reason)));
+  }
+
+  /** Gives code that has heard of the abort the rest of its grace. */
+  #grantGrace({ signal, graceMs }: PoolCalls): void {
+    this.#killIn(Math.max(0, graceMs(signal.reason) - (performance.now() - this.#abortedAt)));
+  }
+
+  #killIn(ms: number): void {
+    this.#spare();
+    this.#killTimer = setTimeout(() => {
+      // After a block of this loop, the unit's answer may lie before it unread.
+      this.#lastWords = setImmediate(() => this.#kill());
+    }, ms);
+  }
+
+  #spare(): void {
+    clearTimeout(this.#killTimer);
+    clearImmediate(this.#lastWords);
   }
 
   #kill(): void {
@@ -157,8 +151,9 @@ export class Member {
   }
 
   #take(message: FromUnit) {
-    // What an earlier job still says.
-    if ('run' in message && message.run !== this.#running?.run) return;
+    const running = this.#running;
+    // An earlier job may still say something.
+    if ('run' in message && message.run !== running?.run) return;
     switch (message.say) {
       case 'ready':
         this.#usable = true;
@@ -167,16 +162,16 @@ export class Member {
         this.#onBroken(reviveError(message.error));
         return this.#unit.kill();
       case 'start':
-        if (this.#running) this.#running.started = true;
-        return void this.#answer(message.id, this.#running?.calls.beforeRun());
+        if (running) running.started = true;
+        return void this.#answer(message.id, running?.calls.beforeRun());
       case 'send':
         return void this.#answer(message.id, this.#calls?.send(message.jobs));
       case 'aborting':
-        return this.#running?.onAborting();
+        return running && this.#grantGrace(running.calls);
       case 'log':
         return this.#writeLine(message.line);
       case 'progress':
-        return this.#running?.calls.progress(message.value);
+        return running?.calls.progress(message.value);
       case 'done': {
         const { error, resultJson, last } = message;
         if (last) this.#usable = false;

@@ -1,10 +1,10 @@
 import { availableParallelism } from 'node:os';
 import type { TaskSource } from '../../app/app-source.ts';
 import { IsletError, PoolCrashedError } from '../../errors.ts';
-import type { UnitPool } from '../../manifest/pool.ts';
+import type { PoolSettings } from '../../manifest/pool.ts';
 import type { Pool, PoolCalls, PoolJob } from '../pool.ts';
-import { Member, type UnitEnd } from './member.ts';
 import { startUnit, type UnitProgram } from './start-unit.ts';
+import { type UnitEnd, UnitHandle } from './unit-handle.ts';
 
 export interface PoolHost {
   readonly program: UnitProgram;
@@ -12,78 +12,79 @@ export interface PoolHost {
   writeLine(line: string): void;
 }
 
-type TakeMember = (member: Promise<Member>) => void;
+type TakeUnit = (unit: Promise<UnitHandle>) => void;
 
 /** How long a unit has to dispose of what it opened, in milliseconds. */
 const closeMs = 5_000;
 /** The part of `maxMemoryMb` above which a unit is replaced after a job. */
 const replaceShare = 0.75;
-/** A job for which there is no room comes back within these, in milliseconds. */
+/** Within which time a job for which there is no room comes back, in milliseconds. */
 const waitLimits = { least: 1_000, most: 15_000 };
-/** What the last job's duration weighs in the average. */
+/** How much the last job's duration weighs in the average. */
 const newest = 0.3;
 
 /** The default size leaves a core to the worker's own loop, and to Redis. */
 const coresButOne = () => Math.max(1, availableParallelism() - 1);
 
 /**
- * A pool of its own, since in piscina and tinypool an abort ends a thread before its code hears of it, neither replaces one
- * thread by its jobs and memory, and tinypool gives a process a second after SIGTERM and does not tell how it died. With
- * piscina a worker would take 5 MB more.
+ * The pool of one task's threads or processes; it starts none before the first job. Piscina and tinypool would not do: an abort ends a thread there before its code hears of it, neither
+ * replaces one thread by its jobs and memory, and tinypool gives a process a second after SIGTERM and does not tell how it
+ * died. With piscina a worker would take 5 MB more.
  */
-class TaskPool implements Pool {
+export class UnitPool implements Pool {
   readonly size: number;
   readonly #source: TaskSource;
-  readonly #settings: UnitPool;
+  readonly #settings: PoolSettings;
   readonly #host: PoolHost;
-  readonly #members = new Set<Member>();
-  /** With the timers that end them; the one that worked last is last. */
-  readonly #idle = new Map<Member, NodeJS.Timeout>();
-  readonly #waiting: TakeMember[] = [];
-  /** Those that have given their place away, and are still there. */
+  readonly #units = new Set<UnitHandle>();
+  /** The units without a job, with the timers that end them; the one that worked last is last. */
+  readonly #idle = new Map<UnitHandle, NodeJS.Timeout>();
+  /** The jobs without a unit, the one that waits longest first. */
+  readonly #waiting = new Set<TakeUnit>();
+  /** The ends of units that have given their place away, and are still there. */
   readonly #leaving = new Set<Promise<void>>();
   #meanMs = waitLimits.least;
   #closed = false;
 
   constructor(source: TaskSource, host: PoolHost) {
     this.#source = source;
-    this.#settings = source.manifest.pool as UnitPool;
+    this.#settings = source.manifest.pool as PoolSettings;
     this.#host = host;
     this.size = this.#settings.size ?? coresButOne();
   }
 
   get isFull(): boolean {
-    return this.#waiting.length >= this.size;
+    return this.#waiting.size >= this.size;
   }
 
   waitMs(): number {
-    const ms = (this.#meanMs * (this.#waiting.length + 1)) / this.size;
+    const ms = (this.#meanMs * (this.#waiting.size + 1)) / this.size;
     const bounded = Math.max(waitLimits.least, Math.min(waitLimits.most, ms));
-    // Not all at once.
+    // The jobs that wait must not come back all at once.
     return Math.round(bounded * (1 + Math.random() / 2));
   }
 
   async prove(): Promise<void> {
-    const member = this.#start();
+    const unit = this.#start();
     try {
-      const memoryMb = await member.ready;
+      const memoryMb = await unit.ready;
       if (memoryMb > this.#replaceAboveMb) throw this.#refuseMemory(memoryMb);
     } finally {
-      await member.close(closeMs);
+      await unit.close(closeMs);
     }
   }
 
   async run(job: PoolJob, calls: PoolCalls): Promise<string | undefined> {
     const end = await this.#runOnce(job, calls);
-    // It died of something else, just when it was given the job.
+    // The unit died of something else, just when it was given the job.
     const isInnocent = end.kind === 'crashed' && !end.started;
     return this.#unwrap(isInnocent ? await this.#runOnce(job, calls) : end, job, calls);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#waiting.splice(0);
-    for (const member of this.#members) void this.#retire(member);
+    this.#waiting.clear();
+    for (const unit of this.#units) void this.#retire(unit);
     await Promise.all(this.#leaving);
   }
 
@@ -91,7 +92,7 @@ class TaskPool implements Pool {
     return this.#settings.maxMemoryMb * replaceShare;
   }
 
-  #start(): Member {
+  #start(): UnitHandle {
     const { manifest, file } = this.#source;
     const { kind, maxJobs, maxMemoryMb } = this.#settings;
     const { program, writeLine } = this.#host;
@@ -102,67 +103,59 @@ class TaskPool implements Pool {
       const what = `Task "${task}" (queue "${queue}"), ${file}: the ${kind} that was to load it ${how}.`;
       return new IsletError('E_TASK_LOAD_FAILED', what);
     };
-    return new Member(startUnit({ kind, program, order, maxMemoryMb }), { writeLine, startFailed });
+    return new UnitHandle(startUnit({ kind, program, order, maxMemoryMb }), { writeLine, startFailed });
   }
 
-  async #startMember(): Promise<Member> {
-    let member: Member;
+  async #startUnit(): Promise<UnitHandle> {
+    let unit: UnitHandle;
     try {
-      member = this.#start();
+      unit = this.#start();
     } catch (error) {
-      // The system makes no thread or process just now: where there is none, nobody would come to those who wait.
-      if (this.#members.size === 0) this.#waiting.shift()?.(this.#startMember());
+      // The system makes no thread or process just now. Where there is none, nobody would come to the jobs that wait.
+      if (this.#units.size === 0) this.#nextInLine()?.(this.#startUnit());
       throw error;
     }
-    this.#members.add(member);
-    member.ended.then(() => this.#leave(member));
-    await member.ready;
-    return member;
+    this.#units.add(unit);
+    unit.ended.then(() => this.#leave(unit));
+    await unit.ready;
+    return unit;
   }
 
-  /** Whoever waits gets its place. */
-  #leave(member: Member): void {
-    if (!this.#members.delete(member)) return;
-    clearTimeout(this.#idle.get(member));
-    this.#idle.delete(member);
-    this.#waiting.shift()?.(this.#startMember());
+  /** Gives the place of a unit that ends to the job that waits longest. */
+  #leave(unit: UnitHandle): void {
+    if (!this.#units.delete(unit)) return;
+    this.#endRest(unit);
+    this.#nextInLine()?.(this.#startUnit());
   }
 
-  /** It makes room for its successor at once, and disposes beside that. */
-  #retire(member: Member): Promise<void> {
-    this.#leave(member);
-    const closing = member.close(closeMs).finally(() => this.#leaving.delete(closing));
+  /** Makes room for a unit's successor at once; the unit disposes of what it opened beside that. */
+  #retire(unit: UnitHandle): Promise<void> {
+    this.#leave(unit);
+    const closing = unit.close(closeMs).finally(() => this.#leaving.delete(closing));
     this.#leaving.add(closing);
     return closing;
   }
 
-  #takeMember(): { taken: Promise<Member>; leaveLine(): void } {
-    const leaveLine = () => {};
-    const rested = [...this.#idle.keys()].at(-1);
-    if (rested) {
-      clearTimeout(this.#idle.get(rested));
-      this.#idle.delete(rested);
-      return { taken: Promise.resolve(rested), leaveLine };
-    }
-    if (this.#members.size < this.size) return { taken: this.#startMember(), leaveLine };
-    let take: TakeMember = () => {};
-    const taken = new Promise<Member>((resolve) => {
-      take = resolve;
-    });
-    this.#waiting.push(take);
-    return {
-      taken,
-      leaveLine: () => {
-        const at = this.#waiting.indexOf(take);
-        if (at >= 0) this.#waiting.splice(at, 1);
-      },
-    };
+  #nextInLine(): TakeUnit | undefined {
+    const [next] = this.#waiting;
+    if (next) this.#waiting.delete(next);
+    return next;
   }
 
-  /** Waits for a unit, and no longer when the job is aborted meanwhile: then it is the next one's. */
-  async #acquire(signal: AbortSignal): Promise<Member> {
+  /** Waits for a unit, and no longer when the job is aborted meanwhile: the next job gets the unit then. */
+  async #acquire(signal: AbortSignal): Promise<UnitHandle> {
     signal.throwIfAborted();
-    const { taken, leaveLine } = this.#takeMember();
+    const rested = [...this.#idle.keys()].at(-1);
+    if (rested) {
+      this.#endRest(rested);
+      return rested;
+    }
+    let take: TakeUnit = () => {};
+    const taken = new Promise<UnitHandle>((resolve) => {
+      take = resolve;
+    });
+    if (this.#units.size < this.size) take(this.#startUnit());
+    else this.#waiting.add(take);
     let onAbort = () => {};
     const aborted = new Promise<never>((_, reject) => {
       onAbort = () => reject(signal.reason);
@@ -171,37 +164,38 @@ class TaskPool implements Pool {
     try {
       return await Promise.race([taken, aborted]);
     } catch (error) {
-      leaveLine();
-      taken.then(
-        (member) => this.#giveBack(member),
-        () => {},
-      );
+      this.#waiting.delete(take);
+      const giveBack = (unit: UnitHandle) => this.#giveBack(unit);
+      taken.then(giveBack, () => {});
       throw error;
     } finally {
       signal.removeEventListener('abort', onAbort);
     }
   }
 
-  #giveBack(member: Member) {
-    if (!this.#members.has(member)) return;
-    if (!member.usable) return void this.#retire(member);
-    const next = this.#waiting.shift();
-    if (next) return next(Promise.resolve(member));
+  #endRest(unit: UnitHandle): void {
+    clearTimeout(this.#idle.get(unit));
+    this.#idle.delete(unit);
+  }
+
+  #giveBack(unit: UnitHandle) {
+    if (!this.#units.has(unit)) return;
+    if (!unit.usable) return void this.#retire(unit);
+    const next = this.#nextInLine();
+    if (next) return next(Promise.resolve(unit));
     const { idleTimeoutMs } = this.#settings;
-    if (idleTimeoutMs === 0 || this.#closed) return void this.#retire(member);
-    this.#idle.set(
-      member,
-      setTimeout(() => this.#retire(member), idleTimeoutMs),
-    );
+    if (idleTimeoutMs === 0 || this.#closed) return void this.#retire(unit);
+    const timer = setTimeout(() => this.#retire(unit), idleTimeoutMs);
+    this.#idle.set(unit, timer);
   }
 
   async #runOnce(job: PoolJob, calls: PoolCalls): Promise<UnitEnd> {
-    const member = await this.#acquire(calls.signal);
+    const unit = await this.#acquire(calls.signal);
     calls.onBegin();
     const startedAt = performance.now();
-    const end = await member.run(job, calls);
+    const end = await unit.run(job, calls);
     this.#meanMs += (performance.now() - startedAt - this.#meanMs) * newest;
-    this.#giveBack(member);
+    this.#giveBack(unit);
     return end;
   }
 
@@ -222,9 +216,4 @@ class TaskPool implements Pool {
     const advice = `Give it more than ${Math.ceil(memoryMb / replaceShare)}, with room for its jobs.`;
     return new IsletError('E_POOL_MEMORY_LOW', `${seen}: it would be replaced after each job. ${advice}`);
   }
-}
-
-/** Opens the pool of one task. It starts nothing before the first job. */
-export function openPool(source: TaskSource, host: PoolHost): Pool {
-  return new TaskPool(source, host);
 }

@@ -1,0 +1,38 @@
+import { type AwilixContainer, createContainer, Lifetime } from 'awilix';
+import type { ModuleSource } from '../app/app-source.ts';
+import { IsletError } from '../errors.ts';
+import type { QueueHost, Registrations } from './task-context.ts';
+
+/**
+ * Opens a queue's dependencies, every singleton at once: what cannot be opened stops the worker's start. Throws
+ * `E_DEPENDENCIES_FAILED`, and then disposes of what was opened.
+ */
+export async function openDependencies(
+  queue: string,
+  source: ModuleSource | undefined,
+  host: QueueHost,
+): Promise<AwilixContainer> {
+  const container = createContainer({ strict: true });
+  if (!source) return container;
+  try {
+    const create = await source.load();
+    if (typeof create !== 'function') throw new Error('it must export a function by default');
+    container.register(checkRegistrations(queue, await create(host)));
+    for (const [name, resolver] of Object.entries(container.registrations)) {
+      if (resolver.lifetime === Lifetime.SINGLETON) await container.resolve(name);
+    }
+    return container;
+  } catch (cause) {
+    await container.dispose().catch(() => {});
+    if (cause instanceof IsletError) throw cause;
+    const said = cause instanceof Error ? cause.message : String(cause);
+    const where = `The dependencies of queue "${queue}" (${source.file})`;
+    throw new IsletError('E_DEPENDENCIES_FAILED', `${where} could not be opened: ${said}`, { cause });
+  }
+}
+
+function checkRegistrations(queue: string, made: unknown): Registrations {
+  if (typeof made === 'object' && made !== null) return made as Registrations;
+  const wanted = 'an object of awilix resolvers, such as { http: asValue(client) }';
+  throw new IsletError('E_DEPENDENCIES_FAILED', `queues/${queue}/dependencies.ts must return ${wanted}.`);
+}
