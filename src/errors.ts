@@ -112,7 +112,7 @@ export class RateLimitedError extends IsletError {
   }
 }
 
-/** Text without the credentials of any URL in it; those of Redis may hold a bare '/', '@' or '"'. */
+/** Returns a text without the credentials of any URL in it; those of Redis may hold a bare '/', '@' or '"'. */
 export function hidePasswords(text: string): string {
   return text
     .replace(/(rediss?:\/\/)\S*@/gi, '$1***@')

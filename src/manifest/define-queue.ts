@@ -1,4 +1,4 @@
-import { type Check, checkOptions, checks } from './check-options.ts';
+import { checkOptions, checks } from './check-options.ts';
 import { queueDefaults } from './defaults.ts';
 
 export interface QueueOptions {
@@ -68,8 +68,6 @@ export interface QueueManifest {
   readonly budget?: Budget;
 }
 
-const isObject: Check = (value) => (typeof value === 'object' && value !== null ? undefined : 'an object');
-
 /** Declares a queue. Throws `E_MANIFEST_INVALID` for an option that is missing, unknown or wrong. */
 export function defineQueue(options: QueueOptions): QueueManifest {
   const owner = `Queue "${String(options?.name)}"`;
@@ -78,8 +76,8 @@ export function defineQueue(options: QueueOptions): QueueManifest {
     concurrency: checks.integer(1, 10_000),
     lockDurationMs: checks.integer(5_000),
     stalledCheckMs: checks.integer(1_000),
-    retention: isObject,
-    budget: isObject,
+    retention: checks.object,
+    budget: checks.object,
   });
   checkOptions(`${owner}, retention`, options.retention ?? {}, [], {
     failedForMs: checks.integer(1_000),

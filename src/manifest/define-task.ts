@@ -138,8 +138,6 @@ export type ResultOutput<M extends AnyTask> = M['result'] extends Schema
   ? StandardSchemaV1.InferOutput<M['result']>
   : unknown;
 
-const isObject: Check = (value) => (typeof value === 'object' && value !== null ? undefined : 'an object');
-
 const taskChecks: Record<string, Check> = {
   name: checks.name,
   queue: checks.name,
@@ -148,7 +146,7 @@ const taskChecks: Record<string, Check> = {
   version: checks.integer(1),
   delivery: checks.oneOf('at-least-once', 'at-most-once'),
   attempts: checks.integer(1, 1_000),
-  backoff: isObject,
+  backoff: checks.object,
   timeoutMs: checks.integer(1, 2_147_483_647),
   abandonAfterMs: checks.integer(0, 2_147_483_647),
   maxPayloadBytes: checks.integer(1, 67_108_864),

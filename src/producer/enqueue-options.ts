@@ -1,6 +1,6 @@
 import { takenNames } from '../broker/bullmq-names.ts';
 import { IsletError } from '../errors.ts';
-import { type Check, checkOptions, checks } from '../manifest/check-options.ts';
+import { checkOptions, checks, expecting } from '../manifest/check-options.ts';
 import type { Refused } from '../manifest/checked.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 
@@ -55,27 +55,25 @@ export function isJobId(value: unknown): boolean {
   return typeof value === 'string' && /^[^:\s]{1,200}$/.test(value) && !reservedIds.has(value);
 }
 
-const isOwnId: Check = (value) =>
-  isJobId(value) && !/^-?\d+$/.test(String(value))
-    ? undefined
-    : "a text of 1 to 200 characters without ':' and white space that is neither an integer nor a key of BullMQ's own";
-
 const modes = ['simple', 'throttle', 'debounce'];
-const dedupeChecks: Record<string, Check> = {
-  key: (value) =>
-    typeof value === 'string' && /^\S{1,200}$/.test(value)
-      ? undefined
-      : 'a text of 1 to 200 characters without white space',
+const dedupeChecks = {
+  key: expecting(
+    'a text of 1 to 200 characters without white space',
+    (value) => typeof value === 'string' && /^\S{1,200}$/.test(value),
+  ),
   mode: checks.oneOf(...modes),
   ttlMs: checks.integer(1),
 };
 
-const optionChecks: Record<string, Check> = {
+const optionChecks = {
   delayMs: checks.integer(0),
   priority: checks.integer(1, 2_097_151),
-  id: isOwnId,
+  id: expecting(
+    "a text of 1 to 200 characters without ':' and white space that is neither an integer nor a key of BullMQ's own",
+    (value) => isJobId(value) && !/^-?\d+$/.test(String(value)),
+  ),
   idempotencyMs: checks.integer(1),
-  dedupe: (value) => (typeof value === 'object' && value !== null ? undefined : 'an object { key, mode, ttlMs }'),
+  dedupe: expecting('an object { key, mode, ttlMs }', (value) => typeof value === 'object' && value !== null),
   keepResultMs: checks.integer(1),
 };
 

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Check } from '../manifest/check-options.ts';
+import { expecting } from '../manifest/check-options.ts';
 import type { Clock } from '../worker/clock.ts';
 import { checkGiven } from './check-given.ts';
 
@@ -26,8 +26,7 @@ async function letRun(): Promise<void> {
 }
 
 /** Accepts what a clock can be set to, or moved by. */
-export const isTime: Check = (value) =>
-  Number.isFinite(value) && (value as number) >= 0 ? undefined : 'a finite number from 0';
+export const isTime = expecting('a finite number from 0', (value) => Number.isFinite(value) && (value as number) >= 0);
 
 /** Creates a clock that starts at `startAt`, in milliseconds since 1970. */
 export function createTestClock(startAt: number): TestClock {

@@ -25,8 +25,8 @@ export async function openDependencies(
   } catch (cause) {
     await container.dispose().catch(() => {});
     if (cause instanceof IsletError) throw cause;
-    const said = cause instanceof Error ? cause.message : String(cause);
     const where = `The dependencies of queue "${queue}" (${source.file})`;
+    const said = cause instanceof Error ? cause.message : String(cause);
     throw new IsletError('E_DEPENDENCIES_FAILED', `${where} could not be opened: ${said}`, { cause });
   }
 }
