@@ -58,12 +58,8 @@ export interface Retention {
   readonly completedCount: number;
 }
 
-export interface QueueManifest {
+export interface QueueManifest extends Readonly<Required<Omit<QueueOptions, 'retention' | 'budget'>>> {
   readonly kind: 'queue';
-  readonly name: string;
-  readonly concurrency: number;
-  readonly lockDurationMs: number;
-  readonly stalledCheckMs: number;
   readonly retention: Retention;
   readonly budget?: Budget;
 }

@@ -104,27 +104,19 @@ export interface TaskManifest<
   Keep extends number | undefined = number | undefined,
   Priority extends number | undefined = number | undefined,
   Guarantee extends DeliveryGuarantee = DeliveryGuarantee,
-> {
+> extends Readonly<Required<Omit<TaskOptions, Refined>>> {
   readonly kind: 'task';
-  readonly name: string;
-  readonly queue: string;
   readonly payload: Payload;
   readonly result: Result;
-  readonly version: number;
   readonly delivery: Guarantee;
-  readonly attempts: number;
   readonly backoff: Required<Backoff>;
-  readonly timeoutMs: number;
-  readonly abandonAfterMs: number;
-  readonly maxPayloadBytes: number;
-  readonly maxResultBytes: number;
-  readonly load: 'on-start' | 'on-first-job';
   readonly pool: TaskPool;
-  readonly redact: readonly string[];
-  readonly formerNames: readonly string[];
   readonly keepResultMs: Keep;
   readonly priority: Priority;
 }
+
+/** The options that a manifest holds in a form of its own. */
+type Refined = 'payload' | 'result' | 'delivery' | 'backoff' | 'pool' | 'keepResultMs' | 'priority';
 
 type OptionOf<Given, Name extends keyof TaskOptions> = Name extends keyof Given ? Given[Name] : undefined;
 

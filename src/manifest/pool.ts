@@ -35,12 +35,8 @@ export interface PoolOptions {
 export type TaskPool = { readonly kind: 'async' } | PoolSettings;
 
 /** The settings of a pool of threads or processes; a `size` that is undefined is the number of cores but one. */
-export interface PoolSettings {
-  readonly kind: 'thread' | 'process';
+export interface PoolSettings extends Readonly<Required<Omit<PoolOptions, 'size'>>> {
   readonly size: number | undefined;
-  readonly maxJobs: number;
-  readonly maxMemoryMb: number;
-  readonly idleTimeoutMs: number;
 }
 
 export const poolKinds = ['async', 'thread', 'process'] as const satisfies readonly PoolKind[];

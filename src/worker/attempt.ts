@@ -9,7 +9,7 @@ import { executeTask } from './execute-task.ts';
 import { type ChildJobs, identify, JobContext } from './job-context.ts';
 import type { LoadableTask, LoadedQueue } from './load-queue.ts';
 import type { AttemptState } from './outcome.ts';
-import type { Pool } from './pool.ts';
+import type { UnitPool } from './pools/unit-pool.ts';
 
 /** What the attempts of one queue's jobs run in. */
 export interface AttemptScope {
@@ -85,7 +85,7 @@ export class Attempt implements AttemptState {
   }
 
   /** Runs the task's code in its pool, which ends code that does not stop, so that none is left behind. */
-  async runInPool(pool: Pool): Promise<string | undefined> {
+  async runInPool(pool: UnitPool): Promise<string | undefined> {
     const { task, jobId, input, attempt, enqueuedAt, abort } = this.delivery;
     let reported: Promise<void> = Promise.resolve();
     try {

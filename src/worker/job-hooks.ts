@@ -2,6 +2,7 @@ import type { Delivery, EndedJob, Failure, Outcome } from '../broker/broker.ts';
 import type { Log } from '../log.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import { callHook, callInTime, type HookCall, inTime, runAsJob, tooLong } from './call-hook.ts';
+import { defer } from './deferred.ts';
 import type { HookedJob, Hooks, JobEnd } from './hooks.ts';
 import { identify } from './job-context.ts';
 import type { LoadedHooks } from './load-hooks.ts';
@@ -67,17 +68,14 @@ async function runInside(
   call: HookCall,
 ): Promise<Ended> {
   let running: Promise<Ended> | undefined;
-  let onStart = () => {};
-  const started = new Promise<void>((resolve) => {
-    onStart = resolve;
-  });
+  const started = defer();
   const start = () => {
     running ??= runAsJob(work);
-    onStart();
+    started.resolve();
     return running;
   };
   const over = callHook(() => hook(job, () => start().then(toJobEnd)), call);
-  await inTime(Promise.race([started, over]), call);
+  await inTime(Promise.race([started.promise, over]), call);
   if (!running) call.warn(notCalled);
   const end = await start();
   if (!(await inTime(over, call))) call.warn(tooLong);

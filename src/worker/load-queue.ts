@@ -4,7 +4,7 @@ import { IsletError } from '../errors.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import type { Scope } from './job-context.ts';
 import { openDependencies } from './open-dependencies.ts';
-import type { Pool } from './pool.ts';
+import type { UnitPool } from './pools/unit-pool.ts';
 import type { QueueHost, Task } from './task-context.ts';
 
 /** A queue's code in this process. */
@@ -21,7 +21,7 @@ export interface LoadedQueue {
 export interface LoadableTask {
   readonly manifest: AnyTask;
   /** Where the task's code runs, if that is not this thread. */
-  readonly pool?: Pool | undefined;
+  readonly pool?: UnitPool | undefined;
   /** Imports the task's code into this thread. Throws `E_TASK_LOAD_FAILED`. */
   load(): Promise<Task>;
   /** The task's code, once it is loaded here. */
@@ -29,7 +29,7 @@ export interface LoadableTask {
 }
 
 /** Opens the pool of a task that runs in threads or processes. */
-export type OpenPool = (source: TaskSource) => Pool;
+export type OpenPool = (source: TaskSource) => UnitPool;
 
 /** How many pools are tried at once: each takes the memory of a thread or process meanwhile. */
 const provenAtOnce = 4;
@@ -46,8 +46,8 @@ export async function loadQueue(
   openPool?: OpenPool,
 ): Promise<LoadedQueue> {
   const tasks = new Map<string, LoadableTask>();
-  const pools: Pool[] = [];
-  const toProve: Pool[] = [];
+  const pools: UnitPool[] = [];
+  const toProve: UnitPool[] = [];
   for (const taskSource of source.tasks) {
     const { name, formerNames, load } = taskSource.manifest;
     const pool = openPool && isPooled(taskSource) ? openPool(taskSource) : undefined;
@@ -81,7 +81,7 @@ export async function loadQueue(
 export const isPooled = ({ manifest }: Pick<TaskSource, 'manifest'>) => manifest.pool.kind !== 'async';
 
 /** Tries all pools, so that none is left behind, and throws the first one's error. */
-async function proveAll(pools: readonly Pool[]): Promise<void> {
+async function proveAll(pools: readonly UnitPool[]): Promise<void> {
   for (let at = 0; at < pools.length; at += provenAtOnce) {
     const proofs = pools.slice(at, at + provenAtOnce).map((pool) => pool.prove());
     const failed = (await Promise.allSettled(proofs)).find(({ status }) => status === 'rejected');
@@ -91,12 +91,12 @@ async function proveAll(pools: readonly Pool[]): Promise<void> {
 
 class TaskCode implements LoadableTask {
   readonly manifest: AnyTask;
-  readonly pool: Pool | undefined;
+  readonly pool: UnitPool | undefined;
   loaded: Task | undefined;
   readonly #source: TaskSource;
   #loading: Promise<Task> | undefined;
 
-  constructor(source: TaskSource, pool: Pool | undefined) {
+  constructor(source: TaskSource, pool: UnitPool | undefined) {
     this.manifest = source.manifest;
     this.pool = pool;
     this.#source = source;

@@ -87,10 +87,7 @@ export interface Task<M extends AnyTask = AnyTask, Dependencies extends object =
 /** Binds code to a manifest; task.ts exports the result by default. */
 export function implement<M extends AnyTask, Dependencies extends object = object>(
   manifest: M,
-  run: (
-    payload: PayloadOutput<M>,
-    context: TaskContext<Dependencies, M['delivery']>,
-  ) => ResultInput<M> | Promise<ResultInput<M>>,
+  run: Task<M, Dependencies>['run'],
 ): Task<M, Dependencies> {
   return Object.freeze({ kind: 'implementation', manifest, run });
 }

@@ -2,6 +2,7 @@ import type { Broker, BullmqWorker, Consumer, Delivery, EndedJob, Outcome } from
 import { IsletError, ReleasedError } from '../errors.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
 import { currentJob } from './attempt.ts';
+import { defer } from './deferred.ts';
 import type { Gate } from './gate.ts';
 import { type RunScope, runJob } from './run-job.ts';
 
@@ -26,11 +27,8 @@ export class Worker {
   #done = 0;
   #abandoned = 0;
   #onIdle = () => {};
-  #letGo = () => {};
-  /** Resolves when the process may give back code that did not stop. */
-  readonly #lastAct = new Promise<void>((resolve) => {
-    this.#letGo = resolve;
-  });
+  /** Resolves when jobs whose code may not have stopped can go back. */
+  readonly #lastAct = defer();
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -107,7 +105,7 @@ export class Worker {
 
   /** Gives the stopped jobs back and waits until Redis knows. The process has to end now: their code may still run. */
   async close(): Promise<void> {
-    this.#letGo();
+    this.#lastAct.resolve();
     await this.#consumer?.close();
   }
 
@@ -120,7 +118,7 @@ export class Worker {
     this.#running.delete(delivery);
     this.#checkIdle();
     // Its code may not have listened: it goes back as the last act of this process, so that no two copies run.
-    if (outcome.kind === 'released' && outcome.counted) await this.#lastAct;
+    if (outcome.kind === 'released' && outcome.counted) await this.#lastAct.promise;
     return outcome;
   }
 

@@ -1,16 +1,4 @@
-import {
-  CancelledError,
-  EnqueueError,
-  IsletError,
-  LockLostError,
-  PermanentError,
-  PoolCrashedError,
-  RateLimitedError,
-  ReleasedError,
-  SnoozeError,
-  TaskFailedError,
-  TimeoutError,
-} from '../../errors.ts';
+import * as errors from '../../errors.ts';
 
 /** A thrown value as JSON. */
 export type CarriedError =
@@ -26,9 +14,9 @@ export type CarriedError =
     }
   | { readonly kind: 'value'; readonly value: unknown };
 
+const { hidePasswords: _, ...isletErrors } = errors;
 const known: Record<string, { readonly prototype: Error }> = {
-  ...{ IsletError, PermanentError, TimeoutError, LockLostError, ReleasedError, CancelledError, PoolCrashedError },
-  ...{ SnoozeError, RateLimitedError, EnqueueError, TaskFailedError },
+  ...isletErrors,
   ...{ TypeError, RangeError, SyntaxError, ReferenceError, URIError, EvalError },
 };
 

@@ -1,5 +1,5 @@
 import type { NewJob } from '../../broker/broker.ts';
-import type { PoolJob } from '../pool.ts';
+import type { PoolJob } from '../pool-job.ts';
 import type { CarriedError } from './carried-error.ts';
 
 /** What a unit, a thread or process of a pool, is started with. */

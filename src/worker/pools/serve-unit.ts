@@ -3,11 +3,12 @@ import type { AppSource } from '../../app/app-source.ts';
 import type { NewJob } from '../../broker/broker.ts';
 import { IsletError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
+import { defer } from '../deferred.ts';
 import { executeTask } from '../execute-task.ts';
 import { type ChildJobs, JobContext } from '../job-context.ts';
 import { type LoadableTask, type LoadedQueue, loadQueue } from '../load-queue.ts';
 import { toFailure, toResultJson } from '../outcome.ts';
-import type { PoolJob } from '../pool.ts';
+import type { PoolJob } from '../pool-job.ts';
 import { type CarriedError, carryError, reviveError } from './carried-error.ts';
 import type { ToUnit, UnitOrder } from './messages.ts';
 import { memoryMb, takesTooMuch } from './unit-memory.ts';
@@ -117,19 +118,19 @@ class UnitServer {
     const { order, channel } = this.#host;
     const run = ++this.#runs;
     const abort = new AbortController();
-    let onEscaped: (end: JobEnd) => void = () => {};
-    const escaped = new Promise<JobEnd>((resolve) => {
-      onEscaped = resolve;
-    });
+    const escaped = defer<JobEnd>();
     const fail = (error: unknown) => {
       // The job's code may still run.
       this.#isSpoilt = true;
-      onEscaped({ error: carryError(error) });
+      escaped.resolve({ error: carryError(error) });
       abort.abort(error);
     };
     const running = { run, abort, fail };
     this.#running = running;
-    const end = await Promise.race([currentJob.run(running, () => this.#execute(job, loaded, running)), escaped]);
+    const end = await Promise.race([
+      currentJob.run(running, () => this.#execute(job, loaded, running)),
+      escaped.promise,
+    ]);
     this.#running = undefined;
     channel.send({ say: 'done', run, ...end, last: this.#isSpoilt || run >= order.maxJobs || takesTooMuch(order) });
   }

@@ -1,4 +1,5 @@
-import type { PoolCalls, PoolJob } from '../pool.ts';
+import { defer } from '../deferred.ts';
+import type { PoolCalls, PoolJob } from '../pool-job.ts';
 import { carryError, reviveError } from './carried-error.ts';
 import type { FromUnit } from './messages.ts';
 import type { StartedUnit } from './start-unit.ts';
@@ -33,8 +34,6 @@ export interface UnitHandleOptions {
 
 /** A pool's handle of one of its threads or processes, which runs one job at a time. */
 export class UnitHandle {
-  /** Resolves when the unit can run jobs, with the megabytes that it takes. Rejects when it could not load its task. */
-  readonly ready: Promise<number>;
   readonly ended: Promise<string>;
   readonly #unit: StartedUnit;
   readonly #writeLine: UnitHandleOptions['writeLine'];
@@ -47,30 +46,30 @@ export class UnitHandle {
   #abortedAt = 0;
   #killTimer: NodeJS.Timeout | undefined;
   #lastWords: NodeJS.Immediate | undefined;
-  #onReady: (memoryMb: number) => void = () => {};
-  #onBroken: (error: unknown) => void = () => {};
+  readonly #ready = defer<number>();
 
   constructor(unit: StartedUnit, { writeLine, startFailed }: UnitHandleOptions) {
     this.#unit = unit;
     this.#writeLine = writeLine;
     this.ended = unit.ended;
     const hung = setTimeout(() => {
-      this.#onBroken(startFailed(`did not load it within ${readyMs / 1_000} s`));
+      this.#ready.reject(startFailed(`did not load it within ${readyMs / 1_000} s`));
       unit.kill();
     }, readyMs);
-    this.ready = new Promise<number>((resolve, reject) => {
-      this.#onReady = resolve;
-      this.#onBroken = reject;
-    }).finally(() => clearTimeout(hung));
     // Perhaps nobody waits for it any more.
-    this.ready.catch(() => {});
+    this.ready.catch(() => {}).finally(() => clearTimeout(hung));
     unit.onMessage((message) => this.#take(message));
     unit.ended.then((how) => {
       this.#usable = false;
-      this.#onBroken(startFailed(how));
+      this.#ready.reject(startFailed(how));
       const started = this.#running?.started === true;
       this.#finish(this.#killed ? { kind: 'killed' } : { kind: 'crashed', how, started });
     });
+  }
+
+  /** Resolves when the unit can run jobs, with the megabytes that it takes. Rejects when it could not load its task. */
+  get ready(): Promise<number> {
+    return this.#ready.promise;
   }
 
   /** Whether the unit takes a further job. */
@@ -82,14 +81,13 @@ export class UnitHandle {
   async run(job: PoolJob, calls: PoolCalls): Promise<UnitEnd> {
     const { signal } = calls;
     const onAbort = () => this.#abort(calls);
-    const over = new Promise<UnitEnd>((end) => {
-      this.#running = { run: ++this.#runs, calls, started: false, end };
-    });
+    const over = defer<UnitEnd>();
+    this.#running = { run: ++this.#runs, calls, started: false, end: over.resolve };
     this.#calls = calls;
     this.#unit.send({ say: 'run', job });
     if (signal.aborted) onAbort();
     else signal.addEventListener('abort', onAbort, { once: true });
-    const end = await over;
+    const end = await over.promise;
     signal.removeEventListener('abort', onAbort);
     this.#spare();
     return end;
@@ -157,9 +155,9 @@ export class UnitHandle {
     switch (message.say) {
       case 'ready':
         this.#usable = true;
-        return this.#onReady(message.memoryMb);
+        return this.#ready.resolve(message.memoryMb);
       case 'broken':
-        this.#onBroken(reviveError(message.error));
+        this.#ready.reject(reviveError(message.error));
         return this.#unit.kill();
       case 'start':
         if (running) running.started = true;

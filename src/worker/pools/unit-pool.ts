@@ -2,7 +2,8 @@ import { availableParallelism } from 'node:os';
 import type { TaskSource } from '../../app/app-source.ts';
 import { IsletError, PoolCrashedError } from '../../errors.ts';
 import type { PoolSettings } from '../../manifest/pool.ts';
-import type { Pool, PoolCalls, PoolJob } from '../pool.ts';
+import { type Deferred, defer } from '../deferred.ts';
+import type { PoolCalls, PoolJob } from '../pool-job.ts';
 import { startUnit, type UnitProgram } from './start-unit.ts';
 import { type UnitEnd, UnitHandle } from './unit-handle.ts';
 
@@ -11,8 +12,6 @@ export interface PoolHost {
   /** Writes a line of a unit's logger among the worker's own. */
   writeLine(line: string): void;
 }
-
-type TakeUnit = (unit: Promise<UnitHandle>) => void;
 
 /** How long a unit has to dispose of what it opened, in milliseconds. */
 const closeMs = 5_000;
@@ -31,7 +30,8 @@ const coresButOne = () => Math.max(1, availableParallelism() - 1);
  * replaces one thread by its jobs and memory, and tinypool gives a process a second after SIGTERM and does not tell how it
  * died. With piscina a worker would take 5 MB more.
  */
-export class UnitPool implements Pool {
+export class UnitPool {
+  /** How many jobs run at once. */
   readonly size: number;
   readonly #source: TaskSource;
   readonly #settings: PoolSettings;
@@ -40,7 +40,7 @@ export class UnitPool implements Pool {
   /** The units without a job, with the timers that end them; the one that worked last is last. */
   readonly #idle = new Map<UnitHandle, NodeJS.Timeout>();
   /** The jobs without a unit, the one that waits longest first. */
-  readonly #waiting = new Set<TakeUnit>();
+  readonly #waiting = new Set<Deferred<UnitHandle>>();
   /** The ends of units that have given their place away, and are still there. */
   readonly #leaving = new Set<Promise<void>>();
   #meanMs = waitLimits.least;
@@ -53,10 +53,12 @@ export class UnitPool implements Pool {
     this.size = this.#settings.size ?? coresButOne();
   }
 
+  /** Whether as many jobs wait here as run. */
   get isFull(): boolean {
     return this.#waiting.size >= this.size;
   }
 
+  /** Returns in how many milliseconds there may be room. */
   waitMs(): number {
     const ms = (this.#meanMs * (this.#waiting.size + 1)) / this.size;
     const bounded = Math.max(waitLimits.least, Math.min(waitLimits.most, ms));
@@ -64,6 +66,7 @@ export class UnitPool implements Pool {
     return Math.round(bounded * (1 + Math.random() / 2));
   }
 
+  /** Starts a thread or process, lets it load the task, and ends it. Throws what a worker's start throws. */
   async prove(): Promise<void> {
     const unit = this.#start();
     try {
@@ -74,6 +77,10 @@ export class UnitPool implements Pool {
     }
   }
 
+  /**
+   * Runs one job, and returns its result as JSON. Throws what the code threw; `E_POOL_CRASHED` when that ended its
+   * thread or process; the signal's reason when it was ended because it did not stop.
+   */
   async run(job: PoolJob, calls: PoolCalls): Promise<string | undefined> {
     const end = await this.#runOnce(job, calls);
     // The unit died of something else, just when it was given the job.
@@ -81,6 +88,7 @@ export class UnitPool implements Pool {
     return this.#unwrap(isInnocent ? await this.#runOnce(job, calls) : end, job, calls);
   }
 
+  /** Ends all threads and processes. May be called twice. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#waiting.clear();
@@ -112,7 +120,7 @@ export class UnitPool implements Pool {
       unit = this.#start();
     } catch (error) {
       // The system makes no thread or process just now. Where there is none, nobody would come to the jobs that wait.
-      if (this.#units.size === 0) this.#nextInLine()?.(this.#startUnit());
+      if (this.#units.size === 0) this.#nextInLine()?.resolve(this.#startUnit());
       throw error;
     }
     this.#units.add(unit);
@@ -125,7 +133,7 @@ export class UnitPool implements Pool {
   #leave(unit: UnitHandle): void {
     if (!this.#units.delete(unit)) return;
     this.#endRest(unit);
-    this.#nextInLine()?.(this.#startUnit());
+    this.#nextInLine()?.resolve(this.#startUnit());
   }
 
   /** Makes room for a unit's successor at once; the unit disposes of what it opened beside that. */
@@ -136,7 +144,7 @@ export class UnitPool implements Pool {
     return closing;
   }
 
-  #nextInLine(): TakeUnit | undefined {
+  #nextInLine(): Deferred<UnitHandle> | undefined {
     const [next] = this.#waiting;
     if (next) this.#waiting.delete(next);
     return next;
@@ -150,23 +158,18 @@ export class UnitPool implements Pool {
       this.#endRest(rested);
       return rested;
     }
-    let take: TakeUnit = () => {};
-    const taken = new Promise<UnitHandle>((resolve) => {
-      take = resolve;
-    });
-    if (this.#units.size < this.size) take(this.#startUnit());
-    else this.#waiting.add(take);
-    let onAbort = () => {};
-    const aborted = new Promise<never>((_, reject) => {
-      onAbort = () => reject(signal.reason);
-      signal.addEventListener('abort', onAbort, { once: true });
-    });
+    const turn = defer<UnitHandle>();
+    if (this.#units.size < this.size) turn.resolve(this.#startUnit());
+    else this.#waiting.add(turn);
+    const aborted = defer<never>();
+    const onAbort = () => aborted.reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
     try {
-      return await Promise.race([taken, aborted]);
+      return await Promise.race([turn.promise, aborted.promise]);
     } catch (error) {
-      this.#waiting.delete(take);
+      this.#waiting.delete(turn);
       const giveBack = (unit: UnitHandle) => this.#giveBack(unit);
-      taken.then(giveBack, () => {});
+      turn.promise.then(giveBack, () => {});
       throw error;
     } finally {
       signal.removeEventListener('abort', onAbort);
@@ -182,7 +185,7 @@ export class UnitPool implements Pool {
     if (!this.#units.has(unit)) return;
     if (!unit.usable) return void this.#retire(unit);
     const next = this.#nextInLine();
-    if (next) return next(Promise.resolve(unit));
+    if (next) return next.resolve(unit);
     const { idleTimeoutMs } = this.#settings;
     if (idleTimeoutMs === 0 || this.#closed) return void this.#retire(unit);
     const timer = setTimeout(() => this.#retire(unit), idleTimeoutMs);

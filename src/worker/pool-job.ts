@@ -22,22 +22,3 @@ export interface PoolCalls {
   progress(value: number | object): void;
   send(jobs: NewJob[]): Promise<void>;
 }
-
-/** Runs the code of one task in threads or processes. */
-export interface Pool {
-  /** How many jobs run at once. */
-  readonly size: number;
-  /** Whether as many jobs wait here as run. */
-  readonly isFull: boolean;
-  /** In how many milliseconds there may be room. */
-  waitMs(): number;
-  /** Starts a thread or process, lets it load the task, and ends it. Throws what a worker's start throws. */
-  prove(): Promise<void>;
-  /**
-   * Runs one job, and returns its result as JSON. Throws what the code threw; `E_POOL_CRASHED` when that ended its
-   * thread or process; the signal's reason when it was ended because it did not stop.
-   */
-  run(job: PoolJob, calls: PoolCalls): Promise<string | undefined>;
-  /** Ends all threads and processes. May be called twice. */
-  close(): Promise<void>;
-}
