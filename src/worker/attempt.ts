@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Delivery } from '../broker/broker.ts';
+import type { Delivery, NewJob } from '../broker/broker.ts';
 import { LockLostError, ReleasedError, TimeoutError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { WorkerLimits } from '../manifest/defaults.ts';
@@ -9,6 +9,7 @@ import { executeTask } from './execute-task.ts';
 import { type ChildJobs, identify, JobContext } from './job-context.ts';
 import type { LoadableTask, LoadedQueue } from './load-queue.ts';
 import type { AttemptState } from './outcome.ts';
+import type { PoolCalls } from './pool-job.ts';
 import type { UnitPool } from './pools/unit-pool.ts';
 
 /** What the attempts of one queue's jobs run in. */
@@ -40,13 +41,14 @@ export function describeCurrentJob(): string | undefined {
  * One run of one job's code: the time that it may take, the last step before it, and how it is ended from outside. There
  * are thousands a second: functions made anew for each job would take 8 % of a built worker's time.
  */
-export class Attempt implements AttemptState {
+export class Attempt implements AttemptState, PoolCalls {
   readonly delivery: Delivery;
   readonly limits: WorkerLimits;
   started = false;
   readonly #manifest: AnyTask;
   readonly #scope: AttemptScope;
   #context: JobContext | undefined;
+  #reported: Promise<void> | undefined;
   #over = false;
   #stopTimer: (() => void) | undefined;
   #stopGrace: (() => void) | undefined;
@@ -75,7 +77,7 @@ export class Attempt implements AttemptState {
     const { input, abort } = this.delivery;
     const context = new JobContext(this.delivery, this.#manifest, { log, children, openScope: queue.openScope });
     this.#context = context;
-    this.#startTimer();
+    this.onBegin();
     return new Promise((resolve, reject) => {
       this.#reject = reject;
       const work = currentJob.run(this, executeTask, task, { input, context, attempt: this });
@@ -85,31 +87,38 @@ export class Attempt implements AttemptState {
   }
 
   /** Runs the task's code in its pool, which ends code that does not stop, so that none is left behind. */
-  async runInPool(pool: UnitPool): Promise<string | undefined> {
-    const { task, jobId, input, attempt, enqueuedAt, abort } = this.delivery;
-    let reported: Promise<void> = Promise.resolve();
-    try {
-      return await pool.run(
-        { task, jobId, input, attempt, enqueuedAt },
-        {
-          signal: abort.signal,
-          graceMs: (reason) => this.#graceMsFor(reason),
-          onBegin: () => this.#startTimer(),
-          beforeRun: async () => this.beforeRun(),
-          send: (jobs) => this.#scope.children.send(jobs),
-          progress: (value) => {
-            // Progress is a courtesy, as in this thread.
-            reported = this.delivery.reportProgress(value).catch(() => {});
-          },
-        },
-      );
-    } finally {
-      this.#stopTimer?.();
-      await reported;
-    }
+  runInPool(pool: UnitPool): Promise<string | undefined> {
+    const { task, jobId, input, attempt, enqueuedAt } = this.delivery;
+    return pool.run({ task, jobId, input, attempt, enqueuedAt }, this);
   }
 
-  /** Does the last step before the code runs, here or in a pool. Throws when the code must not start. */
+  get signal(): AbortSignal {
+    return this.delivery.abort.signal;
+  }
+
+  onBegin(): void {
+    const { name, timeoutMs } = this.#manifest;
+    this.#stopTimer?.();
+    this.#stopTimer = this.#scope.clock.startTimer(timeoutMs, () =>
+      this.delivery.abort.abort(new TimeoutError(name, timeoutMs)),
+    );
+  }
+
+  send(jobs: NewJob[]): Promise<void> {
+    return this.#scope.children.send(jobs);
+  }
+
+  progress(value: number | object): void {
+    // Progress is a courtesy: a job does not fail because Redis missed one.
+    this.#reported = this.delivery.reportProgress(value).catch(() => {});
+  }
+
+  graceMs(reason: unknown): number {
+    const { abandonAfterMs } = this.#manifest;
+    // A worker that stops ends its process, so that no code of a job outlives its release for long.
+    return reason instanceof ReleasedError ? Math.min(releaseGraceMs, abandonAfterMs) : abandonAfterMs;
+  }
+
   beforeRun(): void | Promise<void> {
     return this.#manifest.delivery === 'at-most-once' ? this.#passThenBegin() : this.#begin();
   }
@@ -120,15 +129,7 @@ export class Attempt implements AttemptState {
     this.#stopTimer?.();
     this.#stopGrace?.();
     this.#stopListening?.();
-    return this.#context?.flush();
-  }
-
-  #startTimer(): void {
-    const { name, timeoutMs } = this.#manifest;
-    this.#stopTimer?.();
-    this.#stopTimer = this.#scope.clock.startTimer(timeoutMs, () =>
-      this.delivery.abort.abort(new TimeoutError(name, timeoutMs)),
-    );
+    return this.#reported ?? this.#context?.flush();
   }
 
   #begin(): void {
@@ -142,23 +143,17 @@ export class Attempt implements AttemptState {
     this.#stopTimer?.();
     this.started = await passFence(this.delivery);
     this.delivery.abort.throwIfAborted();
-    this.#startTimer();
+    this.onBegin();
     this.#begin();
   }
 
   #startGrace(work: Promise<unknown>): void {
     const { reason } = this.delivery.abort;
     // The code that was told to stop gets its turn first, also after a block.
-    this.#stopGrace = this.#scope.clock.startTimer(this.#graceMsFor(reason), () => {
+    this.#stopGrace = this.#scope.clock.startTimer(this.graceMs(reason), () => {
       this.#leaveBehind(work);
       this.#reject?.(reason);
     });
-  }
-
-  /** A worker that stops ends its process, so that no code of a job outlives its release for long. */
-  #graceMsFor(reason: unknown): number {
-    const { abandonAfterMs } = this.#manifest;
-    return reason instanceof ReleasedError ? Math.min(releaseGraceMs, abandonAfterMs) : abandonAfterMs;
   }
 
   /** Counts code that ignored its signal, and logs when it ends at last; its result is dropped. */

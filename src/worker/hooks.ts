@@ -7,7 +7,7 @@ export interface HookedJob {
   readonly id: string;
   readonly task: string;
   readonly queue: string;
-  /** Numbered from 1. */
+  /** The number of the attempt, from 1. */
   readonly attempt: number;
   /** The payload as it was enqueued, redacted fields included; a copy, which no task sees. */
   readonly payload: unknown;
@@ -29,15 +29,12 @@ export type JobEnd =
 /** Why a job failed, without redacted values. */
 export type JobFailure = Readonly<Failure>;
 
-/**
- * What an app does around its jobs. A hook of a job that throws, or that hangs for 5 seconds, is logged and changes
- * nothing.
- */
+/** What an app does around its jobs. A hook of a job that throws, or hangs for 5 seconds, is logged and changes nothing. */
 export interface Hooks {
   /**
    * Called around each run of a job's code, which `run` starts: what is set in an AsyncLocalStorage here reaches the
    * code of a task whose pool is "async". `run` never rejects. A hook that does not call it cannot keep the job from
-   * running. The task's `timeoutMs` counts from `run` to the end of the task, so what a hook takes is not charged to it.
+   * running. The task's `timeoutMs` counts from `run` to the end of the task, without what the hook takes.
    */
   aroundJob?(job: HookedJob, run: () => Promise<JobEnd>): void | Promise<void>;
   /**

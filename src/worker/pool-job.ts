@@ -13,12 +13,12 @@ export interface PoolJob {
 /** What a job in a pool asks of the worker: its thread or process has no connection of its own. */
 export interface PoolCalls {
   readonly signal: AbortSignal;
-  /** How long the job's code has after the abort, in milliseconds, before it is ended. */
-  readonly graceMs: (reason: unknown) => number;
-  /** The job has a thread or process, and begins. Until now it only waited. */
+  /** Returns how long the job's code has after the abort, in milliseconds, before it is ended. */
+  graceMs(reason: unknown): number;
+  /** The job has a thread or process, and begins: its time counts from now. Until now it only waited. */
   onBegin(): void;
-  /** The job's code is about to start. Throws when it must not. */
-  beforeRun(): Promise<void>;
+  /** Does the last step before the job's code starts. Throws when the code must not start. */
+  beforeRun(): void | Promise<void>;
   progress(value: number | object): void;
   send(jobs: NewJob[]): Promise<void>;
 }

@@ -9,31 +9,26 @@ export interface VerdictOptions {
   delayMs: number;
 }
 
-/**
- * What a task may throw to run later, with no attempt used; anything else that it throws uses one. An at-most-once task
- * has none of them: its code would start again.
- */
+/** What a task may throw to run later at no attempt. An at-most-once task has no verdicts: its code would start again. */
 export interface Verdicts {
-  /** `throw snooze({ delayMs })`: this job runs again, from its beginning, after `delayMs`. */
+  /** `throw snooze({ delayMs })` runs this job again, from its beginning, after `delayMs`. */
   snooze(options: VerdictOptions): SnoozeError;
-  /** `throw rateLimited({ delayMs })`: the queue gives no job for `delayMs`, and then this one first. */
+  /** `throw rateLimited({ delayMs })` lets the queue give no job for `delayMs`, and then this one first. */
   rateLimited(options: VerdictOptions): RateLimitedError;
-}
-
-const isDelay = checks.integer(1);
-
-function checkDelay(verdict: string, options: VerdictOptions): number {
-  const expected = isDelay(options?.delayMs);
-  if (!expected) return options.delayMs;
-  const seen = `expected ${expected}, got ${describe(options?.delayMs)}`;
-  const advice = 'Give it the milliseconds to wait, as a whole number.';
-  throw new IsletError('E_VERDICT_INVALID', `\`${verdict}\` was called with a wrong \`delayMs\`: ${seen}. ${advice}`);
 }
 
 export const verdicts: Verdicts = {
   snooze: (options) => new SnoozeError(checkDelay('snooze', options)),
   rateLimited: (options) => new RateLimitedError(checkDelay('rateLimited', options)),
 };
+
+function checkDelay(verdict: string, options: VerdictOptions): number {
+  const expected = checks.integer(1)(options?.delayMs);
+  if (!expected) return options.delayMs;
+  const seen = `expected ${expected}, got ${describe(options?.delayMs)}`;
+  const advice = 'Give it the milliseconds to wait, as a whole number.';
+  throw new IsletError('E_VERDICT_INVALID', `\`${verdict}\` was called with a wrong \`delayMs\`: ${seen}. ${advice}`);
+}
 
 /** What a task may set of a job that it enqueues. */
 export interface ChildOptions {
@@ -48,18 +43,18 @@ export type Enqueue = <M extends AnyTask>(
   options?: ChildOptions,
 ) => Promise<{ id: string }>;
 
-/** What a running at-most-once task is given beside its payload: no verdicts, since its code may not start again. */
+/** What a running at-most-once task is given beside its payload. */
 export interface AtMostOnceContext<Dependencies extends object> {
-  /** The queue's dependencies; a scope of this job's own is made when one is touched. */
+  /** The queue's dependencies; touching one makes a scope of this job's own. */
   readonly deps: Dependencies;
-  /** Aborts on time-out, on cancel, at the worker's stop, and when the lock was lost. Hand it to whatever takes one. */
+  /** Aborts on time-out, on cancel, at the worker's stop, and when the lock was lost. Hand it to all that takes a signal. */
   readonly signal: AbortSignal;
   /** A logger whose lines carry `queue, task, jobId, attempt`. */
   readonly log: Log;
-  /** Numbered from 1. */
+  /** The number of the attempt, from 1. */
   readonly attempt: number;
   readonly jobId: string;
-  /** Stores a number or an object as the job's progress; at most once a second reaches Redis, the last one wins. */
+  /** Stores a number or an object as the job's progress. One report a second reaches Redis at most, and the last one. */
   readonly progress: (value: number | object) => void;
   /** Enqueues a job with an id derived from this one's, so that a rerun does not enqueue it twice. */
   readonly enqueue: Enqueue;
@@ -102,7 +97,7 @@ export interface QueueHost<Config = unknown> {
 // biome-ignore lint/suspicious/noExplicitAny: awilix resolves to any type
 export type Registrations = Record<string, Resolver<any>>;
 
-/** What tasks see of a dependencies.ts: the resolved values, typed from its resolvers. */
+/** What tasks see of a dependencies.ts: the values, typed from its resolvers. */
 // biome-ignore lint/suspicious/noExplicitAny: any function's parameters
 export type DependenciesOf<F extends (...host: any[]) => unknown> = {
   [Name in keyof Awaited<ReturnType<F>>]: Awaited<ReturnType<F>>[Name] extends Resolver<infer Value> ? Value : never;

@@ -23,18 +23,13 @@ const known: Record<string, { readonly prototype: Error }> = {
 /** How many causes of causes are carried: their chain may be a circle. */
 const mostCauses = 5;
 
-/** Returns the members of an error that JSON can carry. */
-function readFields(error: object): object {
-  const fields: Record<string, unknown> = {};
-  for (const name of Object.keys(error)) {
-    try {
-      const json = JSON.stringify((error as Record<string, unknown>)[name]);
-      if (json !== undefined) fields[name] = JSON.parse(json);
-    } catch {
-      // A getter may throw, and a value may refer to itself.
-    }
+/** Returns what JSON makes of a value. Returns nothing of a getter that throws, or of a value that refers to itself. */
+function throughJson(read: () => unknown): unknown {
+  try {
+    return JSON.parse(JSON.stringify(read()));
+  } catch {
+    return undefined;
   }
-  return fields;
 }
 
 function toText(read: () => unknown): string {
@@ -46,13 +41,13 @@ function toText(read: () => unknown): string {
 }
 
 function toValue(thrown: unknown): CarriedError {
-  try {
-    const json = JSON.stringify(thrown);
-    if (json !== undefined) return { kind: 'value', value: JSON.parse(json) };
-  } catch {
-    // The text of the value has to do.
-  }
-  return { kind: 'value', value: toText(() => thrown) || `a thrown ${typeof thrown}` };
+  const value = throughJson(() => thrown);
+  return { kind: 'value', value: value === undefined ? toText(() => thrown) || `a thrown ${typeof thrown}` : value };
+}
+
+function readFields(error: Error): object {
+  const fields = Object.keys(error).map((name) => [name, throughJson(() => Reflect.get(error, name))] as const);
+  return Object.fromEntries(fields.filter(([, value]) => value !== undefined));
 }
 
 /** Writes down what was thrown. Never throws. */

@@ -3,14 +3,14 @@ import type { AppSource } from '../../app/app-source.ts';
 import type { NewJob } from '../../broker/broker.ts';
 import { IsletError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
-import { defer } from '../deferred.ts';
+import { type Deferred, defer } from '../deferred.ts';
 import { executeTask } from '../execute-task.ts';
 import { type ChildJobs, JobContext } from '../job-context.ts';
 import { type LoadableTask, type LoadedQueue, loadQueue } from '../load-queue.ts';
 import { toFailure, toResultJson } from '../outcome.ts';
 import type { PoolJob } from '../pool-job.ts';
 import { type CarriedError, carryError, reviveError } from './carried-error.ts';
-import type { ToUnit, UnitOrder } from './messages.ts';
+import type { JobEnd, ToUnit, UnitOrder } from './messages.ts';
 import { memoryMb, takesTooMuch } from './unit-memory.ts';
 import { lowerPriority } from './unit-priority.ts';
 import type { WorkerChannel } from './worker-channel.ts';
@@ -39,14 +39,12 @@ interface LoadedTask {
   readonly log: Log;
 }
 
-/** A job whose code runs, and how to end it from outside its promise. */
 interface RunningJob {
   readonly run: number;
   readonly abort: AbortController;
-  fail(error: unknown): void;
+  /** Ends the job from outside the promise of its code. */
+  readonly escaped: Deferred<JobEnd>;
 }
-
-type JobEnd = { readonly resultJson: string | undefined } | { readonly error: CarriedError };
 
 /** What the worker is asked, and does in its own time. */
 type Request = { say: 'start'; run: number } | { say: 'send'; jobs: NewJob[] };
@@ -103,7 +101,12 @@ class UnitServer {
   takeStray(error: unknown, isException: boolean) {
     const { order, channel, end } = this.#host;
     const running = this.#running;
-    if (running && running === (currentJob.getStore() ?? running)) return running.fail(error);
+    if (running && running === (currentJob.getStore() ?? running)) {
+      // The job's code may still run.
+      this.#isSpoilt = true;
+      running.escaped.resolve({ error: carryError(error) });
+      return running.abort.abort(error);
+    }
     if (!this.#loaded) return channel.send({ say: 'broken', error: carryError(error) });
     const { task, log } = this.#loaded;
     const problem = toFailure(error, task.manifest, undefined).causeMessage;
@@ -117,20 +120,10 @@ class UnitServer {
   async #run(job: PoolJob, loaded: LoadedTask): Promise<void> {
     const { order, channel } = this.#host;
     const run = ++this.#runs;
-    const abort = new AbortController();
-    const escaped = defer<JobEnd>();
-    const fail = (error: unknown) => {
-      // The job's code may still run.
-      this.#isSpoilt = true;
-      escaped.resolve({ error: carryError(error) });
-      abort.abort(error);
-    };
-    const running = { run, abort, fail };
+    const running = { run, abort: new AbortController(), escaped: defer<JobEnd>() };
     this.#running = running;
-    const end = await Promise.race([
-      currentJob.run(running, () => this.#execute(job, loaded, running)),
-      escaped.promise,
-    ]);
+    const ended = currentJob.run(running, () => this.#execute(job, loaded, running));
+    const end = await Promise.race([ended, running.escaped.promise]);
     this.#running = undefined;
     channel.send({ say: 'done', run, ...end, last: this.#isSpoilt || run >= order.maxJobs || takesTooMuch(order) });
   }

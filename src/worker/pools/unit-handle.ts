@@ -110,15 +110,16 @@ export class UnitHandle {
   }
 
   /** Stops the job by its signal, and the unit by force: soon if its event loop does not turn, else after the grace. */
-  #abort({ signal, graceMs }: PoolCalls): void {
+  #abort(calls: PoolCalls): void {
     this.#abortedAt = performance.now();
-    this.#unit.send({ say: 'abort', reason: carryError(signal.reason) });
-    this.#killIn(Math.min(hearMs, graceMs(signal.reason)));
+    const { reason } = calls.signal;
+    this.#unit.send({ say: 'abort', reason: carryError(reason) });
+    this.#killIn(Math.min(hearMs, calls.graceMs(reason)));
   }
 
   /** Gives code that has heard of the abort the rest of its grace. */
-  #grantGrace({ signal, graceMs }: PoolCalls): void {
-    this.#killIn(Math.max(0, graceMs(signal.reason) - (performance.now() - this.#abortedAt)));
+  #grantGrace(calls: PoolCalls): void {
+    this.#killIn(Math.max(0, calls.graceMs(calls.signal.reason) - (performance.now() - this.#abortedAt)));
   }
 
   #killIn(ms: number): void {
@@ -161,9 +162,9 @@ export class UnitHandle {
         return this.#unit.kill();
       case 'start':
         if (running) running.started = true;
-        return void this.#answer(message.id, running?.calls.beforeRun());
+        return void this.#answer(message.id, () => running?.calls.beforeRun());
       case 'send':
-        return void this.#answer(message.id, this.#calls?.send(message.jobs));
+        return void this.#answer(message.id, () => this.#calls?.send(message.jobs));
       case 'aborting':
         return running && this.#grantGrace(running.calls);
       case 'log':
@@ -178,9 +179,9 @@ export class UnitHandle {
     }
   }
 
-  async #answer(id: number, work: Promise<void> | undefined): Promise<void> {
+  async #answer(id: number, work: () => void | Promise<void>): Promise<void> {
     try {
-      await work;
+      await work();
       this.#unit.send({ say: 'answer', id });
     } catch (error) {
       this.#unit.send({ say: 'answer', id, error: carryError(error) });
