@@ -28,8 +28,8 @@ export interface EnqueueOptions {
    */
   id?: string;
   /**
-   * The id stands for this job so many milliseconds, also after it is done and removed. Default: 86_400_000 (1 day)
-   * with `id`, else 300_000 (5 minutes), so that an uncertain enqueue may be repeated.
+   * How many milliseconds the id stands for this job, also after it is done and removed. Default: 86_400_000 (1 day) with
+   * `id`, else 300_000 (5 minutes), so that an uncertain enqueue may be repeated.
    */
   idempotencyMs?: number;
   /**
@@ -37,13 +37,13 @@ export interface EnqueueOptions {
    * 200 characters without white space. Not together with `id` and `idempotencyMs`. Default: none.
    */
   dedupe?: Dedupe;
-  /** Keep the result so many milliseconds after the end, for `handle.result()`. Default: the manifest's. */
+  /** Milliseconds that the result is kept after the end, for `handle.result()`. Default: the manifest's. */
   keepResultMs?: number;
 }
 
 /** The options for a job of a task whose manifest has no `priority`. */
 export interface EnqueueOptionsWithoutPriority extends Omit<EnqueueOptions, 'priority'> {
-  /** Not to be given: jobs with a priority would starve those without one. */
+  /** Must not be given: jobs with a priority would starve those without one. */
   priority?: Refused<"the task's manifest has no priority">;
 }
 

@@ -75,15 +75,15 @@ export interface Producer {
    * have a job of that id and none is named.
    */
   cancel(id: string, options?: CancelOptions): Promise<Cancellation>;
-  /** How many jobs of a queue are in each state. */
+  /** Counts the jobs of a queue in each state. */
   counts(queue: string): Promise<QueueCounts>;
-  /** How many workers of a queue are connected. */
+  /** Counts the connected workers of a queue. */
   workers(queue: string): Promise<number>;
   /** Closes the connections; waits for results end with `E_PRODUCER_CLOSED`, as does any later use. May be called twice. */
   close(): Promise<void>;
 }
 
-/** Creates what enqueues jobs through this broker. An enqueue gives up after `timeoutMs` milliseconds. */
+/** Opens a producer on a broker. An enqueue gives up after `timeoutMs` milliseconds. */
 export function openProducer(broker: ProducerBroker, timeoutMs: number): Producer {
   const send = async (manifest: AnyTask, prepared: Promise<JobToAdd>[]) => {
     const jobs = await Promise.all(prepared);

@@ -1,7 +1,7 @@
 import type { Added, JobToAdd, ProducerBroker } from '../broker/broker.ts';
 import { EnqueueError } from '../errors.ts';
 
-/** A confirmed job: its id, or that of the job which stands for it. */
+/** A confirmed job: its id, or the id of the job that stands for it. */
 export type Confirmed = Exclude<Added, { error: unknown }>;
 
 /** Carries chunks of jobs to the broker. */
@@ -13,7 +13,7 @@ export const chunkSize = 500;
 
 /**
  * Sends jobs in chunks of 500, and stops at the first chunk that Redis did not confirm as a whole. Throws an
- * `EnqueueError` then; for a single job that was not sent, or was refused, what Redis said.
+ * `EnqueueError` then, or what Redis said where a single job was not sent or was refused.
  */
 export async function sendChunks(jobs: readonly JobToAdd[], carrier: Carrier): Promise<Confirmed[]> {
   const confirmed: Confirmed[] = [];

@@ -47,8 +47,8 @@ const defaultMaxRuns = 10_000;
 const defaultMaxSnoozes = 1_000;
 
 /**
- * A job in which nothing happens is taken to hang after so many turns of the event loop, and then so many looks: after
- * 250 ms. After 3 s when it may wait for something real: its time-out must not come before that.
+ * How long a drain waits for a job in which nothing happens: so many turns of the event loop, then so many looks, 250 ms in
+ * all. A job that may wait for something real gets 3 s, since its time-out must not come before that.
  */
 const patience = { turns: 20, looks: 50, realLooks: 600, lookMs: 5 };
 
@@ -111,7 +111,7 @@ function watchRuns(broker: MemoryBroker, { onEvent, onRun }: Watch): Broker {
 
 /** Tells how far a drain is. */
 interface Progress {
-  /** How much has happened in its jobs. */
+  /** Counts what has happened in the drain's jobs. */
   events(): number;
   hasRealWork(): boolean;
   /** Aborts when the drain has failed. */
@@ -137,7 +137,7 @@ async function isQuiet(quiet: Promise<void>, { events, hasRealWork, stop }: Prog
   return over;
 }
 
-/** Moves the clock to whatever may start next, until nothing is left or it is stopped. */
+/** Moves the clock to whatever may start next, until nothing is left or the drain is stopped. */
 async function runDelayed({ broker, clock, name }: TestQueue, progress: Progress): Promise<void> {
   const moveTo = (at: number) => clock.advance(Math.max(0, at - clock.now()));
   while (!progress.stop.aborted) {
@@ -165,7 +165,7 @@ function endless(queue: string, runs: number, { task }: Delivery, { kind }: Outc
   return new IsletError('E_DRAIN_ENDLESS', `${seen}${why} Raise \`maxRuns\` if not.`);
 }
 
-/** Lets a queue's worker run until there is nothing to do, and tells what it did. */
+/** Lets a queue's worker run until there is nothing to do, and returns what it did. */
 export async function drainQueue(testQueue: TestQueue, options: DrainOptions): Promise<JobRun[]> {
   const { broker, name, scope } = testQueue;
   const { delayed = false, concurrency = 1, maxRuns = defaultMaxRuns } = options;

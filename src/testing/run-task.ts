@@ -25,8 +25,8 @@ export interface RunTaskOptions<Dependencies extends object> {
    */
   attempt?: number;
   /**
-   * What the task sees as its `signal`. Nothing else follows from its abort: a task that goes on completes. Default: one
-   * that never aborts.
+   * What the task sees as its `signal`. Nothing else follows from an abort: a task that goes on completes. Default: a
+   * signal that never aborts.
    */
   signal?: AbortSignal;
 }
@@ -44,7 +44,7 @@ export type TaskOutcome<Result> = (
   | { kind: 'snoozed'; delayMs: number }
   | { kind: 'rateLimited'; delayMs: number }
 ) & {
-  /** The jobs that the task enqueued, in their order, however it ended; not there when it enqueued none. */
+  /** The jobs that the task enqueued, in their order, however it ended; undefined when it enqueued none. */
   enqueued?: readonly ChildJob[];
 };
 
@@ -90,7 +90,7 @@ export function createTestEnqueue(keep: (job: ChildJob) => void): Enqueue {
   return createEnqueue(testJobId, { deriveId: deriveJobId, prepare: prepareJob, send });
 }
 
-/** What one run of a task is given, its dependencies as they are. */
+/** What one run of a task is given. */
 export interface RunOnce {
   deps: object;
   attempt: number;
@@ -98,7 +98,7 @@ export interface RunOnce {
   enqueue: Enqueue;
 }
 
-/** Runs a task once with all that it is given; its payload travels as JSON, as it would through Redis. Never throws. */
+/** Runs a task once with all that it is given. The payload travels as JSON, as it would through Redis. Never throws. */
 export async function runOnce<M extends AnyTask, Dependencies extends object>(
   task: Task<M, Dependencies>,
   payload: unknown,

@@ -20,7 +20,7 @@ interface Timer {
   run(): void;
 }
 
-/** What a timer sets off runs in promises, and those in turns of the event loop. */
+/** Waits for what a timer sets off, which runs in promises, and these in turns of the event loop. */
 async function letRun(): Promise<void> {
   for (let turn = 0; turn < 3; turn += 1) await nextTurn();
 }
@@ -33,7 +33,7 @@ export function createTestClock(startAt: number): TestClock {
   const timers = new Set<Timer>();
   let now = startAt;
   const takeDue = (until: number) => {
-    // Equal ones in the order in which they were set.
+    // Timers that are due at the same time run in the order in which they were set.
     let first: Timer | undefined;
     for (const timer of timers) if (timer.dueAt <= until && timer.dueAt < (first?.dueAt ?? Infinity)) first = timer;
     if (first) timers.delete(first);

@@ -79,12 +79,11 @@ export class Worker {
     this.#consumer = await consuming;
   }
 
-  /** Begins to take jobs. */
   start(): void {
     this.#consumer?.start();
   }
 
-  /** Takes no further job, at once. */
+  /** Takes no further job. */
   drain(): void {
     this.#draining = true;
     this.#consumer?.stop();

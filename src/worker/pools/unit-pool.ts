@@ -26,9 +26,9 @@ const newest = 0.3;
 const coresButOne = () => Math.max(1, availableParallelism() - 1);
 
 /**
- * The pool of one task's threads or processes; it starts none before the first job. Piscina and tinypool would not do: an abort ends a thread there before its code hears of it, neither
- * replaces one thread by its jobs and memory, and tinypool gives a process a second after SIGTERM and does not tell how it
- * died. With piscina a worker would take 5 MB more.
+ * The pool of one task's threads or processes; it starts none before the first job. Piscina and tinypool would not do: an
+ * abort ends their threads before the code hears of it, neither replaces one thread by its jobs and memory, and tinypool
+ * gives a process a second after SIGTERM and does not tell how it died. With piscina a worker would take 5 MB more.
  */
 export class UnitPool {
   /** How many jobs run at once. */

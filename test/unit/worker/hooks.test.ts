@@ -50,7 +50,7 @@ const join = (...all: Hooks[]) =>
     { log, timers, stopping: stopping.signal },
   );
 
-/** Runs a job whose task is this code, in a worker with these hooks. */
+/** Runs a job of a task with this code, in a worker with these hooks. */
 function runIn(
   all: Hooks[],
   code: (payload: unknown) => unknown = () => 'result',
@@ -315,7 +315,7 @@ describe('when a job failed', () => {
 });
 
 describe('a worker with hooks of failures', () => {
-  /** A worker whose broker writes an outcome when the test says so. */
+  /** Starts a worker whose broker writes an outcome when the test says so. */
   async function start(onJobFailed: Hooks['onJobFailed']) {
     let consumer: ConsumeOptions | undefined;
     const broker = {

@@ -17,11 +17,11 @@ import { deliver, sendEmail as manifest, payOut } from './delivery.ts';
 const { backoffMs } = outcome;
 const input = { to: 'a@b', token: 'hunter2' };
 
-/** Classifies what a task threw that had started, unless it is said otherwise. */
+/** Classifies what a task threw, whose code had started unless the test says otherwise. */
 const classify = (delivery: Delivery, task: AnyTask, error: unknown, started = true): Outcome =>
   outcome.classify(delivery, task, error, { started, limits: workerDefaults });
 
-/** The outcome of a job whose task returned this. */
+/** Returns the outcome of a job whose task returned this. */
 const completed = (delivery: Delivery, task: AnyTask, result: unknown): Outcome =>
   outcome.completed(delivery, task, outcome.toResultJson(task, result));
 

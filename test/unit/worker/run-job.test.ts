@@ -48,7 +48,7 @@ const log = {
   child: () => log,
 } as unknown as RunScope['log'];
 
-/** A scope whose only task is this one; `steps` tells what was done, in order. */
+/** Makes a scope with one task; `steps` tells what was done, in order. */
 function scopeOf(manifest: AnyTask, run: Code, given: Partial<RunScope> = {}): RunScope {
   const load = async () => {
     steps.push('load');
@@ -83,11 +83,11 @@ const step =
     return result;
   };
 
-/** Ends as its signal does. */
+/** Rejects with its signal's reason. */
 const untilAborted: Code = (_, { signal }) =>
   new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
 
-/** Code that ignores its signal until it is told to return. */
+/** Makes code that ignores its signal until it is told to return. */
 function stubborn() {
   let finish = () => {};
   const finished = new Promise<void>((resolve) => {
