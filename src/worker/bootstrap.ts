@@ -2,7 +2,7 @@ import type { Broker } from '../broker/broker.ts';
 import type { WorkerLimits } from '../manifest/defaults.ts';
 import type { ChildJobs } from './job-context.ts';
 import { joinHooks } from './job-hooks.ts';
-import { type AppHost, type LoadedApp, loadApp, type OwnQueue } from './load-app.ts';
+import { type AppHost, LoadedApp, type OwnQueue } from './load-app.ts';
 import type { LoadedQueue } from './load-queue.ts';
 import { RunningWorker } from './running-worker.ts';
 import { Worker, type WorkerOptions } from './worker.ts';
@@ -12,7 +12,7 @@ export interface BootstrapOptions extends AppHost, Pick<WorkerOptions, 'onUnheal
   /** Overrides the manifests' concurrency. */
   concurrency?: number;
   limits: WorkerLimits;
-  /** Connects to Redis. Called after the code was loaded: a broken import must not take a job. */
+  /** Connects to Redis, once the code is loaded. */
   connect(): Promise<Broker>;
   /** Throws when the start is no longer wanted: loading, connecting and hooks may have taken long. */
   checkWanted(): void;
@@ -21,9 +21,8 @@ export interface BootstrapOptions extends AppHost, Pick<WorkerOptions, 'onUnheal
 
 /** Loads the queues' code, connects, and starts one worker for each queue. */
 export async function bootstrap(options: BootstrapOptions): Promise<RunningWorker> {
-  const catalog = await options.app.manifests();
-  const app = await loadApp(options.queues.map(catalog.queue), options);
-  const broker = await connect(app, options);
+  const app = new LoadedApp(options);
+  const broker = await loadThenConnect(app, options);
   const running = new RunningWorker(app, broker);
   try {
     options.checkWanted();
@@ -38,8 +37,11 @@ export async function bootstrap(options: BootstrapOptions): Promise<RunningWorke
   }
 }
 
-async function connect(app: LoadedApp, options: BootstrapOptions): Promise<Broker> {
+/** Loads first: a broken import must not take a job. */
+async function loadThenConnect(app: LoadedApp, options: BootstrapOptions): Promise<Broker> {
   try {
+    const catalog = await options.app.manifests();
+    await app.load(options.queues.map(catalog.queue));
     options.checkWanted();
     return await options.connect();
   } catch (error) {

@@ -23,30 +23,21 @@ export interface OwnQueue {
   readonly hooks: readonly LoadedHooks[];
 }
 
-/** Loads the code of queues, and the hooks around it. Throws for a broken file of the app's, and then leaves nothing open. */
-export async function loadApp(queues: readonly QueueManifest[], host: AppHost): Promise<LoadedApp> {
-  const app = new LoadedApp(host.log);
-  try {
-    await app.load(queues, host);
-    return app;
-  } catch (error) {
-    await app.close();
-    throw error;
-  }
-}
-
+/** The code of the queues that this worker runs, and the hooks around it. */
 export class LoadedApp {
   readonly queues: OwnQueue[] = [];
-  readonly #log: Log;
+  readonly #host: AppHost;
   /** The hooks of all queues, then those of one each, with the names of the queues that they belong to. */
   readonly #hooks: { hooks: LoadedHooks; names: string[] }[] = [];
   readonly #closers: (() => Promise<void>)[] = [];
 
-  constructor(log: Log) {
-    this.#log = log;
+  constructor(host: AppHost) {
+    this.#host = host;
   }
 
-  async load(manifests: readonly QueueManifest[], { app, config, log, pools }: AppHost): Promise<void> {
+  /** Imports the code. Throws what a broken file of the app's throws; `close` closes what was opened until then. */
+  async load(manifests: readonly QueueManifest[]): Promise<void> {
+    const { app, config, log, pools } = this.#host;
     const names = manifests.map(({ name }) => name);
     const source = app.hooks();
     if (source) this.#hooks.push({ hooks: await loadHooks(source, { config, log }), names });
@@ -57,8 +48,8 @@ export class LoadedApp {
       const code = await loadQueue(name, queue, host, await preparePools(queue, pools));
       this.#closers.push(() => code.close());
       if (queue.hooks) this.#hooks.push({ hooks: await loadHooks(queue.hooks, host), names: [name] });
-      const around = this.#hooks.filter((each) => each.names.includes(name)).map(({ hooks }) => hooks);
-      this.queues.push({ manifest, code, hooks: around });
+      const hooks = this.#hooks.flatMap((each) => (each.names.includes(name) ? [each.hooks] : []));
+      this.queues.push({ manifest, code, hooks });
     }
   }
 
@@ -66,7 +57,7 @@ export class LoadedApp {
   async tellStart(workers: readonly Worker[], timers: HookCall['timers']): Promise<void> {
     for (const { hooks, names } of this.#hooks) {
       const theirs = workers.flatMap(({ queue, bullmq }) => (bullmq && names.includes(queue) ? [bullmq] : []));
-      this.#closers.push(await startHooks(hooks, { queues: names, workers: theirs }, { log: this.#log, timers }));
+      this.#closers.push(await startHooks(hooks, { queues: names, workers: theirs }, { log: this.#host.log, timers }));
     }
   }
 

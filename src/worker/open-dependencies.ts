@@ -17,7 +17,12 @@ export async function openDependencies(
   try {
     const create = await source.load();
     if (typeof create !== 'function') throw new Error('it must export a function by default');
-    container.register(checkRegistrations(queue, await create(host)));
+    const registrations: unknown = await create(host);
+    if (typeof registrations !== 'object' || registrations === null) {
+      const wanted = 'an object of awilix resolvers, such as { http: asValue(client) }';
+      throw new IsletError('E_DEPENDENCIES_FAILED', `queues/${queue}/dependencies.ts must return ${wanted}.`);
+    }
+    container.register(registrations as Registrations);
     for (const [name, resolver] of Object.entries(container.registrations)) {
       if (resolver.lifetime === Lifetime.SINGLETON) await container.resolve(name);
     }
@@ -29,10 +34,4 @@ export async function openDependencies(
     const said = cause instanceof Error ? cause.message : String(cause);
     throw new IsletError('E_DEPENDENCIES_FAILED', `${where} could not be opened: ${said}`, { cause });
   }
-}
-
-function checkRegistrations(queue: string, made: unknown): Registrations {
-  if (typeof made === 'object' && made !== null) return made as Registrations;
-  const wanted = 'an object of awilix resolvers, such as { http: asValue(client) }';
-  throw new IsletError('E_DEPENDENCIES_FAILED', `queues/${queue}/dependencies.ts must return ${wanted}.`);
 }

@@ -98,13 +98,10 @@ export class UnitHandle {
     this.#usable = false;
     this.#unit.send({ say: 'close' });
     const leftMs = this.#killed ? 0 : limitMs;
-    let kill: NodeJS.Timeout | undefined;
-    let bury: NodeJS.Timeout | undefined;
-    const buried = new Promise<void>((resolve) => {
-      kill = setTimeout(() => this.#unit.kill(), leftMs);
-      bury = setTimeout(resolve, leftMs + buryMs);
-    });
-    await Promise.race([this.ended, buried]);
+    const buried = defer();
+    const kill = setTimeout(() => this.#unit.kill(), leftMs);
+    const bury = setTimeout(buried.resolve, leftMs + buryMs);
+    await Promise.race([this.ended, buried.promise]);
     clearTimeout(kill);
     clearTimeout(bury);
   }
