@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Clock } from './clock.ts';
+import { defer } from './deferred.ts';
 
 /** One call of a hook: who times it, and who hears of its trouble. */
 export interface HookCall {
@@ -43,20 +44,16 @@ export async function callHook(hook: () => unknown, call: HookCall): Promise<voi
 
 /** Returns whether `work` ended in time. */
 export async function inTime(work: Promise<unknown>, { timers, stopping }: HookCall): Promise<boolean> {
-  let stopTimer = () => {};
-  let onStop = () => {};
-  const late = new Promise<false>((resolve) => {
-    const expireIn = (ms: number) => {
-      stopTimer();
-      stopTimer = timers.startTimer(ms, () => resolve(false));
-    };
-    onStop = () => expireIn(stoppingLimitMs);
-    if (stopping?.aborted) onStop();
-    else expireIn(limitMs);
-    stopping?.addEventListener('abort', onStop, { once: true });
-  });
+  const late = defer<false>();
+  const expireIn = (ms: number) => timers.startTimer(ms, () => late.resolve(false));
+  let stopTimer = expireIn(stopping?.aborted ? stoppingLimitMs : limitMs);
+  const onStop = () => {
+    stopTimer();
+    stopTimer = expireIn(stoppingLimitMs);
+  };
+  stopping?.addEventListener('abort', onStop, { once: true });
   try {
-    return await Promise.race([work.then(() => true), late]);
+    return await Promise.race([work.then(() => true), late.promise]);
   } finally {
     stopTimer();
     stopping?.removeEventListener('abort', onStop);

@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Broker } from '../broker/broker.ts';
 import { UnblockedClock } from './clock.ts';
+import { defer } from './deferred.ts';
 import { Gate } from './gate.ts';
 import type { LoadedApp } from './load-app.ts';
 import type { Worker } from './worker.ts';
@@ -12,7 +13,7 @@ export interface StartedQueue {
   concurrency: number;
 }
 
-/** How long aborted code may take to stop, in milliseconds; after a time-out shortly before, it may ignore its signal longer. */
+/** How long aborted code may take to stop, in milliseconds; code that timed out shortly before may take longer. */
 const stopLimitMs = 1_100;
 /** How long dependencies have to close when jobs wait to be given back, in milliseconds. */
 const disposeLimitMs = 400;
@@ -29,7 +30,7 @@ export class RunningWorker {
   readonly queues: StartedQueue[] = [];
   readonly #app: LoadedApp;
   readonly #broker: Broker;
-  readonly #hurry = new AbortController();
+  readonly #graceOver = defer();
   readonly #graceEnd = new AbortController();
   #stopping: Promise<void> | undefined;
 
@@ -74,15 +75,14 @@ export class RunningWorker {
    * shortens the grace.
    */
   stop(graceMs: number): Promise<void> {
-    const timer = setTimeout(() => this.#hurry.abort(), this.graceLeftMs(graceMs));
+    const timer = setTimeout(this.#graceOver.resolve, this.graceLeftMs(graceMs));
     this.#stopping ??= this.#stop();
     return this.#stopping.finally(() => clearTimeout(timer));
   }
 
   async #stop(): Promise<void> {
-    const graceOver = new Promise((resolve) => this.#hurry.signal.addEventListener('abort', resolve));
     try {
-      await this.#stopWorkers(graceOver);
+      await this.#stopWorkers();
     } finally {
       this.clock.close();
       await this.#broker.close();
@@ -90,12 +90,12 @@ export class RunningWorker {
   }
 
   /** Stops the queues' workers in the order that loses nothing and runs nothing twice. */
-  async #stopWorkers(graceOver: Promise<unknown>): Promise<void> {
+  async #stopWorkers(): Promise<void> {
     const { workers } = this;
     const idle = () => Promise.all(workers.map((worker) => worker.idle()));
     this.gate.close();
     for (const worker of workers) worker.drain();
-    await Promise.race([idle(), graceOver]);
+    await Promise.race([idle(), this.#graceOver.promise]);
     const isLate = workers.some((worker) => worker.running > 0);
     this.#graceEnd.abort();
     for (const worker of workers) worker.abort();
