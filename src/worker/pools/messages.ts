@@ -36,9 +36,10 @@ export type FromUnit =
   | { readonly say: 'log'; readonly line: string }
   | { readonly say: 'progress'; readonly run: number; readonly value: number | object }
   /** The job's code has ended. `last`: the unit is of no use any more. */
-  | ({ readonly say: 'done'; readonly run: number; readonly last: boolean } & JobEnd);
+  | ({ readonly say: 'done'; readonly run: number; readonly last: boolean } & CodeEnd);
 
-export type JobEnd = { readonly resultJson?: string | undefined; readonly error?: CarriedError };
+/** What a job's code returned or threw in a unit. */
+export type CodeEnd = { readonly resultJson?: string | undefined; readonly error?: CarriedError };
 
 // Messages cross as JSON in both kinds of pools.
 export const write = (message: ToUnit | FromUnit): string => JSON.stringify(message);

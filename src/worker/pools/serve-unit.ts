@@ -10,7 +10,7 @@ import { type LoadableTask, type LoadedQueue, loadQueue } from '../load-queue.ts
 import { toFailure, toResultJson } from '../outcome.ts';
 import type { PoolJob } from '../pool-job.ts';
 import { type CarriedError, carryError, reviveError } from './carried-error.ts';
-import type { JobEnd, ToUnit, UnitOrder } from './messages.ts';
+import type { CodeEnd, ToUnit, UnitOrder } from './messages.ts';
 import { memoryMb, takesTooMuch } from './unit-memory.ts';
 import { lowerPriority } from './unit-priority.ts';
 import type { WorkerChannel } from './worker-channel.ts';
@@ -43,7 +43,7 @@ interface RunningJob {
   readonly run: number;
   readonly abort: AbortController;
   /** Ends the job from outside the promise of its code. */
-  readonly escaped: Deferred<JobEnd>;
+  readonly escaped: Deferred<CodeEnd>;
 }
 
 /** What the worker is asked, and does in its own time. */
@@ -53,7 +53,7 @@ type Request = { say: 'start'; run: number } | { say: 'send'; jobs: NewJob[] };
  * Holds the job whose code runs, also in its timers, which may outlive it. What a shared client calls back belongs to the
  * job that has opened the client.
  */
-const currentJob = new AsyncLocalStorage<RunningJob>();
+const currentRun = new AsyncLocalStorage<RunningJob>();
 
 class UnitServer {
   readonly #host: UnitHost;
@@ -101,7 +101,7 @@ class UnitServer {
   takeStray(error: unknown, isException: boolean) {
     const { order, channel, end } = this.#host;
     const running = this.#running;
-    if (running && running === (currentJob.getStore() ?? running)) {
+    if (running && running === (currentRun.getStore() ?? running)) {
       // The job's code may still run.
       this.#isSpoilt = true;
       running.escaped.resolve({ error: carryError(error) });
@@ -120,16 +120,16 @@ class UnitServer {
   async #run(job: PoolJob, loaded: LoadedTask): Promise<void> {
     const { order, channel } = this.#host;
     const run = ++this.#runs;
-    const running = { run, abort: new AbortController(), escaped: defer<JobEnd>() };
+    const running = { run, abort: new AbortController(), escaped: defer<CodeEnd>() };
     this.#running = running;
-    const ended = currentJob.run(running, () => this.#execute(job, loaded, running));
+    const ended = currentRun.run(running, () => this.#execute(job, loaded, running));
     const end = await Promise.race([ended, running.escaped.promise]);
     this.#running = undefined;
     channel.send({ say: 'done', run, ...end, last: this.#isSpoilt || run >= order.maxJobs || takesTooMuch(order) });
   }
 
   /** Runs the job's code, in the same steps as in the worker's own thread. Never rejects. */
-  async #execute(job: PoolJob, { code, task, log }: LoadedTask, { run, abort }: RunningJob): Promise<JobEnd> {
+  async #execute(job: PoolJob, { code, task, log }: LoadedTask, { run, abort }: RunningJob): Promise<CodeEnd> {
     const { channel, children, order } = this.#host;
     const reportProgress = async (value: number | object) => channel.send({ say: 'progress', run, value });
     const delivered = { ...job, queue: order.queue, abort, reportProgress };
