@@ -1,4 +1,4 @@
-/** An error of Islet's own: `code` is stable and stands in the README's table, the message says what to do. */
+/** An error of Islet's own. Its `code` is stable and stands in the README's table; the message says what to do. */
 export class IsletError extends Error {
   readonly code: string;
 
@@ -16,7 +16,7 @@ export interface EnqueueProgress {
   notSent: string[];
 }
 
-/** An enqueue that Redis did not confirm, with the ids of the jobs it was about. */
+/** Thrown by an enqueue that Redis did not confirm, with the ids of its jobs. */
 export class EnqueueError extends IsletError {
   readonly jobs: EnqueueProgress;
 
@@ -27,7 +27,7 @@ export class EnqueueError extends IsletError {
   }
 }
 
-/** What `handle.result()` throws when the job failed for good. */
+/** Thrown by `handle.result()` when the job failed for good. */
 export class TaskFailedError extends IsletError {
   readonly jobId: string;
   readonly causeName: string;
@@ -42,7 +42,7 @@ export class TaskFailedError extends IsletError {
   }
 }
 
-/** Thrown by a task: fail now, whatever attempts remain. */
+/** Thrown by a task to fail its job now, whatever attempts remain. */
 export class PermanentError extends IsletError {
   constructor(message: string, options?: { cause?: unknown }) {
     super('E_TASK_PERMANENT', message, options);
@@ -82,7 +82,7 @@ export class CancelledError extends IsletError {
   }
 }
 
-/** Why a job failed whose code ended its thread or process of a pool: by running out of memory, an exit or a crash. */
+/** Why a job failed whose code ended its thread or process of a pool, by running out of memory, an exit or a crash. */
 export class PoolCrashedError extends IsletError {
   constructor(message: string) {
     super('E_POOL_CRASHED', message);
@@ -90,7 +90,7 @@ export class PoolCrashedError extends IsletError {
   }
 }
 
-/** Thrown by a task, made by its context's `snooze`: run the job again later, no attempt used. */
+/** Thrown by a task, and made by its context's `snooze`, to run the job again later at no attempt. */
 export class SnoozeError extends IsletError {
   readonly delayMs: number;
 
@@ -101,7 +101,7 @@ export class SnoozeError extends IsletError {
   }
 }
 
-/** Thrown by a task, made by its context's `rateLimited`: its queue gives no job for a while, no attempt used. */
+/** Thrown by a task, and made by its context's `rateLimited`, to let its queue give no job for a while, at no attempt. */
 export class RateLimitedError extends IsletError {
   readonly delayMs: number;
 
@@ -112,7 +112,7 @@ export class RateLimitedError extends IsletError {
   }
 }
 
-/** Text without the credentials of any URL in it; those of Redis may hold a bare '/', '@' or '"'. */
+/** Returns a text without the credentials of any URL in it; those of Redis may hold a bare '/', '@' or '"'. */
 export function hidePasswords(text: string): string {
   return text
     .replace(/(rediss?:\/\/)\S*@/gi, '$1***@')

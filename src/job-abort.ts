@@ -1,6 +1,6 @@
 /**
- * What tells a running job to stop. It makes an `AbortSignal` only for those who ask for one: a signal and a listener of it
- * take longer than all else that a worker does for a job beside Redis, and most tasks never look at theirs.
+ * Tells a running job to stop. It makes an `AbortSignal` only for those who ask for one: a signal and its listener take
+ * longer than all else that a worker does for a job beside Redis, and most tasks never look at theirs.
  */
 export class JobAbort {
   #aborted = false;
@@ -12,12 +12,12 @@ export class JobAbort {
     return this.#aborted;
   }
 
-  /** Why, once it is aborted. */
+  /** Why the job was aborted, once it is. */
   get reason(): unknown {
     return this.#reason;
   }
 
-  /** The same as a signal, for whatever takes one. */
+  /** This abort as a signal, for whatever takes one. */
   get signal(): AbortSignal {
     if (!this.#controller) {
       this.#controller = new AbortController();
@@ -26,7 +26,7 @@ export class JobAbort {
     return this.#controller.signal;
   }
 
-  /** Aborts; the first reason stands. The job's code hears of it first. */
+  /** Aborts the job. The first reason stands, and the job's code hears of it first. */
   abort(reason: unknown): void {
     if (this.#aborted) return;
     this.#aborted = true;
@@ -35,7 +35,7 @@ export class JobAbort {
     this.#listener?.();
   }
 
-  /** Calls `listener` when it is aborted, or now if it is; there is one, the last. Returns how to stop that. */
+  /** Calls `listener` at the abort, or now if that was before. Only the last listener counts. Returns how to remove it. */
   onAbort(listener: () => void): () => void {
     if (this.#aborted) {
       listener();
@@ -47,7 +47,7 @@ export class JobAbort {
     };
   }
 
-  /** Throws the reason when it is aborted. */
+  /** Throws the reason of an abort that has happened. */
   throwIfAborted(): void {
     if (this.#aborted) throw this.#reason;
   }

@@ -4,31 +4,27 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { IsletError } from '../errors.ts';
 
-/** Compiled code first: Node 20 runs nothing else. */
+/** The endings of code that can be run. Compiled code comes first: Node 20 runs nothing else. */
 const endings = ['.js', '.ts'];
 
 export function appNotFound(root: string): IsletError {
-  return new IsletError(
-    'E_APP_NOT_FOUND',
-    `${root} is no Islet app: it has no folder "queues". Start in the app's folder, or make a new app: ` +
-      'islet init my-workers.',
-  );
+  const advice = "Start in the app's folder, or make a new app: islet init my-workers.";
+  return new IsletError('E_APP_NOT_FOUND', `${root} is no Islet app: it has no folder "queues". ${advice}`);
 }
 
-/** The folder that holds an app's runnable code: `dist/` where it was compiled, else the app's own. */
+/** Returns the folder of an app's runnable code: `dist/` where it was compiled, else the app's own. */
 export function findCode(root: string): string {
-  const compiled = join(root, 'dist');
-  const code = [compiled, root].find((folder) => existsSync(join(folder, 'queues')));
-  if (code) return code;
-  throw appNotFound(root);
+  const code = [join(root, 'dist'), root].find((folder) => existsSync(join(folder, 'queues')));
+  if (!code) throw appNotFound(root);
+  return code;
 }
 
-/** The file of this name in a folder, as it can be run. */
+/** Returns the file of this name in a folder, as it can be run. */
 export function findFile(folder: string, name: string): string | undefined {
   return endings.map((ending) => join(folder, name + ending)).find(existsSync);
 }
 
-/** The names of the tasks' or queues' folders, sorted. */
+/** Lists the names of the tasks' or queues' folders, sorted. */
 export async function listFolders(code: string, kind: 'tasks' | 'queues'): Promise<string[]> {
   const parent = join(code, kind);
   if (!existsSync(parent)) return [];

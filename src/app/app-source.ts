@@ -1,22 +1,19 @@
 import type { Catalog } from '../manifest/catalog.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 
-/** One task's code, not loaded yet. */
-export interface TaskSource {
-  manifest: AnyTask;
-  file: string;
-  /** Imports task.ts and returns its default export. Throws what the import threw. */
-  load(): Promise<unknown>;
-}
-
 /** A file of the app's whose default export is wanted, not loaded yet. */
 export interface ModuleSource {
   file: string;
-  /** Throws what the import threw. */
+  /** Imports the file and returns its default export. Throws what the import threw. */
   load(): Promise<unknown>;
 }
 
-/** The code of one queue, not loaded yet. */
+/** One task's code. */
+export interface TaskSource extends ModuleSource {
+  manifest: AnyTask;
+}
+
+/** The code of one queue. */
 export interface QueueSource {
   /** Undefined when the queue has no dependencies.ts. */
   dependencies: ModuleSource | undefined;
@@ -28,9 +25,10 @@ export interface QueueSource {
 /** An app, as folders or as a built bundle. */
 export interface AppSource {
   manifests(): Promise<Catalog>;
+  /** Finds the code of one queue. Throws `E_QUEUE_UNKNOWN`. */
   loadQueue(queue: string): Promise<QueueSource>;
-  /** The hooks of all queues; undefined when there is no queues/hooks.ts. */
+  /** Finds the hooks of all queues; undefined when there is no queues/hooks.ts. */
   hooks(): ModuleSource | undefined;
-  /** What config/index.ts exports by default: the parsed settings. */
+  /** Returns what config/index.ts exports by default: the parsed settings. */
   config(): Promise<unknown>;
 }

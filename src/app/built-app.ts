@@ -1,4 +1,4 @@
-import { createCatalog } from '../manifest/catalog.ts';
+import { createCatalog, type FoundManifest } from '../manifest/catalog.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import type { AppSource, ModuleSource } from './app-source.ts';
@@ -20,20 +20,11 @@ export interface BuiltQueue {
   config: BuiltModule;
 }
 
-function toSource({ file, load }: BuiltModule): ModuleSource {
-  return { file, load: async () => (await load()).default };
-}
-
 /** Opens an app of one queue that was built into a bundle: nothing is looked for in folders. */
-export function openBuiltApp(built: BuiltQueue): AppSource {
-  const { manifest, tasks, dependencies, hooks, appHooks, config } = built;
+export function openBuiltApp({ manifest, tasks, dependencies, hooks, appHooks, config }: BuiltQueue): AppSource {
   const catalog = createCatalog({
-    queues: [{ folder: manifest.name, file: `queues/${manifest.name}/manifest.ts`, value: manifest }],
-    tasks: tasks.map((task) => ({
-      folder: task.manifest.name,
-      file: `tasks/${task.manifest.name}/manifest.ts`,
-      value: task.manifest,
-    })),
+    queues: [toFound('queues', manifest)],
+    tasks: tasks.map((task) => toFound('tasks', task.manifest)),
   });
   const source = {
     dependencies: dependencies && toSource(dependencies),
@@ -47,6 +38,14 @@ export function openBuiltApp(built: BuiltQueue): AppSource {
       return source;
     },
     hooks: () => appHooks && toSource(appHooks),
-    config: async () => (await config.load()).default,
+    config: () => toSource(config).load(),
   };
+}
+
+function toFound(folder: 'queues' | 'tasks', manifest: { name: string }): FoundManifest {
+  return { folder: manifest.name, file: `${folder}/${manifest.name}/manifest.ts`, value: manifest };
+}
+
+function toSource({ file, load }: BuiltModule): ModuleSource {
+  return { file, load: async () => (await load()).default };
 }

@@ -4,35 +4,12 @@ import { type Catalog, createCatalog, type FoundManifest } from '../manifest/cat
 import { findCode, findFile, importDefault, listFolders } from './app-files.ts';
 import type { AppSource, ModuleSource } from './app-source.ts';
 
-async function importManifest(root: string, folder: string, file: string): Promise<FoundManifest> {
-  const shown = relative(root, file);
-  try {
-    return { folder, file: shown, value: await importDefault(file) };
-  } catch (cause) {
-    if (cause instanceof IsletError) throw new IsletError(cause.code, `${shown}: ${cause.message}`, { cause });
-    const said = cause instanceof Error ? cause.message : String(cause);
-    throw new IsletError('E_MANIFEST_INVALID', `${shown} could not be imported: ${said}`, { cause });
-  }
-}
-
-async function discoverManifests(root: string, kind: 'tasks' | 'queues'): Promise<FoundManifest[]> {
-  const found = (await listFolders(root, kind)).map(async (name) => {
-    const file = findFile(join(root, kind, name), 'manifest');
-    return file ? [await importManifest(root, name, file)] : [];
-  });
-  return (await Promise.all(found)).flat();
-}
-
 /** Opens an app laid out as folders (`queues`, `tasks`, `config`). Throws `E_APP_NOT_FOUND`. */
 export function openAppFolder(root: string): AppSource {
   const code = findCode(root);
   let catalog: Promise<Catalog> | undefined;
-  const discover = async () => {
-    const [tasks, queues] = await Promise.all([discoverManifests(code, 'tasks'), discoverManifests(code, 'queues')]);
-    return createCatalog({ tasks, queues });
-  };
   const manifests = () => {
-    catalog ??= discover();
+    catalog ??= discoverManifests(code);
     return catalog;
   };
   const findModule = (folder: string, name: string): ModuleSource | undefined => {
@@ -58,4 +35,27 @@ export function openAppFolder(root: string): AppSource {
       return importDefault(file);
     },
   };
+}
+
+async function discoverManifests(code: string): Promise<Catalog> {
+  const importAll = async (kind: 'tasks' | 'queues') => {
+    const found = (await listFolders(code, kind)).map(async (name) => {
+      const file = findFile(join(code, kind, name), 'manifest');
+      return file ? [await importManifest(code, name, file)] : [];
+    });
+    return (await Promise.all(found)).flat();
+  };
+  const [tasks, queues] = await Promise.all([importAll('tasks'), importAll('queues')]);
+  return createCatalog({ tasks, queues });
+}
+
+async function importManifest(root: string, folder: string, file: string): Promise<FoundManifest> {
+  const shown = relative(root, file);
+  try {
+    return { folder, file: shown, value: await importDefault(file) };
+  } catch (cause) {
+    if (cause instanceof IsletError) throw new IsletError(cause.code, `${shown}: ${cause.message}`, { cause });
+    const said = cause instanceof Error ? cause.message : String(cause);
+    throw new IsletError('E_MANIFEST_INVALID', `${shown} could not be imported: ${said}`, { cause });
+  }
 }

@@ -1,6 +1,6 @@
 import { cancel, isCancel, select, text } from '@clack/prompts';
-import type { AppSources } from '../app/read-manifests.ts';
 import { findNameProblem } from '../tools/scaffold/generate.ts';
+import type { AppSources } from '../tools/scaffold/read-manifests.ts';
 import type { TaskFlags } from './generate-command.ts';
 
 export type Answers = { kind: 'queue'; name: string } | { kind: 'task'; name: string; queue: string; flags: TaskFlags };

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
-import { type AppSources, readManifests } from '../app/read-manifests.ts';
 import { didYouMean } from '../manifest/did-you-mean.ts';
 import type { Removal } from '../tools/scaffold/destroy.ts';
+import { type AppSources, readManifests } from '../tools/scaffold/read-manifests.ts';
 import type { Look } from './look-for-jobs.ts';
 import type { Surroundings } from './main.ts';
 import { needPackages } from './optional-packages.ts';

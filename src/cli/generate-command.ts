@@ -1,8 +1,8 @@
 import { Command, Option } from 'commander';
-import { type AppSources, readManifests } from '../app/read-manifests.ts';
 import type { DeliveryGuarantee } from '../manifest/define-task.ts';
 import { didYouMean } from '../manifest/did-you-mean.ts';
 import { type PoolKind, poolKinds } from '../manifest/pool.ts';
+import { type AppSources, readManifests } from '../tools/scaffold/read-manifests.ts';
 import type { Surroundings } from './main.ts';
 import { needPackages } from './optional-packages.ts';
 import { parseDuration, parseInteger } from './parse-flags.ts';

@@ -5,16 +5,16 @@ import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob } from '../producer/prepare-job.ts';
 import type { UnitOrder } from '../worker/pools/messages.ts';
 import { serveUnit } from '../worker/pools/serve-unit.ts';
-import { openWay } from '../worker/pools/unit-way.ts';
+import { openWorkerChannel } from '../worker/pools/worker-channel.ts';
 
 /** Runs the jobs of one task in a thread or process that a worker has started. */
 export async function runUnit(openApp: () => AppSource): Promise<void> {
   const order = JSON.parse(process.argv[2] ?? '') as UnitOrder;
-  // Of a thread, it ends just that.
+  // In a thread, this ends the thread alone.
   const end = (code: number) => process.exit(code);
   await serveUnit({
     order,
-    way: openWay(order, end),
+    channel: openWorkerChannel(order, end),
     end,
     children: { deriveId: deriveJobId, prepare: prepareJob },
     async open(writeLine) {

@@ -8,7 +8,8 @@ import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob } from '../producer/prepare-job.ts';
 import { SharedLines } from '../shared-lines.ts';
 import { describeCurrentJob } from '../worker/attempt.ts';
-import { blockedExitMs, bootstrap, exitLimitMs, type WorkerProcess } from '../worker/bootstrap.ts';
+import { bootstrap } from '../worker/bootstrap.ts';
+import { blockedExitMs, exitLimitMs, type RunningWorker } from '../worker/running-worker.ts';
 import type { OpenRedis } from './configured-redis.ts';
 import { adviseLaunch } from './launch-advice.ts';
 import { awaitStart, exitRefused, type ParentLine } from './parent-line.ts';
@@ -27,7 +28,7 @@ export interface WorkerSurroundings {
 
 const toMb = (bytes: number) => Math.round(bytes / 1_048_576);
 
-function announce(worker: WorkerProcess, log: Log): void {
+function announce(worker: RunningWorker, log: Log): void {
   const rssMb = toMb(process.memoryUsage.rss());
   log.info({ queues: worker.queues, redis: worker.redis, rssMb }, 'Worker ready');
   if (!process.stdout.isTTY || process.channel) return;
@@ -85,7 +86,7 @@ async function answerHealth(
 
 /** Watches the limits of this process: a parent is told, and what has none ends by itself if it was asked to. */
 function watchLimits(
-  worker: WorkerProcess,
+  worker: RunningWorker,
   { limits, exits }: WorkerPlan,
   parent: ParentLine | undefined,
   ending: Ending,
@@ -102,7 +103,7 @@ function watchLimits(
 }
 
 /** What a parent says to its worker, and that there is none any more. */
-function obey(parent: ParentLine, ending: Ending, worker: () => WorkerProcess | undefined): void {
+function obey(parent: ParentLine, ending: Ending, worker: () => RunningWorker | undefined): void {
   parent.listen({
     onMessage({ say }) {
       if (say === 'abort') ending.abort();
@@ -147,7 +148,7 @@ async function serve(
   const isGuarded = flags.guard && settings.guard;
   const lines = isGuarded ? new SharedLines() : undefined;
   const log = createLog(config.log.level, { shared: lines });
-  let worker: WorkerProcess | undefined;
+  let worker: RunningWorker | undefined;
   const onStop = (failed: boolean) => parent?.tell({ say: 'leaving', failed });
   const ending = listenForEnd(log, gracefulTimeoutMs, { supervised: parent !== undefined, onStop });
   const devRedis = flags.devRedis === true && !config.redis.url && config.env !== 'production';

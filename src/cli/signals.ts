@@ -1,7 +1,7 @@
 import { hidePasswords } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { exitLimitMs, type WorkerProcess } from '../worker/bootstrap.ts';
-import { blameHook } from '../worker/job-hooks.ts';
+import { blameHook } from '../worker/call-hook.ts';
+import { exitLimitMs, type RunningWorker } from '../worker/running-worker.ts';
 import { failCurrentJob } from '../worker/worker.ts';
 
 /** Terminals and npm deliver one Ctrl-C twice. */
@@ -29,7 +29,7 @@ export interface Ending {
   /** Aborts what runs and gives it back, now. */
   abort(): void;
   /** Waits until the worker has been stopped, and returns the exit code. */
-  of(worker: WorkerProcess): Promise<number>;
+  of(worker: RunningWorker): Promise<number>;
 }
 
 export interface EndingOptions {
@@ -47,7 +47,7 @@ export interface EndingOptions {
  * Redis does not answer.
  */
 export function listenForEnd(log: Log, graceMs: number, { supervised, onStop }: EndingOptions = {}): Ending {
-  let worker: WorkerProcess | undefined;
+  let worker: RunningWorker | undefined;
   let asked: { at: number; graceMs: number; code: number } | undefined;
   let resolveEnd: (code: number) => void = () => {};
   const end = new Promise<number>((resolve) => {

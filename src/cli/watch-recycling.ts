@@ -7,7 +7,7 @@ import {
   type RecycleReason,
   whyRecycle,
 } from '../supervisor/recycling.ts';
-import type { WorkerProcess } from '../worker/bootstrap.ts';
+import type { RunningWorker } from '../worker/running-worker.ts';
 
 type State = WorkerLoad & { ageMs: number };
 
@@ -30,7 +30,7 @@ const idleShare = 0.9;
 const rssMb = () => Math.round(process.memoryUsage.rss() / 1_048_576);
 
 /** Watches what this worker process has come to, and whether that is a reason to replace it. Its age counts from now. */
-export function watchRecycling(worker: Pick<WorkerProcess, 'jobs'>, limits: RecycleLimits, events: RecyclingEvents) {
+export function watchRecycling(worker: Pick<RunningWorker, 'jobs'>, limits: RecycleLimits, events: RecyclingEvents) {
   const startedAt = performance.now();
   const own = { ...limits, maxAgeMs: drawMaxAge(limits, Math.random) };
   let due = false;

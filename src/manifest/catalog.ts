@@ -25,7 +25,7 @@ export interface Catalog {
 export interface CatalogProblem {
   message: string;
   file: string;
-  /** The option of the manifest that it is about. */
+  /** The option of the manifest that the problem is about. */
   option: string | undefined;
 }
 
@@ -37,11 +37,51 @@ export interface FoundManifests {
 
 type Report = (file: string, message: string, option?: string) => void;
 
-/** The manifests that are what they seem to be, by name, with their files. */
-function collect<T extends { kind: string; name: string }>(kind: T['kind'], found: FoundManifest[], report: Report) {
-  const byName = new Map<string, { manifest: T; file: string }>();
+/** Checks all manifests together. Throws `E_CATALOG_INVALID` for duplicates, unknown queues and wrong folders. */
+export function createCatalog(found: FoundManifests): Catalog {
+  const [problem] = findCatalogProblems(found);
+  if (problem) throw new IsletError('E_CATALOG_INVALID', problem.message);
+  const byName = <T extends Named>(all: FoundManifest[]) =>
+    new Map(all.map(({ value }) => [(value as T).name, value as T] as const));
+  const tasks = byName<AnyTask>(found.tasks);
+  const queues = byName<QueueManifest>(found.queues);
+  const lookUp = <T>(map: Map<string, T>, kind: 'task' | 'queue', name: string): T => {
+    const hit = map.get(name);
+    if (hit) return hit;
+    const code = kind === 'task' ? 'E_TASK_UNKNOWN' : 'E_QUEUE_UNKNOWN';
+    throw new IsletError(code, `There is no ${kind} "${name}" in this app.${didYouMean(name, map.keys())}`);
+  };
+  return {
+    tasks,
+    queues,
+    task: (name) => lookUp(tasks, 'task', name),
+    queue: (name) => lookUp(queues, 'queue', name),
+    tasksOf: (queue) => [...tasks.values()].filter((task) => task.queue === queue),
+  };
+}
+
+/** Lists all that is wrong with manifests, each and together. `known` are queues that are there, although broken. */
+export function findCatalogProblems(found: FoundManifests, known: readonly string[] = []): CatalogProblem[] {
+  const problems: CatalogProblem[] = [];
+  const report: Report = (file, message, option) => void problems.push({ file, message, option });
+  const queues = collect<QueueManifest>('queue', found.queues, report);
+  const tasks = collect<AnyTask>('task', found.tasks, report);
+  checkTasks(tasks, new Set([...queues.keys(), ...known]), report);
+  checkPriorities(tasks, report);
+  return problems;
+}
+
+interface Named {
+  name: string;
+}
+
+type Collected<T> = Map<string, { manifest: T; file: string }>;
+
+/** Returns the manifests that are what they seem to be, by name. */
+function collect<T extends Named>(kind: 'task' | 'queue', found: FoundManifest[], report: Report): Collected<T> {
+  const byName: Collected<T> = new Map();
   for (const { folder, file, value } of found) {
-    const manifest = value as T | undefined;
+    const manifest = value as (T & { kind: unknown }) | undefined;
     if (manifest?.kind !== kind) {
       const maker = kind === 'task' ? 'defineTask' : 'defineQueue';
       report(file, `${file} must export by default what ${maker}() returns. Fix that export.`);
@@ -57,8 +97,6 @@ function collect<T extends { kind: string; name: string }>(kind: T['kind'], foun
   return byName;
 }
 
-type Collected<T> = ReturnType<typeof collect<T & { kind: string; name: string }>>;
-
 function checkTasks(tasks: Collected<AnyTask>, queues: ReadonlySet<string>, report: Report): void {
   const claimed = new Map<string, string>([...tasks.keys()].map((name) => [name, name]));
   for (const { manifest: task, file } of tasks.values()) {
@@ -68,11 +106,10 @@ function checkTasks(tasks: Collected<AnyTask>, queues: ReadonlySet<string>, repo
     }
     for (const former of task.formerNames) {
       const owner = claimed.get(former);
-      if (owner) {
-        const seen = `Task "${task.name}" has the former name "${former}", which is claimed by task "${owner}".`;
-        report(file, seen, 'formerNames');
-      }
       claimed.set(former, task.name);
+      if (!owner) continue;
+      const seen = `Task "${task.name}" has the former name "${former}", which is claimed by task "${owner}".`;
+      report(file, seen, 'formerNames');
     }
   }
 }
@@ -83,49 +120,8 @@ function checkPriorities(tasks: Collected<AnyTask>, report: Report): void {
     const other = first.get(task.queue) ?? task;
     first.set(task.queue, other);
     if ((other.priority === undefined) === (task.priority === undefined)) continue;
-    report(
-      file,
-      `Queue "${task.queue}" mixes tasks with and without a priority ("${other.name}", "${task.name}"); ` +
-        'jobs without one would starve the others. Give all of its tasks a priority, or none.',
-      task.priority === undefined ? 'name' : 'priority',
-    );
+    const seen = `Queue "${task.queue}" mixes tasks with and without a priority ("${other.name}", "${task.name}")`;
+    const advice = 'jobs without one would starve the others. Give all of its tasks a priority, or none.';
+    report(file, `${seen}; ${advice}`, task.priority === undefined ? 'name' : 'priority');
   }
-}
-
-function checkAll(found: FoundManifests, report: Report, known: readonly string[] = []) {
-  const queues = collect<QueueManifest>('queue', found.queues, report);
-  const tasks = collect<AnyTask>('task', found.tasks, report);
-  checkTasks(tasks, new Set([...queues.keys(), ...known]), report);
-  checkPriorities(tasks, report);
-  return { tasks, queues };
-}
-
-/** Lists all that is wrong with manifests, each and together. `known` are queues that are there, although broken. */
-export function findCatalogProblems(found: FoundManifests, known: readonly string[] = []): CatalogProblem[] {
-  const problems: CatalogProblem[] = [];
-  checkAll(found, (file, message, option) => problems.push({ file, message, option }), known);
-  return problems;
-}
-
-/** Checks all manifests together. Throws `E_CATALOG_INVALID` for duplicates, unknown queues and wrong folders. */
-export function createCatalog(found: FoundManifests): Catalog {
-  const { tasks: foundTasks, queues: foundQueues } = checkAll(found, (_, message) => {
-    throw new IsletError('E_CATALOG_INVALID', message);
-  });
-  const manifestsOf = <T>(all: Map<string, { manifest: T }>) =>
-    new Map([...all].map(([name, { manifest }]) => [name, manifest] as const));
-  const [tasks, queues] = [manifestsOf(foundTasks), manifestsOf(foundQueues)];
-  const lookUp = <T>(map: Map<string, T>, kind: string, name: string): T => {
-    const hit = map.get(name);
-    if (hit) return hit;
-    const code = kind === 'task' ? 'E_TASK_UNKNOWN' : 'E_QUEUE_UNKNOWN';
-    throw new IsletError(code, `There is no ${kind} "${name}" in this app.${didYouMean(name, map.keys())}`);
-  };
-  return {
-    tasks,
-    queues,
-    task: (name) => lookUp(tasks, 'task', name),
-    queue: (name) => lookUp(queues, 'queue', name),
-    tasksOf: (queue) => [...tasks.values()].filter((task) => task.queue === queue),
-  };
 }

@@ -1,13 +1,12 @@
 declare const reason: unique symbol;
 
-/** The type of what may not be given. No value has it, so that the compiler's message says why. */
+/** The type of an option that may not be given. No value has it, so that the compiler's message says why. */
 export interface Refused<Why extends string> {
   readonly [reason]: Why;
 }
 
 /**
- * The type of a parameter of which TypeScript shall infer the exact type, and yet compare it with `Allowed`: it is
- * `Allowed`, always, and `Given` stands in it for the inference only. With `Given` itself as the parameter's type,
- * options that do not exist would be inferred, not refused.
+ * The type of a parameter whose exact type TypeScript infers as `Given`, and yet compares with `Allowed`. The type is always
+ * `Allowed`; with `Given` itself, options that do not exist would be inferred, not refused.
  */
 export type Checked<Given, Allowed> = [Given] extends [never] ? Given : Allowed;

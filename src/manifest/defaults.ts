@@ -1,4 +1,4 @@
-/** Every default of a manifest and of a worker, once. */
+/** The defaults of a task's manifest. Every default of manifests and workers stands once, in this file. */
 export const taskDefaults = {
   version: 1,
   attempts: 3,
@@ -12,7 +12,7 @@ export const taskDefaults = {
   pool: 'async',
 } as const;
 
-/** What a pool is given that its task's manifest does not set. `size` is the number of cores but one, at least 1. */
+/** The defaults of a pool; its `size` is the number of cores but one, at least 1. */
 export const poolDefaults = {
   maxJobs: 1_000,
   maxMemoryMb: 512,
@@ -26,7 +26,7 @@ export const queueDefaults = {
   retention: { failedForMs: 604_800_000, failedCount: 1_000, completedForMs: 86_400_000, completedCount: 0 },
 } as const;
 
-/** What `config/` may set of a worker, in milliseconds where it is a time. */
+/** The defaults of what `config/` may set of a worker; times are in milliseconds. */
 export const workerDefaults = {
   gracefulTimeoutMs: 25_000,
   unknownTaskDeadlineMs: 600_000,
@@ -45,3 +45,8 @@ export const workerDefaults = {
   maxMemoryMb: undefined as number | undefined,
   recycle: 'replace' as 'replace' | 'exit',
 };
+
+/** What a worker puts up with before it fails a job, or stops; `src/config.ts` says what each limit means. */
+export type WorkerLimits = Readonly<
+  Pick<typeof workerDefaults, 'unknownTaskDeadlineMs' | 'maxReleases' | 'maxCrashes' | 'windowMs' | 'maxAbandoned'>
+>;

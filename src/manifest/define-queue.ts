@@ -1,18 +1,18 @@
-import { type Check, checkOptions, checks } from './check-options.ts';
+import { checkOptions, checks } from './check-options.ts';
 import { queueDefaults } from './defaults.ts';
 
 export interface QueueOptions {
   /** Unique in the app and equal to its folder's name: lower-case words with hyphens, at most 100 characters. */
   name: string;
   /**
-   * How many jobs one worker process runs at the same time. Further jobs wait in Redis, untouched. Where all tasks run
-   * in pools of threads or processes, it is no more than these have room for.
-   * 1 to 10_000; `--concurrency` overrides it for one process. Default: 100.
+   * How many jobs one worker process runs at the same time, while further jobs wait in Redis, untouched. No more than the
+   * pools have room for, where all tasks run in pools of threads or processes. 1 to 10_000; `--concurrency` overrides it
+   * for one process. Default: 100.
    */
   concurrency?: number;
   /**
-   * How long, in milliseconds, a worker's claim on a job lasts without renewal; renewed every quarter of it.
-   * A job whose worker died runs again after the lock has run out. 5_000 or more. Default: 30_000 (30 seconds).
+   * How long, in milliseconds, a worker's claim on a job lasts without renewal; it is renewed every quarter of that. A job
+   * whose worker died runs again after the lock has run out. 5_000 or more. Default: 30_000 (30 seconds).
    */
   lockDurationMs?: number;
   /**
@@ -26,7 +26,7 @@ export interface QueueOptions {
   budget?: Budget;
 }
 
-/** What a queue's worker may load and take, measured by `islet check` and shown by `islet footprint`. No worker looks at it. */
+/** What a queue's worker may load and take. `islet check` measures it, and `islet footprint` shows it; no worker does. */
 export interface Budget {
   /**
    * Megabytes (of 1_048_576 bytes) of resident memory with everything imported and no job taken: Islet, the settings,
@@ -51,24 +51,15 @@ export interface Retention {
   readonly failedCount: number;
   /** Milliseconds that completed jobs are kept, if any are. 1_000 or more. Default: 86_400_000 (1 day). */
   readonly completedForMs: number;
-  /**
-   * How many completed jobs are kept at most, the newest. Each then costs Redis nearly twice the time. 0 or more.
-   * Default: 0 (none).
-   */
+  /** How many completed jobs are kept at most, the newest. Each costs Redis nearly twice the time. Default: 0 (none). */
   readonly completedCount: number;
 }
 
-export interface QueueManifest {
+export interface QueueManifest extends Readonly<Required<Omit<QueueOptions, 'retention' | 'budget'>>> {
   readonly kind: 'queue';
-  readonly name: string;
-  readonly concurrency: number;
-  readonly lockDurationMs: number;
-  readonly stalledCheckMs: number;
   readonly retention: Retention;
   readonly budget?: Budget;
 }
-
-const isObject: Check = (value) => (typeof value === 'object' && value !== null ? undefined : 'an object');
 
 /** Declares a queue. Throws `E_MANIFEST_INVALID` for an option that is missing, unknown or wrong. */
 export function defineQueue(options: QueueOptions): QueueManifest {
@@ -78,8 +69,8 @@ export function defineQueue(options: QueueOptions): QueueManifest {
     concurrency: checks.integer(1, 10_000),
     lockDurationMs: checks.integer(5_000),
     stalledCheckMs: checks.integer(1_000),
-    retention: isObject,
-    budget: isObject,
+    retention: checks.object,
+    budget: checks.object,
   });
   checkOptions(`${owner}, retention`, options.retention ?? {}, [], {
     failedForMs: checks.integer(1_000),

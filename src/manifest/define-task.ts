@@ -6,7 +6,7 @@ import { taskDefaults } from './defaults.ts';
 import { type PoolKind, type PoolOptions, parsePool, type TaskPool } from './pool.ts';
 
 export interface Backoff {
-  /** `fixed`: always `delayMs`. `exponential`: doubled after each attempt. Default: "exponential". */
+  /** `fixed`: always waits `delayMs`. `exponential`: doubles it after each attempt. Default: "exponential". */
   type?: 'fixed' | 'exponential';
   /** Milliseconds before the second attempt. 0 or more. Default: 1_000. */
   delayMs?: number;
@@ -16,11 +16,10 @@ export interface Backoff {
   jitter?: number;
 }
 
-/** What is promised of a job whose worker dies: it runs again, or it never does. */
+/** What Islet promises of a job whose worker dies: it runs again, or it never does. */
 export type DeliveryGuarantee = 'at-least-once' | 'at-most-once';
 
 type Schema = StandardSchemaV1;
-type OptionalSchema = Schema | undefined;
 
 /** What the manifest of a task may say. */
 export interface TaskOptions {
@@ -36,20 +35,17 @@ export interface TaskOptions {
   version?: number;
   /**
    * "at-least-once": a job whose worker dies runs again, so it may run twice. "at-most-once": its code starts once or
-   * never; a job that was interrupted fails with `E_JOB_INTERRUPTED`, and nothing runs it again but a person. Each job
+   * never; a job that was interrupted fails with `E_JOB_INTERRUPTED`, and nothing but a person runs it again. Each job
    * then costs one more command, has one attempt, and no `snooze` or `rateLimited`. Default: "at-least-once".
    */
   delivery?: DeliveryGuarantee;
-  /**
-   * How often a job is tried in all, the first time included, before it fails for good. 1 to 1_000; of an at-most-once
-   * task 1, and no more. Default: 3 (at-most-once: 1).
-   */
+  /** How often a job is tried in all before it fails for good. 1 to 1_000; at-most-once: only 1. Default: 3. */
   attempts?: number;
   /** The wait between two attempts. Default: exponential from 1_000 ms, capped at 1 hour, half of it random. */
   backoff?: Backoff;
   /**
-   * Milliseconds that one attempt may take. Then `signal` aborts with a `TimeoutError` and the attempt counts as
-   * failed. 1 or more. Default: 60_000 (1 minute).
+   * Milliseconds that one attempt may take. Then `signal` aborts with a `TimeoutError` and the attempt has failed. 1 or
+   * more. Default: 60_000 (1 minute).
    */
   timeoutMs?: number;
   /**
@@ -63,29 +59,30 @@ export interface TaskOptions {
   /** The largest result, in bytes of JSON. A larger one fails the job. Default: 262_144 (256 KB). */
   maxResultBytes?: number;
   /**
-   * When the worker imports the task: before its first job, so that a broken import stops the deploy, or when the
-   * first job of this task comes, for rare tasks with heavy libraries. Default: "on-start".
+   * When the worker imports the task: before any job, so that a broken import stops the deploy, or at the first job of
+   * this task, for rare tasks with heavy libraries. Default: "on-start".
    */
   load?: 'on-start' | 'on-first-job';
   /**
-   * Where the task's code runs. "async": in the worker's own thread, beside other jobs: for code that mostly waits.
-   * "thread": in a pool of threads, for code that computes: it keeps no other job waiting, and is really stopped by a
-   * time-out or a cancel; what it runs out of memory or exits with is only its own. "process": in a pool of processes,
-   * also for native code that may crash. An object sets up the pool: `{ kind: 'thread', size: 2 }`. Default: "async".
+   * Where the task's code runs. "async": in the worker's own thread, beside other jobs, for code that mostly waits.
+   * "thread": in a pool of threads, for code that computes: it keeps no other job waiting, is really stopped by a
+   * time-out or a cancel, and ends only its thread when it runs out of memory or exits. "process": in a pool of
+   * processes, also for native code that may crash. An object sets up the pool: `{ kind: 'thread', size: 2 }`. Default:
+   * "async".
    */
   pool?: PoolKind | PoolOptions;
   /**
-   * Top-level payload fields whose values never appear in Islet's errors, log lines and failed reasons. Fields of
-   * these names are hidden in lines that the task logs, too; text that it writes itself is its own. Default: none.
+   * Top-level payload fields whose values never appear in Islet's errors, log lines and failed reasons. Fields of these
+   * names are hidden in the task's own log lines too, but not in text that the task writes. Default: none.
    */
   redact?: readonly string[];
   /** Names this task had before, while jobs under them may be in Redis. Default: none. */
   formerNames?: readonly string[];
-  /** Keep the result in Redis for so many milliseconds after the end, so that `handle.result()` exists. Default: not kept. */
+  /** Milliseconds that Redis keeps the result after the end, so that `handle.result()` exists. Default: not kept. */
   keepResultMs?: number;
   /**
-   * The priority of this task's jobs, 1 (first) to 2_097_151. All tasks of a queue have one or none has, because jobs
-   * without a priority would starve the others. Default: none, first in first out.
+   * The priority of this task's jobs, 1 (first) to 2_097_151. All tasks of a queue have one, or none has: jobs without a
+   * priority would starve the others. Default: none, first in first out.
    */
   priority?: number;
 }
@@ -100,31 +97,23 @@ type AllowedFor<Given> = Given extends { delivery: 'at-most-once' } ? AtMostOnce
 
 export interface TaskManifest<
   Payload extends Schema = Schema,
-  Result extends OptionalSchema = OptionalSchema,
+  Result extends Schema | undefined = Schema | undefined,
   Keep extends number | undefined = number | undefined,
   Priority extends number | undefined = number | undefined,
   Guarantee extends DeliveryGuarantee = DeliveryGuarantee,
-> {
+> extends Readonly<Required<Omit<TaskOptions, Refined>>> {
   readonly kind: 'task';
-  readonly name: string;
-  readonly queue: string;
   readonly payload: Payload;
   readonly result: Result;
-  readonly version: number;
   readonly delivery: Guarantee;
-  readonly attempts: number;
   readonly backoff: Required<Backoff>;
-  readonly timeoutMs: number;
-  readonly abandonAfterMs: number;
-  readonly maxPayloadBytes: number;
-  readonly maxResultBytes: number;
-  readonly load: 'on-start' | 'on-first-job';
   readonly pool: TaskPool;
-  readonly redact: readonly string[];
-  readonly formerNames: readonly string[];
   readonly keepResultMs: Keep;
   readonly priority: Priority;
 }
+
+/** The options that a manifest holds in a form of its own. */
+type Refined = 'payload' | 'result' | 'delivery' | 'backoff' | 'pool' | 'keepResultMs' | 'priority';
 
 type OptionOf<Given, Name extends keyof TaskOptions> = Name extends keyof Given ? Given[Name] : undefined;
 
@@ -138,8 +127,6 @@ export type ResultOutput<M extends AnyTask> = M['result'] extends Schema
   ? StandardSchemaV1.InferOutput<M['result']>
   : unknown;
 
-const isObject: Check = (value) => (typeof value === 'object' && value !== null ? undefined : 'an object');
-
 const taskChecks: Record<string, Check> = {
   name: checks.name,
   queue: checks.name,
@@ -148,7 +135,7 @@ const taskChecks: Record<string, Check> = {
   version: checks.integer(1),
   delivery: checks.oneOf('at-least-once', 'at-most-once'),
   attempts: checks.integer(1, 1_000),
-  backoff: isObject,
+  backoff: checks.object,
   timeoutMs: checks.integer(1, 2_147_483_647),
   abandonAfterMs: checks.integer(0, 2_147_483_647),
   maxPayloadBytes: checks.integer(1, 67_108_864),
@@ -195,11 +182,8 @@ export function defineTask<const Given extends TaskOptions>(
     const seen = `maxDelayMs ${backoff.maxDelayMs} is below delayMs ${backoff.delayMs}`;
     throw new IsletError('E_MANIFEST_INVALID', `${owner}, backoff does not parse: ${seen}.`);
   }
-  const {
-    redact = [],
-    formerNames = [],
-    attempts = given.delivery === 'at-most-once' ? 1 : taskDefaults.attempts,
-  } = given;
+  const { redact = [], formerNames = [] } = given;
+  const attempts = given.attempts ?? (given.delivery === 'at-most-once' ? 1 : taskDefaults.attempts);
   const set = { ...given, backoff, redact, formerNames, attempts, pool: parsePool(owner, given.pool) };
   const whole = { ...taskDefaults, result: undefined, keepResultMs: undefined, priority: undefined, ...set };
   return Object.freeze({ ...whole, kind: 'task' }) as never;

@@ -10,7 +10,7 @@ function valueAt(root: unknown, path: PropertyKey[]): unknown {
   return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], root);
 }
 
-/** Says an issue as path, what the schema expected and what it got; never the value of a redacted field. */
+/** Describes an issue: path, what the schema expected, and what it got, but never the value of a redacted field. */
 function explain(issue: StandardSchemaV1.Issue, value: unknown, redact: readonly string[]): string {
   const path = (issue.path ?? []).map(keyOf);
   const where = path.length > 0 ? `\`${path.map(String).join('.')}\`` : 'the value';
@@ -30,15 +30,12 @@ function explainAll(issues: readonly StandardSchemaV1.Issue[], value: unknown, r
   return shown.join('; ') + more;
 }
 
-/** Reads what a schema said: at once where the schema says it at once, as most do, since a promise costs a job more. */
+/** Takes what a schema said: at once where the schema says it at once, as most do, since a promise costs a job more. */
 function read<T>(outcome: Parsed | Promise<Parsed>, take: (outcome: Parsed) => T): T | Promise<T> {
   return 'then' in outcome ? Promise.resolve(outcome).then(take) : take(outcome);
 }
 
-/**
- * Parses a payload into what the task sees; a promise where its schema is asynchronous. Throws `E_PAYLOAD_INVALID` with
- * path, expected and got.
- */
+/** Parses a payload into what the task sees; into a promise where its schema is asynchronous. Throws `E_PAYLOAD_INVALID`. */
 export function parsePayload<M extends AnyTask>(
   manifest: M,
   payload: unknown,
@@ -47,11 +44,9 @@ export function parsePayload<M extends AnyTask>(
   return read(manifest.payload['~standard'].validate(payload), (outcome) => {
     if (!outcome.issues) return outcome.value as PayloadOutput<M>;
     const problem = explainAll(outcome.issues, payload, manifest.redact);
-    throw new IsletError(
-      'E_PAYLOAD_INVALID',
-      `Task "${manifest.name}" (queue "${manifest.queue}") refused its payload: ${problem}. ${fate} ` +
-        `Fix the caller, or the schema in tasks/${manifest.name}/manifest.ts.`,
-    );
+    const seen = `Task "${manifest.name}" (queue "${manifest.queue}") refused its payload: ${problem}`;
+    const advice = `Fix the caller, or the schema in tasks/${manifest.name}/manifest.ts.`;
+    throw new IsletError('E_PAYLOAD_INVALID', `${seen}. ${fate} ${advice}`);
   });
 }
 
@@ -61,10 +56,8 @@ export async function parseResult(manifest: AnyTask, result: unknown): Promise<u
   return read(manifest.result['~standard'].validate(result), (outcome) => {
     if (!outcome.issues) return outcome.value;
     const problem = explainAll(outcome.issues, result, []);
-    throw new IsletError(
-      'E_RESULT_INVALID',
-      `Task "${manifest.name}" returned a result that its manifest refuses: ${problem}. ` +
-        `Fix tasks/${manifest.name}/task.ts, or \`result\` in its manifest.`,
-    );
+    const seen = `Task "${manifest.name}" returned a result that its manifest refuses: ${problem}`;
+    const advice = `Fix tasks/${manifest.name}/task.ts, or \`result\` in its manifest.`;
+    throw new IsletError('E_RESULT_INVALID', `${seen}. ${advice}`);
   });
 }

@@ -3,28 +3,25 @@ import { type Check, checkOptions, checks, describe } from './check-options.ts';
 import { poolDefaults, taskDefaults } from './defaults.ts';
 import { didYouMean } from './did-you-mean.ts';
 
-/**
- * Where a task's code runs. "async": in the worker's own thread, beside the queue's other jobs. "thread": in a thread of
- * the worker process. "process": in a process of its own.
- */
+/** Where a task's code runs: in the worker's own thread, in other threads of its process, or in processes of their own. */
 export type PoolKind = 'async' | 'thread' | 'process';
 
-/** A pool of units, each a thread or a process, which run one job at a time. */
+/** A pool of units. Each is a thread or a process, and runs one job at a time. */
 export interface PoolOptions {
   kind: 'thread' | 'process';
   /**
-   * How many units there are at most, so how many jobs of this task run at once in one worker process. As many again
-   * wait there with their locks kept; further ones go back to Redis for a while, at no attempt. 1 to 128.
-   * Default: the number of cores but one, at least 1.
+   * How many units there are at most, so how many jobs of this task one worker process runs at once. As many again wait
+   * there with their locks kept; further ones go back to Redis for a while, at no attempt. 1 to 128. Default: the number
+   * of cores but one, at least 1.
    */
   size?: number;
   /** After so many jobs a unit is replaced by a fresh one. 1 or more. Default: 1_000. */
   maxJobs?: number;
   /**
-   * The most JavaScript heap of a unit, in megabytes (of 1_048_576 bytes): a job that needs more is ended, and only
-   * that job. A unit that still takes over three quarters of it after a job and a garbage collection (a thread: its heap
-   * and buffers; a process: its resident memory) is replaced. 64 to 65_536, and so much that an idle unit stays below
-   * three quarters, or the worker does not start. Default: 512.
+   * The most JavaScript heap of a unit, in megabytes (of 1_048_576 bytes): a job that needs more is ended, and only that
+   * job. A unit that still takes over three quarters of it after a job and a garbage collection (a thread: heap and
+   * buffers; a process: resident memory) is replaced. 64 to 65_536; an idle unit has to stay below three quarters, or the
+   * worker does not start. Default: 512.
    */
   maxMemoryMb?: number;
   /** Milliseconds that a unit waits for a job before it is ended. 0 ends it after each. Default: 30_000 (30 seconds). */
@@ -32,15 +29,11 @@ export interface PoolOptions {
 }
 
 /** A task's pool as its manifest holds it. */
-export type TaskPool = { readonly kind: 'async' } | UnitPool;
+export type TaskPool = { readonly kind: 'async' } | PoolSettings;
 
-/** A pool of threads or processes; a `size` that is undefined is the number of cores but one. */
-export interface UnitPool {
-  readonly kind: 'thread' | 'process';
+/** The settings of a pool of threads or processes; a `size` that is undefined is the number of cores but one. */
+export interface PoolSettings extends Readonly<Required<Omit<PoolOptions, 'size'>>> {
   readonly size: number | undefined;
-  readonly maxJobs: number;
-  readonly maxMemoryMb: number;
-  readonly idleTimeoutMs: number;
 }
 
 export const poolKinds = ['async', 'thread', 'process'] as const satisfies readonly PoolKind[];
@@ -56,10 +49,8 @@ const poolChecks: Record<string, Check> = {
 function refuse(owner: string, pool: unknown): IsletError {
   const expected = 'expected "async", "thread", "process", or an object such as { kind: "thread", size: 2 }';
   const guess = typeof pool === 'string' ? didYouMean(pool, poolKinds) : '';
-  return new IsletError(
-    'E_MANIFEST_INVALID',
-    `${owner} does not parse: \`pool\`: ${expected}, got ${describe(pool)}.${guess}`,
-  );
+  const seen = `\`pool\`: ${expected}, got ${describe(pool)}`;
+  return new IsletError('E_MANIFEST_INVALID', `${owner} does not parse: ${seen}.${guess}`);
 }
 
 /** Reads a manifest's `pool`. Throws `E_MANIFEST_INVALID`. */
@@ -69,5 +60,5 @@ export function parsePool(owner: string, pool: unknown = taskDefaults.pool): Tas
   if (typeof pool !== 'object' || pool === null || Array.isArray(pool)) throw refuse(owner, pool);
   checkOptions(`${owner}, pool`, pool, ['kind'], poolChecks);
   const given = Object.fromEntries(Object.entries(pool).filter(([, value]) => value !== undefined));
-  return Object.freeze({ size: undefined, ...poolDefaults, ...given }) as UnitPool;
+  return Object.freeze({ size: undefined, ...poolDefaults, ...given }) as PoolSettings;
 }

@@ -1,6 +1,6 @@
 import { IsletError } from '../errors.ts';
 
-/** Finds the first place that JSON would drop or change, as a path, or nothing. */
+/** Returns the first place that JSON would drop or change, as a path, or nothing. */
 function findLoss(value: unknown, path: string, parents: unknown[]): string | undefined {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return undefined;
   if (typeof value === 'number') return Number.isFinite(value) ? undefined : `${path} is ${value}`;
@@ -23,8 +23,8 @@ function findLoss(value: unknown, path: string, parents: unknown[]): string | un
 /** Writes a value as JSON. Throws `code` when JSON cannot carry it or it is over `maxBytes`. */
 export function toJson(value: unknown, owner: string, code: string, maxBytes: number): string {
   const loss = findLoss(value, 'value', []);
-  if (loss)
-    throw new IsletError(code, `${owner} cannot travel as JSON: ${loss}. Use strings, numbers, lists and objects.`);
+  const use = 'Use strings, numbers, lists and objects.';
+  if (loss) throw new IsletError(code, `${owner} cannot travel as JSON: ${loss}. ${use}`);
   const json = JSON.stringify(value);
   const bytes = Buffer.byteLength(json);
   if (bytes <= maxBytes) return json;

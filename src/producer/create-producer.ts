@@ -5,7 +5,7 @@ import { openProducer, type Producer } from './producer.ts';
 export interface ProducerOptions {
   /** A `redis://` or `rediss://` URL. */
   redis: string;
-  /** What all keys start with; the same as the workers'. Default: "islet". */
+  /** What all keys start with, the same as the workers' prefix. Default: "islet". */
   prefix?: string;
   /** Milliseconds after which an enqueue gives up on Redis. 100 or more. Default: 900. */
   timeoutMs?: number;
@@ -13,7 +13,7 @@ export interface ProducerOptions {
 
 const defaultTimeoutMs = 900;
 
-/** Creates what enqueues jobs in Redis. It connects at the first use and fails fast while Redis is away. */
+/** Creates a producer, which connects to Redis at the first use, and fails fast while Redis is away. */
 export function createProducer(options: ProducerOptions): Producer {
   const { redis: url, prefix = defaultPrefix, timeoutMs = defaultTimeoutMs } = options;
   return openProducer(openProducerConnection({ url, prefix, timeoutMs }), timeoutMs);

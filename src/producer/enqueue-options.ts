@@ -1,26 +1,26 @@
 import { takenNames } from '../broker/bullmq-names.ts';
 import { IsletError } from '../errors.ts';
-import { type Check, checkOptions, checks } from '../manifest/check-options.ts';
+import { checkOptions, checks, expecting } from '../manifest/check-options.ts';
 import type { Refused } from '../manifest/checked.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 
-/** Jobs of one task with one key are one job, for a while. */
+/** Makes jobs of one task with one key one job, for a while. */
 export type Dedupe =
-  /** Until the job has ended, also by failing or being cancelled. */
+  /** The key lasts until the job has ended, also by failing or being cancelled. */
   | { key: string; mode: 'simple'; ttlMs?: never }
-  /** For `ttlMs` milliseconds from the first job, whatever became of it. */
+  /** The key lasts `ttlMs` milliseconds from the first job, whatever became of it. */
   | { key: string; mode: 'throttle'; ttlMs: number }
   /**
-   * For `ttlMs` milliseconds from the last job: each newer one replaces an older one that is still delayed. Needs
-   * `delayMs`, and a `ttlMs` that is not below it. Equal ones are usual: what comes after the job started, and before
-   * `ttlMs` ran out, is not run.
+   * The key lasts `ttlMs` milliseconds from the last job, and each newer job replaces an older one that is still delayed.
+   * Needs `delayMs`, and a `ttlMs` that is not below it. Equal ones are usual: a job that comes after the first has
+   * started, and before `ttlMs` has run out, is not run.
    */
   | { key: string; mode: 'debounce'; ttlMs: number };
 
 export interface EnqueueOptions {
   /** Milliseconds before the job may start. Default: 0. */
   delayMs?: number;
-  /** 1 (first) to 2_097_151; only for tasks whose manifest has a `priority`. Default: the manifest's. */
+  /** From 1 (first) to 2_097_151; only for tasks whose manifest has a `priority`. Default: the manifest's. */
   priority?: number;
   /**
    * An id of your own, unique in the queue: 1 to 200 characters without ':' and white space, not an integer. A second
@@ -28,8 +28,8 @@ export interface EnqueueOptions {
    */
   id?: string;
   /**
-   * The id stands for this job so many milliseconds, also after it is done and removed. Default: 86_400_000 (1 day)
-   * with `id`, else 300_000 (5 minutes), so that an uncertain enqueue may be repeated.
+   * How many milliseconds the id stands for this job, also after it is done and removed. Default: 86_400_000 (1 day) with
+   * `id`, else 300_000 (5 minutes), so that an uncertain enqueue may be repeated.
    */
   idempotencyMs?: number;
   /**
@@ -37,47 +37,70 @@ export interface EnqueueOptions {
    * 200 characters without white space. Not together with `id` and `idempotencyMs`. Default: none.
    */
   dedupe?: Dedupe;
-  /** Keep the result so many milliseconds after the end, for `handle.result()`. Default: the manifest's. */
+  /** Milliseconds that the result is kept after the end, for `handle.result()`. Default: the manifest's. */
   keepResultMs?: number;
 }
 
 /** The options for a job of a task whose manifest has no `priority`. */
 export interface EnqueueOptionsWithoutPriority extends Omit<EnqueueOptions, 'priority'> {
-  /** Not to be given: jobs with a priority would starve those without one. */
+  /** Must not be given: jobs with a priority would starve those without one. */
   priority?: Refused<"the task's manifest has no priority">;
 }
 
-/** A job is a key beside BullMQ's own keys of its queue, and beside its result. */
+/** Ids that would be other keys of the queue: a job's key stands beside BullMQ's own, and beside its result. */
 const reservedIds = new Set([...takenNames, 'result']);
 
-/** Says whether a job can have this id at all; those of plain BullMQ producers may be integers. */
+/** Says whether a job can have this id at all; plain BullMQ producers may give integers. */
 export function isJobId(value: unknown): boolean {
   return typeof value === 'string' && /^[^:\s]{1,200}$/.test(value) && !reservedIds.has(value);
 }
 
-const isOwnId: Check = (value) =>
-  isJobId(value) && !/^-?\d+$/.test(String(value))
-    ? undefined
-    : "a text of 1 to 200 characters without ':' and white space that is neither an integer nor a key of BullMQ's own";
-
 const modes = ['simple', 'throttle', 'debounce'];
-const dedupeChecks: Record<string, Check> = {
-  key: (value) =>
-    typeof value === 'string' && /^\S{1,200}$/.test(value)
-      ? undefined
-      : 'a text of 1 to 200 characters without white space',
+const dedupeChecks = {
+  key: expecting(
+    'a text of 1 to 200 characters without white space',
+    (value) => typeof value === 'string' && /^\S{1,200}$/.test(value),
+  ),
   mode: checks.oneOf(...modes),
   ttlMs: checks.integer(1),
 };
 
-const optionChecks: Record<string, Check> = {
+const optionChecks = {
   delayMs: checks.integer(0),
   priority: checks.integer(1, 2_097_151),
-  id: isOwnId,
+  id: expecting(
+    "a text of 1 to 200 characters without ':' and white space that is neither an integer nor a key of BullMQ's own",
+    (value) => isJobId(value) && !/^-?\d+$/.test(String(value)),
+  ),
   idempotencyMs: checks.integer(1),
-  dedupe: (value) => (typeof value === 'object' && value !== null ? undefined : 'an object { key, mode, ttlMs }'),
+  dedupe: expecting('an object { key, mode, ttlMs }', (value) => typeof value === 'object' && value !== null),
   keepResultMs: checks.integer(1),
 };
+
+/** Throws `E_ENQUEUE_OPTIONS_INVALID` for an option that is unknown, wrong, or does not fit the others. */
+export function checkEnqueueOptions(manifest: AnyTask, options: EnqueueOptions): void {
+  if (Object.keys(options).length === 0) return;
+  const problem = findShapeProblem(options) ?? findPriorityProblem(manifest, options) ?? findDedupeProblem(options);
+  if (problem === undefined) return;
+  const message = `${problem} Nothing was enqueued for task "${manifest.name}".`;
+  throw new IsletError('E_ENQUEUE_OPTIONS_INVALID', message);
+}
+
+function findShapeProblem(options: EnqueueOptions): string | undefined {
+  try {
+    checkOptions('An option of enqueue', options, [], optionChecks);
+    if (options.dedupe) checkOptions('An option of dedupe', options.dedupe, [], dedupeChecks);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function findPriorityProblem(manifest: AnyTask, { priority }: EnqueueOptions): string | undefined {
+  if (priority === undefined || manifest.priority !== undefined) return undefined;
+  const seen = `Task "${manifest.name}" has no priority, got priority ${priority}: its jobs would be starved by those without one.`;
+  return `${seen} Give every task of queue "${manifest.queue}" a \`priority\`, or drop it here.`;
+}
 
 /** Returns what is wrong with `dedupe`, alone and beside the other options. */
 function findDedupeProblem({ dedupe, delayMs = 0, id, idempotencyMs }: EnqueueOptions): string | undefined {
@@ -99,31 +122,4 @@ function findDedupeProblem({ dedupe, delayMs = 0, id, idempotencyMs }: EnqueueOp
   if (delayMs === 0) return 'Dedupe mode "debounce" needs `delayMs`: only a job that is still delayed can be replaced.';
   if (ttlMs >= delayMs) return undefined;
   return `\`dedupe.ttlMs\` ${ttlMs} is below \`delayMs\` ${delayMs}: a second job would be made while the first is still delayed.`;
-}
-
-function findPriorityProblem(manifest: AnyTask, { priority }: EnqueueOptions): string | undefined {
-  if (priority === undefined || manifest.priority !== undefined) return undefined;
-  return (
-    `Task "${manifest.name}" has no priority, got priority ${priority}: its jobs would be starved by those without one. ` +
-    `Give every task of queue "${manifest.queue}" a \`priority\`, or drop it here.`
-  );
-}
-
-function checkShape(options: EnqueueOptions): string | undefined {
-  try {
-    checkOptions('An option of enqueue', options, [], optionChecks);
-    if (options.dedupe) checkOptions('An option of dedupe', options.dedupe, [], dedupeChecks);
-    return undefined;
-  } catch (error) {
-    return (error as Error).message;
-  }
-}
-
-/** Throws `E_ENQUEUE_OPTIONS_INVALID` for an option that is unknown, wrong, or does not fit the others. */
-export function checkEnqueueOptions(manifest: AnyTask, options: EnqueueOptions): void {
-  if (Object.keys(options).length === 0) return;
-  const problem = checkShape(options) ?? findPriorityProblem(manifest, options) ?? findDedupeProblem(options);
-  if (problem === undefined) return;
-  const message = `${problem} Nothing was enqueued for task "${manifest.name}".`;
-  throw new IsletError('E_ENQUEUE_OPTIONS_INVALID', message);
 }

@@ -4,7 +4,7 @@ let lastMs = 0;
 let counter = 0;
 
 const randomLength = 8;
-/** Random bytes for many ids: each question to the system costs as much as all else of an id. */
+/** Random bytes for many ids: asking the system for some costs as much as all else of an id. */
 let random = Buffer.alloc(0);
 
 function takeRandom(): Buffer {

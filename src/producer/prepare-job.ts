@@ -8,10 +8,10 @@ import { checkEnqueueOptions, type EnqueueOptions } from './enqueue-options.ts';
 import { createJobId } from './job-id.ts';
 
 const dayMs = 86_400_000;
-/** Long enough to repeat an enqueue whose answer was lost; one small key per job for so long. */
+/** How long an enqueue whose answer was lost may be repeated, at the cost of one small key per job. */
 const repeatWindowMs = 300_000;
 
-/** How long the id stands for the job; a dedupe key does that in its stead. */
+/** Returns how long the id stands for the job; a dedupe key does that in its stead. */
 function chooseWindow({ dedupe, id, idempotencyMs }: EnqueueOptions): number | undefined {
   if (dedupe) return undefined;
   return idempotencyMs ?? (id === undefined ? repeatWindowMs : dayMs);

@@ -1,18 +1,18 @@
 import type { CancelFound, JobToAdd, ProducerBroker, QueueCounts } from '../broker/broker.ts';
-import { IsletError } from '../errors.ts';
+import { IsletError, TaskFailedError } from '../errors.ts';
 import type { Checked } from '../manifest/checked.ts';
 import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-task.ts';
+import { parseResult } from '../manifest/parse-payload.ts';
 import { type EnqueueOptions, type EnqueueOptionsWithoutPriority, isJobId } from './enqueue-options.ts';
 import { prepareJob } from './prepare-job.ts';
-import { readResult } from './result.ts';
 import { type Confirmed, chunkSize, sendChunks } from './send-chunks.ts';
 
 export interface JobHandle {
-  /** The job's id; when it was not accepted, that of the job which stands for it. */
+  /** The job's id; when the job was not accepted, the id of the one that stands for it. */
   readonly id: string;
   readonly task: string;
   readonly queue: string;
-  /** Whether this call made the job. False when its `id` or `dedupe` key stood for another one already. */
+  /** Whether this call made the job. False when its `id` or `dedupe` key stood for another job already. */
   readonly accepted: boolean;
 }
 
@@ -27,7 +27,7 @@ export interface ResultHandle<Result> extends JobHandle {
 type OptionsFor<M extends AnyTask> = M['priority'] extends number ? EnqueueOptions : EnqueueOptionsWithoutPriority;
 type ItemFor<M extends AnyTask> = { payload: PayloadInput<M> } & OptionsFor<M>;
 
-/** Only jobs whose result is kept can be asked for it. */
+/** A handle with `result()` where the result is kept. */
 export type HandleFor<M extends AnyTask, O> = M['keepResultMs'] extends number
   ? ResultHandle<ResultOutput<M>>
   : O extends { keepResultMs: number }
@@ -37,15 +37,14 @@ export type HandleFor<M extends AnyTask, O> = M['keepResultMs'] extends number
 export interface CancelOptions {
   /** The job's queue; needed only when jobs of several queues have this id. Default: all queues are looked through. */
   queue?: string;
-  /** Why; it stands in the job's failed reason and in the task's `signal.reason`. Default: "on request". */
+  /** Why the job is cancelled: part of its failed reason and of the task's `signal.reason`. Default: "on request". */
   reason?: string;
 }
 
-/** Where the job was found, and so what became of it. */
 export interface Cancellation {
   /**
-   * `waiting`: it has ended as cancelled. `running`: its signal is being aborted. `finished`: it had ended before, and
-   * was left alone. `nowhere`: no queue has it; completed jobs are not kept.
+   * Where the job was found. `waiting`: it has ended as cancelled. `running`: its signal is being aborted. `finished`: it
+   * had ended before, and was left alone. `nowhere`: no queue has it; completed jobs are not kept.
    */
   found: CancelFound;
   queue?: string;
@@ -76,63 +75,34 @@ export interface Producer {
    * have a job of that id and none is named.
    */
   cancel(id: string, options?: CancelOptions): Promise<Cancellation>;
-  /** How many jobs of a queue are in each state. */
+  /** Counts the jobs of a queue in each state. */
   counts(queue: string): Promise<QueueCounts>;
-  /** How many workers of a queue are connected. */
+  /** Counts the connected workers of a queue. */
   workers(queue: string): Promise<number>;
   /** Closes the connections; waits for results end with `E_PRODUCER_CLOSED`, as does any later use. May be called twice. */
   close(): Promise<void>;
 }
 
-function toHandle(job: JobToAdd, sent: Confirmed, manifest: AnyTask, broker: ProducerBroker): JobHandle {
-  const handle = { id: sent.id, task: job.task, queue: job.queue, accepted: sent.accepted };
-  if (!job.keepResultMs) return handle;
-  const result = (options: { timeoutMs?: number } = {}) =>
-    readResult(broker, handle, manifest, options.timeoutMs ?? 30_000);
-  return { ...handle, result } as ResultHandle<unknown>;
-}
-
-function ambiguous(id: string, queues: string[]): IsletError {
-  const names = queues.map((queue) => `"${queue}"`).sort();
-  const seen = `Queues ${names.join(' and ')} each have a job "${id}".`;
-  return new IsletError('E_JOB_AMBIGUOUS', `${seen} Nothing was cancelled. Name one as \`queue\`.`);
-}
-
-async function cancelJob(broker: ProducerBroker, id: string, { queue, reason }: CancelOptions): Promise<Cancellation> {
-  const queues = queue === undefined ? await broker.findQueues(id) : [queue];
-  if (queues.length > 1) throw ambiguous(id, queues);
-  const [name] = queues;
-  if (name === undefined) return { found: 'nowhere' };
-  const found = await broker.cancel(name, id, reason || 'on request');
-  return found === 'nowhere' ? { found } : { found, queue: name };
-}
-
-/** Creates what enqueues jobs through this broker. An enqueue gives up after `timeoutMs` milliseconds. */
+/** Opens a producer on a broker. An enqueue gives up after `timeoutMs` milliseconds. */
 export function openProducer(broker: ProducerBroker, timeoutMs: number): Producer {
-  const sendAll = (jobs: JobToAdd[]) => {
+  const send = async (manifest: AnyTask, prepared: Promise<JobToAdd>[]) => {
+    const jobs = await Promise.all(prepared);
     const deadline = Date.now() + timeoutMs;
     const limitMs = () => (jobs.length <= chunkSize ? Math.max(1, deadline - Date.now()) : 5 * timeoutMs);
     const { ready, explain } = broker;
-    return sendChunks(jobs, { ready, explain, add: (chunk) => broker.add(chunk, limitMs()) });
-  };
-  const prepare = async (manifest: AnyTask, payload: unknown, rest: EnqueueOptions): Promise<JobToAdd> => {
-    const job: JobToAdd = await prepareJob(manifest, payload, rest);
-    if (rest.id !== undefined) job.ownId = true;
-    return job;
-  };
-  const many = async (manifest: AnyTask, items: readonly ({ payload: unknown } & EnqueueOptions)[]) => {
-    const jobs = await Promise.all(items.map(({ payload, ...rest }) => prepare(manifest, payload, rest)));
-    const sent = await sendAll(jobs);
+    const sent = await sendChunks(jobs, { ready, explain, add: (chunk) => broker.add(chunk, limitMs()) });
     return jobs.map((job, index) => toHandle(job, sent[index] as Confirmed, manifest, broker));
   };
   return {
-    async enqueue(manifest, payload, enqueueOptions) {
-      const job = await prepare(manifest, payload, { ...(enqueueOptions as EnqueueOptions) });
-      const [sent] = await sendAll([job]);
-      return toHandle(job, sent as Confirmed, manifest, broker) as never;
+    async enqueue(manifest, payload, options) {
+      const [handle] = await send(manifest, [prepare(manifest, payload, { ...(options as EnqueueOptions) })]);
+      return handle as never;
     },
-    enqueueMany: (manifest, items) =>
-      many(manifest, items as readonly ({ payload: unknown } & EnqueueOptions)[]) as never,
+    async enqueueMany(manifest, items) {
+      const given = items as readonly ({ payload: unknown } & EnqueueOptions)[];
+      const prepared = given.map(({ payload, ...options }) => prepare(manifest, payload, options));
+      return (await send(manifest, prepared)) as never;
+    },
     async cancel(id, cancelOptions = {}) {
       if (!isJobId(id)) return { found: 'nowhere' };
       try {
@@ -145,4 +115,42 @@ export function openProducer(broker: ProducerBroker, timeoutMs: number): Produce
     workers: (queue) => broker.workers(queue),
     close: () => broker.close(),
   };
+}
+
+async function prepare(manifest: AnyTask, payload: unknown, options: EnqueueOptions): Promise<JobToAdd> {
+  const job: JobToAdd = await prepareJob(manifest, payload, options);
+  if (options.id !== undefined) job.ownId = true;
+  return job;
+}
+
+function toHandle(job: JobToAdd, sent: Confirmed, manifest: AnyTask, broker: ProducerBroker): JobHandle {
+  const handle = { id: sent.id, task: job.task, queue: job.queue, accepted: sent.accepted };
+  if (!job.keepResultMs) return handle;
+  const result = (options: { timeoutMs?: number } = {}) =>
+    readResult(broker, handle, manifest, options.timeoutMs ?? 30_000);
+  return { ...handle, result } as ResultHandle<unknown>;
+}
+
+async function readResult(broker: ProducerBroker, job: JobHandle, manifest: AnyTask, timeoutMs: number) {
+  const stored = await broker.awaitResult(job.queue, job.id, timeoutMs);
+  if (!stored) {
+    const seen = `Job "${job.id}" of task "${job.task}" has no result after ${timeoutMs} ms. It may still wait or run`;
+    const advice = `check that a worker of queue "${job.queue}" runs, or wait longer.`;
+    throw new IsletError('E_RESULT_TIMEOUT', `${seen}: ${advice}`);
+  }
+  if (!stored.ok) throw new TaskFailedError(job.id, stored);
+  return parseResult(manifest, stored.result);
+}
+
+async function cancelJob(broker: ProducerBroker, id: string, { queue, reason }: CancelOptions): Promise<Cancellation> {
+  const queues = queue === undefined ? await broker.findQueues(id) : [queue];
+  const [name, ...others] = queues;
+  if (name === undefined) return { found: 'nowhere' };
+  if (others.length > 0) {
+    const names = queues.map((each) => `"${each}"`).sort();
+    const seen = `Queues ${names.join(' and ')} each have a job "${id}".`;
+    throw new IsletError('E_JOB_AMBIGUOUS', `${seen} Nothing was cancelled. Name one as \`queue\`.`);
+  }
+  const found = await broker.cancel(name, id, reason || 'on request');
+  return found === 'nowhere' ? { found } : { found, queue: name };
 }

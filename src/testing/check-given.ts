@@ -1,7 +1,7 @@
 import { IsletError } from '../errors.ts';
 import { type Check, describe } from '../manifest/check-options.ts';
 
-/** Makes the error for a test that gives the kit what it cannot work with. */
+/** Makes the error of a test that gives the kit something that it cannot work with. */
 export function misused(message: string): IsletError {
   return new IsletError('E_TEST_INVALID', message);
 }

@@ -3,7 +3,7 @@ import type { Broker, Delivery, Outcome } from '../broker/broker.ts';
 import { IsletError, TaskFailedError } from '../errors.ts';
 import { checks } from '../manifest/check-options.ts';
 import { defineQueue } from '../manifest/define-queue.ts';
-import { createWorker, type WorkerOptions } from '../worker/worker.ts';
+import { Worker, type WorkerOptions } from '../worker/worker.ts';
 import { checkGiven } from './check-given.ts';
 import type { MemoryBroker } from './memory-broker.ts';
 import { watchRealWork } from './real-work.ts';
@@ -24,15 +24,14 @@ export type JobRun = {
 
 export interface DrainOptions {
   /**
-   * Also runs jobs that are delayed, snoozed or to be retried: the clock jumps to each. When nothing
-   * has happened in a running job for 0.25 s of real time (3 s while a file, a socket, a process or a real timer is in use),
-   * the clock moves on beside it, so that one that hangs meets its time-out.
-   * Default: false; they stay.
+   * Also runs jobs that are delayed, snoozed or to be retried: the clock jumps to each. When nothing has happened in a
+   * running job for 0.25 s of real time (3 s while a file, a socket, a process or a real timer is in use), the clock moves
+   * on beside it, so that a job that hangs meets its time-out. Default: false; such jobs stay.
    */
   delayed?: boolean;
   /**
    * How many jobs run at once: an integer from 1 to 10_000, else `E_TEST_INVALID`. The queue's own concurrency does not
-   * count here. Default: 1, so that they run in their order.
+   * count here. Default: 1, so that jobs run in their order.
    */
   concurrency?: number;
   /**
@@ -48,8 +47,8 @@ const defaultMaxRuns = 10_000;
 const defaultMaxSnoozes = 1_000;
 
 /**
- * A job in which nothing happens is taken to hang after so many turns of the event loop, and then so many looks: after
- * 250 ms. After 3 s when it may wait for something real: its time-out must not come before that.
+ * How long a drain waits for a job in which nothing happens: so many turns of the event loop, then so many looks, 250 ms in
+ * all. A job that may wait for something real gets 3 s, since its time-out must not come before that.
  */
 const patience = { turns: 20, looks: 50, realLooks: 600, lookMs: 5 };
 
@@ -78,20 +77,20 @@ function toRun({ jobId: id, task, input, attempt }: Delivery, outcome: Outcome):
   }
 }
 
-interface Place {
+interface TestQueue {
   broker: MemoryBroker;
   clock: TestClock;
   name: string;
   scope: WorkerOptions['scope'];
 }
 
-/** What happens in a drain: jobs that start, are aborted, and end. */
+/** Hears what happens in a drain: jobs that start, are aborted, and end. */
 interface Watch {
   onEvent(): void;
   onRun(delivery: Delivery, outcome: Outcome): void;
 }
 
-/** A broker that tells what becomes of each delivery. */
+/** Wraps a broker so that it tells what becomes of each delivery. */
 function watchRuns(broker: MemoryBroker, { onEvent, onRun }: Watch): Broker {
   return {
     ...broker,
@@ -110,12 +109,12 @@ function watchRuns(broker: MemoryBroker, { onEvent, onRun }: Watch): Broker {
   };
 }
 
-/** How far a drain is. */
+/** Tells how far a drain is. */
 interface Progress {
-  /** How much has happened in its jobs. */
+  /** Counts what has happened in the drain's jobs. */
   events(): number;
   hasRealWork(): boolean;
-  /** Aborts when it has failed. */
+  /** Aborts when the drain has failed. */
   stop: AbortSignal;
 }
 
@@ -127,7 +126,7 @@ async function isQuiet(quiet: Promise<void>, { events, hasRealWork, stop }: Prog
   });
   const { turns, looks, realLooks, lookMs } = patience;
   let before = events();
-  // Asked only of a job that takes long: it costs more than a run.
+  // Looking for real work costs more than a run, so only jobs that take long are asked.
   const most = (look: number) => turns + (look >= turns && hasRealWork() ? realLooks : looks);
   for (let look = 0; look < most(look) && !stop.aborted; look += 1) {
     await (look < turns ? nextTurn() : sleep(lookMs));
@@ -138,8 +137,8 @@ async function isQuiet(quiet: Promise<void>, { events, hasRealWork, stop }: Prog
   return over;
 }
 
-/** Moves the clock to whatever may start next, until nothing is left or it is stopped. */
-async function runDelayed({ broker, clock, name }: Place, progress: Progress): Promise<void> {
+/** Moves the clock to whatever may start next, until nothing is left or the drain is stopped. */
+async function runDelayed({ broker, clock, name }: TestQueue, progress: Progress): Promise<void> {
   const moveTo = (at: number) => clock.advance(Math.max(0, at - clock.now()));
   while (!progress.stop.aborted) {
     const quiet = await isQuiet(broker.whenQuiet(name), progress);
@@ -166,9 +165,9 @@ function endless(queue: string, runs: number, { task }: Delivery, { kind }: Outc
   return new IsletError('E_DRAIN_ENDLESS', `${seen}${why} Raise \`maxRuns\` if not.`);
 }
 
-/** Lets a queue's worker run until there is nothing to do, and tells what it did. */
-export async function drainQueue(place: Place, options: DrainOptions): Promise<JobRun[]> {
-  const { broker, name, scope } = place;
+/** Lets a queue's worker run until there is nothing to do, and returns what it did. */
+export async function drainQueue(testQueue: TestQueue, options: DrainOptions): Promise<JobRun[]> {
+  const { broker, name, scope } = testQueue;
   const { delayed = false, concurrency = 1, maxRuns = defaultMaxRuns } = options;
   checkGiven('`concurrency` of drain', concurrency, checks.integer(1, 10_000));
   checkGiven('`maxRuns` of drain', maxRuns, checks.integer(1));
@@ -195,12 +194,13 @@ export async function drainQueue(place: Place, options: DrainOptions): Promise<J
   });
   const queue = defineQueue({ name });
   const hasRealWork = watchRealWork();
-  const worker = await createWorker(watched, { queue, concurrency, scope, onUnhealthy: giveUp });
+  const worker = new Worker({ queue, concurrency, scope, onUnhealthy: giveUp });
+  await worker.connect(watched);
   worker.start();
   const stop = new AbortController();
   const progress = { events: () => events, hasRealWork, stop: stop.signal };
   try {
-    const over = delayed ? runDelayed(place, progress) : broker.whenQuiet(name);
+    const over = delayed ? runDelayed(testQueue, progress) : broker.whenQuiet(name);
     await Promise.race([over, gaveUp]);
     await worker.close();
     return runs;
@@ -208,7 +208,7 @@ export async function drainQueue(place: Place, options: DrainOptions): Promise<J
     stop.abort();
     worker.drain();
     worker.abort();
-    // What ignores its signal goes by a clock that nobody moves.
+    // Code that ignores its signal goes by a clock that nobody moves, so nothing waits for it.
     void worker.close();
     throw error;
   }

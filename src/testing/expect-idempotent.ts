@@ -3,8 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { IsletError } from '../errors.ts';
 import type { Refused } from '../manifest/checked.ts';
 import type { AnyTask, PayloadInput } from '../manifest/define-task.ts';
-import type { EnqueuePort } from '../worker/enqueue-port.ts';
-import type { Task } from '../worker/task-context.ts';
+import type { Enqueue, Task } from '../worker/task-context.ts';
 import { misused } from './check-given.ts';
 import { createFakeDeps, type Fakes } from './fakes.ts';
 import { type ChildJob, createTestEnqueue, runOnce } from './run-task.ts';
@@ -12,8 +11,8 @@ import { type CallWatcher, watchCalls } from './watch-calls.ts';
 
 export interface IdempotencyOptions<Given extends object> {
   /**
-   * Makes the fakes of a world in which nothing has happened yet: called for each case anew, with all that the fakes
-   * remember made inside it. Worlds that differ at their start throw `E_TEST_INVALID`. Default: no fakes.
+   * Makes the fakes of a world in which nothing has happened yet. Each case calls it anew, so everything that the fakes
+   * remember has to be made inside it. Worlds that differ at their start throw `E_TEST_INVALID`. Default: no fakes.
    */
   deps?: () => Given;
   /**
@@ -30,25 +29,25 @@ type RunsTwice<M extends AnyTask, Dependencies extends object> = M['delivery'] e
   : Refused<'an at-most-once task is never run twice: test it with runTask'>;
 
 interface Interruption {
-  /** Which call on a fake, from 0. */
+  /** The number of the call on a fake, from 0. */
   call: number;
   when: 'before' | 'after';
 }
 
-/** What is known of the calls from a run that nothing interrupted. */
+/** What a run that nothing interrupted has shown of its calls. */
 interface Observed {
   paths: string[];
-  /** Those that return a promise, so that a dead one's answer can be held back for ever. */
+  /** The calls that return a promise, so that the answer of a dead process can be held back for ever. */
   async: Set<string>;
 }
 
-/** A call in a process that has died: nobody catches this. */
+/** Thrown by a call in a process that has died; nobody catches it. */
 class Interrupted extends Error {}
 
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof (value as { then?: unknown } | undefined)?.then === 'function';
 
-/** One process that runs the task: it dies at the interruption, and nothing it still does counts. */
+/** Creates a process that runs the task. It dies at the interruption, and nothing that it still does counts. */
 function createProcess(stopAt: Interruption | undefined, known: Observed) {
   const seen: Observed = { paths: [], async: new Set() };
   const stop = new AbortController();
@@ -59,7 +58,7 @@ function createProcess(stopAt: Interruption | undefined, known: Observed) {
   });
   const never = (path: string) => {
     const throws = known.paths.includes(path) && !known.async.has(path) && !stop.signal.aborted;
-    // Not in a listener of the signal: from there it would escape into the test runner.
+    // A listener of the signal must not throw: the error would escape into the test runner.
     if (!throws) return new Promise(() => {});
     throw new Interrupted(`interrupted at ${path}`);
   };
@@ -80,14 +79,14 @@ function createProcess(stopAt: Interruption | undefined, known: Observed) {
     const end = () => die(path);
     return Promise.resolve(returned).then(end, end);
   };
-  /** Waits for its end, and leaves no code running that heeds its signal. */
+  /** Waits for the end of the process, and leaves no code running that heeds its signal. */
   const end = async (over: Promise<unknown>) => {
     try {
       await Promise.race([over, death]);
     } finally {
       if (dead) stop.abort(new Interrupted('the process is dead'));
     }
-    // What does not wait for the dead call runs on, and finds nothing that answers.
+    // Code that does not wait for the dead call runs on, and finds nothing that answers.
     await nextTurn();
   };
   return { seen, signal: stop.signal, watch, end };
@@ -95,25 +94,25 @@ function createProcess(stopAt: Interruption | undefined, known: Observed) {
 
 type Process = ReturnType<typeof createProcess>;
 
-/** A copy that later runs cannot change. */
+/** Copies effects, so that later runs cannot change them. */
 function copyEffects<T>(effects: T, manifest: AnyTask): T {
   try {
     return structuredClone(effects);
   } catch (cause) {
-    // It may quote a whole function.
+    // The message may quote a whole function.
     const said = (cause as Error).message.replace(/\s+/g, ' ').slice(-100);
     const seen = `The effects of task "${manifest.name}" cannot be copied: ${said}`;
     throw misused(`${seen} Let \`effects\` return data only, without functions.`);
   }
 }
 
-/** What a task can change: its fakes, and the jobs that it enqueues. */
+/** Creates what a task can change: its fakes, and the jobs that it enqueues. */
 function createWorld<Given extends object>(task: Task, payload: unknown, options: IdempotencyOptions<Given>) {
   const fakes = (options.deps?.() ?? {}) as Given;
   const jobs = new Map<string, ChildJob>();
-  const createWatchedEnqueue = ({ watch }: Process): EnqueuePort['enqueue'] => {
+  const createWatchedEnqueue = ({ watch }: Process): Enqueue => {
     const enqueue = createTestEnqueue((job) => {
-      // As in Redis: an id stands for the first job that had it.
+      // An id stands for the first job that had it, as in Redis.
       if (!jobs.has(job.id)) jobs.set(job.id, job);
     });
     return (...args) => watch('enqueue', () => enqueue(...args)) as Promise<{ id: string }>;
@@ -121,7 +120,7 @@ function createWorld<Given extends object>(task: Task, payload: unknown, options
   const effects = async () => copyEffects({ effects: await options.effects(fakes), enqueued: jobs }, task.manifest);
   return {
     effects,
-    /** Before anything ran; what reads the first of something may find none. */
+    /** Reads the effects before anything ran, where `effects` may fail for lack of a first row. */
     untouched: () => effects().catch((error: unknown) => `${error}`),
     run(process: Process) {
       const guarded = createFakeDeps(`Task "${task.manifest.name}"`, fakes);
@@ -132,7 +131,7 @@ function createWorld<Given extends object>(task: Task, payload: unknown, options
   };
 }
 
-/** Returns how two values differ, for a person; nothing when they do not. */
+/** Returns how two values differ, in words for a person, or nothing when they do not. */
 function findDifference(actual: unknown, expected: unknown): Error | undefined {
   try {
     deepStrictEqual(actual, expected);
@@ -183,7 +182,7 @@ export async function expectIdempotent<
   const newWorld = await openWorlds(repeated, payload, options);
   const unknown: Observed = { paths: [], async: new Set() };
 
-  /** Runs to the end in a process of its own. */
+  /** Runs the task to its end in a process of its own. */
   const complete = async (there: World, known: Observed, what: string) => {
     const process = createProcess(undefined, known);
     const outcome = await there.run(process);

@@ -3,7 +3,7 @@ import { IsletError } from '../errors.ts';
 import type { TaskContext } from '../worker/task-context.ts';
 import { createView } from './view.ts';
 
-/** Stand-ins for a queue's dependencies: any of them, and of an object any of its members. */
+/** Stand-ins for some of a queue's dependencies, and for some members of each that is an object. */
 export type Fakes<Dependencies extends object> = {
   // biome-ignore lint/suspicious/noExplicitAny: any function stands for itself
   [Name in keyof Dependencies]?: Dependencies[Name] extends (...args: any[]) => unknown
@@ -11,7 +11,7 @@ export type Fakes<Dependencies extends object> = {
     : Partial<Dependencies[Name]>;
 };
 
-/** What promises, inspectors and test runners ask any object for. */
+/** The members that promises, inspectors and test runners ask any object for. */
 export const askedOfEverything: ReadonlySet<string> = new Set([
   'then',
   'toJSON',
@@ -22,7 +22,7 @@ export const askedOfEverything: ReadonlySet<string> = new Set([
   'nodeType',
 ]);
 
-/** A fake written as an object of functions. Of one that holds data, or has a class, members may well be missing. */
+/** Says whether a fake is written as an object of functions. One that holds data, or has a class, may lack members. */
 function isServiceLiteral(fake: unknown): fake is object {
   // A mock that is a proxy makes its members when they are read.
   if (typeof fake !== 'object' || fake === null || types.isProxy(fake)) return false;
@@ -46,7 +46,7 @@ function guard(
   return view;
 }
 
-/** A function that finds its own object as `this`, unguarded: only the task has to ask for what is there. */
+/** Binds a function to its own object, unguarded: only the task has to ask for what is there. */
 function bindTo(real: object, view: object, value: unknown): unknown {
   if (typeof value !== 'function') return value;
   return new Proxy(value as (...args: unknown[]) => unknown, {

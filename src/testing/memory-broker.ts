@@ -18,7 +18,7 @@ interface ConsumerReports {
   onClose(): void;
 }
 
-/** Hands the jobs of one queue out. */
+/** Hands out the jobs of one queue. */
 class MemoryConsumer implements Consumer {
   readonly #queue: MemoryQueue;
   readonly #options: ConsumeOptions;
@@ -122,7 +122,7 @@ class MemoryConsumer implements Consumer {
 interface Line {
   queue: MemoryQueue;
   consumers: Set<MemoryConsumer>;
-  /** Who waits for the queue to be quiet. */
+  /** The callbacks of those who wait for the queue to be quiet. */
   quiet: Set<() => void>;
 }
 
@@ -138,7 +138,7 @@ function createLines(clock: Clock) {
   const lineOf = (name: string): Line => {
     const known = lines.get(name);
     if (known) return known;
-    // Whoever enqueues goes on first, as with Redis.
+    // The code that enqueues goes on first, as with Redis.
     const queue = new MemoryQueue(clock, () => queueMicrotask(() => move(line)));
     const line: Line = { queue, consumers: new Set(), quiet: new Set() };
     lines.set(name, line);

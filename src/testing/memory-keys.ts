@@ -3,11 +3,11 @@ import type { Clock } from '../worker/clock.ts';
 
 interface Key {
   jobId: string;
-  /** Undefined: until the job has ended. */
+  /** Undefined where the key lasts until the job has ended. */
   until: number | undefined;
 }
 
-/** By what another enqueue of the same job is known, and for how long. */
+/** Returns the name by which another enqueue of the same job is known, and for how long. */
 function toKey({ id, task, dedupe, idempotencyMs }: JobToAdd): { name: string; ttlMs: number | undefined } | undefined {
   if (dedupe) return { name: `${task}:${dedupe.key}`, ttlMs: dedupe.mode === 'simple' ? undefined : dedupe.ttlMs };
   return idempotencyMs === undefined ? undefined : { name: id, ttlMs: idempotencyMs };
@@ -23,19 +23,19 @@ export class MemoryKeys {
     this.#clock = clock;
   }
 
-  /** The id of the job that a name stands for. */
+  /** Returns the id of the job that a name stands for. */
   holderOf(name: string): string | undefined {
     const key = this.#keys.get(name);
     return key && (key.until === undefined || this.#clock.now() < key.until) ? key.jobId : undefined;
   }
 
-  /** The id of the job that stands for this one. */
+  /** Returns the id of the job that stands for this one. */
   holderFor(job: JobToAdd): string | undefined {
     const key = toKey(job);
     return key && this.holderOf(key.name);
   }
 
-  /** From now on this job stands for those of its key. */
+  /** Lets this job stand for those of its key from now on. */
   hold(job: JobToAdd): void {
     const key = toKey(job);
     if (!key) return;
@@ -44,7 +44,7 @@ export class MemoryKeys {
     this.#nameOf.set(job.id, key.name);
   }
 
-  /** A key without an end of its own ends with its job. */
+  /** Ends the key of a job that has ended, unless the key has an end of its own. */
   free(jobId: string): void {
     const name = this.#nameOf.get(jobId) ?? '';
     const key = this.#keys.get(name);

@@ -21,7 +21,7 @@ type JobState = 'waiting' | 'prioritized' | 'delayed' | 'active' | 'failed' | 'c
 export interface MemoryJob {
   readonly id: string;
   readonly task: string;
-  /** As JSON, so that what a task does to its payload does not reach the next attempt. */
+  /** The payload as JSON, so that what a task does to it does not reach the next attempt. */
   readonly payloadJson: string;
   readonly version: number;
   readonly priority: number | undefined;
@@ -33,9 +33,9 @@ export interface MemoryJob {
   starts: number;
   memory: { -readonly [Field in keyof JobMemory]: JobMemory[Field] };
   progress: unknown;
-  /** Of the delivery that runs now. */
+  /** Aborts the delivery that runs now. */
   abort: JobAbort | undefined;
-  /** When it may start, while it is delayed. */
+  /** When a delayed job may start. */
   dueAt: number | undefined;
   stopTimer(): void;
 }
@@ -73,13 +73,13 @@ export class MemoryQueue {
   readonly results: MemoryResults;
   readonly #clock: Clock;
   readonly #onReady: () => void;
-  /** In the order in which they came. */
+  /** All jobs in the order in which they came. */
   readonly #all: MemoryJob[] = [];
-  /** Those that are not gone, by id. */
+  /** The jobs that are not gone, by id. */
   readonly #jobs = new Map<string, MemoryJob>();
   readonly #waiting: MemoryJob[] = [];
   readonly #prioritized: MemoryJob[] = [];
-  /** Those that have ended and are kept, oldest first. */
+  /** The jobs that have ended and are kept, oldest first. */
   readonly #ended = { completed: [] as Ended[], failed: [] as Ended[] };
   readonly #keys: MemoryKeys;
   #limitedUntil = 0;
@@ -253,7 +253,7 @@ export class MemoryQueue {
   #putOff(job: MemoryJob, outcome: Extract<Outcome, { kind: 'retry' | 'snoozed' | 'postponed' }>): void {
     if (outcome.kind === 'retry') job.attemptsMade += 1;
     job.memory.unknownSince = outcome.kind === 'postponed' ? outcome.unknownSince : undefined;
-    // It was cancelled while its outcome was on its way.
+    // The job was cancelled while its outcome was on its way.
     if (job.memory.cancel !== undefined) this.#endCancelled(job, job.memory.cancel);
     else this.#delay(job, Math.max(1, outcome.delayMs));
   }

@@ -7,7 +7,7 @@ interface Waiter {
   fail(error: Error): void;
 }
 
-/** The results of one queue's jobs that are kept for a while, and those who wait for one. */
+/** The results of one queue's jobs that are kept for a while, and the waits for them. */
 export class MemoryResults {
   readonly #clock: Clock;
   readonly #kept = new Map<string, { stored: StoredResult; until: number }>();

@@ -1,10 +1,10 @@
 import { getActiveResourcesInfo } from 'node:process';
 
-/** How many resources of each kind keep this process alive: requests, sockets, processes, timers. */
+/** Counts the resources of each kind that keep this process alive: requests, sockets, processes, timers. */
 function countResources(): Map<string, number> {
   const counts = new Map<string, number>();
   for (const kind of getActiveResourcesInfo()) counts.set(kind, (counts.get(kind) ?? 0) + 1);
-  // The turns of the event loop that the test kit itself waits for.
+  // The test kit itself waits for turns of the event loop.
   counts.delete('Immediate');
   return counts;
 }

@@ -6,10 +6,10 @@ import { workerDefaults } from '../manifest/defaults.ts';
 import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-task.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob, writePayload } from '../producer/prepare-job.ts';
-import { createEnqueue, type EnqueuePort } from '../worker/enqueue-port.ts';
 import { executeTask } from '../worker/execute-task.ts';
-import { classify, completed } from '../worker/outcome.ts';
-import { type Task, verdicts } from '../worker/task-context.ts';
+import { createEnqueue } from '../worker/job-context.ts';
+import { classify, toResultJson } from '../worker/outcome.ts';
+import { type Enqueue, type Task, verdicts } from '../worker/task-context.ts';
 import { checkGiven } from './check-given.ts';
 import { createFakeDeps, type Fakes, silentLog } from './fakes.ts';
 
@@ -25,8 +25,8 @@ export interface RunTaskOptions<Dependencies extends object> {
    */
   attempt?: number;
   /**
-   * What the task sees as its `signal`. Nothing else follows from its abort: a task that goes on completes. Default: one
-   * that never aborts.
+   * What the task sees as its `signal`. Nothing else follows from an abort: a task that goes on completes. Default: a
+   * signal that never aborts.
    */
   signal?: AbortSignal;
 }
@@ -44,7 +44,7 @@ export type TaskOutcome<Result> = (
   | { kind: 'snoozed'; delayMs: number }
   | { kind: 'rateLimited'; delayMs: number }
 ) & {
-  /** The jobs that the task enqueued, in their order, however it ended; not there when it enqueued none. */
+  /** The jobs that the task enqueued, in their order, however it ended; undefined when it enqueued none. */
   enqueued?: readonly ChildJob[];
 };
 
@@ -81,7 +81,7 @@ function toOutcome(delivery: Delivery, manifest: AnyTask, thrown: unknown): Task
 }
 
 /** Creates the `enqueue` of one run: its jobs are prepared as in a worker, and handed to `keep` instead of Redis. */
-export function createTestEnqueue(keep: (job: ChildJob) => void): EnqueuePort['enqueue'] {
+export function createTestEnqueue(keep: (job: ChildJob) => void): Enqueue {
   const send = async (jobs: NewJob[]) => {
     for (const { id, task, queue, payloadJson, delayMs, priority, keepResultMs } of jobs) {
       keep({ id, task, queue, payload: JSON.parse(payloadJson), delayMs, priority, keepResultMs });
@@ -90,15 +90,15 @@ export function createTestEnqueue(keep: (job: ChildJob) => void): EnqueuePort['e
   return createEnqueue(testJobId, { deriveId: deriveJobId, prepare: prepareJob, send });
 }
 
-/** What one run of a task is given, its dependencies as they are. */
+/** What one run of a task is given. */
 export interface RunOnce {
   deps: object;
   attempt: number;
   signal: AbortSignal;
-  enqueue: EnqueuePort['enqueue'];
+  enqueue: Enqueue;
 }
 
-/** Runs a task once with all that it is given; its payload travels as JSON, as it would through Redis. Never throws. */
+/** Runs a task once with all that it is given. The payload travels as JSON, as it would through Redis. Never throws. */
 export async function runOnce<M extends AnyTask, Dependencies extends object>(
   task: Task<M, Dependencies>,
   payload: unknown,
@@ -120,7 +120,7 @@ export async function runOnce<M extends AnyTask, Dependencies extends object>(
       ...verdicts,
     };
     const result = await executeTask(loadable, { input, context });
-    completed(delivery, manifest, result);
+    toResultJson(manifest, result);
     return { kind: 'completed', result: result as ResultOutput<M> };
   } catch (thrown) {
     return toOutcome(delivery, manifest, thrown);

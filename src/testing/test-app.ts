@@ -4,7 +4,7 @@ import type { AnyTask, PayloadInput } from '../manifest/define-task.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob } from '../producer/prepare-job.ts';
 import { openProducer, type Producer } from '../producer/producer.ts';
-import { createGate } from '../worker/gate.ts';
+import { Gate } from '../worker/gate.ts';
 import type { Task } from '../worker/task-context.ts';
 import type { WorkerOptions } from '../worker/worker.ts';
 import { checkGiven } from './check-given.ts';
@@ -44,22 +44,22 @@ export interface TestAppOptions<Tasks extends readonly AnyImplementation[]> {
 export interface EnqueuedJob<M extends AnyTask = AnyTask> {
   readonly id: string;
   readonly payload: PayloadInput<M>;
-  /** Undefined: none was asked for. */
+  /** Undefined where the job was enqueued without a delay. */
   readonly delayMs: number | undefined;
   readonly priority: number | undefined;
-  /** `replaced`: by a newer one of its dedupe key. */
+  /** `replaced` means by a newer job of its dedupe key. */
   readonly state: MemoryJob['state'];
 }
 
 /** An app in memory: nothing of it needs Redis, or waits for a clock. */
 export interface TestApp extends Pick<Producer, 'enqueue' | 'enqueueMany' | 'cancel' | 'counts'> {
-  /** Hand it to code under test that enqueues. */
+  /** The producer to hand to code under test. */
   readonly producer: Producer;
-  /** All jobs of a task that were enqueued, in their order, also those that have run. */
+  /** Returns all jobs of a task that were enqueued, in their order, also those that have run. */
   enqueued<M extends AnyTask>(manifest: M): EnqueuedJob<M>[];
   /**
    * Runs a queue's jobs, and those that they enqueue there, until none may start: what is delayed, or to be retried,
-   * stays. Tells how each run ended. Throws `E_QUEUE_UNKNOWN`, `E_TASK_UNKNOWN`, `E_DRAIN_ENDLESS`, or
+   * stays. Returns how each run ended. Throws `E_QUEUE_UNKNOWN`, `E_TASK_UNKNOWN`, `E_DRAIN_ENDLESS`, or
    * `E_TEST_INVALID` for a wrong option. A task that hangs holds it up until the clock is moved past its `timeoutMs`.
    */
   drain(queue: string, options?: DrainOptions): Promise<JobRun[]>;
@@ -68,7 +68,7 @@ export interface TestApp extends Pick<Producer, 'enqueue' | 'enqueueMany' | 'can
    * `E_TEST_INVALID` unless `ms` is a finite number from 0.
    */
   advance(ms: number): Promise<void>;
-  /** The clock's time, in milliseconds since 1970. */
+  /** Returns the clock's time, in milliseconds since 1970. */
   now(): number;
   /** Closes the producer. May be called twice. */
   close(): Promise<void>;
@@ -80,7 +80,7 @@ function toEnqueued<M extends AnyTask>({ id, payloadJson, delayMs, priority, sta
   return { id, payload: JSON.parse(payloadJson), delayMs, priority, state };
 }
 
-/** What a worker of one queue runs in, with fakes in place of its dependencies. */
+/** Creates what a worker of one queue runs in, with fakes in place of its dependencies. */
 function createScope(
   queue: string,
   tasks: readonly Task[],
@@ -99,7 +99,7 @@ function createScope(
     close: async () => {},
   };
   const children = { deriveId: deriveJobId, send, prepare: prepareJob };
-  return { queue: code, log: silentLog, children, limits: workerDefaults, clock, gate: createGate() };
+  return { queue: code, log: silentLog, children, limits: workerDefaults, clock, gate: new Gate() };
 }
 
 function checkTasks(tasks: unknown): readonly Task[] {

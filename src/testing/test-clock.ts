@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Check } from '../manifest/check-options.ts';
+import { expecting } from '../manifest/check-options.ts';
 import type { Clock } from '../worker/clock.ts';
 import { checkGiven } from './check-given.ts';
 
@@ -20,21 +20,20 @@ interface Timer {
   run(): void;
 }
 
-/** What a timer sets off runs in promises, and those in turns of the event loop. */
+/** Waits for what a timer sets off, which runs in promises, and these in turns of the event loop. */
 async function letRun(): Promise<void> {
   for (let turn = 0; turn < 3; turn += 1) await nextTurn();
 }
 
 /** Accepts what a clock can be set to, or moved by. */
-export const isTime: Check = (value) =>
-  Number.isFinite(value) && (value as number) >= 0 ? undefined : 'a finite number from 0';
+export const isTime = expecting('a finite number from 0', (value) => Number.isFinite(value) && (value as number) >= 0);
 
 /** Creates a clock that starts at `startAt`, in milliseconds since 1970. */
 export function createTestClock(startAt: number): TestClock {
   const timers = new Set<Timer>();
   let now = startAt;
   const takeDue = (until: number) => {
-    // Equal ones in the order in which they were set.
+    // Timers that are due at the same time run in the order in which they were set.
     let first: Timer | undefined;
     for (const timer of timers) if (timer.dueAt <= until && timer.dueAt < (first?.dueAt ?? Infinity)) first = timer;
     if (first) timers.delete(first);

@@ -1,6 +1,6 @@
 /** Shows an object with its members as `read` gives them. What is written to it is written to the object. */
 export function createView<T extends object>(real: T, read: (name: string | symbol) => unknown): T {
-  // Not a proxy of the object itself: a frozen one would have to give its own members as they are.
+  // A proxy of the object itself would not do: a frozen object has to give its own members as they are.
   return new Proxy(Object.create(Object.getPrototypeOf(real)) as T, {
     get: (_, name) => read(name),
     set: (_, name, value) => Reflect.set(real, name, value),

@@ -1,16 +1,16 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Delivery } from '../broker/broker.ts';
+import type { Delivery, NewJob } from '../broker/broker.ts';
 import { LockLostError, ReleasedError, TimeoutError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { WorkerLimits } from '../manifest/defaults.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import type { Clock } from './clock.ts';
-import { identify, JobContext } from './create-context.ts';
-import type { ChildJobs } from './enqueue-port.ts';
 import { executeTask } from './execute-task.ts';
-import type { WorkerLimits } from './limits.ts';
+import { type ChildJobs, identify, JobContext } from './job-context.ts';
 import type { LoadableTask, LoadedQueue } from './load-queue.ts';
 import type { AttemptState } from './outcome.ts';
-import type { Pool } from './pool.ts';
+import type { PoolCalls } from './pool-job.ts';
+import type { UnitPool } from './pools/unit-pool.ts';
 
 /** What the attempts of one queue's jobs run in. */
 export interface AttemptScope {
@@ -19,16 +19,16 @@ export interface AttemptScope {
   children: ChildJobs;
   limits: WorkerLimits;
   clock: Clock;
-  /** A job's code has run, as far as it is waited for, and its outcome is about to be written. */
+  /** Called when a job's code has run, as far as anybody waits for it, just before its outcome is written. */
   onEnded?(): void;
-  /** A job was settled without its code, which ignored its signal; the promise resolves when that ends at last. */
+  /** Called when a job is settled without its code, which ignores its signal. The promise resolves when the code ends. */
   onAbandoned(stillRuns: Promise<void>): void;
 }
 
-/** What running code has to stop by itself when its job is given back, in milliseconds. */
+/** How long code may take to stop by itself when its job is given back, in milliseconds. */
 const releaseGraceMs = 1_000;
 
-/** Names the attempt whose code is running, also in stray callbacks and rejections. */
+/** Holds the attempt whose code is running, also in stray callbacks and rejections. */
 export const currentJob = new AsyncLocalStorage<Pick<Attempt, 'delivery' | 'fail'>>();
 
 /** Returns `{"queue","task","jobId","attempt"}` of the job whose code is running, as JSON. */
@@ -38,16 +38,17 @@ export function describeCurrentJob(): string | undefined {
 }
 
 /**
- * One run of one job's code: the time that it may take, the last step before it, and how it is ended from outside. A class,
- * since there are thousands a second: functions made anew for each job took 8 % of a built worker's time.
+ * One run of one job's code: the time that it may take, the last step before it, and how it is ended from outside. There
+ * are thousands a second: functions made anew for each job would take 8 % of a built worker's time.
  */
-export class Attempt implements AttemptState {
+export class Attempt implements AttemptState, PoolCalls {
   readonly delivery: Delivery;
   readonly limits: WorkerLimits;
   started = false;
   readonly #manifest: AnyTask;
   readonly #scope: AttemptScope;
   #context: JobContext | undefined;
+  #reported: Promise<void> | undefined;
   #over = false;
   #stopTimer: (() => void) | undefined;
   #stopGrace: (() => void) | undefined;
@@ -61,22 +62,22 @@ export class Attempt implements AttemptState {
     this.#scope = scope;
   }
 
-  /** Ends it with an error that its code let escape. Returns false when it has no code in this thread, or that had ended. */
+  /** Ends the attempt with an error that its code let escape. Returns false when no code of it runs in this thread. */
   fail(error: unknown): boolean {
     if (this.#over || !this.#reject) return false;
     this.#reject(error);
-    // Its code may still run, in a callback that nobody awaits: tell it to stop.
+    // The code may still run, in a callback that nobody awaits: the signal tells it to stop.
     this.delivery.abort.abort(error);
     return true;
   }
 
-  /** Runs the task's code in this thread. Rejects with what it threw, or why it was ended. */
+  /** Runs the task's code in this thread. Rejects with what it threw, or with why it was ended. */
   run(task: LoadableTask): Promise<unknown> {
     const { log, children, queue } = this.#scope;
     const { input, abort } = this.delivery;
     const context = new JobContext(this.delivery, this.#manifest, { log, children, openScope: queue.openScope });
     this.#context = context;
-    this.#startTimer();
+    this.onBegin();
     return new Promise((resolve, reject) => {
       this.#reject = reject;
       const work = currentJob.run(this, executeTask, task, { input, context, attempt: this });
@@ -85,37 +86,17 @@ export class Attempt implements AttemptState {
     });
   }
 
-  /** Runs it in its pool; it needs nobody to leave it behind, since it is ended when it does not stop. */
-  async runInPool(pool: Pool): Promise<string | undefined> {
-    const { task, jobId, input, attempt, enqueuedAt, abort } = this.delivery;
-    let reported: Promise<void> = Promise.resolve();
-    try {
-      return await pool.run(
-        { task, jobId, input, attempt, enqueuedAt },
-        {
-          signal: abort.signal,
-          graceMs: (reason) => this.#graceMsFor(reason),
-          onBegin: () => this.#startTimer(),
-          beforeRun: async () => this.beforeRun(),
-          send: (jobs) => this.#scope.children.send(jobs),
-          progress: (value) => {
-            // A courtesy, as in this thread.
-            reported = this.delivery.reportProgress(value).catch(() => {});
-          },
-        },
-      );
-    } finally {
-      this.#stopTimer?.();
-      await reported;
-    }
+  /** Runs the task's code in its pool, which ends code that does not stop, so that none is left behind. */
+  runInPool(pool: UnitPool): Promise<string | undefined> {
+    const { task, jobId, input, attempt, enqueuedAt } = this.delivery;
+    return pool.run({ task, jobId, input, attempt, enqueuedAt }, this);
   }
 
-  /** The last step before its code, here or in its pool. Throws when it must not start. */
-  beforeRun(): void | Promise<void> {
-    return this.#manifest.delivery === 'at-most-once' ? this.#passThenBegin() : this.#begin();
+  get signal(): AbortSignal {
+    return this.delivery.abort.signal;
   }
 
-  #startTimer(): void {
+  onBegin(): void {
     const { name, timeoutMs } = this.#manifest;
     this.#stopTimer?.();
     this.#stopTimer = this.#scope.clock.startTimer(timeoutMs, () =>
@@ -123,8 +104,36 @@ export class Attempt implements AttemptState {
     );
   }
 
+  send(jobs: NewJob[]): Promise<void> {
+    return this.#scope.children.send(jobs);
+  }
+
+  progress(value: number | object): void {
+    // Progress is a courtesy: a job does not fail because Redis missed one.
+    this.#reported = this.delivery.reportProgress(value).catch(() => {});
+  }
+
+  graceMs(reason: unknown): number {
+    const { abandonAfterMs } = this.#manifest;
+    // A worker that stops ends its process, so that no code of a job outlives its release for long.
+    return reason instanceof ReleasedError ? Math.min(releaseGraceMs, abandonAfterMs) : abandonAfterMs;
+  }
+
+  beforeRun(): void | Promise<void> {
+    return this.#manifest.delivery === 'at-most-once' ? this.#passThenBegin() : this.#begin();
+  }
+
+  /** Ends the timers and the listener. Returns a promise where the last progress is still to be written. */
+  close(): Promise<void> | undefined {
+    this.#over = true;
+    this.#stopTimer?.();
+    this.#stopGrace?.();
+    this.#stopListening?.();
+    return this.#reported ?? this.#context?.flush();
+  }
+
   #begin(): void {
-    // It was settled meanwhile: its code would run beside the next delivery's.
+    // An aborted job is settled soon: its code would run beside the next delivery's.
     this.delivery.abort.throwIfAborted();
     this.started = true;
   }
@@ -134,35 +143,20 @@ export class Attempt implements AttemptState {
     this.#stopTimer?.();
     this.started = await passFence(this.delivery);
     this.delivery.abort.throwIfAborted();
-    this.#startTimer();
+    this.onBegin();
     this.#begin();
-  }
-
-  /** Ends what an attempt needs while its code runs; a promise where its last progress is still to be written. */
-  close(): Promise<void> | undefined {
-    this.#over = true;
-    this.#stopTimer?.();
-    this.#stopGrace?.();
-    this.#stopListening?.();
-    return this.#context?.flush();
   }
 
   #startGrace(work: Promise<unknown>): void {
     const { reason } = this.delivery.abort;
     // The code that was told to stop gets its turn first, also after a block.
-    this.#stopGrace = this.#scope.clock.startTimer(this.#graceMsFor(reason), () => {
+    this.#stopGrace = this.#scope.clock.startTimer(this.graceMs(reason), () => {
       this.#leaveBehind(work);
       this.#reject?.(reason);
     });
   }
 
-  /** A worker that stops ends its process: nothing of this job's code outlives its release for long. */
-  #graceMsFor(reason: unknown): number {
-    const { abandonAfterMs } = this.#manifest;
-    return reason instanceof ReleasedError ? Math.min(releaseGraceMs, abandonAfterMs) : abandonAfterMs;
-  }
-
-  /** Counts code that ignored its signal, and says when it ends at last: its result is dropped. */
+  /** Counts code that ignored its signal, and logs when it ends at last; its result is dropped. */
   #leaveBehind(work: Promise<unknown>): void {
     const { log, onAbandoned } = this.#scope;
     const leftAt = performance.now();
@@ -174,7 +168,7 @@ export class Attempt implements AttemptState {
   }
 }
 
-/** Returns whether an at-most-once job may start; if not, its signal has been aborted with the reason. */
+/** Returns whether an at-most-once job may start. If not, its signal has been aborted with the reason. */
 async function passFence(delivery: Delivery): Promise<boolean> {
   const { abort, jobId } = delivery;
   abort.throwIfAborted();

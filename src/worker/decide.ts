@@ -1,22 +1,53 @@
 import type { Crash, Delivery, Outcome } from '../broker/broker.ts';
 import { CancelledError, IsletError } from '../errors.ts';
-import type { AnyTask } from '../manifest/define-task.ts';
+import type { WorkerLimits } from '../manifest/defaults.ts';
 import { didYouMean } from '../manifest/did-you-mean.ts';
-import type { WorkerLimits } from './limits.ts';
-import type { LoadableTask } from './load-queue.ts';
+import type { LoadableTask, LoadedQueue } from './load-queue.ts';
 import { cancelled, describeJob, failed, interrupted } from './outcome.ts';
 
-/** `alone`: with no other job beside it in this process. */
-export type Decision = { kind: 'run'; task: LoadableTask; alone: boolean } | { kind: 'end'; outcome: Outcome };
+/** What a worker does with a delivery. */
+export type Decision =
+  /** `alone`: with no other job beside it in this process. */
+  | { kind: 'run'; task: LoadableTask; alone: boolean }
+  /** The task's pool is full. The job comes back when there may be room, at no attempt. */
+  | { kind: 'wait'; delayMs: number }
+  | { kind: 'end'; outcome: Outcome };
 
-/** One crash may have been any of the jobs that ran; the second makes a job a suspect. */
+/** The first crash may have been the fault of any job that ran; a second one makes a job a suspect. */
 const suspectCrashes = 2;
 
 /** How long a job waits for a worker that knows it: half of what it has waited already, within these milliseconds. */
 const postponeMs = { least: 1_000, most: 15_000 };
 
-function isNewer({ version }: Delivery, manifest: AnyTask): boolean {
-  return version !== undefined && version > manifest.version;
+/** Decides from what Islet remembers of a job whether it runs now, or how it ends without having run. */
+export function decide(delivery: Delivery, tasks: LoadedQueue['tasks'], limits: WorkerLimits, nowMs: number): Decision {
+  const { memory, jobId, version } = delivery;
+  const task = tasks.get(delivery.task);
+  if (memory.cancel !== undefined) {
+    return end(cancelled(delivery, task?.manifest, new CancelledError(jobId, memory.cancel)));
+  }
+  if (!task || (version !== undefined && version > task.manifest.version)) {
+    return end(postpone(delivery, tasks, limits.unknownTaskDeadlineMs, nowMs));
+  }
+  if (task.manifest.delivery === 'at-most-once' && memory.started !== undefined) {
+    return end(interrupted(delivery, task.manifest));
+  }
+  const crashes = memory.crashes.filter(({ at }) => nowMs - at <= limits.windowMs);
+  if (crashes.length >= limits.maxCrashes) return end(failed(delivery, task.manifest, poisoned(delivery, crashes)));
+  if (task.pool?.isFull) return { kind: 'wait', delayMs: task.pool.waitMs() };
+  return { kind: 'run', task, alone: crashes.filter((crash) => !harmedOnlyItself(crash)).length >= suspectCrashes };
+}
+
+const end = (outcome: Outcome): Decision => ({ kind: 'end', outcome });
+
+/** Lets a job wait for a deploy that brings its task, or the task's newer version, but not for ever. */
+function postpone(delivery: Delivery, tasks: LoadedQueue['tasks'], deadlineMs: number, nowMs: number): Outcome {
+  const since = delivery.memory.unknownSince ?? nowMs;
+  const leftMs = since + deadlineMs - nowMs;
+  const task = tasks.get(delivery.task);
+  if (leftMs <= 0) return failed(delivery, task?.manifest, unknownTask(delivery, task, tasks.keys(), since));
+  const growingMs = Math.max(postponeMs.least, Math.min(postponeMs.most, Math.round((nowMs - since) / 2)));
+  return { kind: 'postponed', unknownSince: since, delayMs: Math.min(growingMs, leftMs) };
 }
 
 function unknownTask(delivery: Delivery, task: LoadableTask | undefined, known: Iterable<string>, since: number) {
@@ -31,57 +62,12 @@ function unknownTask(delivery: Delivery, task: LoadableTask | undefined, known: 
   return new IsletError('E_TASK_UNKNOWN', `${problem} ${waited} ${advice}`);
 }
 
-/** Waits for a deploy that brings the task, or its newer version, but not for ever. */
-function postpone(
-  delivery: Delivery,
-  tasks: ReadonlyMap<string, LoadableTask>,
-  deadlineMs: number,
-  nowMs: number,
-): Outcome {
-  const since = delivery.memory.unknownSince ?? nowMs;
-  const leftMs = since + deadlineMs - nowMs;
-  const task = tasks.get(delivery.task);
-  if (leftMs <= 0) return failed(delivery, task?.manifest, unknownTask(delivery, task, tasks.keys(), since));
-  const growingMs = Math.max(postponeMs.least, Math.min(postponeMs.most, Math.round((nowMs - since) / 2)));
-  return { kind: 'postponed', unknownSince: since, delayMs: Math.min(growingMs, leftMs) };
-}
-
-/** Then nobody else was harmed. */
-const isOfUnit = ({ blame }: Crash) => blame === 'unit';
+const harmedOnlyItself = ({ blame }: Crash) => blame === 'unit';
 
 function poisoned(delivery: Delivery, crashes: readonly Crash[]): IsletError {
   const history = crashes.map(({ at, worker, blame }) => `${new Date(at).toISOString()} (worker ${worker}, ${blame})`);
-  const what = crashes.every(isOfUnit) ? 'ended its thread or process' : 'ran when its worker died';
+  const what = crashes.every(harmedOnlyItself) ? 'ended its thread or process' : 'ran when its worker died';
   const seen = `${describeJob(delivery)} ${what}, ${crashes.length} times: ${history.join('; ')}.`;
-  return new IsletError(
-    'E_POISONED',
-    `${seen} It is not run again. Look for what ends the process, then retry the job.`,
-  );
-}
-
-const end = (outcome: Outcome): Decision => ({ kind: 'end', outcome });
-
-/** Decides from what Islet remembers of a job whether it runs now, or how it ends without having run. */
-export function decide(
-  delivery: Delivery,
-  tasks: ReadonlyMap<string, LoadableTask>,
-  limits: WorkerLimits,
-  nowMs: number,
-): Decision {
-  const { memory, jobId } = delivery;
-  const task = tasks.get(delivery.task);
-  if (memory.cancel !== undefined) {
-    return end(cancelled(delivery, task?.manifest, new CancelledError(jobId, memory.cancel)));
-  }
-  if (!task || isNewer(delivery, task.manifest)) {
-    return end(postpone(delivery, tasks, limits.unknownTaskDeadlineMs, nowMs));
-  }
-  if (task.manifest.delivery === 'at-most-once' && memory.started !== undefined) {
-    return end(interrupted(delivery, task.manifest));
-  }
-  const crashes = memory.crashes.filter(({ at }) => nowMs - at <= limits.windowMs);
-  if (crashes.length >= limits.maxCrashes) return end(failed(delivery, task.manifest, poisoned(delivery, crashes)));
-  // No attempt, and nothing that is counted: it comes back when its pool may have room.
-  if (task.pool?.isFull) return end({ kind: 'snoozed', delayMs: task.pool.waitMs() });
-  return { kind: 'run', task, alone: crashes.filter((crash) => !isOfUnit(crash)).length >= suspectCrashes };
+  const advice = 'It is not run again. Look for what ends the process, then retry the job.';
+  return new IsletError('E_POISONED', `${seen} ${advice}`);
 }

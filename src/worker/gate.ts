@@ -1,49 +1,53 @@
 import type { Consumer, Delivery } from '../broker/broker.ts';
-import type { Gate } from './run-job.ts';
 
-/** The gate of a whole process: what kills it kills the jobs of all its queues. */
-export interface ProcessGate extends Gate {
-  /** Whether a job has to go back because another one runs alone, or waits to. */
-  readonly closed: boolean;
-  /** A queue's jobs run in this process, too; the consumer may still be on its way when its first job comes. */
-  add(queue: string, consumer: Promise<Consumer>): void;
-  /** Nobody gets in any more. */
-  close(): void;
-}
+/**
+ * Lets a job that is suspected of ending its worker run alone in this process, since what ends the process ends the jobs of
+ * all its queues. A crash then convicts that job, or it is cleared.
+ */
+export class Gate {
+  readonly #consumers = new Map<string, Promise<Consumer>>();
+  #alone: Delivery | undefined;
+  #closed = false;
 
-/** Creates the gate for jobs that are suspected of ending their worker: a crash then convicts one, or it is cleared. */
-export function createGate(): ProcessGate {
-  const consumers = new Map<string, Promise<Consumer>>();
-  let alone: Delivery | undefined;
-  let closed = false;
-  const forAll = (work: (consumer: Consumer, jobId: string | undefined) => Promise<void>, { queue, jobId }: Delivery) =>
-    Promise.all(
-      [...consumers].map(async ([name, consumer]) => work(await consumer, name === queue ? jobId : undefined)),
+  /** Whether all other jobs have to go back, because one runs alone or waits to. */
+  get isTaken(): boolean {
+    return this.#alone !== undefined;
+  }
+
+  /** Adds a queue whose jobs run in this process; its consumer may still be on its way when its first job comes. */
+  add(queue: string, consumer: Promise<Consumer>): void {
+    this.#consumers.set(queue, consumer);
+  }
+
+  /** Lets no further job in. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** Resolves with true when the job runs alone in this process, with false when another one already does. */
+  async enter(delivery: Delivery): Promise<boolean> {
+    if (this.#alone || this.#closed) return false;
+    this.#alone = delivery;
+    try {
+      await this.#forAll(delivery, (consumer, jobId) => consumer.isolate(jobId));
+      if (!this.#closed) return true;
+    } catch {
+      // Redis refused to note that the job runs alone, so it does not run now.
+    }
+    await this.leave(delivery);
+    return false;
+  }
+
+  /** Lets the other jobs run again. To be called once after each `enter` that resolved with true. */
+  async leave(delivery: Delivery): Promise<void> {
+    await this.#forAll(delivery, (consumer, jobId) => consumer.rejoin(jobId));
+    this.#alone = undefined;
+  }
+
+  async #forAll({ queue, jobId }: Delivery, work: (consumer: Consumer, jobId: string | undefined) => Promise<void>) {
+    const consumers = [...this.#consumers];
+    await Promise.all(
+      consumers.map(async ([name, consumer]) => work(await consumer, name === queue ? jobId : undefined)),
     );
-  const leave = async (delivery: Delivery) => {
-    await forAll((consumer, jobId) => consumer.rejoin(jobId), delivery);
-    alone = undefined;
-  };
-  return {
-    get closed() {
-      return alone !== undefined;
-    },
-    add: (queue, consumer) => void consumers.set(queue, consumer),
-    close() {
-      closed = true;
-    },
-    async enter(delivery) {
-      if (alone || closed) return false;
-      alone = delivery;
-      try {
-        await forAll((consumer, jobId) => consumer.isolate(jobId), delivery);
-        if (!closed) return true;
-      } catch {
-        // Redis refused to note it: not now.
-      }
-      await leave(delivery);
-      return false;
-    },
-    leave,
-  };
+  }
 }

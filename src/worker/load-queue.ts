@@ -1,17 +1,17 @@
-import { type AwilixContainer, createContainer, Lifetime } from 'awilix';
 import type { QueueSource, TaskSource } from '../app/app-source.ts';
 import { findExportProblem } from '../app/check-export.ts';
 import { IsletError } from '../errors.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
-import type { Scope } from './create-context.ts';
-import type { Pool } from './pool.ts';
-import type { QueueHost, Registrations, Task } from './task-context.ts';
+import type { Scope } from './job-context.ts';
+import { openDependencies } from './open-dependencies.ts';
+import type { UnitPool } from './pools/unit-pool.ts';
+import type { QueueHost, Task } from './task-context.ts';
 
 /** A queue's code in this process. */
 export interface LoadedQueue {
   /** Opens the dependencies of one job. */
   openScope(): Scope;
-  /** By name and by former name. */
+  /** The tasks by name and by former name. */
   readonly tasks: ReadonlyMap<string, LoadableTask>;
   /** How many jobs can run here at once, where all tasks run in pools of threads or processes. */
   readonly room?: number | undefined;
@@ -20,121 +20,24 @@ export interface LoadedQueue {
 
 export interface LoadableTask {
   readonly manifest: AnyTask;
-  /** Where its code runs, if that is not this thread: then it is not loaded here. */
-  readonly pool?: Pool | undefined;
+  /** Where the task's code runs, if that is not this thread. */
+  readonly pool?: UnitPool | undefined;
+  /** Imports the task's code into this thread. Throws `E_TASK_LOAD_FAILED`. */
   load(): Promise<Task>;
-  /** The task's code, where it has been loaded here. */
+  /** The task's code, once it is loaded here. */
   readonly loaded?: Task | undefined;
 }
 
 /** Opens the pool of a task that runs in threads or processes. */
-export type OpenPool = (source: TaskSource) => Pool;
+export type OpenPool = (source: TaskSource) => UnitPool;
 
-function loadFailed(source: TaskSource, what: string, cause?: unknown): IsletError {
-  const { name, queue } = source.manifest;
-  return new IsletError('E_TASK_LOAD_FAILED', `Task "${name}" (queue "${queue}"), ${source.file}: ${what}`, { cause });
-}
-
-async function importTask(source: TaskSource): Promise<Task> {
-  let task: unknown;
-  try {
-    task = await source.load();
-  } catch (cause) {
-    const said = cause instanceof Error ? cause.message : String(cause);
-    throw loadFailed(source, `it could not be imported: ${said}`, cause);
-  }
-  const problem = findExportProblem('task', task, source.manifest.name);
-  if (problem !== undefined) throw loadFailed(source, problem);
-  return task as Task;
-}
-
-function toLoadable(source: TaskSource): LoadableTask {
-  let loading: Promise<Task> | undefined;
-  const loadable: LoadableTask & { loaded?: Task } = {
-    manifest: source.manifest,
-    load() {
-      loading ??= importTask(source).then(
-        (task) => {
-          loadable.loaded = task;
-          return task;
-        },
-        (error) => {
-          // The next job tries again: a full disk or a deploy may have been in the way.
-          loading = undefined;
-          throw error;
-        },
-      );
-      return loading;
-    },
-  };
-  return loadable;
-}
-
-function fillContainer(queue: string, registrations: unknown): AwilixContainer {
-  const container = createContainer({ strict: true });
-  if (typeof registrations !== 'object' || registrations === null) {
-    const wanted = 'an object of awilix resolvers, such as { http: asValue(client) }';
-    throw new IsletError('E_DEPENDENCIES_FAILED', `queues/${queue}/dependencies.ts must return ${wanted}.`);
-  }
-  return container.register(registrations as Registrations);
-}
-
-/** Makes every singleton now: what cannot be opened stops the start, and what was opened is disposed of at the end. */
-async function openSingletons(container: AwilixContainer): Promise<void> {
-  for (const [name, resolver] of Object.entries(container.registrations)) {
-    if (resolver.lifetime === Lifetime.SINGLETON) await container.resolve(name);
-  }
-}
-
-async function openDependencies(queue: string, source: QueueSource, host: QueueHost): Promise<AwilixContainer> {
-  let container: AwilixContainer = createContainer({ strict: true });
-  if (!source.dependencies) return container;
-  try {
-    const create = await source.dependencies.load();
-    if (typeof create !== 'function') throw new Error('it must export a function by default');
-    container = fillContainer(queue, await create(host));
-    await openSingletons(container);
-    return container;
-  } catch (cause) {
-    await container.dispose().catch(() => {});
-    if (cause instanceof IsletError) throw cause;
-    const said = cause instanceof Error ? cause.message : String(cause);
-    const where = `The dependencies of queue "${queue}" (${source.dependencies.file})`;
-    throw new IsletError('E_DEPENDENCIES_FAILED', `${where} could not be opened: ${said}`, { cause });
-  }
-}
-
-/** Whether a task's code is not loaded in the worker's own thread. */
-export const isPooled = ({ manifest }: Pick<TaskSource, 'manifest'>) => manifest.pool.kind !== 'async';
-
-function toPooled(source: TaskSource, pool: Pool): LoadableTask {
-  const load = async () => {
-    throw loadFailed(source, `it runs in its pool, and is not loaded here.`);
-  };
-  return { manifest: source.manifest, pool, load };
-}
-
-/** Where nothing runs in this thread, nothing is opened for it either. */
-function openOwn(queue: string, source: QueueSource, host: QueueHost, isElsewhere: boolean) {
-  return isElsewhere ? createContainer({ strict: true }) : openDependencies(queue, source, host);
-}
-
-/** Each takes the memory of a thread or process while it is tried. */
+/** How many pools are tried at once: each takes the memory of a thread or process meanwhile. */
 const provenAtOnce = 4;
-
-/** Waits for each, so that none is left behind, and throws the first one's error. */
-async function proveAll(pools: readonly Pool[]): Promise<void> {
-  for (let at = 0; at < pools.length; at += provenAtOnce) {
-    const proofs = pools.slice(at, at + provenAtOnce).map((pool) => pool.prove());
-    const failed = (await Promise.allSettled(proofs)).find(({ status }) => status === 'rejected');
-    if (failed?.status === 'rejected') throw failed.reason;
-  }
-}
 
 /**
  * Imports a queue's dependencies and tasks, before its first job. Tasks with `load: 'on-first-job'` are left for later.
- * Those that run in threads or processes are only tried, in one that is thrown away, and not loaded here; without
- * `openPool` they are loaded as the others. Throws `E_DEPENDENCIES_FAILED` or `E_TASK_LOAD_FAILED`.
+ * Those that run in threads or processes are only tried, in one that is thrown away; without `openPool` they are loaded
+ * here as the others. Throws `E_DEPENDENCIES_FAILED` or `E_TASK_LOAD_FAILED`.
  */
 export async function loadQueue(
   queue: string,
@@ -143,25 +46,26 @@ export async function loadQueue(
   openPool?: OpenPool,
 ): Promise<LoadedQueue> {
   const tasks = new Map<string, LoadableTask>();
-  const pools: Pool[] = [];
-  const toProve: Pool[] = [];
+  const pools: UnitPool[] = [];
+  const toProve: UnitPool[] = [];
   for (const taskSource of source.tasks) {
     const { name, formerNames, load } = taskSource.manifest;
     const pool = openPool && isPooled(taskSource) ? openPool(taskSource) : undefined;
-    const loadable = pool ? toPooled(taskSource, pool) : toLoadable(taskSource);
+    const task = new TaskCode(taskSource, pool);
     if (pool) pools.push(pool);
-    if (load === 'on-start' && !pool) await loadable.load();
+    if (load === 'on-start' && !pool) await task.load();
     if (load === 'on-start' && pool) toProve.push(pool);
-    for (const each of [name, ...formerNames]) tasks.set(each, loadable);
+    for (const each of [name, ...formerNames]) tasks.set(each, task);
   }
   await proveAll(toProve);
+  // Where nothing runs in this thread, nothing is opened for it either.
   const isElsewhere = pools.length > 0 && pools.length === source.tasks.length;
-  const container = await openOwn(queue, source, host, isElsewhere);
-  let closing: Promise<void> | undefined;
+  const container = await openDependencies(queue, isElsewhere ? undefined : source.dependencies, host);
   const close = async () => {
     await Promise.all(pools.map((pool) => pool.close()));
     await container.dispose();
   };
+  let closing: Promise<void> | undefined;
   return {
     openScope: () => container.createScope(),
     tasks,
@@ -171,4 +75,58 @@ export async function loadQueue(
       return closing;
     },
   };
+}
+
+/** Says whether a task's code runs in a pool of threads or processes, and not in the worker's own thread. */
+export const isPooled = ({ manifest }: Pick<TaskSource, 'manifest'>) => manifest.pool.kind !== 'async';
+
+/** Tries all pools, so that none is left behind, and throws the first one's error. */
+async function proveAll(pools: readonly UnitPool[]): Promise<void> {
+  for (let at = 0; at < pools.length; at += provenAtOnce) {
+    const proofs = pools.slice(at, at + provenAtOnce).map((pool) => pool.prove());
+    const failed = (await Promise.allSettled(proofs)).find(({ status }) => status === 'rejected');
+    if (failed?.status === 'rejected') throw failed.reason;
+  }
+}
+
+class TaskCode implements LoadableTask {
+  readonly manifest: AnyTask;
+  readonly pool: UnitPool | undefined;
+  loaded: Task | undefined;
+  readonly #source: TaskSource;
+  #loading: Promise<Task> | undefined;
+
+  constructor(source: TaskSource, pool: UnitPool | undefined) {
+    this.manifest = source.manifest;
+    this.pool = pool;
+    this.#source = source;
+  }
+
+  load(): Promise<Task> {
+    this.#loading ??= this.#import();
+    return this.#loading;
+  }
+
+  async #import(): Promise<Task> {
+    try {
+      const task = await this.#source.load().catch((cause) => {
+        const said = cause instanceof Error ? cause.message : String(cause);
+        throw this.#failed(`it could not be imported: ${said}`, cause);
+      });
+      const problem = findExportProblem('task', task, this.manifest.name);
+      if (problem !== undefined) throw this.#failed(problem);
+      this.loaded = task as Task;
+      return this.loaded;
+    } catch (error) {
+      // The next job tries again: a full disk or a deploy may have been in the way.
+      this.#loading = undefined;
+      throw error;
+    }
+  }
+
+  #failed(what: string, cause?: unknown): IsletError {
+    const { name, queue } = this.manifest;
+    const where = `Task "${name}" (queue "${queue}"), ${this.#source.file}`;
+    return new IsletError('E_TASK_LOAD_FAILED', `${where}: ${what}`, { cause });
+  }
 }

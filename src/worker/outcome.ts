@@ -11,14 +11,14 @@ import {
   SnoozeError,
   TimeoutError,
 } from '../errors.ts';
+import type { WorkerLimits } from '../manifest/defaults.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import { toJson } from '../manifest/to-json.ts';
-import type { WorkerLimits } from './limits.ts';
 
-/** Trying again cannot mend these. */
+/** The codes of errors that trying again cannot mend. */
 const permanentCodes = new Set(['E_PAYLOAD_INVALID', 'E_RESULT_INVALID']);
 
-/** A value as it may stand in a message: bare, inside JSON, inside a URL. */
+/** Returns a value as it may stand in a message: bare, inside JSON, inside a URL. */
 function spellings(text: string): string[] {
   return [text, JSON.stringify(text).slice(1, -1), encodeURIComponent(text)];
 }
@@ -35,7 +35,7 @@ function redactedValues(manifest: AnyTask | undefined, input: unknown): string[]
   return values.sort((a, b) => b.length - a.length);
 }
 
-/** Anything can be thrown, also what has no text. */
+/** Returns the text of whatever was thrown, also of what has none. */
 function asText(value: unknown): string {
   try {
     return String(value);
@@ -44,7 +44,7 @@ function asText(value: unknown): string {
   }
 }
 
-/** What a thrown value says of itself, without redacted values and passwords. */
+/** Returns what a thrown value says of itself, without redacted values and passwords. */
 export function toFailure(error: unknown, manifest: AnyTask | undefined, input: unknown): Failure {
   const secrets = redactedValues(manifest, input);
   const clean = (text: string) =>
@@ -58,14 +58,14 @@ export function toFailure(error: unknown, manifest: AnyTask | undefined, input: 
   };
 }
 
-/** Milliseconds before the attempt that follows `attempt`. */
+/** Returns the milliseconds before the attempt that follows `attempt`. */
 export function backoffMs({ backoff }: Pick<AnyTask, 'backoff'>, attempt: number, random = Math.random()): number {
   const { type, delayMs, maxDelayMs, jitter } = backoff;
   const whole = Math.min(maxDelayMs, type === 'fixed' ? delayMs : delayMs * 2 ** (attempt - 1));
   return Math.round(whole * (1 - jitter * random));
 }
 
-/** A job's name in a message. */
+/** Names a job in a message. */
 export function describeJob({ queue, task, jobId }: Delivery): string {
   return `Job "${jobId}" of task "${task}" (queue "${queue}")`;
 }
@@ -80,14 +80,14 @@ function toEnd(...[delivery, manifest, error]: Ending) {
 export const failed = (...ending: Ending): Outcome => ({ kind: 'failed', ...toEnd(...ending) });
 export const cancelled = (...ending: Ending): Outcome => ({ kind: 'cancelled', ...toEnd(...ending) });
 
-/** How an at-most-once job ends whose code had started in a worker that stopped or died. */
+/** Ends an at-most-once job whose code had started in a worker that stopped or died. */
 export function interrupted(delivery: Delivery, manifest: AnyTask): Outcome {
   const seen = `${describeJob(delivery)} was interrupted: its code had started when its worker stopped or died.`;
   const advice = 'It is at-most-once, so it is not run again. Check what it has done before you retry it.';
   return failed(delivery, manifest, new IsletError('E_JOB_INTERRUPTED', `${seen} ${advice}`));
 }
 
-/** What holds whatever the job's code did: somebody else has the job, or does not want it. */
+/** Returns what holds whatever the job's code did, because somebody else has the job, or does not want it. */
 function overrule(delivery: Delivery, manifest: AnyTask): Outcome | undefined {
   const { reason } = delivery.abort;
   if (reason instanceof LockLostError) return { kind: 'lost' };
@@ -100,13 +100,8 @@ export function toResultJson(manifest: AnyTask, result: unknown): string | undef
   return toJson(result, `The result of task "${manifest.name}"`, 'E_RESULT_INVALID', manifest.maxResultBytes);
 }
 
-/** The outcome of a delivery whose task returned; also if that was after a time-out, or at the worker's stop. */
-export function completed(delivery: Delivery, manifest: AnyTask, result: unknown): Outcome {
-  return overrule(delivery, manifest) ?? completedAs(delivery, manifest, toResultJson(manifest, result));
-}
-
-/** The same where the result is JSON already. */
-export function completedAs(delivery: Delivery, manifest: AnyTask, resultJson: string | undefined): Outcome {
+/** Returns the outcome of a delivery whose task returned, also if that was after a time-out, or at the worker's stop. */
+export function completed(delivery: Delivery, manifest: AnyTask, resultJson: string | undefined): Outcome {
   const keepResultMs = delivery.keepResultMs ?? manifest.keepResultMs;
   return overrule(delivery, manifest) ?? { kind: 'completed', resultJson, keepResultMs };
 }
@@ -130,7 +125,8 @@ function release(delivery: Delivery, manifest: AnyTask, { started, limits }: Att
   return failed(delivery, manifest, new IsletError('E_RELEASE_LIMIT', text));
 }
 
-function obey(delivery: Delivery, manifest: AnyTask, asked: SnoozeError | RateLimitedError): Outcome {
+/** Grants what a task asked for by throwing a verdict, or fails a job that must not start again. */
+function grantVerdict(delivery: Delivery, manifest: AnyTask, asked: SnoozeError | RateLimitedError): Outcome {
   const kind = asked instanceof SnoozeError ? 'snoozed' : 'rateLimited';
   if (manifest.delivery === 'at-least-once') return { kind, delayMs: asked.delayMs };
   const verdict = kind === 'snoozed' ? 'snooze' : kind;
@@ -139,21 +135,19 @@ function obey(delivery: Delivery, manifest: AnyTask, asked: SnoozeError | RateLi
   return failed(delivery, manifest, new IsletError('E_VERDICT_REFUSED', `${seen} ${advice}`));
 }
 
-/** What says most: libraries throw an error of their own when their signal aborts. */
+/** Returns the error that says most: libraries throw one of their own when their signal aborts. */
 function causeOf(error: unknown, reason: unknown): unknown {
   const isAbort = error instanceof Error && error.name === 'AbortError';
   return isAbort && reason instanceof TimeoutError ? reason : error;
 }
 
-/** The outcome of a delivery whose task threw, or could not be run. */
+/** Returns the outcome of a delivery whose task threw, or could not be run. */
 export function classify(delivery: Delivery, manifest: AnyTask, error: unknown, state: AttemptState): Outcome {
   const overruled = overrule(delivery, manifest);
   if (overruled) return overruled;
   const { reason } = delivery.abort;
   if (reason instanceof ReleasedError) return release(delivery, manifest, state);
-  if (error instanceof SnoozeError || error instanceof RateLimitedError) {
-    return obey(delivery, manifest, error);
-  }
+  if (error instanceof SnoozeError || error instanceof RateLimitedError) return grantVerdict(delivery, manifest, error);
   const cause = causeOf(error, reason);
   const permanent = cause instanceof PermanentError || (cause instanceof IsletError && permanentCodes.has(cause.code));
   if (permanent || delivery.attempt >= manifest.attempts) return failed(delivery, manifest, cause);

@@ -1,23 +1,15 @@
 import type { Delivery, Failure, Outcome } from '../broker/broker.ts';
-import type { Log } from '../log.ts';
 import { Attempt, type AttemptScope } from './attempt.ts';
-import { identify } from './create-context.ts';
-import { decide } from './decide.ts';
+import { type Decision, decide } from './decide.ts';
+import type { Gate } from './gate.ts';
+import { identify } from './job-context.ts';
 import type { Ended, JobHooks } from './job-hooks.ts';
 import type { LoadableTask } from './load-queue.ts';
-import { classify, completed, completedAs } from './outcome.ts';
-
-/** Lets jobs run with no other one beside them. */
-export interface Gate {
-  /** Resolves with true when the job runs alone in this process, with false when another one already does. */
-  enter(delivery: Delivery): Promise<boolean>;
-  /** Called once after each `enter` that resolved with true. */
-  leave(delivery: Delivery): Promise<void>;
-}
+import { classify, completed, toResultJson } from './outcome.ts';
 
 /** What jobs of one queue run in. */
 export interface RunScope extends AttemptScope {
-  gate: Gate;
+  gate: Pick<Gate, 'enter' | 'leave'>;
   hooks?: JobHooks;
 }
 
@@ -25,17 +17,14 @@ export interface RunScope extends AttemptScope {
 export async function runJob(delivery: Delivery, scope: RunScope): Promise<Outcome> {
   const startedAt = performance.now();
   const decision = decide(delivery, scope.queue.tasks, scope.limits, scope.clock.now());
-  if (decision.kind === 'run') {
-    const { task, alone } = decision;
-    const { outcome } = await (alone ? runAlone(delivery, task, scope) : runInHooks(delivery, task, scope));
-    logOutcome(delivery, outcome, performance.now() - startedAt, scope.log);
-    return outcome;
-  }
-  const { outcome } = decision;
-  // There may be thousands of them, again and again.
-  if (outcome.kind === 'snoozed') logWait(delivery, outcome.delayMs, scope.log);
-  else logOutcome(delivery, outcome, performance.now() - startedAt, scope.log);
+  if (decision.kind === 'wait') return putOff(delivery, decision.delayMs, scope);
+  const { outcome } = decision.kind === 'run' ? await run(delivery, decision, scope) : decision;
+  logOutcome(delivery, outcome, performance.now() - startedAt, scope);
   return outcome;
+}
+
+function run(delivery: Delivery, { task, alone }: Extract<Decision, { kind: 'run' }>, scope: RunScope): Promise<Ended> {
+  return alone ? runAlone(delivery, task, scope) : runInHooks(delivery, task, scope);
 }
 
 async function runAlone(delivery: Delivery, task: LoadableTask, scope: RunScope): Promise<Ended> {
@@ -48,22 +37,20 @@ async function runAlone(delivery: Delivery, task: LoadableTask, scope: RunScope)
   }
 }
 
-/** Hooks are outside the attempt: it does not time out by what they take, nor is it given back after its end. */
+/** Runs an attempt inside the hooks: what they take counts to no time-out, and no job is given back while they end. */
 function runInHooks(delivery: Delivery, task: LoadableTask, scope: RunScope): Promise<Ended> {
   const around = scope.hooks?.around;
   return around
-    ? around(delivery, task.manifest, () => endAttempt(delivery, task, scope))
-    : endAttempt(delivery, task, scope);
+    ? around(delivery, task.manifest, () => runAttempt(delivery, task, scope))
+    : runAttempt(delivery, task, scope);
 }
 
-async function endAttempt(delivery: Delivery, task: LoadableTask, scope: RunScope): Promise<Ended> {
+async function runAttempt(delivery: Delivery, task: LoadableTask, scope: RunScope): Promise<Ended> {
   const { manifest, pool } = task;
   const attempt = new Attempt(delivery, manifest, scope);
   try {
-    const outcome = pool
-      ? completedAs(delivery, manifest, await attempt.runInPool(pool))
-      : completed(delivery, manifest, await attempt.run(task));
-    return { outcome, error: delivery.abort.reason };
+    const json = pool ? await attempt.runInPool(pool) : toResultJson(manifest, await attempt.run(task));
+    return { outcome: completed(delivery, manifest, json), error: delivery.abort.reason };
   } catch (error) {
     return { outcome: classify(delivery, manifest, error, attempt), error };
   } finally {
@@ -73,11 +60,13 @@ async function endAttempt(delivery: Delivery, task: LoadableTask, scope: RunScop
   }
 }
 
-function logWait(delivery: Delivery, delayMs: number, log: Log): void {
+/** Leaves a job whose pool is full in Redis. The line is for debugging, since thousands may wait, again and again. */
+function putOff(delivery: Delivery, delayMs: number, { log }: RunScope): Outcome {
   log.debug({ ...identify(delivery), delayMs }, 'Its pool is full: the job waits in Redis');
+  return { kind: 'snoozed', delayMs };
 }
 
-function logOutcome(delivery: Delivery, outcome: Outcome, durationMs: number, log: Log): void {
+function logOutcome(delivery: Delivery, outcome: Outcome, durationMs: number, { log }: RunScope): void {
   const { queue, task, jobId, attempt } = delivery;
   const fields = { queue, task, jobId, attempt, durationMs: Math.round(durationMs), outcome: outcome.kind };
   log.info('failure' in outcome ? { ...fields, ...describeFailure(outcome.failure) } : fields, 'Job finished');

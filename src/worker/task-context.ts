@@ -2,33 +2,19 @@ import type { Resolver } from 'awilix';
 import { IsletError, RateLimitedError, SnoozeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { checks, describe } from '../manifest/check-options.ts';
-import type { AnyTask, DeliveryGuarantee, PayloadOutput, ResultInput } from '../manifest/define-task.ts';
-import type { EnqueuePort } from './enqueue-port.ts';
+import type { AnyTask, DeliveryGuarantee, PayloadInput, PayloadOutput, ResultInput } from '../manifest/define-task.ts';
 
 export interface VerdictOptions {
   /** Milliseconds, an integer from 1. */
   delayMs: number;
 }
 
-/**
- * What a task may throw to run later, with no attempt used; anything else that it throws uses one. An at-most-once task
- * has none of them: its code would start again.
- */
+/** What a task may throw to run later at no attempt. An at-most-once task has no verdicts: its code would start again. */
 export interface Verdicts {
-  /** `throw snooze({ delayMs })`: this job runs again, from its beginning, after `delayMs`. */
+  /** `throw snooze({ delayMs })` runs this job again, from its beginning, after `delayMs`. */
   snooze(options: VerdictOptions): SnoozeError;
-  /** `throw rateLimited({ delayMs })`: the queue gives no job for `delayMs`, and then this one first. */
+  /** `throw rateLimited({ delayMs })` lets the queue give no job for `delayMs`, and then this one first. */
   rateLimited(options: VerdictOptions): RateLimitedError;
-}
-
-const isDelay = checks.integer(1);
-
-function checkDelay(verdict: string, options: VerdictOptions): number {
-  const expected = isDelay(options?.delayMs);
-  if (!expected) return options.delayMs;
-  const seen = `expected ${expected}, got ${describe(options?.delayMs)}`;
-  const advice = 'Give it the milliseconds to wait, as a whole number.';
-  throw new IsletError('E_VERDICT_INVALID', `\`${verdict}\` was called with a wrong \`delayMs\`: ${seen}. ${advice}`);
 }
 
 export const verdicts: Verdicts = {
@@ -36,21 +22,42 @@ export const verdicts: Verdicts = {
   rateLimited: (options) => new RateLimitedError(checkDelay('rateLimited', options)),
 };
 
-/** What a running at-most-once task is given beside its payload: no verdicts, since its code may not start again. */
+function checkDelay(verdict: string, options: VerdictOptions): number {
+  const expected = checks.integer(1)(options?.delayMs);
+  if (!expected) return options.delayMs;
+  const seen = `expected ${expected}, got ${describe(options?.delayMs)}`;
+  const advice = 'Give it the milliseconds to wait, as a whole number.';
+  throw new IsletError('E_VERDICT_INVALID', `\`${verdict}\` was called with a wrong \`delayMs\`: ${seen}. ${advice}`);
+}
+
+/** What a task may set of a job that it enqueues. */
+export interface ChildOptions {
+  delayMs?: number;
+  priority?: number;
+  keepResultMs?: number;
+}
+
+export type Enqueue = <M extends AnyTask>(
+  manifest: M,
+  payload: PayloadInput<M>,
+  options?: ChildOptions,
+) => Promise<{ id: string }>;
+
+/** What a running at-most-once task is given beside its payload. */
 export interface AtMostOnceContext<Dependencies extends object> {
-  /** The queue's dependencies; a scope of this job's own is made when one is touched. */
+  /** The queue's dependencies; touching one makes a scope of this job's own. */
   readonly deps: Dependencies;
-  /** Aborts on time-out, on cancel, at the worker's stop, and when the lock was lost. Hand it to whatever takes one. */
+  /** Aborts on time-out, on cancel, at the worker's stop, and when the lock was lost. Hand it to all that takes a signal. */
   readonly signal: AbortSignal;
   /** A logger whose lines carry `queue, task, jobId, attempt`. */
   readonly log: Log;
-  /** Numbered from 1. */
+  /** The number of the attempt, from 1. */
   readonly attempt: number;
   readonly jobId: string;
-  /** Stores a number or an object as the job's progress; at most once a second reaches Redis, the last one wins. */
+  /** Stores a number or an object as the job's progress. One report a second reaches Redis at most, and the last one. */
   readonly progress: (value: number | object) => void;
   /** Enqueues a job with an id derived from this one's, so that a rerun does not enqueue it twice. */
-  readonly enqueue: EnqueuePort['enqueue'];
+  readonly enqueue: Enqueue;
 }
 
 /** What a running at-least-once task is given beside its payload. */
@@ -75,10 +82,7 @@ export interface Task<M extends AnyTask = AnyTask, Dependencies extends object =
 /** Binds code to a manifest; task.ts exports the result by default. */
 export function implement<M extends AnyTask, Dependencies extends object = object>(
   manifest: M,
-  run: (
-    payload: PayloadOutput<M>,
-    context: TaskContext<Dependencies, M['delivery']>,
-  ) => ResultInput<M> | Promise<ResultInput<M>>,
+  run: Task<M, Dependencies>['run'],
 ): Task<M, Dependencies> {
   return Object.freeze({ kind: 'implementation', manifest, run });
 }
@@ -93,7 +97,7 @@ export interface QueueHost<Config = unknown> {
 // biome-ignore lint/suspicious/noExplicitAny: awilix resolves to any type
 export type Registrations = Record<string, Resolver<any>>;
 
-/** What tasks see of a dependencies.ts: the resolved values, typed from its resolvers. */
+/** What tasks see of a dependencies.ts: the values, typed from its resolvers. */
 // biome-ignore lint/suspicious/noExplicitAny: any function's parameters
 export type DependenciesOf<F extends (...host: any[]) => unknown> = {
   [Name in keyof Awaited<ReturnType<F>>]: Awaited<ReturnType<F>>[Name] extends Resolver<infer Value> ? Value : never;

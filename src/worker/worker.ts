@@ -1,42 +1,145 @@
-import type { Broker, BullmqWorker, Delivery, EndedJob, Outcome } from '../broker/broker.ts';
+import type { Broker, BullmqWorker, Consumer, Delivery, EndedJob, Outcome } from '../broker/broker.ts';
 import { IsletError, ReleasedError } from '../errors.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
 import { currentJob } from './attempt.ts';
-import type { ProcessGate } from './gate.ts';
+import { defer } from './deferred.ts';
+import type { Gate } from './gate.ts';
 import { type RunScope, runJob } from './run-job.ts';
-
-export interface Worker {
-  readonly queue: string;
-  /** BullMQ's Worker of this queue; undefined where no BullMQ is. */
-  readonly bullmq: BullmqWorker | undefined;
-  /** Jobs whose code runs, and failed ones of which a hook is not yet told. */
-  readonly running: number;
-  /** Jobs whose code has run here. */
-  readonly done: number;
-  /** Begins to take jobs. */
-  start(): void;
-  /** Takes no further job, at once. */
-  drain(): void;
-  /** Resolves when no job's code is waited for, and all hooks know of the jobs that failed. */
-  idle(): Promise<void>;
-  /** Tells all running jobs to stop; `idle` follows within about a second, also for code that does not listen. */
-  abort(): void;
-  /** Gives the stopped jobs back and waits until Redis knows. The process has to end now: their code may still run. */
-  close(): Promise<void>;
-}
 
 export interface WorkerOptions {
   queue: QueueManifest;
   concurrency: number;
-  scope: Omit<RunScope, 'gate' | 'onAbandoned' | 'onEnded'> & { gate: ProcessGate };
-  /** The worker has to be replaced. */
+  scope: Omit<RunScope, 'gate' | 'onAbandoned' | 'onEnded'> & { gate: Gate };
+  /** Called when the worker has to be replaced. */
   onUnhealthy(error: IsletError): void;
-  /** A job's code has run, and its outcome is about to be written. */
+  /** Called when a job's code has run, just before its outcome is written. */
   onJobEnd?(): void;
 }
 
-/** Tells hooks of the jobs that failed, once that is written; undefined without such hooks. */
-function createTelling({ hooks, queue }: Pick<RunScope, 'hooks' | 'queue'>, onTold: () => void) {
+/** Runs the jobs of one queue. */
+export class Worker {
+  readonly #options: WorkerOptions;
+  readonly #scope: RunScope;
+  readonly #failures: ReturnType<typeof createFailureNews>;
+  readonly #running = new Set<Delivery>();
+  #consumer: Consumer | undefined;
+  #draining = false;
+  #done = 0;
+  #abandoned = 0;
+  #onIdle = () => {};
+  /** Resolves when jobs whose code may not have stopped can go back. */
+  readonly #lastAct = defer();
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.#scope = {
+      ...options.scope,
+      onAbandoned: (stillRuns) => this.#countAbandoned(stillRuns),
+      onEnded: () => {
+        this.#done += 1;
+        options.onJobEnd?.();
+      },
+    };
+    this.#failures = createFailureNews(options.scope, () => this.#checkIdle());
+  }
+
+  get queue(): string {
+    return this.#options.queue.name;
+  }
+
+  /** BullMQ's Worker of this queue; undefined where no BullMQ is. */
+  get bullmq(): BullmqWorker | undefined {
+    return this.#consumer?.worker;
+  }
+
+  /** The jobs whose code runs, and the failed ones of which a hook has still to be told. */
+  get running(): number {
+    return this.#running.size + (this.#failures?.size ?? 0);
+  }
+
+  /** The jobs whose code has run here. */
+  get done(): number {
+    return this.#done;
+  }
+
+  /** Connects to the queue, where the broker makes BullMQ's Worker. No job is taken before `start`. */
+  async connect(broker: Broker): Promise<void> {
+    const { queue, concurrency, onUnhealthy, scope } = this.#options;
+    const consuming = broker.consume({
+      queue,
+      concurrency,
+      run: (delivery) => this.#run(delivery),
+      onSettled: this.#failures?.onSettled,
+      onTrouble: (error) => scope.log.warn({ queue: queue.name, error: error.message }, 'Broker trouble'),
+      onRecovered: (jobIds) =>
+        scope.log.warn({ queue: queue.name, jobs: jobIds.length, jobIds: jobIds.slice(0, 10) }, 'Jobs recovered'),
+      onDead: onUnhealthy,
+    });
+    scope.gate.add(queue.name, consuming);
+    this.#consumer = await consuming;
+  }
+
+  start(): void {
+    this.#consumer?.start();
+  }
+
+  /** Takes no further job. */
+  drain(): void {
+    this.#draining = true;
+    this.#consumer?.stop();
+  }
+
+  /** Resolves when nobody waits for a job's code any more, and all hooks know of the jobs that failed. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
+      this.#checkIdle();
+    });
+  }
+
+  /** Tells all running jobs to stop; `idle` follows within about a second, also for code that does not listen. */
+  abort(): void {
+    for (const delivery of this.#running) delivery.abort.abort(new ReleasedError(delivery.jobId));
+  }
+
+  /** Gives the stopped jobs back and waits until Redis knows. The process has to end now: their code may still run. */
+  async close(): Promise<void> {
+    this.#lastAct.resolve();
+    await this.#consumer?.close();
+  }
+
+  async #run(delivery: Delivery): Promise<Outcome> {
+    // A fetch in flight may bring a job after the stop, or beside a job that has to run alone.
+    if (this.#draining || this.#options.scope.gate.isTaken) return { kind: 'released', counted: false };
+    this.#running.add(delivery);
+    const outcome = await runJob(delivery, this.#scope);
+    if (outcome.kind === 'failed') this.#failures?.expect(delivery.jobId);
+    this.#running.delete(delivery);
+    this.#checkIdle();
+    // Its code may not have listened: it goes back as the last act of this process, so that no two copies run.
+    if (outcome.kind === 'released' && outcome.counted) await this.#lastAct.promise;
+    return outcome;
+  }
+
+  #checkIdle(): void {
+    if (this.running === 0) this.#onIdle();
+  }
+
+  #countAbandoned(stillRuns: Promise<void>): void {
+    const { maxAbandoned } = this.#scope.limits;
+    this.#abandoned += 1;
+    stillRuns.finally(() => {
+      this.#abandoned -= 1;
+    });
+    if (this.#abandoned <= maxAbandoned) return;
+    const seen = `${this.#abandoned} jobs of queue "${this.queue}" ignored their signal and still run`;
+    const error = new IsletError('E_ABANDONED_LIMIT', `${seen}; the limit is ${maxAbandoned}. The worker stops.`);
+    this.#options.onUnhealthy(error);
+  }
+}
+
+/** Creates what tells hooks of the jobs that failed, once that is written. Returns nothing where no hook wants to know. */
+function createFailureNews({ hooks, queue }: Pick<RunScope, 'hooks' | 'queue'>, onTold: () => void) {
   const tell = hooks?.failed;
   if (!tell) return undefined;
   const unwritten = new Set<string>();
@@ -45,7 +148,7 @@ function createTelling({ hooks, queue }: Pick<RunScope, 'hooks' | 'queue'>, onTo
     get size() {
       return unwritten.size + untold.size;
     },
-    /** The job has failed, and that will be written. */
+    /** Notes a job that has failed, before that is written. */
     expect: (jobId: string) => void unwritten.add(jobId),
     onSettled(job: EndedJob, outcome: Outcome) {
       unwritten.delete(job.jobId);
@@ -59,96 +162,7 @@ function createTelling({ hooks, queue }: Pick<RunScope, 'hooks' | 'queue'>, onTo
   };
 }
 
-/** Creates what runs the jobs of one queue; it takes none before its `start`. */
-export async function createWorker(broker: Broker, options: WorkerOptions): Promise<Worker> {
-  const { queue, concurrency, onUnhealthy, onJobEnd } = options;
-  const { log, limits, gate } = options.scope;
-  const running = new Set<Delivery>();
-  const telling = createTelling(options.scope, () => checkIdle());
-  const busy = () => running.size + (telling?.size ?? 0);
-  let onIdle = () => {};
-  const checkIdle = () => {
-    if (busy() === 0) onIdle();
-  };
-  let draining = false;
-  let done = 0;
-  let abandoned = 0;
-  let letGo = () => {};
-  const lastAct = new Promise<void>((resolve) => {
-    letGo = resolve;
-  });
-
-  const onAbandoned = (stillRuns: Promise<void>) => {
-    abandoned += 1;
-    stillRuns.finally(() => {
-      abandoned -= 1;
-    });
-    if (abandoned <= limits.maxAbandoned) return;
-    const seen = `${abandoned} jobs of queue "${queue.name}" ignored their signal and still run`;
-    onUnhealthy(new IsletError('E_ABANDONED_LIMIT', `${seen}; the limit is ${limits.maxAbandoned}. The worker stops.`));
-  };
-  const onEnded = () => {
-    done += 1;
-    onJobEnd?.();
-  };
-  const scope: RunScope = { ...options.scope, onAbandoned, onEnded };
-
-  const run = async (delivery: Delivery): Promise<Outcome> => {
-    // What a fetch in flight brought after the stop, or beside a job that has to run alone.
-    if (draining || gate.closed) return { kind: 'released', counted: false };
-    running.add(delivery);
-    const outcome = await runJob(delivery, scope);
-    if (outcome.kind === 'failed') telling?.expect(delivery.jobId);
-    running.delete(delivery);
-    checkIdle();
-    // Its code may not have listened: it goes back as the last act of this process, so that no two copies run.
-    if (outcome.kind === 'released' && outcome.counted) await lastAct;
-    return outcome;
-  };
-
-  const consuming = broker.consume({
-    queue,
-    concurrency,
-    run,
-    onSettled: telling?.onSettled,
-    onTrouble: (error) => log.warn({ queue: queue.name, error: error.message }, 'Broker trouble'),
-    onRecovered: (jobIds) =>
-      log.warn({ queue: queue.name, jobs: jobIds.length, jobIds: jobIds.slice(0, 10) }, 'Jobs recovered'),
-    onDead: (error) => onUnhealthy(error),
-  });
-  gate.add(queue.name, consuming);
-  const consumer = await consuming;
-
-  return {
-    queue: queue.name,
-    bullmq: consumer.worker,
-    get running() {
-      return busy();
-    },
-    get done() {
-      return done;
-    },
-    start: () => consumer.start(),
-    drain() {
-      draining = true;
-      consumer.stop();
-    },
-    idle: () =>
-      new Promise((resolve) => {
-        onIdle = resolve;
-        checkIdle();
-      }),
-    abort() {
-      for (const delivery of running) delivery.abort.abort(new ReleasedError(delivery.jobId));
-    },
-    close() {
-      letGo();
-      return consumer.close();
-    },
-  };
-}
-
-/** Fails the job whose code let this error escape, and returns it; nothing when it has none, or had ended already. */
+/** Fails the job whose code let this error escape, and returns it. Returns nothing when no running job did. */
 export function failCurrentJob(error: unknown): Delivery | undefined {
   const job = currentJob.getStore();
   return job?.fail(error) ? job.delivery : undefined;

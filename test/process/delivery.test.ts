@@ -9,7 +9,7 @@ import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
 const long = { HOLD_MS: '60000' };
 const graceMs = 300;
 const shortGrace = { WORKER_GRACEFUL_TIMEOUT: String(graceMs) };
-/** From the end of the grace to the end of the process. */
+/** How long it may take from the end of the grace to the end of the process. */
 const exitLimitMs = 2_000;
 const clean = { code: 0, signal: null };
 
@@ -75,7 +75,7 @@ describe('on SIGTERM', () => {
 
   test('a job that ignores its signal starts again only as its process ends', async () => {
     const worker = await startWorker({ ...long, ...shortGrace });
-    // The first is left behind half a second before the second, for which the process waits.
+    // The first job is left behind half a second before the second one, for which the process waits.
     const jobs = [await act('ignore-abort'), await endure('ignore-abort')];
     for (const job of jobs) await started(worker, job);
     const other = await startWorker(long);
@@ -204,7 +204,7 @@ describe('on SIGKILL', () => {
 });
 
 describe('a dead worker whose process cannot be looked at', () => {
-  /** As if it had run in another container: nobody can tell whether it lives. */
+  /** Kills a worker as if it had run in another container, so that nobody can tell whether it lives. */
   async function killElsewhere(slot: string): Promise<Job> {
     const worker = await startWorker(long, ['--slot', slot]);
     const job = await started(worker, await endure('hold'));
@@ -313,7 +313,7 @@ async function startWorker(env: Record<string, string> = {}, flags: string[] = [
 const endure = (behaviour: string) => place.queue('main').add('endure', { behaviour });
 const act = (behaviour: string) => place.queue('main').add('act', { behaviour });
 
-/** Waits until the job's code runs there. */
+/** Waits until the job's code runs in that worker. */
 async function started(worker: IsletProcess, job: Job): Promise<Job> {
   await worker.line({ msg: 'Acting', jobId: job.id });
   return job;
@@ -341,7 +341,7 @@ function expectDelay(ms: number): void {
 
 const workers = () => client.hgetall(workersKey(place.prefix, 'main'));
 
-/** How many releases and crashes are remembered of a job. */
+/** Counts the releases and crashes that are remembered of a job. */
 async function memory(job: Job): Promise<{ releases: number; crashes: number }> {
   const { releases: given, crashes: died } = memoryFields;
   const fields = await client.hmget(queueKey(place.prefix, 'main', String(job.id)), given, died);
@@ -352,7 +352,7 @@ async function memory(job: Job): Promise<{ releases: number; crashes: number }> 
 async function failedReason(job: Job): Promise<string> {
   return vi.waitFor(
     async () => {
-      // The state first: a job that was read before it failed has no reason yet.
+      // The state is read first: a job that was read before it failed has no reason yet.
       expect(await job.getState()).toBe('failed');
       const kept = await place.queue('main').getJob(String(job.id));
       return String(kept?.failedReason);

@@ -141,7 +141,7 @@ describe.each(kinds)('a task %s', (task) => {
     const job = await enqueue(task, 'pause');
     expect(await job.result({ timeoutMs: 20_000 })).toMatchObject({ jobs: 2 });
     await worker.line({ msg: 'An error escaped from a job that had ended', problem: 'thrown after the end' });
-    // After an exception no further job comes there.
+    // After an exception, the thread gets no further job.
     expect(await (await enqueue(task, 'finish')).result({ timeoutMs: 20_000 })).toMatchObject({ jobs: 1 });
   });
 
@@ -194,7 +194,7 @@ test('units start with the first job, run one after the other, are replaced afte
   const worker = await startWorker();
   const opened = () => worker.lines({ msg: 'Dependencies opened', isMainThread: true });
   const proved = opened().length;
-  // One in the worker, and one in each process that was thrown away.
+  // The dependencies were opened once in the worker, and once in each process that was thrown away.
   expect(proved).toBe(3);
   const results = [];
   for (let index = 0; index < 5; index++) {
@@ -328,7 +328,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** A thread cannot be seen from outside: that the next job has a new one is told by its count. */
+/** A thread cannot be seen from outside: its count tells that the next job has a new one. */
 async function expectGone({ pid }: LogLine, task: string): Promise<void> {
   if (task !== 'in-process') return;
   await vi.waitFor(() => expect(isAlive(Number(pid))).toBe(false), { timeout: 2_000 });

@@ -78,7 +78,7 @@ test.each<[line: string, suggested: string[]]>([
     ['accepted', 'id', 'queue', 'result', 'task'],
   ],
   [`const job = await producer.enqueue(report, { day: 'a' }); (await job.result()).|`, ['pages']],
-  // Or a promise of them.
+  // The function may also return a promise of hooks, hence the members of promises.
   [
     `defineHooks(() => ({ | }))`,
     ['aroundJob', 'catch', 'finally', 'onJobFailed', 'onWorkerStart', 'onWorkerStop', 'then'],

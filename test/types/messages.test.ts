@@ -8,7 +8,7 @@ const programs = readdirSync(folder).filter((file) => file.endsWith('.ts'));
 
 interface Diagnostic {
   line: number;
-  /** The code, and the message's first line. */
+  /** The error's code, and the first line of its message. */
   said: string;
   /** What the compiler adds, down to the field that is wrong. */
   details: string[];
@@ -37,7 +37,7 @@ async function compile(): Promise<Map<string, Diagnostic[]>> {
   return byFile;
 }
 
-/** What a program says of itself: each wrong line has the compiler's messages above it, as comments. */
+/** Reads what a program says of itself: each wrong line has the compiler's messages above it, as comments. */
 function readExpected(program: string): Omit<Diagnostic, 'details'>[] {
   const lines = readFileSync(`${folder}/${program}`, 'utf8').split('\n');
   const isMessage = (line: string) => /^\s*\/\/ TS\d+: /.test(line);

@@ -119,7 +119,7 @@ export async function enqueues(producer: Producer, rows: { to: string; subject: 
   same<(typeof some)[number]['id'], string>();
   await producer.enqueueMany(report, [{ payload: { day: '2026-01-01' }, priority: 1 }, { payload: { day: '' } }]);
   await producer.enqueueMany(sendEmail, []);
-  // @ts-expect-error not every one of them has a result
+  // @ts-expect-error not every handle of them has a result
   await some[0].result();
 }
 

@@ -1,7 +1,7 @@
 // A Standard Schema made by hand, without a library.
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 
-/** Takes centimetres as text, and gives metres. */
+/** A schema that takes centimetres as text, and gives metres. */
 export const measured: StandardSchemaV1<{ centimetres: string }, { metres: number }> = {
   '~standard': {
     version: 1,

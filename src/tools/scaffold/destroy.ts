@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { lstat, mkdir, readdir, rename } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import type { AppSources } from '../../app/read-manifests.ts';
 import { IsletError } from '../../errors.ts';
 import { checks } from '../../manifest/check-options.ts';
 import { closest, didYouMean } from '../../manifest/did-you-mean.ts';
 import { withFolder } from './files.ts';
 import type { Kind } from './names.ts';
+import type { AppSources } from './read-manifests.ts';
 
 /** What a removal would take, and the names of the jobs in Redis that it concerns. */
 export interface Removal {

@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AppSources } from '../../app/read-manifests.ts';
 import { IsletError } from '../../errors.ts';
 import { didYouMean } from '../../manifest/did-you-mean.ts';
 import { checkName, findProblem, type Kind } from './names.ts';
 import { type NewFolder, placeFolders } from './place-folders.ts';
 import { type NewQueue, queueFiles } from './queue-files.ts';
+import type { AppSources } from './read-manifests.ts';
 import { type NewTask, taskFiles } from './task-files.ts';
 
 export type TaskRequest = Omit<NewTask, 'hasDependencies' | 'priority'> & { createQueue?: boolean };

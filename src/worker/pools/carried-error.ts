@@ -1,22 +1,10 @@
-import {
-  CancelledError,
-  EnqueueError,
-  IsletError,
-  LockLostError,
-  PermanentError,
-  PoolCrashedError,
-  RateLimitedError,
-  ReleasedError,
-  SnoozeError,
-  TaskFailedError,
-  TimeoutError,
-} from '../../errors.ts';
+import * as errors from '../../errors.ts';
 
 /** A thrown value as JSON. */
 export type CarriedError =
   | {
       readonly kind: 'error';
-      /** Of the classes that both sides know; of another one's error only its name arrives. */
+      /** The name of a class that both sides know. Of an error of another class, only its name arrives. */
       readonly known: string | undefined;
       readonly name: string;
       readonly message: string;
@@ -26,27 +14,22 @@ export type CarriedError =
     }
   | { readonly kind: 'value'; readonly value: unknown };
 
+const { hidePasswords: _, ...isletErrors } = errors;
 const known: Record<string, { readonly prototype: Error }> = {
-  ...{ IsletError, PermanentError, TimeoutError, LockLostError, ReleasedError, CancelledError, PoolCrashedError },
-  ...{ SnoozeError, RateLimitedError, EnqueueError, TaskFailedError },
+  ...isletErrors,
   ...{ TypeError, RangeError, SyntaxError, ReferenceError, URIError, EvalError },
 };
 
-/** A chain of causes may be a circle. */
+/** How many causes of causes are carried: their chain may be a circle. */
 const mostCauses = 5;
 
-/** What of an object JSON can carry, member by member. */
-function readFields(error: object): object {
-  const fields: Record<string, unknown> = {};
-  for (const name of Object.keys(error)) {
-    try {
-      const json = JSON.stringify((error as Record<string, unknown>)[name]);
-      if (json !== undefined) fields[name] = JSON.parse(json);
-    } catch {
-      // A getter that throws, or a value that refers to itself.
-    }
+/** Returns what JSON makes of a value. Returns nothing of a getter that throws, or of a value that refers to itself. */
+function throughJson(read: () => unknown): unknown {
+  try {
+    return JSON.parse(JSON.stringify(read()));
+  } catch {
+    return undefined;
   }
-  return fields;
 }
 
 function toText(read: () => unknown): string {
@@ -58,13 +41,13 @@ function toText(read: () => unknown): string {
 }
 
 function toValue(thrown: unknown): CarriedError {
-  try {
-    const json = JSON.stringify(thrown);
-    if (json !== undefined) return { kind: 'value', value: JSON.parse(json) };
-  } catch {
-    // Its text has to do.
-  }
-  return { kind: 'value', value: toText(() => thrown) || `a thrown ${typeof thrown}` };
+  const value = throughJson(() => thrown);
+  return { kind: 'value', value: value === undefined ? toText(() => thrown) || `a thrown ${typeof thrown}` : value };
+}
+
+function readFields(error: Error): object {
+  const fields = Object.keys(error).map((name) => [name, throughJson(() => Reflect.get(error, name))] as const);
+  return Object.fromEntries(fields.filter(([, value]) => value !== undefined));
 }
 
 /** Writes down what was thrown. Never throws. */

@@ -3,169 +3,172 @@ import type { AppSource } from '../../app/app-source.ts';
 import type { NewJob } from '../../broker/broker.ts';
 import { IsletError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
-import { JobContext } from '../create-context.ts';
-import type { ChildJobs } from '../enqueue-port.ts';
+import { type Deferred, defer } from '../deferred.ts';
 import { executeTask } from '../execute-task.ts';
+import { type ChildJobs, JobContext } from '../job-context.ts';
 import { type LoadableTask, type LoadedQueue, loadQueue } from '../load-queue.ts';
 import { toFailure, toResultJson } from '../outcome.ts';
-import type { PoolJob } from '../pool.ts';
+import type { PoolJob } from '../pool-job.ts';
 import { type CarriedError, carryError, reviveError } from './carried-error.ts';
-import type { FromUnit, ToUnit, UnitOrder, Way } from './messages.ts';
-import { goSecond } from './priority.ts';
+import type { CodeEnd, ToUnit, UnitOrder } from './messages.ts';
 import { memoryMb, takesTooMuch } from './unit-memory.ts';
+import { lowerPriority } from './unit-priority.ts';
+import type { WorkerChannel } from './worker-channel.ts';
 
 export interface UnitHost {
   readonly order: UnitOrder;
-  readonly way: Way<ToUnit, FromUnit>;
+  readonly channel: WorkerChannel;
   /** Opens the app, and a log whose lines are handed to the worker. */
   open(writeLine: (line: string) => void): Promise<{ app: AppSource; config: unknown; log: Log }>;
   readonly children: Omit<ChildJobs, 'send'>;
   end(code: number): void;
 }
 
-interface Loaded {
+/** Loads one task, then runs its jobs, one at a time, until the worker says that it is enough. */
+export async function serveUnit(host: UnitHost): Promise<void> {
+  const unit = new UnitServer(host);
+  process.on('uncaughtException', (error) => unit.takeStray(error, true));
+  process.on('unhandledRejection', (error) => unit.takeStray(error, false));
+  host.channel.onMessage((message) => unit.take(message));
+  await unit.load();
+}
+
+interface LoadedTask {
   readonly code: LoadedQueue;
   readonly task: LoadableTask;
   readonly log: Log;
 }
 
-/** A job whose code runs, and how to end it from outside its promise. */
-interface Running {
+interface RunningJob {
+  readonly run: number;
   readonly abort: AbortController;
-  fail(error: unknown): void;
+  /** Ends the job from outside the promise of its code. */
+  readonly escaped: Deferred<CodeEnd>;
 }
-
-/**
- * Tells whose code an error escaped from, where that is known: a job's timers may outlive it. What a shared client calls
- * back is that job's which has opened it.
- */
-const currentRun = new AsyncLocalStorage<Running>();
 
 /** What the worker is asked, and does in its own time. */
 type Request = { say: 'start'; run: number } | { say: 'send'; jobs: NewJob[] };
 
-function createRequests({ way }: UnitHost) {
-  const asked = new Map<number, (error: CarriedError | undefined) => void>();
-  let lastId = 0;
-  return {
-    ask: (request: Request) =>
-      new Promise<void>((resolve, reject) => {
-        const id = ++lastId;
-        asked.set(id, (error) => (error ? reject(reviveError(error)) : resolve()));
-        way.send({ ...request, id });
-      }),
-    onAnswer(id: number, error: CarriedError | undefined) {
-      asked.get(id)?.(error);
-      asked.delete(id);
-    },
-  };
+/**
+ * Holds the job whose code runs, also in its timers, which may outlive it. What a shared client calls back belongs to the
+ * job that has opened the client.
+ */
+const currentRun = new AsyncLocalStorage<RunningJob>();
+
+class UnitServer {
+  readonly #host: UnitHost;
+  readonly #asked = new Map<number, (error: CarriedError | undefined) => void>();
+  #lastId = 0;
+  #runs = 0;
+  #running: RunningJob | undefined;
+  #loaded: LoadedTask | undefined;
+  /** Whether something escaped here that may have left anything behind: no other job comes here then. */
+  #isSpoilt = false;
+
+  constructor(host: UnitHost) {
+    this.#host = host;
+  }
+
+  async load(): Promise<void> {
+    const { order, channel } = this.#host;
+    try {
+      this.#loaded = await loadTask(this.#host);
+      lowerPriority(order);
+      channel.send({ say: 'ready', memoryMb: memoryMb(order) });
+    } catch (error) {
+      channel.send({ say: 'broken', error: carryError(error) });
+    }
+  }
+
+  take(message: ToUnit) {
+    switch (message.say) {
+      case 'run':
+        if (this.#loaded) void this.#run(message.job, this.#loaded);
+        return;
+      case 'abort':
+        if (!this.#running) return;
+        this.#host.channel.send({ say: 'aborting', run: this.#running.run });
+        return this.#running.abort.abort(reviveError(message.reason));
+      case 'answer':
+        this.#asked.get(message.id)?.(message.error);
+        return void this.#asked.delete(message.id);
+      case 'close':
+        return void this.#close();
+    }
+  }
+
+  /** Takes an error that escaped from code that nobody waits for. After an exception, Node may run nothing on. */
+  takeStray(error: unknown, isException: boolean) {
+    const { order, channel, end } = this.#host;
+    const running = this.#running;
+    if (running && running === (currentRun.getStore() ?? running)) {
+      // The job's code may still run.
+      this.#isSpoilt = true;
+      running.escaped.resolve({ error: carryError(error) });
+      return running.abort.abort(error);
+    }
+    if (!this.#loaded) return channel.send({ say: 'broken', error: carryError(error) });
+    const { task, log } = this.#loaded;
+    const problem = toFailure(error, task.manifest, undefined).causeMessage;
+    log.warn({ queue: order.queue, task: order.task, problem }, 'An error escaped from a job that had ended');
+    if (!isException) return;
+    // The job that runs now has not thrown the error, and may end.
+    this.#isSpoilt = true;
+    if (!running) setImmediate(end, 1);
+  }
+
+  async #run(job: PoolJob, loaded: LoadedTask): Promise<void> {
+    const { order, channel } = this.#host;
+    const run = ++this.#runs;
+    const running = { run, abort: new AbortController(), escaped: defer<CodeEnd>() };
+    this.#running = running;
+    const ended = currentRun.run(running, () => this.#execute(job, loaded, running));
+    const end = await Promise.race([ended, running.escaped.promise]);
+    this.#running = undefined;
+    channel.send({ say: 'done', run, ...end, last: this.#isSpoilt || run >= order.maxJobs || takesTooMuch(order) });
+  }
+
+  /** Runs the job's code, in the same steps as in the worker's own thread. Never rejects. */
+  async #execute(job: PoolJob, { code, task, log }: LoadedTask, { run, abort }: RunningJob): Promise<CodeEnd> {
+    const { channel, children, order } = this.#host;
+    const reportProgress = async (value: number | object) => channel.send({ say: 'progress', run, value });
+    const delivered = { ...job, queue: order.queue, abort, reportProgress };
+    const send = (jobs: NewJob[]) => this.#ask({ say: 'send', jobs });
+    const contextHost = { log, children: { ...children, send }, openScope: code.openScope };
+    const context = new JobContext(delivered, task.manifest, contextHost);
+    const attempt = { beforeRun: () => this.#ask({ say: 'start', run }) };
+    try {
+      const result = await executeTask(task, { input: job.input, context, attempt });
+      return { resultJson: toResultJson(task.manifest, result) };
+    } catch (error) {
+      return { error: carryError(error) };
+    } finally {
+      await context.flush();
+    }
+  }
+
+  #ask(request: Request): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const id = ++this.#lastId;
+      this.#asked.set(id, (error) => (error ? reject(reviveError(error)) : resolve()));
+      this.#host.channel.send({ ...request, id });
+    });
+  }
+
+  async #close(): Promise<void> {
+    await this.#loaded?.code.close().catch(() => {});
+    this.#host.end(0);
+  }
 }
 
-async function load({ order, open, way }: UnitHost): Promise<Loaded> {
-  const { app, config, log } = await open((line) => way.send({ say: 'log', line }));
+async function loadTask({ order, open, channel }: UnitHost): Promise<LoadedTask> {
+  const { app, config, log } = await open((line) => channel.send({ say: 'log', line }));
   const source = await app.loadQueue(order.queue);
   const tasks = source.tasks.filter(({ manifest }) => manifest.name === order.task);
   const code = await loadQueue(order.queue, { ...source, tasks }, { config, log: log.child({ queue: order.queue }) });
   const task = code.tasks.get(order.task);
   if (!task) throw new IsletError('E_TASK_UNKNOWN', `Queue "${order.queue}" has no task "${order.task}".`);
-  // Also what is rare: there is a job for it now.
+  // A task with `load: 'on-first-job'` is loaded too: there is a job for it now.
   await task.load();
   return { code, task, log };
-}
-
-interface RunScope {
-  readonly run: number;
-  readonly abort: AbortController;
-  readonly host: UnitHost;
-  readonly loaded: Loaded;
-  ask(request: Request): Promise<void>;
-}
-
-/** Runs one job, in the same steps as in the worker's own thread. Never rejects. */
-async function runJob(job: PoolJob, { run, abort, host, loaded, ask }: RunScope) {
-  const { way, children, order } = host;
-  const { code, task, log } = loaded;
-  const reportProgress = async (value: number | object) => way.send({ say: 'progress', run, value });
-  const delivered = { ...job, queue: order.queue, abort, reportProgress };
-  const send = (jobs: NewJob[]) => ask({ say: 'send', jobs });
-  const { openScope } = code;
-  const context = new JobContext(delivered, task.manifest, { log, children: { ...children, send }, openScope });
-  try {
-    const attempt = { beforeRun: () => ask({ say: 'start', run }) };
-    const result = await executeTask(task, { input: job.input, context, attempt });
-    return { resultJson: toResultJson(task.manifest, result) };
-  } catch (error) {
-    return { error: carryError(error) };
-  } finally {
-    await context.flush();
-  }
-}
-
-/** Calls `onStray` for what escapes from code that nobody waits for; `isException` when nothing may run on after it. */
-function listenForStrays(onStray: (error: unknown, isException: boolean) => void): void {
-  process.on('uncaughtException', (error) => onStray(error, true));
-  process.on('unhandledRejection', (error) => onStray(error, false));
-}
-
-/** Loads one task, then runs its jobs, one at a time, until the worker says that it is enough. */
-export async function serveUnit(host: UnitHost): Promise<void> {
-  const { order, way, end } = host;
-  const { ask, onAnswer } = createRequests(host);
-  let runs = 0;
-  let running: Running | undefined;
-  let loaded: Loaded | undefined;
-  /** It is of no use any more, whatever runs. */
-  let stray = false;
-
-  const run = async (job: PoolJob, loadedNow: Loaded) => {
-    const number = ++runs;
-    const abort = new AbortController();
-    let onEscaped: (end: { error: CarriedError }) => void = () => {};
-    const escaped = new Promise<{ error: CarriedError }>((resolve) => {
-      onEscaped = resolve;
-    });
-    const fail = (error: unknown) => {
-      // Its code may still run, so no other job comes here.
-      stray = true;
-      onEscaped({ error: carryError(error) });
-      abort.abort(error);
-    };
-    running = { abort, fail };
-    const scope = { run: number, abort, host, loaded: loadedNow, ask };
-    const ended = await Promise.race([currentRun.run(running, runJob, job, scope), escaped]);
-    running = undefined;
-    const last = stray || number >= order.maxJobs || takesTooMuch(order);
-    way.send({ say: 'done', run: number, ...ended, last });
-  };
-  listenForStrays((error, isException) => {
-    if (running && running === (currentRun.getStore() ?? running)) return running.fail(error);
-    if (!loaded) return way.send({ say: 'broken', error: carryError(error) });
-    const problem = toFailure(error, loaded.task.manifest, undefined).causeMessage;
-    loaded.log.warn({ queue: order.queue, task: order.task, problem }, 'An error escaped from a job that had ended');
-    if (!isException) return;
-    // The job that runs now has not thrown it.
-    stray = true;
-    if (!running) setImmediate(end, 1);
-  });
-  way.onMessage((message) => {
-    switch (message.say) {
-      case 'run':
-        return loaded && void run(message.job, loaded);
-      case 'abort':
-        if (!running) return;
-        way.send({ say: 'aborting', run: runs });
-        return running.abort.abort(reviveError(message.reason));
-      case 'answer':
-        return onAnswer(message.id, message.error);
-      case 'close':
-        return void (loaded?.code.close() ?? Promise.resolve()).catch(() => {}).finally(() => end(0));
-    }
-  });
-  try {
-    loaded = await load(host);
-    goSecond(order);
-    way.send({ say: 'ready', memoryMb: memoryMb(order) });
-  } catch (error) {
-    way.send({ say: 'broken', error: carryError(error) });
-  }
 }

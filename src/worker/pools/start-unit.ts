@@ -2,9 +2,9 @@ import { fork } from 'node:child_process';
 import { Worker } from 'node:worker_threads';
 import { type FromUnit, read, type ToUnit, type UnitOrder, write } from './messages.ts';
 
-/** The program that a unit runs, and how. */
+/** The program that units run, and how. */
 export interface UnitProgram {
-  /** The path of its module. It finds its order, as JSON, in its first argument. */
+  /** The path of the program's module, which finds its order, as JSON, in its first argument. */
   readonly file: string;
   /** Flags of Node's for units that are processes. */
   readonly execArgv: readonly string[];
@@ -17,22 +17,22 @@ export interface UnitSpec {
   readonly maxMemoryMb: number;
 }
 
-/** A thread or process that lives. */
-export interface Unit {
+/** A thread or process that was started. */
+export interface StartedUnit {
   send(message: ToUnit): void;
   onMessage(take: (message: FromUnit) => void): void;
-  /** Ends it at once, whatever it does. */
+  /** Ends the unit at once, whatever it does. */
   kill(): void;
-  /** Resolves at its end, after its last message, with what ended it: "ended with exit code 3". */
+  /** Resolves at the unit's end, after its last message, with what ended it: "ended with exit code 3". */
   readonly ended: Promise<string>;
 }
 
-/** Who holds a dead process's channel open, such as a process that it started, is waited for no longer. */
+/** How long a dead process's last messages are waited for: a process that it started may hold its channel open. */
 const lastWordsMs = 200;
 
 const heapLimit = ({ maxMemoryMb }: UnitSpec) => `its heap may take ${maxMemoryMb} MB, by \`maxMemoryMb\``;
 
-function startThread(spec: UnitSpec): Unit {
+function startThread(spec: UnitSpec): StartedUnit {
   const { program, order, maxMemoryMb } = spec;
   const thread = new Worker(program.file, {
     name: `islet-${order.task}`,
@@ -55,17 +55,17 @@ function startThread(spec: UnitSpec): Unit {
 }
 
 function explainEnd(spec: UnitSpec, code: number | null, signal: string | null): string {
-  // What V8 does, and it is what native code does that gives up.
+  // V8 ends like this when it runs out of memory, and so does native code that gives up.
   if (signal === 'SIGABRT') return `was ended by SIGABRT, as when it runs out of memory (${heapLimit(spec)})`;
   if (signal === 'SIGKILL') return "was ended by SIGKILL, as when the system's memory is used up";
   return signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`;
 }
 
-function startProcess(spec: UnitSpec): Unit {
+function startProcess(spec: UnitSpec): StartedUnit {
   const { program, order, maxMemoryMb } = spec;
   const child = fork(program.file, [JSON.stringify(order)], {
     execArgv: [...program.execArgv, `--max-old-space-size=${maxMemoryMb}`],
-    // Text is not written as JSON once more.
+    // The default would write the text as JSON once more.
     serialization: 'advanced',
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
@@ -82,7 +82,7 @@ function startProcess(spec: UnitSpec): Unit {
     });
   });
   return {
-    // It may be dead by now; its end tells.
+    // The process may be dead by now, which its end tells.
     send: (message) => child.connected && child.send(write(message), () => {}),
     onMessage: (take) => void child.on('message', (text) => take(read<FromUnit>(text))),
     kill: () => void child.kill('SIGKILL'),
@@ -91,6 +91,6 @@ function startProcess(spec: UnitSpec): Unit {
 }
 
 /** Starts a thread or process that is to run the jobs of one task. */
-export function startUnit(spec: UnitSpec): Unit {
+export function startUnit(spec: UnitSpec): StartedUnit {
   return spec.kind === 'thread' ? startThread(spec) : startProcess(spec);
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
 import { describe, expect, test } from 'vitest';
+import { isletSettings, readWorkerSettings } from '../../../src/config.ts';
 import { poolDefaults, queueDefaults, taskDefaults, workerDefaults } from '../../../src/manifest/defaults.ts';
 import { defineQueue, type QueueOptions } from '../../../src/manifest/define-queue.ts';
 import { defineTask } from '../../../src/manifest/define-task.ts';
@@ -101,7 +102,6 @@ test.each([
   ['manifest/define-task', { ...taskDefaults, ...taskDefaults.backoff }],
   ['manifest/define-queue', { ...queueDefaults, ...queueDefaults.retention }],
   ['manifest/pool', poolDefaults],
-  ['worker/limits', workerDefaults],
 ])('the defaults documented in %s are those in force', (file, defaults) => {
   const documented = documentedDefaults(file);
   expect(documented.size).toBeGreaterThan(1);
@@ -113,4 +113,10 @@ test.each([
     const text = (documented.get(key) ?? '').replaceAll(/[_"]|\.$/g, '');
     expect(`${key}: ${text}`).toBe(`${key}: ${value}`);
   }
+});
+
+test('the defaults documented in config are those in force', () => {
+  const settings = Object.entries(isletSettings.worker);
+  const documented = settings.map(([name, { doc }]) => [name, /Default: (\S+)\.$/.exec(doc)?.[1]]);
+  expect(readWorkerSettings({ worker: Object.fromEntries(documented) })).toEqual(workerDefaults);
 });

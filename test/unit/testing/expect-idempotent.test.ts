@@ -55,7 +55,7 @@ function createShop() {
 
 type Run = (context: TaskContext<Shop>) => Promise<void>;
 
-/** Expects of a task made of `run` that it is idempotent, and returns what was said against it. */
+/** Expects that a task made of `run` is idempotent, and returns what was said against it. */
 async function check(run: Run): Promise<string> {
   const task = implement(charge, async (_, context: TaskContext<Shop>) => run(context));
   const effects = ({ states, sent, counted }: ReturnType<typeof createShop>) => ({ states, sent, counted });
@@ -156,7 +156,7 @@ describe('expectIdempotent', () => {
   test('refuses an at-most-once task', async () => {
     const pay = defineTask({ name: 'pay', queue: 'money', payload, delivery: 'at-most-once' });
     const task = implement(pay, async () => {});
-    // @ts-expect-error it is a compile error, too
+    // @ts-expect-error an at-most-once task is a compile error, too
     await expect(expectIdempotent(task, { id: '1' }, { effects: () => 0 })).rejects.toThrow(
       'Task "pay" is not idempotent: it is at-most-once, so nothing runs it twice. Test it with runTask instead.',
     );

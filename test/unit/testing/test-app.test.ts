@@ -35,7 +35,7 @@ const sendEmail = implement(
 );
 const logSent = implement(logSentManifest, async ({ to }, { deps }: TaskContext<AuditDeps>) => deps.audit.write(to));
 
-/** An app whose mailer sends as it is told. */
+/** Creates an app whose mailer sends as the test says. */
 function openApp(send: MailDeps['mailer']['send'] = async () => 1) {
   const lines: string[] = [];
   const app = createTestApp({
@@ -174,7 +174,7 @@ describe('drain', () => {
     expect(runs).toMatchObject(
       ['retry', 'retry', 'failed', 'failed'].map((kind) => ({ kind, error: { code: 'E_TASK_TIMEOUT' } })),
     );
-    // Two attempts of 30 s, 5 s until each is left behind, and a minute between them.
+    // There are two attempts of 30 s, 5 s until each is left behind, and a minute between them.
     expect(app.now() - before).toBe(1_000 + 2 * 35_000 + 60_000);
   });
 

@@ -13,7 +13,7 @@ test('the clock goes as far as the furthest of several advances, and never back'
 
   const far = clock.advance(100);
   await nextTurn();
-  // Ends after the other one.
+  // This job ends after the other one.
   await Promise.all([far, clock.advance(20)]);
   expect(clock.now()).toBe(1_200);
 });

@@ -135,7 +135,7 @@ test('a query that starts when it is awaited starts once, and what it brings is 
       return this;
     }
 
-    // biome-ignore lint/suspicious/noThenProperty: it is what query builders are
+    // biome-ignore lint/suspicious/noThenProperty: query builders have a then
     then(onValue: (rows: object) => void) {
       started(this.#conditions);
       onValue({ rows: this.#conditions.length, next: () => 'more' });

@@ -1,14 +1,14 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { createUnblockedClock } from '../../../src/worker/clock.ts';
+import { UnblockedClock } from '../../../src/worker/clock.ts';
 
-const clocks: ReturnType<typeof createUnblockedClock>[] = [];
+const clocks: UnblockedClock[] = [];
 
 afterEach(() => {
   for (const clock of clocks.splice(0)) clock.close();
 });
 
 const open = () => {
-  const clock = createUnblockedClock();
+  const clock = new UnblockedClock();
   clocks.push(clock);
   return clock;
 };
@@ -18,7 +18,7 @@ function block(ms: number): void {
   while (performance.now() < until);
 }
 
-/** A beat has passed, so the next block begins at a known place. */
+/** Waits for a beat, so that the next block begins at a known place. */
 const nextBeat = (clock: { blockedMs(): number }, before = clock.blockedMs()) =>
   vi.waitFor(() => expect(clock.blockedMs()).toBeGreaterThan(before), { interval: 5 });
 
@@ -69,7 +69,7 @@ describe("a timer of a worker's clock", () => {
     const run = vi.fn();
     const stop = open().startTimer(300, run);
     block(400);
-    // It has been set again by now, for what the block took.
+    // The timer has been set again by now, for what the block took.
     await new Promise((resolve) => setTimeout(resolve, 0));
     stop();
     await fires(400, () => {});

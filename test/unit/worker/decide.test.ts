@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Crash, Delivery } from '../../../src/broker/broker.ts';
 import { workerDefaults } from '../../../src/manifest/defaults.ts';
 import { decide } from '../../../src/worker/decide.ts';
-import type { Pool } from '../../../src/worker/pool.ts';
+import type { UnitPool } from '../../../src/worker/pools/unit-pool.ts';
 import { deliver, payOut, sendEmail } from './delivery.ts';
 
 const now = Date.parse('2026-01-02T12:00:00Z');
@@ -149,10 +149,7 @@ describe('a job whose workers crashed', () => {
 });
 
 test('a job whose pool is full comes back later, at no attempt', () => {
-  const pool = { isFull: true, waitMs: () => 1_234 } as Pool;
+  const pool = { isFull: true, waitMs: () => 1_234 } as unknown as UnitPool;
   const full = new Map([['send-email', { manifest: sendEmail, pool, load: () => Promise.reject() }]]);
-  expect(decide(deliver(), full, workerDefaults, now)).toEqual({
-    kind: 'end',
-    outcome: { kind: 'snoozed', delayMs: 1_234 },
-  });
+  expect(decide(deliver(), full, workerDefaults, now)).toEqual({ kind: 'wait', delayMs: 1_234 });
 });

@@ -3,7 +3,7 @@ import type { Delivery, JobMemory } from '../../../src/broker/broker.ts';
 import { JobAbort } from '../../../src/job-abort.ts';
 import { defineTask } from '../../../src/manifest/define-task.ts';
 
-/** At-least-once. */
+/** A task that is at-least-once. */
 export const sendEmail = defineTask({
   name: 'send-email',
   queue: 'mail',
@@ -22,7 +22,7 @@ export const payOut = defineTask({
 
 type Given = Partial<Omit<Delivery, 'memory'>> & { memory?: Partial<JobMemory> };
 
-/** A delivery of a job "j" of send-email. */
+/** Makes a delivery of a job "j" of send-email. */
 export function deliver({ memory, ...given }: Given = {}): Delivery {
   return {
     queue: 'mail',

@@ -7,11 +7,13 @@ import { workerDefaults } from '../../../src/manifest/defaults.ts';
 import { defineQueue } from '../../../src/manifest/define-queue.ts';
 import { type AnyTask, defineTask } from '../../../src/manifest/define-task.ts';
 import { currentJob } from '../../../src/worker/attempt.ts';
-import { createGate } from '../../../src/worker/gate.ts';
-import { type Hooks, loadHooks } from '../../../src/worker/hooks.ts';
-import { blameHook, joinHooks } from '../../../src/worker/job-hooks.ts';
+import { blameHook } from '../../../src/worker/call-hook.ts';
+import { Gate } from '../../../src/worker/gate.ts';
+import type { Hooks } from '../../../src/worker/hooks.ts';
+import { joinHooks } from '../../../src/worker/job-hooks.ts';
+import { loadHooks } from '../../../src/worker/load-hooks.ts';
 import { type RunScope, runJob } from '../../../src/worker/run-job.ts';
-import { createWorker } from '../../../src/worker/worker.ts';
+import { Worker } from '../../../src/worker/worker.ts';
 import { deliver } from './delivery.ts';
 
 const steps: string[] = [];
@@ -48,7 +50,7 @@ const join = (...all: Hooks[]) =>
     { log, timers, stopping: stopping.signal },
   );
 
-/** Runs a job whose task is this code, in a worker with these hooks. */
+/** Runs a job of a task with this code, in a worker with these hooks. */
 function runIn(
   all: Hooks[],
   code: (payload: unknown) => unknown = () => 'result',
@@ -313,7 +315,7 @@ describe('when a job failed', () => {
 });
 
 describe('a worker with hooks of failures', () => {
-  /** A worker whose broker writes an outcome when the test says so. */
+  /** Starts a worker whose broker writes an outcome when the test says so. */
   async function start(onJobFailed: Hooks['onJobFailed']) {
     let consumer: ConsumeOptions | undefined;
     const broker = {
@@ -328,13 +330,14 @@ describe('a worker with hooks of failures', () => {
       tasks: new Map([['send-email', { manifest: sendEmail, load }]]),
       close: async () => {},
     };
-    const scope = { queue, log, children: {} as never, limits: workerDefaults, clock, gate: createGate() };
-    const worker = await createWorker(broker, {
+    const scope = { queue, log, children: {} as never, limits: workerDefaults, clock, gate: new Gate() };
+    const worker = new Worker({
       queue: defineQueue({ name: 'mail' }),
       concurrency: 1,
       scope: { ...scope, hooks: join({ onJobFailed }) },
       onUnhealthy() {},
     });
+    await worker.connect(broker);
     const crash = { at: Date.now(), worker: 'w', blame: 'culprit' } as const;
     const poisoned = deliver({ memory: { crashes: [crash, crash, crash] } });
     const outcome = await consumer?.run(poisoned);

@@ -14,12 +14,16 @@ import type { AnyTask } from '../../../src/manifest/define-task.ts';
 import * as outcome from '../../../src/worker/outcome.ts';
 import { deliver, sendEmail as manifest, payOut } from './delivery.ts';
 
-const { backoffMs, completed } = outcome;
+const { backoffMs } = outcome;
 const input = { to: 'a@b', token: 'hunter2' };
 
-/** Classifies what a task threw that had started, unless it is said otherwise. */
+/** Classifies what a task threw, whose code had started unless the test says otherwise. */
 const classify = (delivery: Delivery, task: AnyTask, error: unknown, started = true): Outcome =>
   outcome.classify(delivery, task, error, { started, limits: workerDefaults });
+
+/** Returns the outcome of a job whose task returned this. */
+const completed = (delivery: Delivery, task: AnyTask, result: unknown): Outcome =>
+  outcome.completed(delivery, task, outcome.toResultJson(task, result));
 
 function abortedBy(reason: unknown, given: Parameters<typeof deliver>[0] = {}): Delivery {
   const delivery = deliver(given);

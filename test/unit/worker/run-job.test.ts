@@ -6,7 +6,8 @@ import { CancelledError, LockLostError, ReleasedError } from '../../../src/error
 import { workerDefaults } from '../../../src/manifest/defaults.ts';
 import { type AnyTask, defineTask } from '../../../src/manifest/define-task.ts';
 import { currentJob, describeCurrentJob } from '../../../src/worker/attempt.ts';
-import { createUnblockedClock, type UnblockedClock } from '../../../src/worker/clock.ts';
+import { UnblockedClock } from '../../../src/worker/clock.ts';
+import type { UnitPool } from '../../../src/worker/pools/unit-pool.ts';
 import { type RunScope, runJob } from '../../../src/worker/run-job.ts';
 import type { Task, TaskContext } from '../../../src/worker/task-context.ts';
 import { deliver } from './delivery.ts';
@@ -29,7 +30,7 @@ const lines: { level: string; message: string; fields: Record<string, unknown> }
 let clock: UnblockedClock;
 
 beforeEach(() => {
-  clock = createUnblockedClock();
+  clock = new UnblockedClock();
 });
 
 afterEach(() => {
@@ -40,9 +41,14 @@ afterEach(() => {
 
 const note = (level: string) => (given: Record<string, unknown>, message: string) =>
   lines.push({ level, message, fields: given });
-const log = { info: note('info'), warn: note('warn'), child: () => log } as unknown as RunScope['log'];
+const log = {
+  debug: note('debug'),
+  info: note('info'),
+  warn: note('warn'),
+  child: () => log,
+} as unknown as RunScope['log'];
 
-/** A scope whose only task is this one; `steps` tells what was done, in order. */
+/** Makes a scope with one task; `steps` tells what was done, in order. */
 function scopeOf(manifest: AnyTask, run: Code, given: Partial<RunScope> = {}): RunScope {
   const load = async () => {
     steps.push('load');
@@ -77,11 +83,11 @@ const step =
     return result;
   };
 
-/** Ends as its signal does. */
+/** Rejects with its signal's reason. */
 const untilAborted: Code = (_, { signal }) =>
   new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
 
-/** Code that ignores its signal until it is told to return. */
+/** Makes code that ignores its signal until it is told to return. */
 function stubborn() {
   let finish = () => {};
   const finished = new Promise<void>((resolve) => {
@@ -113,6 +119,16 @@ describe('runJob', () => {
     expect(lines).toMatchObject([
       { message: 'Job finished', fields: { outcome: 'cancelled', code: 'E_JOB_CANCELLED' } },
     ]);
+  });
+
+  test('puts off a job whose pool is full, with a line for debugging only', async () => {
+    const scope = scopeOf(often, step('run'));
+    const pool = { isFull: true, waitMs: () => 1_234 } as unknown as UnitPool;
+    const task = { manifest: often, pool, load: () => Promise.reject() };
+    scope.queue = { ...scope.queue, tasks: new Map([['send-email', task]]) };
+    expect(await runJob(deliver(), scope)).toEqual({ kind: 'snoozed', delayMs: 1_234 });
+    const message = 'Its pool is full: the job waits in Redis';
+    expect(lines).toEqual([{ level: 'debug', message, fields: { ...fields, delayMs: 1_234 } }]);
   });
 
   test('does not start the code of a job that was aborted while it was loaded', async () => {

@@ -9,7 +9,7 @@ import {
 } from '../../../../src/errors.ts';
 import { carryError, reviveError } from '../../../../src/worker/pools/carried-error.ts';
 
-/** As from a thread or process to its worker. */
+/** Carries an error as from a thread or process to its worker. */
 const cross = (thrown: unknown) => reviveError(JSON.parse(JSON.stringify(carryError(thrown))));
 
 test.each([

@@ -2,24 +2,24 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { register } from 'node:module';
 import { join } from 'node:path';
-import type { QueueManifest } from '../manifest/define-queue.ts';
-import type { AnyTask } from '../manifest/define-task.ts';
-import { appNotFound, importDefault } from './app-files.ts';
+import { appNotFound, importDefault } from '../../app/app-files.ts';
+import type { QueueManifest } from '../../manifest/define-queue.ts';
+import type { AnyTask } from '../../manifest/define-task.ts';
 
 /** The tasks and queues of an app as its source folders stand; a broken manifest is named, and hinders nothing. */
 export interface AppSources {
   readonly root: string;
-  /** By the folder's name; undefined where the manifest is broken. */
+  /** The tasks by their folders' names; undefined where the manifest is broken. */
   readonly tasks: ReadonlyMap<string, AnyTask | undefined>;
   readonly queues: ReadonlyMap<string, QueueManifest | undefined>;
   readonly broken: readonly BrokenManifest[];
 }
 
 export interface BrokenManifest {
-  /** From the app's folder. */
+  /** The path from the app's folder. */
   readonly file: string;
   readonly problem: string;
-  /** Its text, for whoever must know whether it names something. */
+  /** The text of the file, for whoever must know whether it names something. */
   readonly text: string;
 }
 
@@ -43,7 +43,7 @@ function ensureTypeScript(): void {
   register(`data:text/javascript,${encodeURIComponent(typeStrippingHook)}`);
 }
 
-/** The compiled file where it is as new as its source, else the source: nothing is compiled for a look. */
+/** Returns the compiled file where it is as new as its source, else the source: nothing is compiled for a look. */
 async function chooseFile(root: string, source: string): Promise<string> {
   const compiled = join(root, 'dist', source.replace(/\.ts$/, '.js'));
   const [from, to] = await Promise.all([stat(join(root, source)), stat(compiled).catch(() => undefined)]);
@@ -65,7 +65,7 @@ interface Found<T> {
 async function readOne<T>(root: string, kind: 'task' | 'queue', name: string): Promise<Found<T>> {
   const endings = ['.ts', '.js'].map((ending) => `${kind}s/${name}/manifest${ending}`);
   const file = endings.find((path) => existsSync(join(root, path)));
-  // A folder that somebody is just about to fill, or something else altogether.
+  // Somebody may be just about to fill the folder, or it is something else altogether.
   if (file === undefined) return { name };
   const fail = async (problem: string): Promise<Found<T>> => {
     const text = await readFile(join(root, file), 'utf8').catch(() => '');

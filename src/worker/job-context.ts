@@ -1,0 +1,141 @@
+import type { Delivery, EndedJob, NewJob } from '../broker/broker.ts';
+import type { Log } from '../log.ts';
+import type { AnyTask } from '../manifest/define-task.ts';
+import { type AtLeastOnceContext, type ChildOptions, type Enqueue, verdicts } from './task-context.ts';
+
+/** What a context is made of; a thread or process of a pool has no more of a delivery. */
+export type Delivered = Pick<Delivery, 'queue' | 'task' | 'jobId' | 'attempt' | 'enqueuedAt' | 'reportProgress'> & {
+  abort: Pick<Delivery['abort'], 'signal'>;
+};
+
+/** The dependencies of one job; an awilix scope is one. */
+export interface Scope {
+  readonly cradle: object;
+  dispose(): Promise<void>;
+}
+
+/** How a worker enqueues for its tasks; it is handed in, because a worker knows no producer. */
+export interface ChildJobs {
+  prepare(manifest: AnyTask, payload: unknown, options: ChildOptions & { id: string }): Promise<NewJob>;
+  send(jobs: NewJob[]): Promise<void>;
+  deriveId(parent: string, index: number): string;
+}
+
+/** What the contexts of one queue's jobs share. */
+export interface ContextHost {
+  log: Log;
+  children: ChildJobs;
+  openScope(): Scope;
+}
+
+/**
+ * What a task is given. A context makes each part when the task touches it: a scope takes 15 µs and a signal 10, all else
+ * that a worker does for a job about 30. The getters stand on the class, because an object with getters of its own is
+ * slow to make.
+ */
+export class JobContext implements AtLeastOnceContext<object> {
+  readonly attempt: number;
+  readonly jobId: string;
+  readonly snooze = verdicts.snooze;
+  readonly rateLimited = verdicts.rateLimited;
+  readonly #delivery: Delivered;
+  readonly #manifest: AnyTask;
+  readonly #host: ContextHost;
+  #scope: Scope | undefined;
+  #log: Log | undefined;
+  #progress: Progress | undefined;
+  #enqueue: Enqueue | undefined;
+
+  constructor(delivery: Delivered, manifest: AnyTask, host: ContextHost) {
+    this.attempt = delivery.attempt;
+    this.jobId = delivery.jobId;
+    this.#delivery = delivery;
+    this.#manifest = manifest;
+    this.#host = host;
+  }
+
+  get deps(): object {
+    this.#scope ??= this.#host.openScope();
+    return this.#scope.cradle;
+  }
+
+  get signal(): AbortSignal {
+    return this.#delivery.abort.signal;
+  }
+
+  get log(): Log {
+    this.#log ??= createJobLog(this.#delivery, this.#manifest, this.#host.log);
+    return this.#log;
+  }
+
+  get progress(): Progress['report'] {
+    this.#progress ??= createProgress((value) => this.#delivery.reportProgress(value));
+    return this.#progress.report;
+  }
+
+  get enqueue(): Enqueue {
+    const { queue, jobId, enqueuedAt } = this.#delivery;
+    // Ids are unique in a queue only, and BullMQ's own start at 1 again when a queue was emptied.
+    this.#enqueue ??= createEnqueue(`${queue}\n${jobId}\n${enqueuedAt}`, this.#host.children);
+    return this.#enqueue;
+  }
+
+  /** Sends the last progress. Returns nothing when the task has reported none. */
+  flush(): Promise<void> | undefined {
+    return this.#progress?.flush();
+  }
+
+  /** Disposes of the job's dependencies. Returns nothing when the task has touched none. */
+  dispose(): Promise<void> | undefined {
+    return this.#scope?.dispose();
+  }
+}
+
+/** Returns the fields by which every log line names its job. */
+export function identify({ queue, task, jobId, attempt }: Omit<EndedJob, 'input'>) {
+  return { queue, task, jobId, attempt };
+}
+
+/** Hides the fields that a manifest redacts in the task's own log lines too, at the top and one level down. */
+function createJobLog(delivery: Delivered, { redact }: AnyTask, log: Log): Log {
+  const paths = redact.flatMap((field) => [`["${field}"]`, `*["${field}"]`]);
+  return log.child(identify(delivery), paths.length > 0 ? { redact: paths } : {});
+}
+
+/** Creates one job's `enqueue`: the n-th call always gets the same id. */
+export function createEnqueue(parent: string, jobs: ChildJobs): Enqueue {
+  let index = 0;
+  return async (manifest, payload, options = {}) => {
+    const id = jobs.deriveId(parent, index++);
+    await jobs.send([await jobs.prepare(manifest, payload, { ...options, id })]);
+    return { id };
+  };
+}
+
+/** Each report of progress costs Redis a command and an event. */
+const progressEveryMs = 1_000;
+
+type Progress = ReturnType<typeof createProgress>;
+
+/** Creates a job's progress: at most one report a second is sent, and the last one before the job's end. */
+function createProgress(send: (value: number | object) => Promise<void>) {
+  let sentAt = Number.NEGATIVE_INFINITY;
+  let waiting: number | object | undefined;
+  let sending: Promise<void> = Promise.resolve();
+  const sendNow = (value: number | object) => {
+    sentAt = performance.now();
+    waiting = undefined;
+    // Progress is a courtesy: a job does not fail because Redis missed one.
+    sending = send(value).catch(() => {});
+  };
+  return {
+    report(value: number | object): void {
+      if (performance.now() - sentAt >= progressEveryMs) sendNow(value);
+      else waiting = value;
+    },
+    async flush(): Promise<void> {
+      if (waiting !== undefined) sendNow(waiting);
+      await sending;
+    },
+  };
+}
