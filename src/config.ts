@@ -1,5 +1,6 @@
 import { hidePasswords, IsletError } from './errors.ts';
 import { workerDefaults } from './manifest/defaults.ts';
+import { readDuration, readSize } from './units.ts';
 
 /** A Redis URL, or nothing; its message never shows the value, which may hold a password. */
 function redisUrl(value: unknown): void {
@@ -9,7 +10,6 @@ function redisUrl(value: unknown): void {
   }
 }
 
-const unitMs: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 /** The longest duration, in milliseconds: timers take little more. */
 export const maxDurationMs = 24 * 86_400_000;
 
@@ -18,8 +18,8 @@ export const maxDurationMs = 24 * 86_400_000;
 
 function duration(minMs: number) {
   return (value: unknown): number => {
-    const [, amount, unit = 'ms'] = /^(\d+)(ms|s|m|h|d)?$/.exec(String(value)) ?? [];
-    const ms = Number(amount) * (unitMs[unit] ?? 1);
+    const text = String(value);
+    const ms = readDuration(/^\d+$/.test(text) ? `${text}ms` : text);
     if (ms >= minMs && ms <= maxDurationMs) return ms;
     throw new Error(`expected milliseconds or a duration such as 25s or 10m, from ${minMs}ms to 24d`);
   };
@@ -32,11 +32,8 @@ function count(min: number, max = Number.POSITIVE_INFINITY) {
   };
 }
 
-const unitMb: Record<string, number> = { mb: 1, gb: 1_024 };
-
 function megabytes(value: unknown): number {
-  const [, amount, unit = ''] = /^(\d{1,6})(mb|gb)$/.exec(String(value)) ?? [];
-  const mb = Number(amount) * (unitMb[unit] ?? 0);
+  const mb = readSize(String(value));
   if (mb >= 1) return mb;
   throw new Error('expected a size such as 300mb or 1gb');
 }
