@@ -1,7 +1,16 @@
 import type { FromWorker, WorkerLoad, WorkerSettingsToParent } from './messages.ts';
 import type { RecycleReason } from './recycling.ts';
-import type { WorkerStatus } from './status.ts';
 import type { WorkerChild, WorkerExit } from './worker-child.ts';
+
+/** One worker process, as its parent knows it. */
+export interface WorkerStatus {
+  readonly pid: number;
+  readonly state: 'starting' | 'ready' | 'leaving';
+  readonly ageMs: number;
+  readonly jobs: number;
+  readonly rssMb: number;
+  readonly running: number;
+}
 
 /** What a supervisor hears of one of its workers. */
 export interface KeptEvents {

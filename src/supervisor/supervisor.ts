@@ -1,9 +1,8 @@
 import { availableParallelism } from 'node:os';
-import { KeptWorker } from './kept-worker.ts';
+import { KeptWorker, type WorkerStatus } from './kept-worker.ts';
 import type { LineLog } from './line-log.ts';
 import { refusedExitCode, type WorkerSettingsToParent } from './messages.ts';
 import { crashLoopDeaths, crashLoopExitCode, pauseBeforeStart, steadyMs } from './restarts.ts';
-import type { SupervisorStatus } from './status.ts';
 import type { WorkerChild, WorkerExit } from './worker-child.ts';
 
 export interface SupervisorOptions {
@@ -17,6 +16,11 @@ export interface SupervisorOptions {
   /** Called with each worker's settings. */
   onSettings?(settings: WorkerSettingsToParent): void;
   random?: () => number;
+}
+
+export interface SupervisorStatus {
+  readonly parent: { readonly pid: number; readonly ageMs: number; readonly rssMb: number };
+  readonly workers: readonly WorkerStatus[];
 }
 
 const isSteady = ({ readyAt }: KeptWorker) => readyAt !== undefined && performance.now() - readyAt >= steadyMs;

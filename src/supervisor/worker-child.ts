@@ -34,8 +34,6 @@ export interface WorkerChild {
 }
 
 export interface LaunchOptions {
-  /** What its program is given before its flags. */
-  command?: readonly string[];
   profile?: ProfileName;
   /** Whether its log is to be read from `output`, or goes where its parent's goes. Default: 'pipe'. */
   output?: 'pipe' | 'inherit';
@@ -70,17 +68,17 @@ function listen(child: ChildProcess, ended: Promise<WorkerExit>) {
 }
 
 /**
- * Makes a child of `islet worker <args>`, which waits for its start: `program` is the file of the command line, `env`
- * the environment that it is given beside its launch profile's.
+ * Starts a process that waits until it may be a worker: `program` is the file that runs, `args` is the command line of a
+ * supervised worker, and `env` is its environment beside that of its launch profile.
  */
 export function createWorkerChild(
   program: string,
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
-  { command = ['worker'], profile = defaultProfile, output = 'pipe' }: LaunchOptions = {},
+  { profile = defaultProfile, output = 'pipe' }: LaunchOptions = {},
 ): WorkerChild {
   const launch = launchProfiles[profile];
-  const child = fork(program, [...command, '--supervised', ...args], {
+  const child = fork(program, args, {
     // What somebody has set deliberately holds.
     env: { ...launch.env, ...env },
     execArgv: [...launch.flags, ...inheritedFlags()],
