@@ -1,8 +1,8 @@
 import { Command } from 'commander';
 import type { FootprintReport, QueueFootprint, Weight } from '../tools/check/footprint.ts';
 import type { LoadedPackage } from '../tools/check/loaded-packages.ts';
+import { measuredModules } from './measured-modules.ts';
 import { toTable } from './to-table.ts';
-import { unitProgram, workerProgram } from './worker-program.ts';
 
 interface FootprintFlags {
   queue?: string;
@@ -83,7 +83,7 @@ function print(report: FootprintReport, every: boolean): void {
 
 async function footprint({ queue, json }: FootprintFlags): Promise<void> {
   const { measureApp } = await import('../tools/check/footprint.ts');
-  const report = await measureApp(process.cwd(), { islet: workerProgram, unit: unitProgram }, queue);
+  const report = await measureApp(process.cwd(), measuredModules, queue);
   if (json) say(JSON.stringify(report, null, 2));
   else print(report, queue !== undefined);
 }

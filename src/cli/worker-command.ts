@@ -21,7 +21,7 @@ async function work(flags: WorkerFlags, { path, program, env }: Surroundings): P
   await runWorker(flags, {
     queues,
     openApp,
-    unitProgram: fileURLToPath(new URL('./pool-unit.js', import.meta.url)),
+    unitProgram: fileURLToPath(new URL('./folder-unit.js', import.meta.url)),
     openRedis: (config) => openRedis(config, flags.devRedis === true, path),
   });
 }
