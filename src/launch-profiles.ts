@@ -51,7 +51,7 @@ export const profileNames = Object.keys(launchProfiles) as ProfileName[];
 /** The profile in which a worker is started where nothing names another. */
 export const defaultProfile: ProfileName = 'lean';
 
-/** V8 takes "_" for "-". */
+/** V8 reads "_" as "-". */
 const normalize = (flag: string) => flag.replaceAll('_', '-');
 
 /** Tells whether a process has the flags of a profile or, for `throughput`, none of those of the others. */

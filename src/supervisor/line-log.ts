@@ -2,9 +2,9 @@ import { writeSync } from 'node:fs';
 
 const levels = { trace: 10, debug: 20, info: 30, warn: 40, error: 50, fatal: 60, silent: 100 } as const;
 
-/** Writes what a parent has to say, in the shape of its workers' log: pino would double the parent's own memory. */
+/** Writes lines in the shape of the workers' log. A parent loads no pino, which would double its memory. */
 export interface LineLog {
-  /** One of the names of pino's levels; lines below it are left out. */
+  /** The name of one of pino's levels; lines below it are left out. */
   level: string;
   write(level: 'info' | 'warn' | 'error' | 'fatal', fields: object, msg: string): void;
 }
@@ -19,7 +19,7 @@ export function createLineLog(): LineLog {
       try {
         writeSync(1, `${JSON.stringify(line)}\n`);
       } catch {
-        // Full, or closed.
+        // The pipe is full or closed.
       }
     },
   };
