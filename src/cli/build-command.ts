@@ -32,7 +32,7 @@ async function build({ queue, producer, out, include, json }: BuildFlags, surrou
   const { describeContents } = await import('../tools/build/contents.ts');
   const folder = relative(process.cwd(), resolve(out)) || '.';
   say(describeContents(contents, folder));
-  // The program is the last word.
+  // The program is the last word of the command.
   say(`\nStart it: ${contents.start.replace(/\S+$/, `${folder}/$&`)}`);
 }
 

@@ -38,7 +38,7 @@ async function chooseQueues(root: string, asked: string[]): Promise<string[]> {
   throw new IsletError('E_QUEUE_UNKNOWN', `There is no queue "${unknown}" in this app.${didYouMean(unknown, all)}`);
 }
 
-/** Compiles at each save, in a process that ends with this one. */
+/** Starts the process that compiles at each save, and that ends with this one. */
 function watchBuilds(builder: string, onBuilt: (built: Built) => void, onEnd: () => void) {
   const child = fork(builder, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   child.on('message', (built: Built) => onBuilt(built));

@@ -16,7 +16,7 @@ interface EnqueueFlags {
   devRedis?: boolean;
 }
 
-/** How long a result that is waited for is kept. */
+/** How long a result that somebody waits for is kept, in milliseconds. */
 const keepResultMs = 300_000;
 
 function parseJson(text: string): unknown {
@@ -60,7 +60,7 @@ async function enqueue(task: string, json: string, flags: EnqueueFlags, path: st
   }
 }
 
-/** Ten years: Redis waits, no timer. */
+/** The longest delay is ten years: it is Redis that waits, not a timer. */
 const maxDelayMs = 3_650 * 86_400_000;
 
 /** The command `islet enqueue`. */

@@ -21,7 +21,7 @@ function toRow(name: string, { rssMb, importMs, files, packages }: Row, budget: 
   return [name, inMb(rssMb), budget, `${importMs} ms`, String(files), String(packages.length), others];
 }
 
-/** A thread is not weighed without its process. */
+/** A thread is weighed together with its process. */
 const withA = { thread: 'with a thread', process: 'a process' };
 
 function printTable({ islet, queues, allQueues }: FootprintReport): void {
@@ -41,7 +41,7 @@ function printTable({ islet, queues, allQueues }: FootprintReport): void {
 
 const isManifest = (file: string) => /\bmanifest\.[jt]s$/.test(file);
 
-/** The package of a chain that the app itself imports: what follows comes with it. */
+/** Returns the package of a chain that the app itself imports; the rest of the chain comes with it. */
 function toDirect({ by }: LoadedPackage, names: ReadonlySet<string>): string {
   return by[0]?.chain.find((each) => names.has(each)) ?? '';
 }

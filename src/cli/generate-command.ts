@@ -20,7 +20,7 @@ export interface QueueFlags {
   concurrency?: number;
 }
 
-/** Whether there is somebody to ask. */
+/** Tells whether there is somebody to ask. */
 const isTerminal = () => process.stdin.isTTY === true && process.stdout.isTTY === true;
 
 function refuseMissing(what: string, usage: string): never {
@@ -45,7 +45,7 @@ function report(app: AppSources, written: string[], next: string[]): void {
   }
 }
 
-/** What was asked for on a terminal; nothing when it was cancelled there. */
+/** Asks on the terminal for what was not given; returns undefined when that was cancelled. */
 async function ask(app: AppSources, given: { kind?: 'task' | 'queue'; name?: string; flags?: TaskFlags }) {
   const { askWhat } = await import('./ask-generate.ts');
   const answers = await askWhat(app, given);

@@ -32,7 +32,7 @@ const connectLimitMs = 5_000;
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const countJobs = (count: number) => `${count} ${count === 1 ? 'job' : 'jobs'}`;
 
-/** The task by this name, or by a name it once had: jobs in Redis keep theirs. */
+/** Finds a task by its name, or by a name that it once had: jobs in Redis keep the old name. */
 function findTask(catalog: Catalog, name: string) {
   return [...catalog.tasks.values()].find((task) => task.name === name || task.formerNames.includes(name));
 }
@@ -45,11 +45,11 @@ function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string
 
 const codeOf = ({ failedReason }: FailedJob) => /^(E_[A-Z_]+)\b/.exec(failedReason)?.[1] ?? 'other errors';
 
-/** The command line's view of one selection of failed jobs. */
+/** Creates the view of the failed jobs that the flags select. */
 function createSelection(catalog: Catalog, flags: RetryFlags) {
   const wantedTask = flags.task === undefined ? undefined : catalog.task(flags.task).name;
   const nameOf = (job: FailedJob) => findTask(catalog, job.task)?.name ?? job.task;
-  // Its task may have been renamed since, or be gone.
+  // The task of a job may have been renamed since, or be gone.
   const isAtMostOnce = (job: FailedJob) => job.started || findTask(catalog, job.task)?.delivery === 'at-most-once';
   return {
     has: (job: FailedJob) =>
@@ -69,7 +69,7 @@ function listJobs(selection: Selection, jobs: FailedJob[]): void {
   }
 }
 
-/** A second start is what such a task was promised not to get, and its first may have done its work. */
+/** Refuses jobs that must not start twice: their first start may have done their work. Throws `E_USAGE`. */
 function refuseAtMostOnce(selection: Selection, jobs: FailedJob[]): void {
   const risky = jobs.filter(selection.isAtMostOnce);
   if (risky.length === 0) return;

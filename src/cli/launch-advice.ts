@@ -2,11 +2,11 @@ import { relative } from 'node:path';
 import { defaultProfile, isLaunchedAs, launchCommand, launchProfiles, type ProfileName } from '../launch-profiles.ts';
 
 export interface Launched {
-  /** The flags of this process's Node, and what it was started with. */
+  /** The flags of this process's Node, and its command line. */
   execArgv: readonly string[];
   argv: readonly string[];
   platform: string;
-  /** What was asked for; without it, the default. */
+  /** The profile that was asked for; without one, the default is meant. */
   profile: ProfileName | undefined;
 }
 
@@ -15,16 +15,16 @@ export interface LaunchAdvice {
   text: string;
 }
 
-/** For a shell; a name with a quote in it is nobody's. */
+/** Quotes a word for a shell. Names with a quote in them are not expected. */
 const quote = (word: string) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word}'`);
 
-/** The shorter one, as somebody would type it. */
+/** Returns the shorter path of a file, as somebody would type it. */
 function shorten(file: string): string {
   const near = relative(process.cwd(), file);
   return near.length < file.length ? near : file;
 }
 
-/** Says by which line a worker would have been started in its profile; nothing when it was. */
+/** Returns the line that starts a worker in its profile; undefined when the worker was started so. */
 export function adviseLaunch({ execArgv, argv, platform, profile }: Launched): LaunchAdvice | undefined {
   const meant = profile ?? defaultProfile;
   if (isLaunchedAs(meant, execArgv)) return undefined;

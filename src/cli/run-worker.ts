@@ -88,7 +88,7 @@ interface Prepared {
 }
 
 async function prepare(flags: WorkerFlags, source: WorkerSource, parent: ParentLine | undefined): Promise<Prepared> {
-  const app = parent?.tellOf(source.openApp()) ?? source.openApp();
+  const app = parent?.tellLoads(source.openApp()) ?? source.openApp();
   const config = (await app.config()) as IsletConfig;
   const catalog = await app.manifests();
   for (const name of source.queues) catalog.queue(name);
