@@ -3,7 +3,7 @@ export interface LaunchProfile {
   readonly flags: readonly string[];
   /** These variables take effect on Linux with glibc, and mean nothing elsewhere. */
   readonly env: Readonly<Record<string, string>>;
-  /** What the profile saves and costs against Node's defaults, measured with a built worker and 100 HTTP jobs in flight. */
+  /** Against Node's defaults, measured with a built worker and 100 HTTP jobs in flight. */
   readonly saves: string;
   readonly costs: string;
 }
@@ -71,10 +71,7 @@ export function withoutProfile(execArgv: readonly string[]): string[] {
   return execArgv.filter((flag) => !ofProfiles.has(normalize(flag)));
 }
 
-/**
- * Returns the flags of a process that computes for a worker: the worker's own without those of its profile, since what is
- * meant to wait in little memory computes slowly.
- */
+/** Returns the flags of a process that computes for a worker, without those of a profile, which make code slow. */
 export function flagsOfUnits(execArgv: readonly string[]): string[] {
   return withoutProfile(execArgv).filter((flag) => !ofOneProcess.test(normalize(flag)));
 }

@@ -20,7 +20,7 @@ export interface Surroundings {
   program: string;
   /** The file of the program that compiles at each save. */
   builder: string;
-  /** Compiles the app in the working directory where it is stale; returns what the compiler said against it. */
+  /** Compiles the app in the working directory where it is stale; returns the compiler's output when that fails. */
   compile(): string | undefined;
 }
 
