@@ -25,7 +25,7 @@ const { build, refreshOutputs, runsFromSources, staleFiles, watchCommand } = (aw
   staleFiles(root: string): string[];
 };
 
-/** Stands in for the compiler: counts its runs, and makes the one output there is. */
+/** A program in place of the compiler, which counts its runs and makes the one output there is. */
 const COMPILER = `
 const fs = require('node:fs');
 fs.appendFileSync('runs', 'x');
