@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { FromWorker } from '../supervisor/messages.ts';
 import type { WorkerChild } from '../supervisor/worker-child.ts';
 
 export interface DevWorkerOptions {
@@ -20,9 +21,24 @@ const slowStartMs = 5_000;
 
 type Start = 'ready' | 'failed' | 'outdated';
 
-function describeSlow({ loading }: WorkerChild, forMs: number): string {
-  const what = loading === undefined ? 'the app' : `the code of queue "${loading}"`;
-  return `The worker is still starting after ${Math.round(forMs / 1_000)} s: it loads ${what}.`;
+/** What a worker process has told of its start and its end. */
+class Progress {
+  /** What the process loads, for people. */
+  loading = 'the app';
+  /** Resolves with true when the process takes jobs, with false when it ended before. */
+  readonly ready: Promise<boolean>;
+  /** Resolves when the process takes no further job, or has ended. */
+  readonly leaving: Promise<unknown>;
+
+  constructor(child: WorkerChild) {
+    const said = (word: FromWorker['say']) =>
+      new Promise<true>((resolve) => child.onMessage(({ say }) => say === word && resolve(true)));
+    child.onMessage((message) => {
+      if (message.say === 'loading') this.loading = `the code of queue "${message.queue}"`;
+    });
+    this.ready = Promise.race([said('ready'), child.ended.then(() => false)]);
+    this.leaving = Promise.race([said('leaving'), child.ended]);
+  }
 }
 
 /** The worker of `islet dev`: one process that takes jobs, replaced whenever there is new code. */
@@ -32,6 +48,7 @@ export class DevWorker {
   readonly #living = new Set<WorkerChild>();
   /** The process that takes jobs. */
   #current: WorkerChild | undefined;
+  #currentLeaving: Promise<unknown> | undefined;
   #replacing: Promise<void> | undefined;
   /** Whether there is newer code than that of the process that is starting. */
   #again = false;
@@ -85,30 +102,36 @@ export class DevWorker {
     const startedAt = performance.now();
     clearTimeout(this.#crashTimer);
     const child = await start();
+    const progress = new Progress(child);
     this.#living.add(child);
     void this.#watchOver(child);
     // While the folders were read, a file may have been saved, or the stop been asked for.
-    const result = this.#again || this.#stopping ? 'outdated' : await this.#follow(child);
+    const result = this.#again || this.#stopping ? 'outdated' : await this.#follow(progress);
     if (result === 'outdated') return this.#dismiss(child);
     if (result === 'failed') return say(`The worker could not start. ${this.#fate()}`);
-    const before = this.#current;
+    const left = this.#currentLeaving;
+    this.#dismiss(this.#current);
     this.#current = child;
-    this.#dismiss(before);
+    this.#currentLeaving = progress.leaving;
     // Code that blocks takes long to leave.
-    await Promise.race([before?.leaving, sleep(longestLeaveMs)]);
+    await Promise.race([left, sleep(longestLeaveMs)]);
     say(`Ready in ${Math.round(performance.now() - startedAt)} ms.`);
     onReady();
   }
 
   /** Waits until a worker takes jobs, has ended before that, or has older code than there is. */
-  #follow(child: WorkerChild): Promise<Start> {
+  #follow(progress: Progress): Promise<Start> {
     const startedAt = performance.now();
     const outdated = new Promise<Start>((resolve) => {
       this.#outdate = () => resolve('outdated');
     });
-    const tell = () => this.#options.say(`${describeSlow(child, performance.now() - startedAt)} ${this.#fate()}`);
+    const tell = () => {
+      const seconds = Math.round((performance.now() - startedAt) / 1_000);
+      const what = `The worker is still starting after ${seconds} s: it loads ${progress.loading}.`;
+      this.#options.say(`${what} ${this.#fate()}`);
+    };
     const timer = setInterval(tell, slowStartMs);
-    const started = child.ready.then((ready): Start => (ready ? 'ready' : 'failed'));
+    const started = progress.ready.then((ready): Start => (ready ? 'ready' : 'failed'));
     return Promise.race([started, outdated]).finally(() => clearInterval(timer));
   }
 
@@ -117,6 +140,7 @@ export class DevWorker {
     this.#living.delete(child);
     if (child !== this.#current || this.#stopping) return;
     this.#current = undefined;
+    this.#currentLeaving = undefined;
     this.#options.say(`The worker ended with ${signal ?? `exit code ${code}`}. It is started again.`);
     // Otherwise the next worker is on its way.
     if (!this.#replacing) this.#crashTimer = setTimeout(() => void this.replace(), crashPauseMs);

@@ -1,6 +1,6 @@
 import { isatty } from 'node:tty';
 import { workerDefaults } from '../manifest/defaults.ts';
-import { createLineLog, type LineLog } from '../supervisor/line-log.ts';
+import { LineLog } from '../supervisor/line-log.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
 import { createWorkerChild } from '../supervisor/worker-child.ts';
 import { showStatus } from './show-status.ts';
@@ -91,7 +91,7 @@ function listen(supervisor: Supervisor, log: LineLog): void {
  */
 export async function supervise(flags: WorkerFlags, options: SuperviseOptions): Promise<void> {
   const { processes, program, command, env } = options;
-  const log = createLineLog();
+  const log = new LineLog();
   const { profile, gracefulTimeout = workerDefaults.gracefulTimeoutMs } = flags;
   const lease = createRedisLease(env.PATH);
   const openHealth = createHealthPort(() => supervisor, log);

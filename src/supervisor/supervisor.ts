@@ -27,12 +27,6 @@ const isSteady = ({ readyAt }: KeptWorker) => readyAt !== undefined && performan
 
 const toMb = (bytes: number) => Math.round(bytes / 1_048_576);
 
-function lowestFree(used: ReadonlySet<number>): number {
-  let index = 0;
-  while (used.has(index)) index += 1;
-  return index;
-}
-
 /**
  * Keeps worker processes. A worker that dies is replaced. Workers that are due are recycled one at a time: the successor
  * takes jobs before the old one stops to.
@@ -131,14 +125,22 @@ export class Supervisor {
     else for (let count = 0; count < missing; count++) if (!this.#launch()) return;
   }
 
+  /** Starts a worker. A system that is short of memory or processes refuses that, and is asked again after a pause. */
   #launch(): boolean {
-    const index = lowestFree(new Set([...this.#workers].map((worker) => worker.index)));
-    const child = this.#create(index);
-    if (!child) return false;
-    const worker = new KeptWorker(child, index, (message) => this.#hear(worker, message));
-    void child.ended.then((exit) => this.#onEnded(worker, exit));
-    this.#workers.add(worker);
-    return true;
+    let index = 0;
+    while ([...this.#workers].some((worker) => worker.index === index)) index += 1;
+    try {
+      const child = this.#options.create(index);
+      const worker: KeptWorker = new KeptWorker(child, index, (message) => this.#hear(worker, message));
+      void child.ended.then((exit) => this.#onEnded(worker, exit));
+      this.#workers.add(worker);
+      return true;
+    } catch (error) {
+      const how = error instanceof Error ? error.message : String(error);
+      this.#countEarlyDeath({ how }, 'A worker cannot be started');
+      setTimeout(() => this.#keepUp());
+      return false;
+    }
   }
 
   #hear(worker: KeptWorker, message: FromWorker): void {
@@ -149,18 +151,6 @@ export class Supervisor {
     } else if (message.say === 'ready') this.#onReady(worker);
     else if (message.say === 'due') this.#recycleNext();
     else if (message.say === 'leaving') this.#onLeaving(worker, message.failed);
-  }
-
-  /** Makes a worker. A system that is short of memory or processes refuses at once, and is asked again after a pause. */
-  #create(index: number): WorkerChild | undefined {
-    try {
-      return this.#options.create(index);
-    } catch (error) {
-      const how = error instanceof Error ? error.message : String(error);
-      this.#countEarlyDeath({ how }, 'A worker cannot be started');
-      setTimeout(() => this.#keepUp());
-      return undefined;
-    }
   }
 
   #onReady(worker: KeptWorker): void {

@@ -18,12 +18,6 @@ export interface WorkerChild {
   start(): void;
   /** The worker's log, as lines of JSON; empty when the worker writes to its parent's output. */
   readonly output: Readable;
-  /** The queue whose code the worker loads, or has loaded last. */
-  readonly loading: string | undefined;
-  /** Resolves with true when the worker takes jobs, with false when it ended before. */
-  readonly ready: Promise<boolean>;
-  /** Resolves when the worker takes no further job, or has ended. */
-  readonly leaving: Promise<unknown>;
   readonly ended: Promise<WorkerExit>;
   onMessage(listener: (message: FromWorker) => void): void;
   tell(message: ToWorker): void;
@@ -65,25 +59,13 @@ export function createWorkerChild(
     // The worker may be gone by then; `ended` tells that.
     if (child.connected) child.send(message, () => {});
   };
-  const hear = (listener: (message: FromWorker) => void) => void child.on('message', listener);
-  const hasSaid = (word: FromWorker['say']) =>
-    new Promise<true>((resolve) => hear(({ say }) => say === word && resolve(true)));
-  let loading: string | undefined;
-  hear((message) => {
-    if (message.say === 'loading') loading = message.queue;
-  });
   const kill = () => void child.kill('SIGKILL');
   return {
     pid: child.pid,
     start: () => tell({ say: 'start', parent: process.pid }),
     output: child.stdout as Readable,
-    get loading() {
-      return loading;
-    },
-    ready: Promise.race([hasSaid('ready'), ended.then(() => false)]),
-    leaving: Promise.race([hasSaid('leaving'), ended]),
     ended,
-    onMessage: hear,
+    onMessage: (listener) => void child.on('message', listener),
     tell,
     stop(limitMs) {
       child.kill('SIGTERM');

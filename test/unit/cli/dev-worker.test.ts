@@ -2,34 +2,32 @@ import { Readable } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, expect, test, vi } from 'vitest';
 import { DevWorker } from '../../../src/cli/dev-worker.ts';
+import type { FromWorker } from '../../../src/supervisor/messages.ts';
 import type { WorkerChild, WorkerExit } from '../../../src/supervisor/worker-child.ts';
 
 afterEach(() => void vi.useRealTimers());
 
 /** Creates a process that does what the test says. */
-function fakeChild(leaving = Promise.resolve()) {
+function fakeChild() {
   let end: (exit: WorkerExit) => void = () => {};
-  let become: (ready: boolean) => void = () => {};
   const ended = new Promise<WorkerExit>((resolve) => {
     end = resolve;
   });
-  const ready = new Promise<boolean>((resolve) => {
-    become = resolve;
-  });
+  const listeners: ((message: FromWorker) => void)[] = [];
+  const tell = (message: FromWorker) => {
+    for (const listener of listeners) listener(message);
+  };
   const child: WorkerChild = {
     pid: 1,
     start() {},
     output: Readable.from([]),
-    loading: undefined,
-    ready,
-    leaving,
     ended,
-    onMessage() {},
+    onMessage: (listener) => void listeners.push(listener),
     tell() {},
     stop: vi.fn(),
     kill: vi.fn(),
   };
-  return { child, end: () => end({ code: 0, signal: null }), become };
+  return { child, end: () => end({ code: 0, signal: null }), tell };
 }
 
 /** Creates a worker of `islet dev` whose processes start when the test says so. */
@@ -52,19 +50,20 @@ function open() {
 test('new code is told of when the code before takes no further job', async () => {
   const { worker, starts, said } = open();
   void worker.replace();
-  let leave = () => {};
-  const [before, after] = [fakeChild(new Promise((resolve) => (leave = resolve))), fakeChild()];
+  const [before, after] = [fakeChild(), fakeChild()];
   starts[0]?.(before.child);
-  before.become(true);
+  await turn();
+  before.tell({ say: 'ready' });
   await vi.waitFor(() => expect(said).toHaveLength(1));
   void worker.replace();
   await vi.waitFor(() => expect(starts).toHaveLength(2));
   starts[1]?.(after.child);
-  after.become(true);
+  await turn();
+  after.tell({ say: 'ready' });
   await vi.waitFor(() => expect(before.child.stop).toHaveBeenCalled());
   await turn();
   expect(said).toHaveLength(1);
-  leave();
+  before.tell({ say: 'leaving', failed: false });
   await vi.waitFor(() => expect(said).toHaveLength(2), { timeout: 400 });
 });
 
@@ -95,7 +94,8 @@ test('a worker that is still starting is dismissed when there is newer code', as
   await turn();
   expect(first.child.stop).toHaveBeenCalledWith(7);
   starts[1]?.(second.child);
-  second.become(true);
+  await turn();
+  second.tell({ say: 'ready' });
   await turn();
   expect(said).toEqual([expect.stringMatching(/^Ready in \d+ ms\.$/)]);
   expect(second.child.stop).not.toHaveBeenCalled();
@@ -116,7 +116,8 @@ test('a crash does not dismiss the next worker, which is on its way', async () =
   const [crashing, next] = [fakeChild(), fakeChild()];
   const replaced = worker.replace();
   starts[0]?.(crashing.child);
-  crashing.become(true);
+  await turn();
+  crashing.tell({ say: 'ready' });
   await replaced;
   vi.useFakeTimers({ toFake: ['setTimeout', 'setInterval'] });
   void worker.replace();
@@ -134,7 +135,8 @@ test('the end at once is the end of all: the one that runs, the one that starts,
   const [before, dismissed, starting] = [fakeChild(), fakeChild(), fakeChild()];
   const replaced = worker.replace();
   starts[0]?.(before.child);
-  before.become(true);
+  await turn();
+  before.tell({ say: 'ready' });
   await replaced;
   void worker.replace();
   starts[1]?.(dismissed.child);

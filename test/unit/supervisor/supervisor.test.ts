@@ -21,9 +21,6 @@ class FakeWorker {
       pid,
       start: () => this.asked.push('start'),
       output: undefined as never,
-      loading: undefined,
-      ready: new Promise(() => {}),
-      leaving: new Promise(() => {}),
       ended,
       onMessage: (listener) => {
         this.hear = listener;
