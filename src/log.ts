@@ -5,8 +5,6 @@ import type { SharedLines } from './shared-lines.ts';
 /** The logger of tasks and dependencies; every line of a job carries `queue, task, jobId, attempt`. */
 export type Log = Pick<Logger, 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'child'>;
 
-export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-
 /** Writes one line, which ends with a line feed. */
 export type WriteLine = (line: string) => void;
 

@@ -2,6 +2,7 @@ import { relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { IsletError } from '../errors.ts';
 import type { Surroundings } from './main.ts';
+import { collect } from './parse-flags.ts';
 import { UsageError } from './report-error.ts';
 
 interface BuildFlags {
@@ -46,7 +47,7 @@ export function buildCommand(surroundings: Surroundings): Command {
     .option(
       '--include <name>',
       'a file, folder or package that nothing in the code tells of; may be given more than once',
-      (name, all: string[]) => [...all, name],
+      collect,
       [],
     )
     .option('--json', 'print the list of contents for machines')

@@ -8,6 +8,7 @@ import { IsletError } from '../errors.ts';
 import { didYouMean } from '../manifest/did-you-mean.ts';
 import { DevWorker } from './dev-worker.ts';
 import type { Surroundings } from './main.ts';
+import { collect } from './parse-flags.ts';
 import { SpareWorker } from './spare-worker.ts';
 import { StopRequests } from './stop-requests.ts';
 import { toChildArgs } from './worker-flags.ts';
@@ -126,11 +127,6 @@ async function runUntilEnd(root: string, builder: string, worker: DevWorker): Pr
 export function devCommand(surroundings: Surroundings): Command {
   return new Command('dev')
     .description('run all queues in one process, and run new code at each save')
-    .option(
-      '--queue <name>',
-      'only this queue; may be given more than once',
-      (name, all: string[]) => [...all, name],
-      [],
-    )
+    .option('--queue <name>', 'only this queue; may be given more than once', collect, [])
     .action((flags: DevFlags) => dev(flags, surroundings));
 }

@@ -6,6 +6,7 @@ import type { Producer, ResultHandle } from '../producer/producer.ts';
 import { openRedis } from './open-redis.ts';
 import { parseDuration, parseInteger } from './parse-flags.ts';
 import { UsageError } from './report-error.ts';
+import { flagName, workerFlags } from './worker-flags.ts';
 
 interface EnqueueFlags {
   delay?: number;
@@ -74,6 +75,6 @@ export function enqueueCommand({ path }: { path: string | undefined }): Command 
     .option('--id <id>', 'an id of your own')
     .option('--wait', 'wait for the result and print it')
     .option('--timeout <duration>', 'how long to wait', parseDuration('--timeout'), 60_000)
-    .option('--dev-redis', 'without REDIS_URL, use a private Redis of this project (development only)')
+    .option(flagName('devRedis'), workerFlags.devRedis.help)
     .action((task: string, json: string, flags: EnqueueFlags) => enqueue(task, json, flags, path));
 }

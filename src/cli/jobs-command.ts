@@ -9,6 +9,7 @@ import { didYouMean } from '../manifest/did-you-mean.ts';
 import { createProducer } from '../producer/create-producer.ts';
 import { openRedis } from './open-redis.ts';
 import { UsageError } from './report-error.ts';
+import { flagName, workerFlags } from './worker-flags.ts';
 
 interface RetryFlags {
   queue?: string;
@@ -142,7 +143,7 @@ async function cancel(id: string, flags: CancelFlags, path: string | undefined):
   }
 }
 
-const devRedis = ['--dev-redis', 'without REDIS_URL, use a private Redis of this project (development only)'] as const;
+const devRedis = [flagName('devRedis'), workerFlags.devRedis.help] as const;
 
 /** The command `islet jobs`. */
 export function jobsCommand({ path }: { path: string | undefined }): Command {

@@ -2,6 +2,9 @@ import { maxDurationMs } from '../config.ts';
 import { readDuration, readSize } from '../units.ts';
 import { UsageError } from './report-error.ts';
 
+/** Collects the values of a flag that may be given more than once. */
+export const collect = (value: string, before: string[]): string[] => [...before, value];
+
 /** Parses a whole number of a flag. Throws `E_USAGE`. */
 export function parseInteger(flag: string, min: number, max: number): (text: string) => number {
   return (text) => {
