@@ -1,5 +1,7 @@
 import { relative } from 'node:path';
 import { defaultProfile, isLaunchedAs, launchCommand, launchProfiles, type ProfileName } from '../launch-profiles.ts';
+import type { Log } from '../log.ts';
+import type { WorkerFlags } from './worker-flags.ts';
 
 export interface Launched {
   /** The flags of this process's Node, and its command line. */
@@ -35,4 +37,13 @@ export function adviseLaunch({ execArgv, argv, platform, profile }: Launched): L
   const others = profile === undefined ? ' (or say --profile throughput)' : '';
   const text = `Not started in the launch profile "${meant}": saves ${saves}; costs ${costs}${others}. Its line:\n  ${start}`;
   return { fields: { profile: meant, saves, costs, start }, text };
+}
+
+/** Says how less memory could be used, except to a worker that a parent has started, or that was started so. */
+export function advise({ supervised, profile }: WorkerFlags, log: Log): void {
+  const { execArgv, argv, platform } = process;
+  const advice = supervised ? undefined : adviseLaunch({ execArgv, argv, platform, profile });
+  if (!advice) return;
+  log.info(advice.fields, 'Started in another launch profile');
+  if (process.stdout.isTTY) process.stderr.write(`${advice.text}\n`);
 }

@@ -10,7 +10,7 @@ import { SharedLines } from '../shared-lines.ts';
 import { describeCurrentJob } from '../worker/attempt.ts';
 import { blockedExitMs, bootstrap, exitLimitMs, type WorkerProcess } from '../worker/bootstrap.ts';
 import type { OpenRedis } from './configured-redis.ts';
-import { adviseLaunch } from './launch-advice.ts';
+import { advise } from './launch-advice.ts';
 import { awaitStart, exitRefused, type ParentLine } from './parent-line.ts';
 import { Ending } from './signals.ts';
 import { checkMemoryLimit, watchRecycling } from './watch-recycling.ts';
@@ -48,15 +48,6 @@ function reportRedis(log: Log): Pick<BrokerOptions, 'onNotice' | 'onConnection'>
       else log.info({ downMs: event.downMs }, 'Redis is back');
     },
   };
-}
-
-/** Says how less memory could be used, except to a worker that a parent has started, or that was started so. */
-function advise(flags: WorkerFlags, log: Log): void {
-  const { execArgv, argv, platform } = process;
-  const advice = flags.supervised ? undefined : adviseLaunch({ execArgv, argv, platform, profile: flags.profile });
-  if (!advice) return;
-  log.info(advice.fields, 'Started in another launch profile');
-  if (process.stdout.isTTY) process.stderr.write(`${advice.text}\n`);
 }
 
 /** Connects, but not where memory is so short that the worker would be replaced again and again. */
