@@ -15,11 +15,7 @@ const oneArena = { MALLOC_ARENA_MAX: '1' };
 // Code is not compiled at all. --lite-mode would save a little more, but takes WebAssembly away, and with it fetch.
 const interpreted = ['--no-opt', '--no-sparkplug'];
 
-/**
- * The launch lines of a worker, for everything that starts one. A built worker with 100 HTTP jobs in flight takes at most,
- * on Node 20 and 26: `throughput` 112 and 159 MB, `lean` 79 and 98, `minimal` 70 and 85; and CPU per job: 1.0 and 0.8 ms,
- * 1.2 and 1.2, 2.0 and 1.7.
- */
+/** The launch lines of a worker, for everything that starts one. Their figures stand in docs/benchmarks.md. */
 export const launchProfiles = {
   /** The default: for queues that mostly wait for others and compute a little. */
   lean: {
