@@ -1,9 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import {
-  closeSync,
   existsSync,
   mkdirSync,
-  openSync,
   readdirSync,
   readFileSync,
   realpathSync,
@@ -17,20 +15,21 @@ import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** What an app's build compiles, and what Islet's own compiles beside it. */
+// TypeScript's own incremental build is no substitute for what stands here. It knows only after it was started whether it
+// has something to do, while each start of a worker asks that, also in production, where there is no compiler. It leaves
+// the outputs of removed sources where they are, and replaces outputs one by one, while a worker may be loading them.
+
+/** The folders that an app's build compiles, and those that Islet's own build compiles beside them. */
 const SOURCE_FOLDERS = ['src', 'queues', 'tasks', 'config'];
 const OWN_FOLDERS = ['lab', 'test/fixtures'];
-/** Folders whose files are found by looking into dist/, so a removed one must not stay there. */
+/** Workers look into these folders of dist/ to find their code, so the output of a removed source must not stay there. */
 const DISCOVERED_FOLDERS = ['tasks', 'queues'];
 const LOCK_LIMIT_MS = 120_000;
 const UNWRITTEN_LIMIT_MS = 5_000;
 
-/**
- * Lists why `dist/` does not match the TypeScript sources.
- *
- * @param {string} root the folder of the package
- * @returns {string[]} one reason each; empty when it matches, or when there is nothing to compile
- */
+// In all that follows, `root` is the folder of the package.
+
+/** Lists why `dist/` does not match the sources; nothing when it does, or when there is nothing to compile. */
 export function staleFiles(root) {
   if (!existsSync(join(root, 'tsconfig.json')) || runsFromSources(root)) return [];
   const sources = sourcesOf(root);
@@ -39,51 +38,20 @@ export function staleFiles(root) {
   return [...stale, ...leftovers(root).map((file) => `${file} has no source any more`)];
 }
 
-/**
- * Says whether an app's TypeScript files run as they are: where this Node can do that, and nobody has compiled them.
- * Islet itself is always compiled.
- *
- * @param {string} root the folder of the package
- */
+/** Tells whether an app runs from its sources: Node can run TypeScript, and nobody has compiled it. */
 export function runsFromSources(root) {
-  if (!process.features.typescript || existsSync(join(root, 'dist'))) return false;
-  return !isIslet(root);
+  // Islet itself is always compiled: its parts import it by its own name.
+  return Boolean(process.features.typescript) && !existsSync(join(root, 'dist')) && !isIslet(root);
 }
 
-/** @param {string} root */
-function isIslet(root) {
-  return realpathSync(root) === dirname(dirname(realpathSync(fileURLToPath(import.meta.url))));
-}
-
-/** @param {string} root */
-function sourcesOf(root) {
-  const folders = isIslet(root) ? [...SOURCE_FOLDERS, ...OWN_FOLDERS] : SOURCE_FOLDERS;
-  return folders.flatMap((folder) => sourcesIn(join(root, folder)));
-}
-
-/**
- * Finds the compiler of an app, which may stand in a folder above, as in a workspace.
- *
- * @param {string} root the folder of the package
- * @returns {string | undefined}
- */
+/** Finds the compiler of an app, which may be installed in a folder above, as in a workspace. */
 export function findCompiler(root) {
-  try {
-    const { resolve } = createRequire(join(root, 'package.json'));
-    const compiler = join(dirname(resolve('typescript/package.json')), 'bin/tsc');
-    return existsSync(compiler) ? compiler : undefined;
-  } catch {
-    // It is not installed.
-    return undefined;
-  }
+  return fileOf('typescript', 'bin/tsc', join(root, 'package.json'));
 }
 
 /**
- * Compiles again, and puts the result in the place of `dist/`; when that fails, the old one stays. Two builds at once
- * wait for each other, and the second finds nothing to do.
- *
- * @param {string} root the folder of the package
- * @throws {Error} with the compiler's output when it fails
+ * Compiles again, and puts the result in the place of `dist/`. When that fails, this throws the compiler's output, and the
+ * old `dist/` stays. Two builds at once wait for each other, and the second one finds nothing to do.
  */
 export function build(root) {
   const waited = lock(root);
@@ -94,33 +62,20 @@ export function build(root) {
   }
 }
 
-/**
- * The compiler as a process that goes on and compiles at each save, for `islet dev`. Files with errors are not written.
- *
- * @param {string} root the folder of the package
- * @returns {string[]} the command
- * @throws {Error} when the compiler is not installed
- */
+/** Returns the command of a compiler that goes on and compiles at each save. It writes no output where there are errors. */
 export function watchCommand(root) {
   const output = runsFromSources(root) ? ['--noEmit'] : ['--noEmitOnError', '--outDir', 'dist'];
-  const [script, ...args] = compilerCommand(root);
-  const native = nativeCompiler(script);
-  return [
-    ...(native === undefined ? [process.execPath, script] : [native]),
-    ...args,
-    ...output,
-    '--watch',
-    '--preserveWatchOutput',
-    '--pretty',
-    'false',
-  ];
+  const [script, ...project] = compilerCommand(root);
+  // The script would start this program as a child, which would outlive it. Older compilers are a script alone.
+  const platform = `@typescript/typescript-${process.platform}-${process.arch}`;
+  const native = fileOf(platform, process.platform === 'win32' ? 'lib/tsc.exe' : 'lib/tsc', realpathSync(script));
+  const compiler = native === undefined ? [process.execPath, script] : [native];
+  return [...compiler, ...project, ...output, '--watch', '--preserveWatchOutput', '--pretty', 'false'];
 }
 
 /**
- * Makes `dist/` match the sources after such a compiler has found no error: removes what is compiled of tasks and queues
- * that are gone, and marks outputs as new whose source was saved as it was, since those are not written again.
- *
- * @param {string} root the folder of the package
+ * Makes `dist/` match the sources after such a compiler has found no error. Outputs of removed tasks and queues are
+ * removed. An output whose source was saved unchanged is marked as new, since the compiler does not write it again.
  */
 export function refreshOutputs(root) {
   if (!existsSync(join(root, 'dist'))) return;
@@ -132,10 +87,13 @@ export function refreshOutputs(root) {
   }
 }
 
-/** @param {string} root */
+function isIslet(root) {
+  return realpathSync(root) === dirname(dirname(realpathSync(fileURLToPath(import.meta.url))));
+}
+
 function compile(root) {
-  // Beside dist/, so that the source maps' relative paths hold.
-  const [fresh, old] = [join(root, 'dist.new'), join(root, 'dist.old')];
+  // The result is made beside dist/, so that the relative paths of the source maps hold.
+  const [dist, fresh, old] = ['dist', 'dist.new', 'dist.old'].map((name) => join(root, name));
   for (const folder of [fresh, old]) rmSync(folder, { recursive: true, force: true });
   const command = [...compilerCommand(root), '--noEmitOnError', '--outDir', fresh];
   const done = spawnSync(process.execPath, command, { cwd: root, encoding: 'utf8' });
@@ -143,56 +101,37 @@ function compile(root) {
     rmSync(fresh, { recursive: true, force: true });
     throw new Error(`The build failed.\n${done.error?.message ?? `${done.stdout}${done.stderr}`}`.trimEnd());
   }
-  if (existsSync(join(root, 'dist'))) renameSync(join(root, 'dist'), old);
-  renameSync(fresh, join(root, 'dist'));
+  if (existsSync(dist)) renameSync(dist, old);
+  renameSync(fresh, dist);
   rmSync(old, { recursive: true, force: true });
 }
 
-/**
- * @param {string} root
- * @param {string} source
- */
-function outputOf(root, source) {
-  return join(root, 'dist', relative(root, source).replace(/\.ts$/, '.js'));
-}
-
-/** @param {string} root */
 function compilerCommand(root) {
   const compiler = findCompiler(root);
   if (compiler === undefined) throw new Error('The compiler is not installed. Run "npm ci" first.');
   return [compiler, '-p', existsSync(join(root, 'tsconfig.build.json')) ? 'tsconfig.build.json' : 'tsconfig.json'];
 }
 
-/**
- * Finds the program that the compiler's script starts, where it does: as a child of that, it would outlive it.
- *
- * @param {string} script
- * @returns {string | undefined}
- */
-function nativeCompiler(script) {
+/** Returns a file of an installed package, as the module `from` would find it; undefined when it is not there. */
+function fileOf(name, file, from) {
   try {
-    const { resolve } = createRequire(realpathSync(script));
-    const platform = dirname(resolve(`@typescript/typescript-${process.platform}-${process.arch}/package.json`));
-    const program = join(platform, 'lib', process.platform === 'win32' ? 'tsc.exe' : 'tsc');
-    return existsSync(program) ? program : undefined;
+    const found = join(dirname(createRequire(from).resolve(`${name}/package.json`)), file);
+    return existsSync(found) ? found : undefined;
   } catch {
-    // A compiler that is a script.
     return undefined;
   }
 }
 
-/**
- * @param {string} folder
- * @returns {string[]} the files that the compiler makes an output of
- */
-function sourcesIn(folder) {
-  return filesIn(folder).filter((file) => /(?<!\.test|\.d)\.ts$/.test(file));
+/** Lists the sources of which the compiler makes an output. */
+function sourcesOf(root) {
+  const folders = isIslet(root) ? [...SOURCE_FOLDERS, ...OWN_FOLDERS] : SOURCE_FOLDERS;
+  return folders.flatMap((folder) => filesIn(join(root, folder))).filter((file) => /(?<!\.test|\.d)\.ts$/.test(file));
 }
 
-/**
- * @param {string} folder
- * @returns {string[]}
- */
+function outputOf(root, source) {
+  return join(root, 'dist', relative(root, source).replace(/\.ts$/, '.js'));
+}
+
 function filesIn(folder) {
   if (!existsSync(folder)) return [];
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
@@ -202,11 +141,6 @@ function filesIn(folder) {
   });
 }
 
-/**
- * @param {string} root
- * @param {string} source
- * @returns {string | undefined}
- */
 function reasonAgainst(root, source) {
   const name = relative(root, source);
   const output = statSync(outputOf(root, source), { throwIfNoEntry: false });
@@ -214,12 +148,7 @@ function reasonAgainst(root, source) {
   return statSync(source).mtimeMs > output.mtimeMs ? `${name} is newer than its compiled file` : undefined;
 }
 
-/**
- * Lists what is compiled of tasks and queues whose source is gone: whole folders, and single files.
- *
- * @param {string} root
- * @returns {string[]}
- */
+/** Lists the outputs of tasks and queues whose sources are gone: whole folders, and single files. */
 function leftovers(root) {
   const outputs = DISCOVERED_FOLDERS.flatMap((folder) => filesIn(join(root, 'dist', folder)));
   const gone = outputs.flatMap((file) => {
@@ -230,15 +159,11 @@ function leftovers(root) {
   return [...new Set(gone)];
 }
 
-/** @param {string} root */
 function lockFile(root) {
   return join(root, '.islet', 'build.lock');
 }
 
-/**
- * @param {string} root
- * @returns {boolean} whether another build was waited for
- */
+/** Takes the lock of the build, and returns whether another build was waited for. */
 function lock(root) {
   const file = lockFile(root);
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
@@ -247,16 +172,14 @@ function lock(root) {
     if (createLock(file)) return waited;
     if (isDead(file)) clearDeadLock(file);
     if (Date.now() > deadline) throw new Error(`Another build still holds "${file}". If none runs, remove it.`);
-    pause(50);
+    // A build is synchronous: nothing else may run before it is done.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
   }
 }
 
-/** @param {string} file */
 function createLock(file) {
   try {
-    const handle = openSync(file, 'wx', 0o600);
-    writeFileSync(handle, String(process.pid));
-    closeSync(handle);
+    writeFileSync(file, String(process.pid), { flag: 'wx', mode: 0o600 });
     return true;
   } catch (error) {
     if (error.code === 'EEXIST') return false;
@@ -265,10 +188,8 @@ function createLock(file) {
 }
 
 /**
- * Removes a dead build's lock. A second lock guards this: of two that see the dead lock, the slower one would otherwise
- * remove the lock that the faster one has just taken.
- *
- * @param {string} file
+ * Removes the lock of a dead build. A second lock guards this: of two builds that see the dead lock, the slower one would
+ * otherwise remove the lock that the faster one has just taken.
  */
 function clearDeadLock(file) {
   const guard = `${file}.takeover`;
@@ -280,11 +201,7 @@ function clearDeadLock(file) {
   }
 }
 
-/**
- * Says whether the build that made the lock was killed before it could remove it.
- *
- * @param {string} file
- */
+/** Tells whether the build that made a lock was killed before it could remove it. */
 function isDead(file) {
   try {
     const holder = Number(readFileSync(file, 'utf8'));
@@ -295,13 +212,4 @@ function isDead(file) {
   } catch (error) {
     return error.code === 'ESRCH';
   }
-}
-
-/**
- * Waits without giving up the thread: a build is synchronous, nothing else may run before it is done.
- *
- * @param {number} ms
- */
-function pause(ms) {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, findCompiler, staleFiles } from './fresh-build.js';
 
-/** They write and remove source files, start a new app, only explain, or compile themselves. */
+/** Commands that write or remove sources, make a new app, only explain, or compile by themselves. */
 const WITHOUT_BUILD = ['generate', 'destroy', 'init', 'dev', 'build', 'help', undefined];
 const EXPLAINING = ['--help', '-h', '--version', '-V'];
 
@@ -23,19 +23,19 @@ if (called === '--version' || called === '-V') {
   await main(args, { path: process.env.PATH, env: process.env, islet, program, builder, compile });
 }
 
-/** Whether the code of the commands is there. A fresh clone has none yet. */
+/** Tells whether the code of the commands is there, and compiles it in a fresh clone. */
 function isBuilt() {
   return existsSync(join(own, 'dist/src/cli/main.js')) || prepare(own);
 }
 
 function needsNoBuild() {
-  // A supervised worker's parent has seen to that.
+  // The parent of a supervised worker has built what was stale.
   if (WITHOUT_BUILD.includes(called) || args.includes('--supervised')) return true;
   return EXPLAINING.includes(called) || EXPLAINING.includes(args.at(-1));
 }
 
 /**
- * Makes sure that what runs is what the sources say; false when that cannot be.
+ * Makes sure that what runs is what the sources say; returns false when that is not possible.
  *
  * @param {string} root the folder of the package
  */
@@ -64,12 +64,12 @@ function describeStale(root, stale) {
     return `There is no dist/, and ${why}. Nothing was started. Run "npm run build" first.`;
   }
   const what = `The compiled code in dist/ is not that of its sources: ${stale.slice(0, 3).join(', ')}.`;
-  // The compiler alone leaves there what it made of a removed source.
+  // The compiler alone leaves the output of a removed source where it is.
   return `${what} Nothing was started. Remove dist/ and run "npm run build" first.`;
 }
 
 /**
- * Compiles what is stale; returns what the compiler said against it.
+ * Compiles the package where it is stale; returns the compiler's output when that fails.
  *
  * @param {string} root
  */

@@ -56,7 +56,7 @@ function newest() {
 
 /** @param {string[]} args */
 function npm(args) {
-  // What npm says goes to stderr, except for what it answers.
+  // npm's messages go to stderr, and its answer is read.
   const done = spawnSync('npm', args, {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 2],

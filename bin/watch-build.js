@@ -1,6 +1,6 @@
 /**
- * Compiles the package in the working directory at each save, for as long as its parent lives, and tells that of each
- * compilation: `{ built: true }`, or `{ built: false, output }` with what the compiler said.
+ * Compiles the package in the working directory at each save, as long as the parent of this process lives. The parent is
+ * told of each compilation: `{ built: true }`, or `{ built: false, output }` with the compiler's output.
  */
 import { spawn } from 'node:child_process';
 import { refreshOutputs, runsFromSources, watchCommand } from './fresh-build.js';
@@ -27,7 +27,7 @@ function start() {
   return started;
 }
 
-/** Somebody has made dist/, or removed it: what runs from now on is not what this compiler writes, or does not write. */
+/** Starts another compiler after dist/ was made or removed: whether it has to write there has changed. */
 function startOtherwise() {
   fromSources = runsFromSources(root);
   const old = compiler;

@@ -1,7 +1,8 @@
 import { hidePasswords, IsletError } from './errors.ts';
 import { workerDefaults } from './manifest/defaults.ts';
+import { readDuration, readSize } from './units.ts';
 
-/** A Redis URL, or nothing; its message never shows the value, which may hold a password. */
+/** Accepts a Redis URL, or nothing. Its message never shows the value, which may hold a password. */
 function redisUrl(value: unknown): void {
   if (value === null) return;
   if (typeof value !== 'string' || !/^rediss?:\/\/\S+$/.test(value) || !URL.canParse(value)) {
@@ -9,40 +10,39 @@ function redisUrl(value: unknown): void {
   }
 }
 
-const unitMs: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-/** The longest duration, in milliseconds: timers take little more. */
+/** The longest duration, in milliseconds; timers take little more. */
 export const maxDurationMs = 24 * 86_400_000;
 
-// Each returns what a setting means, or throws what was expected. Defaults are text, because convict turns an environment
-// variable into the type of its default first: "25s" into 25.
+/** Returns what a value means, or throws what was expected. */
+type Format<T> = (value: unknown) => T;
 
-function duration(minMs: number) {
-  return (value: unknown): number => {
-    const [, amount, unit = 'ms'] = /^(\d+)(ms|s|m|h|d)?$/.exec(String(value)) ?? [];
-    const ms = Number(amount) * (unitMs[unit] ?? 1);
+/** Makes the default text, because convict turns a variable into the type of its default first: "25s" into 25. */
+const setting = <T>(format: Format<T>, value: unknown) => ({ format, default: String(value) });
+
+function duration(minMs: number): Format<number> {
+  return (value) => {
+    const text = String(value);
+    const ms = readDuration(/^\d+$/.test(text) ? `${text}ms` : text);
     if (ms >= minMs && ms <= maxDurationMs) return ms;
     throw new Error(`expected milliseconds or a duration such as 25s or 10m, from ${minMs}ms to 24d`);
   };
 }
 
-function count(min: number, max = Number.POSITIVE_INFINITY) {
-  return (value: unknown): number => {
+function count(min: number, max = Number.POSITIVE_INFINITY): Format<number> {
+  return (value) => {
     if (/^\d{1,9}$/.test(String(value)) && Number(value) >= min && Number(value) <= max) return Number(value);
     throw new Error(`expected a whole number from ${min}${Number.isFinite(max) ? ` to ${max}` : ''}`);
   };
 }
 
-const unitMb: Record<string, number> = { mb: 1, gb: 1_024 };
-
 function megabytes(value: unknown): number {
-  const [, amount, unit = ''] = /^(\d{1,6})(mb|gb)$/.exec(String(value)) ?? [];
-  const mb = Number(amount) * (unitMb[unit] ?? 0);
+  const mb = readSize(String(value));
   if (mb >= 1) return mb;
   throw new Error('expected a size such as 300mb or 1gb');
 }
 
-function orNone<T>(format: (value: unknown) => T) {
-  return (value: unknown): T | undefined => {
+function orNone<T>(format: Format<T>): Format<T | undefined> {
+  return (value) => {
     if (value === 'none') return undefined;
     try {
       return format(value);
@@ -105,86 +105,72 @@ export const isletSettings = {
   worker: {
     gracefulTimeout: {
       doc: "What running jobs get at the worker's stop, before they are aborted and given back. Default: 25s.",
-      format: duration(0),
-      default: String(workerDefaults.gracefulTimeoutMs),
+      ...setting(duration(0), workerDefaults.gracefulTimeoutMs),
       env: 'WORKER_GRACEFUL_TIMEOUT',
     },
     unknownTaskDeadline: {
       doc: 'How long a job waits for a worker that knows its task and version, before it fails. Default: 10m.',
-      format: duration(0),
-      default: String(workerDefaults.unknownTaskDeadlineMs),
+      ...setting(duration(0), workerDefaults.unknownTaskDeadlineMs),
       env: 'WORKER_UNKNOWN_TASK_DEADLINE',
     },
     maxReleases: {
       doc: 'How often, within the window, stopping workers give a running job back, before it fails. Default: 20.',
-      format: count(0),
-      default: String(workerDefaults.maxReleases),
+      ...setting(count(0), workerDefaults.maxReleases),
       env: 'WORKER_MAX_RELEASES',
     },
     maxCrashes: {
       doc: 'At how many crashes, within the window, a job fails as E_POISONED. Default: 3.',
-      format: count(1),
-      default: String(workerDefaults.maxCrashes),
+      ...setting(count(1), workerDefaults.maxCrashes),
       env: 'WORKER_MAX_CRASHES',
     },
     window: {
       doc: 'How long a release and a crash count. Default: 24h.',
-      format: duration(1_000),
-      default: String(workerDefaults.windowMs),
+      ...setting(duration(1_000), workerDefaults.windowMs),
       env: 'WORKER_WINDOW',
     },
     maxAbandoned: {
       doc: 'How many jobs may run on although they were timed out, before the worker stops. Default: 10.',
-      format: count(0),
-      default: String(workerDefaults.maxAbandoned),
+      ...setting(count(0), workerDefaults.maxAbandoned),
       env: 'WORKER_MAX_ABANDONED',
     },
     guard: {
       doc: 'Whether a thread keeps the locks while the event loop is blocked. Default: true.',
-      format: onOrOff,
-      default: String(workerDefaults.guard),
+      ...setting(onOrOff, workerDefaults.guard),
       env: 'WORKER_GUARD',
     },
     maxBlock: {
       doc: 'How long the event loop may be blocked, before the guard ends the process. Default: 2m.',
-      format: duration(1_000),
-      default: String(workerDefaults.maxBlockMs),
+      ...setting(duration(1_000), workerDefaults.maxBlockMs),
       env: 'WORKER_MAX_BLOCK',
     },
     healthPort: {
       doc: 'Where a worker answers GET /livez, on all interfaces; 0 for nowhere. Default: 0.',
-      format: port,
-      default: String(workerDefaults.healthPort),
+      ...setting(port, workerDefaults.healthPort),
       env: 'WORKER_HEALTH_PORT',
     },
     processes: {
       doc: 'How many worker processes a parent keeps, 1 to 64; none for one process without a parent. Default: none.',
-      format: orNone(count(1, 64)),
-      default: 'none',
+      ...setting(orNone(count(1, 64)), 'none'),
       env: 'WORKER_PROCESSES',
     },
     maxAge: {
       doc: 'At what age a worker process is replaced by a fresh one, from 5s; none for never. Default: none.',
-      format: orNone(duration(5_000)),
-      default: 'none',
+      ...setting(orNone(duration(5_000)), 'none'),
       env: 'WORKER_MAX_AGE',
     },
     maxAgeVariance: {
       doc: 'By how much each process may be replaced earlier or later, up to the age, so that not all are at once. Default: 0.',
-      format: duration(0),
-      default: String(workerDefaults.maxAgeVarianceMs),
+      ...setting(duration(0), workerDefaults.maxAgeVarianceMs),
       env: 'WORKER_MAX_AGE_VARIANCE',
     },
     maxJobs: {
       doc: 'After how many jobs a worker process is replaced; none for never. Default: none.',
-      format: orNone(count(1)),
-      default: 'none',
+      ...setting(orNone(count(1)), 'none'),
       env: 'WORKER_MAX_JOBS',
     },
     maxMemory: {
       doc: 'At what resident memory a worker process is replaced, such as 300mb; none for never. Default: none.',
-      format: orNone(megabytes),
-      default: 'none',
+      ...setting(orNone(megabytes), 'none'),
       env: 'WORKER_MAX_MEMORY',
     },
     recycle: {
@@ -196,21 +182,22 @@ export const isletSettings = {
   },
 };
 
-/** What the framework reads of an app's parsed config. */
+/** The part of an app's parsed config that the framework reads. */
 export interface IsletConfig {
   env: string;
   redis: { url: string | null; prefix: string };
   log: { level: string };
-  /** As written in the file or the environment; `readWorkerSettings` says what it means. */
+  /** Values as they stand in the file or the environment; `readWorkerSettings` returns what they mean. */
   worker?: Partial<Record<keyof typeof isletSettings.worker, number | string | boolean>>;
 }
 
 export type WorkerSettings = Readonly<typeof workerDefaults>;
 
-/** Reads what holds for a worker, in milliseconds where it is a time. What is not set has its default. */
+/** Reads the settings of a worker; what is not set has its default. Durations are in milliseconds, sizes in megabytes. */
 export function readWorkerSettings({ worker = {} }: Pick<IsletConfig, 'worker'>): WorkerSettings {
-  const { guard, processes, maxAge, maxJobs, maxMemory, recycle, ...numbers } = isletSettings.worker;
-  const read = (key: keyof typeof numbers) => numbers[key].format(worker[key] ?? numbers[key].default);
+  const settings = isletSettings.worker;
+  const read = <K extends keyof typeof settings>(key: K) =>
+    settings[key].format(worker[key] ?? settings[key].default) as ReturnType<(typeof settings)[K]['format']>;
   return {
     gracefulTimeoutMs: read('gracefulTimeout'),
     unknownTaskDeadlineMs: read('unknownTaskDeadline'),
@@ -218,15 +205,15 @@ export function readWorkerSettings({ worker = {} }: Pick<IsletConfig, 'worker'>)
     maxCrashes: read('maxCrashes'),
     windowMs: read('window'),
     maxAbandoned: read('maxAbandoned'),
-    guard: guard.format(worker.guard ?? guard.default),
+    guard: read('guard'),
     maxBlockMs: read('maxBlock'),
     healthPort: read('healthPort'),
-    processes: processes.format(worker.processes ?? processes.default),
-    maxAgeMs: maxAge.format(worker.maxAge ?? maxAge.default),
+    processes: read('processes'),
+    maxAgeMs: read('maxAge'),
     maxAgeVarianceMs: read('maxAgeVariance'),
-    maxJobs: maxJobs.format(worker.maxJobs ?? maxJobs.default),
-    maxMemoryMb: maxMemory.format(worker.maxMemory ?? maxMemory.default),
-    recycle: recycle.format(worker.recycle ?? recycle.default),
+    maxJobs: read('maxJobs'),
+    maxMemoryMb: read('maxMemory'),
+    recycle: read('recycle'),
   };
 }
 
@@ -237,34 +224,28 @@ interface ConvictConfig<T> {
   getProperties(): T;
 }
 
-interface SettingNode {
-  env?: string;
-  doc?: string;
-  [key: string]: unknown;
+interface ConfigSource {
+  env: Record<string, string | undefined>;
+  file: string;
 }
 
-function findSetting(schema: object, key: string): SettingNode | undefined {
-  return key
-    .split('.')
-    .reduce<SettingNode | undefined>((node, part) => node?.[part] as SettingNode | undefined, schema as SettingNode);
+/** Returns where a bad value came from, since convict does not say that. */
+function originOf(schema: object, key: string, { env, file }: ConfigSource): string {
+  const find = (node: unknown, part: string) => (node as Record<string, unknown> | undefined)?.[part];
+  const variable = key.split('.').concat('env').reduce<unknown>(find, schema);
+  return typeof variable === 'string' && env[variable] !== undefined ? `environment variable ${variable}` : file;
 }
 
-/** Says where a bad value came from: convict itself does not. */
-function originOf(schema: object, key: string, env: Record<string, string | undefined>, file: string): string {
-  const variable = findSetting(schema, key)?.env;
-  return variable !== undefined && env[variable] !== undefined ? `environment variable ${variable}` : file;
-}
-
-function explain(said: string, schema: object, env: Record<string, string | undefined>, file: string): string {
+function explain(said: string, schema: object, source: ConfigSource): string {
   const [, key = '', problem = ''] = /^([\w.-]+): (.*)$/s.exec(said) ?? [];
   const unknown = /configuration param '([^']+)' not declared/.exec(said)?.[1];
-  if (unknown) return `\`${unknown}\` in ${file} is not a setting. Remove it, or declare it in config/schema.ts`;
+  if (unknown) return `\`${unknown}\` in ${source.file} is not a setting. Remove it, or declare it in config/schema.ts`;
   if (!key) return said;
   const shown = problem.replace(/: value was (.*)$/s, (_, value) => `, got ${hidePasswords(value)}`);
-  return `\`${key}\`: ${shown} (from ${originOf(schema, key, env, file)})`;
+  return `\`${key}\`: ${shown} (from ${originOf(schema, key, source)})`;
 }
 
-/** An environment without a file of its own has the defaults. */
+/** Loads a file of settings. An environment without a file of its own has the defaults. */
 function loadIfThere(config: Pick<ConvictConfig<unknown>, 'loadFile'>, file: string): void {
   try {
     config.loadFile(file);
@@ -278,18 +259,14 @@ function loadIfThere(config: Pick<ConvictConfig<unknown>, 'loadFile'>, file: str
  * Reads config/<env>.json over the defaults, and the environment over both. Throws `E_CONFIG_INVALID`, which names
  * each bad or unknown key, its value without passwords, and where it came from.
  */
-export function readConfig<T>(
-  config: ConvictConfig<T>,
-  schema: object,
-  source: { env: Record<string, string | undefined>; file: string },
-): T {
+export function readConfig<T>(config: ConvictConfig<T>, schema: object, source: ConfigSource): T {
   try {
     loadIfThere(config, source.file);
     config.validate({ allowed: 'strict' });
     return config.getProperties();
   } catch (error) {
     const lines = (error as Error).message.split('\n').filter((line) => line.trim() !== '');
-    const problems = lines.map((line) => explain(line.trim(), schema, source.env, source.file));
+    const problems = lines.map((line) => explain(line.trim(), schema, source));
     throw new IsletError('E_CONFIG_INVALID', `The configuration does not hold: ${hidePasswords(problems.join('; '))}.`);
   }
 }

@@ -1,25 +1,21 @@
-/** How a worker's Node is started: flags that Node takes on its command line only, and variables of its environment. */
+/** How a worker's Node is started: by flags that Node takes on its command line only, and by environment variables. */
 export interface LaunchProfile {
   readonly flags: readonly string[];
-  /** Where an environment can be given; it holds on Linux with glibc, and means nothing elsewhere. */
+  /** These variables take effect on Linux with glibc, and mean nothing elsewhere. */
   readonly env: Readonly<Record<string, string>>;
-  /** Against Node's defaults, as measured with a built worker and 100 HTTP jobs in flight. */
+  /** Against Node's defaults, measured with a built worker and 100 HTTP jobs in flight. */
   readonly saves: string;
   readonly costs: string;
 }
 
-// The young generation stays at its smallest, so that garbage of jobs is not left lying. One arena: threads' allocations
-// are not spread over a heap of their own each. V8's middle compiler, which is in Node since 22, makes code that takes 5 MB.
+// The young generation stays at its smallest, so that the garbage of jobs is collected soon. With one arena, threads share
+// one heap for their allocations. The code of V8's middle compiler, which is in Node since 22, takes 5 MB.
 const small = ['--optimize-for-size', '--max-semi-space-size=1', '--semi-space-growth-factor=1', '--no-maglev'];
 const oneArena = { MALLOC_ARENA_MAX: '1' };
-// No compiler, so no compiled code. --lite-mode would save a little more, but takes WebAssembly away, and with it fetch.
+// Code is not compiled at all. --lite-mode would save a little more, but takes WebAssembly away, and with it fetch.
 const interpreted = ['--no-opt', '--no-sparkplug'];
 
-/**
- * The launch lines of a worker. Everything that starts one reads them here. Peak memory of a built worker with 100 HTTP jobs
- * in flight, on Node 20 and 26: `throughput` 112 and 159 MB, `lean` 79 and 98, `minimal` 70 and 85; CPU per job: 1.0 and
- * 0.8 ms, 1.2 and 1.2, 2.0 and 1.7.
- */
+/** The launch lines of a worker, for everything that starts one. Their figures stand in docs/benchmarks.md. */
 export const launchProfiles = {
   /** The default: for queues that mostly wait for others and compute a little. */
   lean: {
@@ -48,13 +44,13 @@ export type ProfileName = keyof typeof launchProfiles;
 
 export const profileNames = Object.keys(launchProfiles) as ProfileName[];
 
-/** The profile of whatever starts a worker and is not told otherwise. */
+/** The profile in which a worker is started where nothing names another. */
 export const defaultProfile: ProfileName = 'lean';
 
-/** V8 takes "_" for "-". */
+/** V8 reads "_" as "-". */
 const normalize = (flag: string) => flag.replaceAll('_', '-');
 
-/** Whether a process has the flags of a profile; of `throughput`, whether it has none of the others'. */
+/** Tells whether a process has the flags of a profile or, for `throughput`, none of those of the others. */
 export function isLaunchedAs(name: ProfileName, execArgv: readonly string[]): boolean {
   const given = new Set(execArgv.map(normalize));
   const { flags } = launchProfiles[name];
@@ -62,19 +58,21 @@ export function isLaunchedAs(name: ProfileName, execArgv: readonly string[]): bo
   return profileNames.every((other) => launchProfiles[other].flags.every((flag) => !given.has(flag)));
 }
 
-/** Flags for one process only, or that another one would take for itself. */
+/** Flags that hold for one process only, or that another process would take for itself. */
 const ofOneProcess = /^--(inspect|debug|watch|cpu-prof|heap-prof|max-old-space-size|test)/;
 
-/**
- * The flags of a process that computes for a worker: the worker's own but those of its profile, since what is meant to
- * wait in little memory computes slowly.
- */
-export function flagsOfUnits(execArgv: readonly string[]): string[] {
+/** Returns flags of Node without those of any profile. */
+export function withoutProfile(execArgv: readonly string[]): string[] {
   const ofProfiles = new Set(profileNames.flatMap((name) => launchProfiles[name].flags.map(normalize)));
-  return execArgv.filter((flag) => !ofProfiles.has(normalize(flag)) && !ofOneProcess.test(normalize(flag)));
+  return execArgv.filter((flag) => !ofProfiles.has(normalize(flag)));
 }
 
-/** The command that starts a program in a profile: `node`, its flags, the program. */
+/** Returns the flags of a process that computes for a worker, without those of a profile, which make code slow. */
+export function flagsOfUnits(execArgv: readonly string[]): string[] {
+  return withoutProfile(execArgv).filter((flag) => !ofOneProcess.test(normalize(flag)));
+}
+
+/** Returns the command that starts a program in a profile: `node`, its flags, the program. */
 export function launchCommand(profile: ProfileName, program: string, args: readonly string[] = []): string[] {
   return ['node', ...launchProfiles[profile].flags, program, ...args];
 }

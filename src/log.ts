@@ -2,36 +2,32 @@ import { writeSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
 import type { SharedLines } from './shared-lines.ts';
 
-/** What tasks and dependencies log with; every line of a job carries `queue, task, jobId, attempt`. */
+/** The logger of tasks and dependencies; every line of a job carries `queue, task, jobId, attempt`. */
 export type Log = Pick<Logger, 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'child'>;
 
-export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-
-/** Takes whole lines, each with its line feed. */
+/** Writes one line, which ends with a line feed. */
 export type WriteLine = (line: string) => void;
 
 const standardOutput = 1;
-/** How long a full pipe gets to be emptied, in milliseconds, before the next attempt. */
+/** How long, in milliseconds, the reader of a full pipe gets before the next attempt. */
 const retryMs = 10;
-/** Attempts at the end of the process. */
+/** How often a write is tried at the end of the process. */
 const lastAttempts = 20;
-/** What may wait for a reader that has stopped, in characters; further lines are dropped. */
+/** How many characters may wait for a reader that has stopped; further lines are dropped. */
 const mostWaiting = 4_194_304;
-
 /** Lines that follow one another faster than this, in milliseconds, may leave together. */
 const burstMs = 1;
 
-const nothing: Buffer = Buffer.alloc(0);
 const isFull = ({ code }: NodeJS.ErrnoException) => code === 'EAGAIN' || code === 'EBUSY';
 
-/** Writes as much as there is room for, and returns the rest. What nobody will read is lost: nothing depends on it. */
-function writeSome(bytes: Buffer): Buffer {
-  let rest = bytes;
+/** Writes as much as there is room for, and returns how many bytes that was. What nobody will read counts as written. */
+function writeSome(bytes: Uint8Array): number {
+  let written = 0;
   try {
-    while (rest.length > 0) rest = rest.subarray(writeSync(standardOutput, rest));
-    return rest;
+    while (written < bytes.length) written += writeSync(standardOutput, bytes, written);
+    return written;
   } catch (error) {
-    return isFull(error as NodeJS.ErrnoException) ? rest : nothing;
+    return isFull(error as NodeJS.ErrnoException) ? written : bytes.length;
   }
 }
 
@@ -41,21 +37,18 @@ function noteDropped(lines: number): string {
   return `${JSON.stringify({ ...note, msg: 'Log lines were dropped: nobody had read for too long' })}\n`;
 }
 
-/** Writes as much as there is room for, and returns how many bytes that was. */
-const takeSome = (bytes: Uint8Array) => bytes.length - writeSome(bytes as Buffer).length;
-
 /**
- * Standard output for lines. What finds no room waits, so that no slow reader blocks the process; and it is bounded: lines
- * that were dropped are counted, and a line says so when somebody reads again. At the end of the process it is written as
- * far as somebody reads: pino's own output would try for ever, and the process would never end.
+ * Standard output for lines. Lines that find no room wait, so that a slow reader does not block the process. Beyond a limit
+ * they are dropped, and a line tells their number when somebody reads again. At the end of the process, waiting lines are
+ * written as far as somebody reads; pino's own output would try for ever, and the process would never end.
  *
  * A line is written at once, so that it is there when the process crashes next. Where another thread sees the lines that
- * wait, only the first of a burst is; those that follow it in the same turn of the event loop leave with one write.
+ * wait, only the first line of a burst is; the others of the same turn of the event loop leave with one write.
  */
 class Output {
   readonly #shared: SharedLines | undefined;
-  /** What has found no room, and the lines after it. */
-  #rest = nothing;
+  /** Bytes that have found no room, and the lines after them. */
+  #rest: Buffer = Buffer.alloc(0);
   #behind = '';
   #dropped = 0;
   #ended = false;
@@ -65,7 +58,7 @@ class Output {
 
   constructor(shared: SharedLines | undefined) {
     this.#shared = shared;
-    // A pipe that was touched so says that it is full; another one blocks whoever writes.
+    // This makes a pipe refuse writes when it is full; otherwise they would block the process.
     void process.stdout.writable;
     process.on('exit', () => this.#end());
   }
@@ -75,12 +68,12 @@ class Output {
     else if (!this.#isBurst() || !this.#shared?.add(line)) {
       this.#flush();
       if (this.#rest.length > 0) this.#append(line);
-      else this.#rest = writeSome(Buffer.from(line));
+      else this.#try(Buffer.from(line));
     }
     this.#goOnLater();
   }
 
-  /** Whether a line has just been written in this turn of the event loop. */
+  /** Tells whether a line has just been written in this turn of the event loop. */
   #isBurst(): boolean {
     if (!this.#shared || this.#ended) return false;
     const now = performance.now();
@@ -96,10 +89,15 @@ class Output {
     this.#goOnLater();
   };
 
-  /** Writes the lines that wait in shared memory; what finds no room goes on waiting here. */
+  /** Writes bytes; those that find no room wait. */
+  #try(bytes: Buffer): void {
+    this.#rest = bytes.subarray(writeSome(bytes));
+  }
+
+  /** Writes the lines that wait in shared memory; those that find no room go on waiting here. */
   #flush(): void {
     if (!this.#shared || this.#shared.isEmpty) return;
-    if (this.#rest.length === 0) this.#shared.flush(takeSome);
+    if (this.#rest.length === 0) this.#shared.flush(writeSome);
     const left = this.#shared.empty();
     if (this.#rest.length === 0) this.#rest = left;
     else this.#behind += left.toString();
@@ -116,9 +114,9 @@ class Output {
 
   #goOn(): void {
     this.#timer = undefined;
-    this.#rest = writeSome(this.#rest);
+    this.#try(this.#rest);
     if (this.#rest.length === 0) {
-      this.#rest = writeSome(Buffer.from(this.#behind + noteDropped(this.#dropped)));
+      this.#try(Buffer.from(this.#behind + noteDropped(this.#dropped)));
       this.#behind = '';
       this.#dropped = 0;
     }
@@ -126,7 +124,7 @@ class Output {
   }
 
   #end(): void {
-    // No turn follows.
+    // No further turn of the event loop would end a burst.
     this.#ended = true;
     this.#flush();
     const room = new Int32Array(new SharedArrayBuffer(4));
@@ -138,21 +136,20 @@ class Output {
   }
 }
 
-/** The options of a process' logger. */
 interface LogOptions {
-  /** Writes the lines to standard output, in place of this logger. */
+  /** Writes the lines, in place of standard output. */
   write?: WriteLine;
-  /** Where lines may wait until the end of a turn, because another thread writes them if this one cannot. */
+  /** Memory in which lines may wait until the end of a turn, because another thread writes them if this one cannot. */
   shared?: SharedLines | undefined;
 }
 
-/** Creates a logger: one JSON line each, on standard output. */
+/** Creates a logger that writes lines of JSON on standard output. */
 export function createLog(level: string, { write, shared }: LogOptions = {}): Logger {
   const options = { level, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime };
   return pino(options, write ? { write } : new Output(shared));
 }
 
-/** Lets lines of another logger's, in another thread or process, stand among those of this one. */
+/** Creates what writes lines of a logger in another thread or process among those of this logger. */
 export function openLines(log: Logger): WriteLine {
   const stream = (log as unknown as Record<symbol, { write: WriteLine }>)[pino.symbols.streamSym];
   return (line) => void stream?.write(line);

@@ -1,11 +1,11 @@
-/** Takes bytes, and returns how many it took: fewer when whoever reads them has no room. */
+/** Takes bytes, and returns how many it took: fewer than all when their reader has no room. */
 export type TakeBytes = (bytes: Uint8Array) => number;
 
 const capacity = 65_536;
-/** A character takes three bytes at most in UTF-8, or a pair of them four. */
+/** In UTF-8, a character takes three bytes at most, and a pair of surrogates four. */
 const bytesPerCharacter = 3;
 
-/** Each try takes a millisecond. */
+/** How often the lock is tried, a millisecond each time. */
 const mostTries = 100;
 
 // Words of the header, before the lines themselves.
@@ -15,8 +15,8 @@ const endWord = 2;
 const headerBytes = 16;
 
 /**
- * Log lines that wait to be written, in memory that two threads see: the one that logs writes many with one call, and the
- * one that watches it writes them while it is blocked, or before it is killed. Only the first one adds.
+ * Log lines that wait to be written, in memory that two threads share. The thread that logs adds lines, and writes many
+ * with one call; the thread that watches it writes them while the first one is blocked, or before it is killed.
  */
 export class SharedLines {
   readonly memory: SharedArrayBuffer;
@@ -41,12 +41,20 @@ export class SharedLines {
     return true;
   }
 
-  /** Writes what waits, as far as it is taken. */
+  /** Writes the waiting lines, as far as they are taken. */
   flush(take: TakeBytes): void {
-    this.#locked(() => this.#write(take));
+    this.#locked(() => {
+      for (;;) {
+        const start = Atomics.load(this.#words, startWord);
+        const end = Atomics.load(this.#words, endWord);
+        const taken = start === end ? 0 : take(this.#bytes.subarray(start, end));
+        if (taken === 0) return;
+        Atomics.store(this.#words, startWord, start + taken);
+      }
+    });
   }
 
-  /** Takes out what has not been written. For the thread that adds. */
+  /** Takes out what has not been written. Only the thread that adds calls this. */
   empty(): Buffer {
     return this.#locked(() => {
       const [start, end] = [this.#words[startWord], this.#words[endWord]];
@@ -57,17 +65,7 @@ export class SharedLines {
     });
   }
 
-  #write(take: TakeBytes): void {
-    for (;;) {
-      const start = Atomics.load(this.#words, startWord);
-      const end = Atomics.load(this.#words, endWord);
-      const taken = start === end ? 0 : take(this.#bytes.subarray(start, end));
-      if (taken === 0) return;
-      Atomics.store(this.#words, startWord, start + taken);
-    }
-  }
-
-  /** The other thread holds the lock for one write; if it is ended amid that, the lock is nobody's. */
+  /** Works under the lock, which the other thread holds for one write, or for ever if it was ended during that. */
   #locked<T>(work: () => T): T {
     for (let tries = 0; tries < mostTries && Atomics.compareExchange(this.#words, lockWord, 0, 1) !== 0; tries++) {
       Atomics.wait(this.#words, lockWord, 1, 1);

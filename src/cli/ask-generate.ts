@@ -11,7 +11,7 @@ interface Given {
   flags?: TaskFlags;
 }
 
-/** Somebody cancelled. */
+/** Thrown when somebody has cancelled a prompt. */
 class Cancelled extends Error {}
 
 async function answered<T>(prompt: Promise<T>): Promise<Exclude<T, symbol>> {
@@ -20,7 +20,7 @@ async function answered<T>(prompt: Promise<T>): Promise<Exclude<T, symbol>> {
   return answer as Exclude<T, symbol>;
 }
 
-/** A name that no option can have. */
+/** The value of the option that no queue can have as its name. */
 const newQueue = '+';
 
 function askName(app: AppSources, kind: 'task' | 'queue', message: string): Promise<string> {
@@ -61,13 +61,13 @@ async function askAll(app: AppSources, given: Given): Promise<Answers> {
   if (kind === 'queue') return { kind, name };
   const { flags = {} } = given;
   const whole = flags.queue === undefined ? { ...flags, ...(await askQueue(app)) } : flags;
-  // Whoever gave flags knows what they want of the rest.
+  // People who gave flags know what they want.
   const asksDelivery = given.kind === undefined || (given.name === undefined && flags.delivery === undefined);
   const delivery = asksDelivery ? await askDelivery() : flags.delivery;
   return { kind, name, queue: whole.queue ?? '', flags: { ...whole, delivery } };
 }
 
-/** Asks on the terminal for what was not given. Returns nothing when that was cancelled, and has said so. */
+/** Asks on the terminal for what was not given. Returns undefined when that was cancelled, and says so. */
 export async function askWhat(app: AppSources, given: Given): Promise<Answers | undefined> {
   try {
     return await askAll(app, given);

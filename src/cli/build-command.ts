@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { IsletError } from '../errors.ts';
 import type { Surroundings } from './main.ts';
 import { needPackages } from './optional-packages.ts';
+import { collect } from './parse-flags.ts';
 import { UsageError } from './report-error.ts';
 
 interface BuildFlags {
@@ -34,7 +35,7 @@ async function build({ queue, producer, out, include, json }: BuildFlags, surrou
   const { describeContents } = await import('../tools/build/contents.ts');
   const folder = relative(process.cwd(), resolve(out)) || '.';
   say(describeContents(contents, folder));
-  // The program is the last word.
+  // The program is the last word of the command.
   say(`\nStart it: ${contents.start.replace(/\S+$/, `${folder}/$&`)}`);
 }
 
@@ -48,7 +49,7 @@ export function buildCommand(surroundings: Surroundings): Command {
     .option(
       '--include <name>',
       'a file, folder or package that nothing in the code tells of; may be given more than once',
-      (name, all: string[]) => [...all, name],
+      collect,
       [],
     )
     .option('--json', 'print the list of contents for machines')

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import type { CheckReport } from '../tools/check/check-app.ts';
+import { measuredModules } from './measured-modules.ts';
 import { toTable } from './to-table.ts';
-import { unitProgram, workerProgram } from './worker-program.ts';
 
 interface CheckFlags {
   queue?: string;
@@ -31,7 +31,7 @@ function print({ queues, problems }: CheckReport): void {
 
 async function check({ queue, json }: CheckFlags): Promise<void> {
   const { checkApp } = await import('../tools/check/check-app.ts');
-  const report = await checkApp(process.cwd(), { islet: workerProgram, unit: unitProgram, only: queue });
+  const report = await checkApp(process.cwd(), { ...measuredModules, only: queue });
   if (json) say(JSON.stringify({ ok: report.problems.length === 0, ...report }, null, 2));
   else print(report);
   if (report.problems.length > 0) process.exitCode = 1;

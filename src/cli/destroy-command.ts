@@ -16,7 +16,7 @@ type Kind = Removal['kind'];
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
-/** What becomes of jobs that are left behind, and how a rename keeps them. */
+/** Says what becomes of jobs that are left behind, and how a rename keeps them. */
 function adviseRename({ name, heir }: Removal, isSeen: boolean): void {
   if (isSeen) say('Its jobs would wait for a worker that knows it, and then fail with E_TASK_UNKNOWN.');
   const add = `formerNames: ['${name}']`;

@@ -6,10 +6,13 @@ import { Command } from 'commander';
 import { findCode, listFolders } from '../app/app-files.ts';
 import { IsletError } from '../errors.ts';
 import { didYouMean } from '../manifest/did-you-mean.ts';
-import { createKeeper } from './dev-keeper.ts';
-import { createNursery } from './dev-nursery.ts';
+import { DevWorker } from './dev-worker.ts';
 import type { Surroundings } from './main.ts';
 import { installCommand, isInstalled } from './optional-packages.ts';
+import { collect } from './parse-flags.ts';
+import { SpareWorker } from './spare-worker.ts';
+import { StopRequests } from './stop-requests.ts';
+import { toChildArgs } from './worker-flags.ts';
 
 interface DevFlags {
   queue: string[];
@@ -17,18 +20,19 @@ interface DevFlags {
 
 type Built = { built: true } | { built: false; output: string };
 
-/** What running jobs of the code before get, when new code has taken over. */
-const graceSeconds = 5;
-/** A worker ends itself within 2 s after the grace; later than that it cannot, and is killed. */
-const stopLimitMs = graceSeconds * 1_000 + 2_500;
-/** Terminals and npm deliver one Ctrl-C twice. */
-const sameSignalMs = 1_000;
+/** How long running jobs of the code before may go on when new code has taken over. */
+const gracefulTimeout = 5_000;
+/** A worker ends within 2 s after the grace; one that has not by then cannot, and is killed. */
+const stopLimitMs = gracefulTimeout + 2_500;
 /** Islet's own compiled code. */
 const framework = dirname(dirname(fileURLToPath(import.meta.url)));
 
 const say = (text: string) => void process.stderr.write(`${text}\n`);
 
-/** The queues that were asked for, or all. The sources know them before they are compiled. Throws `E_QUEUE_UNKNOWN`. */
+/**
+ * Returns the queues that were asked for, or all. It looks at the sources, since nothing may be compiled yet. Throws
+ * `E_QUEUE_UNKNOWN`.
+ */
 async function chooseQueues(root: string, asked: string[]): Promise<string[]> {
   const all = await listFolders(existsSync(join(root, 'queues')) ? root : findCode(root), 'queues');
   const unknown = asked.find((name) => !all.includes(name));
@@ -36,7 +40,7 @@ async function chooseQueues(root: string, asked: string[]): Promise<string[]> {
   throw new IsletError('E_QUEUE_UNKNOWN', `There is no queue "${unknown}" in this app.${didYouMean(unknown, all)}`);
 }
 
-/** Compiles at each save, in a process that ends with this one. */
+/** Starts the process that compiles at each save, and that ends with this one. */
 function watchBuilds(builder: string, onBuilt: (built: Built) => void, onEnd: () => void) {
   const child = fork(builder, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   child.on('message', (built: Built) => onBuilt(built));
@@ -49,7 +53,7 @@ function watchBuilds(builder: string, onBuilt: (built: Built) => void, onEnd: ()
   };
 }
 
-/** The compiler does not look at settings. */
+/** Watches the settings, at which the compiler does not look. */
 function watchSettings(root: string, onSaved: () => void): FSWatcher | undefined {
   try {
     return watch(join(root, 'config'), (_, file) => file?.endsWith('.json') && onSaved());
@@ -59,15 +63,13 @@ function watchSettings(root: string, onSaved: () => void): FSWatcher | undefined
 }
 
 /** Calls back at the first signal, and at one that comes over a second later. */
-function listenForEnd(onFirst: () => void, onSecond: () => void): void {
-  let askedAt: number | undefined;
+function onStopSignals(onFirst: () => void, onSecond: () => void): void {
+  const requests = new StopRequests();
   const onSignal = () => {
-    if (askedAt === undefined) {
-      askedAt = performance.now();
-      onFirst();
-    } else if (performance.now() - askedAt > sameSignalMs) {
-      onSecond();
-    }
+    if (requests.isEcho) return;
+    if (requests.asked) return onSecond();
+    requests.note();
+    onFirst();
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
 }
@@ -84,54 +86,55 @@ async function dev({ queue: asked }: DevFlags, surroundings: Surroundings): Prom
   const root = process.cwd();
   await chooseQueues(root, asked);
   const log = await openLog(surroundings);
-  const nursery = createNursery({ program, env, framework });
+  const spare = new SpareWorker({ program, env, framework });
   let args: string[] = [];
-  const keeper = createKeeper({
+  const worker = new DevWorker({
     async start() {
-      const queues = await chooseQueues(root, asked);
-      args = ['--dev-redis', '--graceful-timeout', `${graceSeconds}s`, ...queues.flatMap((name) => ['--queue', name])];
-      const child = nursery.start(args);
+      const queue = await chooseQueues(root, asked);
+      args = ['worker', ...toChildArgs({ queue, gracefulTimeout, devRedis: true })];
+      const child = spare.start(args);
       child.output.pipe(log, { end: false });
       return child;
     },
     stopLimitMs,
-    onReady: () => nursery.prepare(args),
+    onReady: () => spare.prepare(args),
     say,
   });
+  const code = await runUntilEnd(root, builder, worker);
+  spare.close();
+  await worker.stop();
+  process.exit(code);
+}
+
+/** Replaces the worker at each save, until the end is asked for or the compiler has ended; returns the exit code. */
+async function runUntilEnd(root: string, builder: string, worker: DevWorker): Promise<number> {
   let onEnd = (_: number) => {};
   const ended = new Promise<number>((resolve) => {
     onEnd = resolve;
   });
   const onBuilt = (built: Built) => {
-    if (built.built) void keeper.replace();
+    if (built.built) void worker.replace();
     else say(`${built.output}\nNot compiled: the code before goes on until that is mended.`);
   };
   const builds = watchBuilds(builder, onBuilt, () => onEnd(1));
-  const settings = watchSettings(root, () => void keeper.replace());
-  listenForEnd(
+  const settings = watchSettings(root, () => void worker.replace());
+  onStopSignals(
     () => onEnd(0),
     () => {
-      keeper.kill();
+      worker.kill();
       process.exit(1);
     },
   );
   const code = await ended;
   settings?.close();
   builds.stop();
-  nursery.close();
-  await keeper.stop();
-  process.exit(code);
+  return code;
 }
 
 /** The command `islet dev`. */
 export function devCommand(surroundings: Surroundings): Command {
   return new Command('dev')
     .description('run all queues in one process, and run new code at each save')
-    .option(
-      '--queue <name>',
-      'only this queue; may be given more than once',
-      (name, all: string[]) => [...all, name],
-      [],
-    )
+    .option('--queue <name>', 'only this queue; may be given more than once', collect, [])
     .action((flags: DevFlags) => dev(flags, surroundings));
 }

@@ -6,6 +6,7 @@ import type { Producer, ResultHandle } from '../producer/producer.ts';
 import { openRedis } from './open-redis.ts';
 import { parseDuration, parseInteger } from './parse-flags.ts';
 import { UsageError } from './report-error.ts';
+import { flagName, workerFlags } from './worker-flags.ts';
 
 interface EnqueueFlags {
   delay?: number;
@@ -16,7 +17,7 @@ interface EnqueueFlags {
   devRedis?: boolean;
 }
 
-/** How long a result that is waited for is kept. */
+/** How long a result that somebody waits for is kept, in milliseconds. */
 const keepResultMs = 300_000;
 
 function parseJson(text: string): unknown {
@@ -60,7 +61,7 @@ async function enqueue(task: string, json: string, flags: EnqueueFlags, path: st
   }
 }
 
-/** Ten years: Redis waits, no timer. */
+/** The longest delay is ten years: it is Redis that waits, not a timer. */
 const maxDelayMs = 3_650 * 86_400_000;
 
 /** The command `islet enqueue`. */
@@ -74,6 +75,6 @@ export function enqueueCommand({ path }: { path: string | undefined }): Command 
     .option('--id <id>', 'an id of your own')
     .option('--wait', 'wait for the result and print it')
     .option('--timeout <duration>', 'how long to wait', parseDuration('--timeout'), 60_000)
-    .option('--dev-redis', 'without REDIS_URL, use a private Redis of this project (development only)')
+    .option(flagName('devRedis'), workerFlags.devRedis.help)
     .action((task: string, json: string, flags: EnqueueFlags) => enqueue(task, json, flags, path));
 }

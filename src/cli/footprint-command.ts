@@ -1,8 +1,8 @@
 import { Command } from 'commander';
 import type { FootprintReport, QueueFootprint, Weight } from '../tools/check/footprint.ts';
 import type { LoadedPackage } from '../tools/check/loaded-packages.ts';
+import { measuredModules } from './measured-modules.ts';
 import { toTable } from './to-table.ts';
-import { unitProgram, workerProgram } from './worker-program.ts';
 
 interface FootprintFlags {
   queue?: string;
@@ -21,7 +21,7 @@ function toRow(name: string, { rssMb, importMs, files, packages }: Row, budget: 
   return [name, inMb(rssMb), budget, `${importMs} ms`, String(files), String(packages.length), others];
 }
 
-/** A thread is not weighed without its process. */
+/** A thread is weighed together with its process. */
 const withA = { thread: 'with a thread', process: 'a process' };
 
 function printTable({ islet, queues, allQueues }: FootprintReport): void {
@@ -41,7 +41,7 @@ function printTable({ islet, queues, allQueues }: FootprintReport): void {
 
 const isManifest = (file: string) => /\bmanifest\.[jt]s$/.test(file);
 
-/** The package of a chain that the app itself imports: what follows comes with it. */
+/** Returns the package of a chain that the app itself imports; the rest of the chain comes with it. */
 function toDirect({ by }: LoadedPackage, names: ReadonlySet<string>): string {
   return by[0]?.chain.find((each) => names.has(each)) ?? '';
 }
@@ -83,7 +83,7 @@ function print(report: FootprintReport, every: boolean): void {
 
 async function footprint({ queue, json }: FootprintFlags): Promise<void> {
   const { measureApp } = await import('../tools/check/footprint.ts');
-  const report = await measureApp(process.cwd(), { islet: workerProgram, unit: unitProgram }, queue);
+  const report = await measureApp(process.cwd(), measuredModules, queue);
   if (json) say(JSON.stringify(report, null, 2));
   else print(report, queue !== undefined);
 }

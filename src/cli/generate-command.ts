@@ -22,7 +22,7 @@ export interface QueueFlags {
   concurrency?: number;
 }
 
-/** Whether there is somebody to ask. */
+/** Tells whether there is somebody to ask. */
 const isTerminal = () => process.stdin.isTTY === true && process.stdout.isTTY === true;
 
 /** Throws when nobody can be asked for what is missing: without a terminal, or without the package that asks. */
@@ -51,7 +51,7 @@ function report(app: AppSources, written: string[], next: string[]): void {
   }
 }
 
-/** What was asked for on a terminal; nothing when it was cancelled there. */
+/** Asks on the terminal for what was not given; returns undefined when that was cancelled. */
 async function ask(app: AppSources, given: { kind?: 'task' | 'queue'; name?: string; flags?: TaskFlags }) {
   const { askWhat } = await import('./ask-generate.ts');
   const answers = await askWhat(app, given);

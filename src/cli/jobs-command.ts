@@ -9,6 +9,7 @@ import { didYouMean } from '../manifest/did-you-mean.ts';
 import { createProducer } from '../producer/create-producer.ts';
 import { openRedis } from './open-redis.ts';
 import { UsageError } from './report-error.ts';
+import { flagName, workerFlags } from './worker-flags.ts';
 
 interface RetryFlags {
   queue?: string;
@@ -32,7 +33,7 @@ const connectLimitMs = 5_000;
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const countJobs = (count: number) => `${count} ${count === 1 ? 'job' : 'jobs'}`;
 
-/** The task by this name, or by a name it once had: jobs in Redis keep theirs. */
+/** Finds a task by its name, or by a name that it once had: jobs in Redis keep the old name. */
 function findTask(catalog: Catalog, name: string) {
   return [...catalog.tasks.values()].find((task) => task.name === name || task.formerNames.includes(name));
 }
@@ -45,11 +46,11 @@ function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string
 
 const codeOf = ({ failedReason }: FailedJob) => /^(E_[A-Z_]+)\b/.exec(failedReason)?.[1] ?? 'other errors';
 
-/** The command line's view of one selection of failed jobs. */
+/** Creates the view of the failed jobs that the flags select. */
 function createSelection(catalog: Catalog, flags: RetryFlags) {
   const wantedTask = flags.task === undefined ? undefined : catalog.task(flags.task).name;
   const nameOf = (job: FailedJob) => findTask(catalog, job.task)?.name ?? job.task;
-  // Its task may have been renamed since, or be gone.
+  // The task of a job may have been renamed since, or be gone.
   const isAtMostOnce = (job: FailedJob) => job.started || findTask(catalog, job.task)?.delivery === 'at-most-once';
   return {
     has: (job: FailedJob) =>
@@ -69,7 +70,7 @@ function listJobs(selection: Selection, jobs: FailedJob[]): void {
   }
 }
 
-/** A second start is what such a task was promised not to get, and its first may have done its work. */
+/** Refuses jobs that must not start twice: their first start may have done their work. Throws `E_USAGE`. */
 function refuseAtMostOnce(selection: Selection, jobs: FailedJob[]): void {
   const risky = jobs.filter(selection.isAtMostOnce);
   if (risky.length === 0) return;
@@ -142,7 +143,7 @@ async function cancel(id: string, flags: CancelFlags, path: string | undefined):
   }
 }
 
-const devRedis = ['--dev-redis', 'without REDIS_URL, use a private Redis of this project (development only)'] as const;
+const devRedis = [flagName('devRedis'), workerFlags.devRedis.help] as const;
 
 /** The command `islet jobs`. */
 export function jobsCommand({ path }: { path: string | undefined }): Command {

@@ -1,12 +1,14 @@
 import { relative } from 'node:path';
 import { defaultProfile, isLaunchedAs, launchCommand, launchProfiles, type ProfileName } from '../launch-profiles.ts';
+import type { Log } from '../log.ts';
+import type { WorkerFlags } from './worker-flags.ts';
 
 export interface Launched {
-  /** The flags of this process's Node, and what it was started with. */
+  /** The flags of this process's Node, and its command line. */
   execArgv: readonly string[];
   argv: readonly string[];
   platform: string;
-  /** What was asked for; without it, the default. */
+  /** The profile that was asked for; without one, the default is meant. */
   profile: ProfileName | undefined;
 }
 
@@ -15,16 +17,16 @@ export interface LaunchAdvice {
   text: string;
 }
 
-/** For a shell; a name with a quote in it is nobody's. */
+/** Quotes a word for a shell. Names with a quote in them are not expected. */
 const quote = (word: string) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word}'`);
 
-/** The shorter one, as somebody would type it. */
+/** Returns the shorter path of a file, as somebody would type it. */
 function shorten(file: string): string {
   const near = relative(process.cwd(), file);
   return near.length < file.length ? near : file;
 }
 
-/** Says by which line a worker would have been started in its profile; nothing when it was. */
+/** Returns the line that starts a worker in its profile; undefined when the worker was started so. */
 export function adviseLaunch({ execArgv, argv, platform, profile }: Launched): LaunchAdvice | undefined {
   const meant = profile ?? defaultProfile;
   if (isLaunchedAs(meant, execArgv)) return undefined;
@@ -35,4 +37,13 @@ export function adviseLaunch({ execArgv, argv, platform, profile }: Launched): L
   const others = profile === undefined ? ' (or say --profile throughput)' : '';
   const text = `Not started in the launch profile "${meant}": saves ${saves}; costs ${costs}${others}. Its line:\n  ${start}`;
   return { fields: { profile: meant, saves, costs, start }, text };
+}
+
+/** Says how less memory could be used, except to a worker that a parent has started, or that was started so. */
+export function advise({ supervised, profile }: WorkerFlags, log: Log): void {
+  const { execArgv, argv, platform } = process;
+  const advice = supervised ? undefined : adviseLaunch({ execArgv, argv, platform, profile });
+  if (!advice) return;
+  log.info(advice.fields, 'Started in another launch profile');
+  if (process.stdout.isTTY) process.stderr.write(`${advice.text}\n`);
 }

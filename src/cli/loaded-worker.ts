@@ -1,3 +1,4 @@
-// All of Islet that the process of a worker has loaded: the command line, and what it loads for a worker.
+// All of Islet that a worker's process has loaded: the command, and what the command loads for a worker.
 import './worker-command.ts';
-import './folder-worker.ts';
+import './open-redis.ts';
+import './run-worker.ts';

@@ -7,10 +7,10 @@ import type { Removal } from '../tools/scaffold/destroy.ts';
 import type { Surroundings } from './main.ts';
 import { openRedis } from './open-redis.ts';
 
-/** How long, in milliseconds, a look may take in all. */
+/** How long a look may take in all, in milliseconds. */
 const limitMs = 2_000;
 
-/** The settings, from compiled code where there is some; compiling is the last resort. */
+/** Reads the settings from what is there; compiling the app is the last resort. */
 async function readSettings({ compile }: Surroundings): Promise<IsletConfig> {
   try {
     return (await openAppFolder(process.cwd()).config()) as IsletConfig;
@@ -23,10 +23,10 @@ async function readSettings({ compile }: Surroundings): Promise<IsletConfig> {
 }
 
 async function sampleAt(url: string, place: { prefix: string; queue: string }, isWanted: (name: string) => boolean) {
-  // By default the client holds the process for 2 seconds after a connection that failed.
+  // By default, the client keeps the process alive for 2 seconds after a connection that failed.
   const client = createClient(url, { retryStrategy: () => null, disconnectTimeout: 50 });
   let timer: NodeJS.Timeout | undefined;
-  // Not the client's own time-out of commands: its timers outlive the client, and with it the command.
+  // The client's own time-out of commands would not do: its timers outlive the client, and so would the command.
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no answer within ${limitMs} ms`)), limitMs);
   });
@@ -53,14 +53,14 @@ function describeSample({ kind, queue }: Removal, { total, looked, seen }: JobSa
   return `Jobs${whose} seen in Redis: ${found}. Looked at ${looked} of the ${total} in queue "${queue}".`;
 }
 
-/** What a look into Redis saw of the jobs that a removal would leave behind. */
+/** The jobs that a look into Redis saw, and that a removal would leave behind. */
 export interface Look {
-  /** One line for people, also when Redis could not be asked. */
+  /** One line for people; it is there also when Redis could not be asked. */
   said: string;
   isSeen: boolean;
 }
 
-/** Looks for jobs of what is to be removed, for 2 seconds at most where Redis is there. Never throws. */
+/** Looks for jobs of the task or queue that is to be removed, for 2 seconds at most. Never throws. */
 export async function lookForJobs(removal: Removal, devRedis: boolean, surroundings: Surroundings): Promise<Look> {
   const { queue } = removal;
   if (queue === undefined) return { said: 'Redis was not asked: the manifest is broken.', isSeen: false };

@@ -2,11 +2,11 @@ import { Command, CommanderError } from 'commander';
 import { didYouMean } from '../manifest/did-you-mean.ts';
 import { reportError, UsageError } from './report-error.ts';
 
-/** What the launcher reads of its surroundings for the command line. */
+/** What the launcher reads from its surroundings for the command line. */
 export interface Surroundings {
-  /** Where programs are looked for: the variable PATH. */
+  /** The variable PATH, by which programs are found. */
   path: string | undefined;
-  /** What processes that are started are given. */
+  /** The environment of processes that are started. */
   env: Readonly<Record<string, string | undefined>>;
   /** Islet's own package.json. */
   islet: { version: string; private?: boolean; peerDependencies: Record<string, string> };
@@ -14,11 +14,11 @@ export interface Surroundings {
   program: string;
   /** The file of the program that compiles at each save. */
   builder: string;
-  /** Compiles the app in the working directory where it is stale; returns what the compiler said against it. */
+  /** Compiles the app in the working directory where it is stale; returns the compiler's output when that fails. */
   compile(): string | undefined;
 }
 
-/** Each command's code is loaded when it is called for: BullMQ alone takes longer than writing a task. */
+/** The code of a command is loaded when it is called for: loading BullMQ alone takes longer than writing a task. */
 const commands: Record<string, (surroundings: Surroundings) => Promise<Command>> = {
   init: async (surroundings) => (await import('./init-command.ts')).initCommand(surroundings),
   generate: async (surroundings) => (await import('./generate-command.ts')).generateCommand(surroundings),
@@ -34,7 +34,7 @@ const commands: Record<string, (surroundings: Surroundings) => Promise<Command>>
 
 const versionFlags = ['-V', '--version'];
 
-/** The command that is called or, for `islet help <command>`, that is to be explained; undefined for all of them. */
+/** Returns the command that is called or, for `islet help <command>`, is to be explained; undefined for all of them. */
 function findNamed([called = '', topic]: string[]): string | undefined {
   if (called !== 'help') return Object.hasOwn(commands, called) ? called : undefined;
   if (topic === undefined || Object.hasOwn(commands, topic)) return topic;
@@ -52,7 +52,7 @@ async function createProgram(surroundings: Surroundings, args: string[]): Promis
     .configureOutput({ writeErr: () => {} });
   if (versionFlags.includes(args[0] ?? '')) return program;
   const named = findNamed(args);
-  // Help, and advice about an unknown name, need all of them.
+  // Help, and advice about an unknown name, need all commands.
   const wanted = Object.entries(commands).filter(([name]) => named === undefined || name === named);
   for (const [, load] of wanted) {
     const command = await load(surroundings);

@@ -1,5 +1,9 @@
 import { maxDurationMs } from '../config.ts';
+import { readDuration, readSize } from '../units.ts';
 import { UsageError } from './report-error.ts';
+
+/** Collects the values of a flag that may be given more than once. */
+export const collect = (value: string, before: string[]): string[] => [...before, value];
 
 /** Parses a whole number of a flag. Throws `E_USAGE`. */
 export function parseInteger(flag: string, min: number, max: number): (text: string) => number {
@@ -19,13 +23,10 @@ export function parseChoice<T extends string>(flag: string, choices: readonly T[
   };
 }
 
-const unitMs: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
 /** Parses a duration such as `500ms`, `60s` or `6h` into milliseconds, 24 days at most by default. Throws `E_USAGE`. */
 export function parseDuration(flag: string, maxMs = maxDurationMs, minMs = 0): (text: string) => number {
   return (text) => {
-    const [, amount, unit = ''] = /^(\d+)(ms|s|m|h|d)$/.exec(text) ?? [];
-    const ms = amount === undefined ? Number.NaN : Number(amount) * (unitMs[unit] ?? 1);
+    const ms = readDuration(text);
     if (ms >= minMs && ms <= maxMs) return ms;
     const limit = `${minMs > 0 ? `from ${minMs / 1_000}s, ` : ''}${maxMs / 86_400_000}d at most`;
     throw new UsageError(`${flag}: expected a duration such as 500ms, 60s or 6h, ${limit}, got "${text}".`);
@@ -35,8 +36,7 @@ export function parseDuration(flag: string, maxMs = maxDurationMs, minMs = 0): (
 /** Parses a size such as `300mb` or `1gb` into megabytes. Throws `E_USAGE`. */
 export function parseSize(flag: string): (text: string) => number {
   return (text) => {
-    const [, amount, unit] = /^(\d{1,6})(mb|gb)$/.exec(text) ?? [];
-    const mb = Number(amount) * (unit === 'gb' ? 1_024 : 1);
+    const mb = readSize(text);
     if (mb >= 1) return mb;
     throw new UsageError(`${flag}: expected a size such as 300mb or 1gb, got "${text}".`);
   };

@@ -2,7 +2,7 @@ import pretty from 'pino-pretty';
 
 type Fields = Record<string, unknown>;
 
-/** Fields that stand elsewhere in the line, or tell nothing in development. */
+/** Fields that stand elsewhere in the line, or that nobody needs in development. */
 const hidden = new Set(['level', 'time', 'pid', 'msg', 'queue', 'task', 'jobId', 'attempt']);
 
 function showRest(fields: Fields): string {
@@ -10,14 +10,14 @@ function showRest(fields: Fields): string {
   return rest.map(([name, value]) => ` ${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`).join('');
 }
 
-/** The end of a job as a sentence: `send-welcome completed in 12 ms`. */
+/** Shows the end of a job as a sentence: `send-welcome completed in 12 ms`. */
 function showEnd({ task, outcome, durationMs, attempt, jobId, code, error }: Fields): string {
   const which = attempt === 1 ? `job ${jobId}` : `job ${jobId}, attempt ${attempt}`;
   const why = error === undefined ? '' : `: ${code} ${error}`;
   return `${task} ${outcome} in ${durationMs} ms (${which})${why}`;
 }
 
-/** One line of a worker's log, without time and level. */
+/** Shows one line of a worker's log, without time and level. */
 export function describeLine(fields: Fields): string {
   if (fields.msg === 'Job finished') return showEnd(fields);
   const of = fields.task === undefined ? '' : `${fields.task}, job ${fields.jobId}: `;

@@ -1,6 +1,6 @@
 import { hidePasswords, IsletError } from '../errors.ts';
 
-/** The command line itself is wrong. */
+/** Thrown when the command line itself is wrong. */
 export class UsageError extends IsletError {
   constructor(message: string) {
     super('E_USAGE', message);

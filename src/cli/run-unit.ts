@@ -1,4 +1,5 @@
 import type { AppSource } from '../app/app-source.ts';
+import { type BuiltQueue, openBuiltApp } from '../app/built-app.ts';
 import type { IsletConfig } from '../config.ts';
 import { createLog } from '../log.ts';
 import { deriveJobId } from '../producer/job-id.ts';
@@ -23,4 +24,9 @@ export async function runUnit(openApp: () => AppSource): Promise<void> {
       return { app, config, log: createLog(config.log.level, { write: writeLine }) };
     },
   });
+}
+
+/** Runs the jobs of one task of a built worker: the other program of its folder. */
+export function runBuiltUnit(built: BuiltQueue): Promise<void> {
+  return runUnit(() => openBuiltApp(built));
 }

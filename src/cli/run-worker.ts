@@ -1,7 +1,7 @@
 import type { AppSource } from '../app/app-source.ts';
 import type { Broker } from '../broker/broker.ts';
 import { type BrokerOptions, connectBroker } from '../broker/bullmq-broker.ts';
-import { type IsletConfig, readWorkerSettings, type WorkerSettings } from '../config.ts';
+import { type IsletConfig, readWorkerSettings } from '../config.ts';
 import { flagsOfUnits } from '../launch-profiles.ts';
 import { createLog, type Log, openLines } from '../log.ts';
 import { deriveJobId } from '../producer/job-id.ts';
@@ -11,14 +11,16 @@ import { describeCurrentJob } from '../worker/attempt.ts';
 import { bootstrap } from '../worker/bootstrap.ts';
 import { blockedExitMs, exitLimitMs, type RunningWorker } from '../worker/running-worker.ts';
 import type { OpenRedis } from './configured-redis.ts';
-import { adviseLaunch } from './launch-advice.ts';
+import { advise } from './launch-advice.ts';
 import { awaitStart, exitRefused, type ParentLine } from './parent-line.ts';
-import { type Ending, listenForEnd } from './signals.ts';
+import { Ending } from './signals.ts';
 import { checkMemoryLimit, watchRecycling } from './watch-recycling.ts';
-import { planWorker, type WorkerFlags, type WorkerPlan } from './worker-flags.ts';
+import type { WorkerFlags } from './worker-flags.ts';
+import { planWorker, type WorkerPlan } from './worker-plan.ts';
 
-/** Where a worker's code and its Redis come from. */
-export interface WorkerSurroundings {
+/** What a worker runs, and where its code and its Redis come from. */
+export interface WorkerSource {
+  queues: readonly string[];
   /** Called when the process may load the app. */
   openApp(): AppSource;
   /** The path of the program that runs tasks in threads and processes. */
@@ -38,7 +40,7 @@ function announce(worker: RunningWorker, log: Log): void {
   process.stderr.write(`islet worker on ${worker.redis}, ${rssMb} MB\n${lines.join('\n')}\n`);
 }
 
-/** What a worker tells of its connection, in its log. */
+/** Logs what a worker learns of its connection. */
 function reportRedis(log: Log): Pick<BrokerOptions, 'onNotice' | 'onConnection'> {
   return {
     onNotice: (notice) => log.warn({ notice }, 'Redis settings'),
@@ -47,70 +49,6 @@ function reportRedis(log: Log): Pick<BrokerOptions, 'onNotice' | 'onConnection'>
       else log.info({ downMs: event.downMs }, 'Redis is back');
     },
   };
-}
-
-function guardOptions(
-  config: IsletConfig,
-  limits: WorkerSettings,
-  parent: ParentLine | undefined,
-): NonNullable<BrokerOptions['guard']> {
-  return {
-    maxBlockMs: limits.maxBlockMs,
-    stopWithinMs: limits.gracefulTimeoutMs + blockedExitMs,
-    logs: config.log.level !== 'silent',
-    describeCurrentJob,
-    parent: parent?.pid,
-  };
-}
-
-/** Says how less memory could be used; a worker that a parent started, or who knows what it does, has no need of it. */
-function advise(flags: WorkerFlags, log: Log): void {
-  const { execArgv, argv, platform } = process;
-  const advice = flags.supervised ? undefined : adviseLaunch({ execArgv, argv, platform, profile: flags.profile });
-  if (!advice) return;
-  log.info(advice.fields, 'Started in another launch profile');
-  if (process.stdout.isTTY) process.stderr.write(`${advice.text}\n`);
-}
-
-/** Answers health checks, where that is asked for; of a supervised worker its parent knows. */
-async function answerHealth(
-  port: number,
-  ending: Ending,
-  isReady: () => boolean,
-): Promise<{ close(): void } | undefined> {
-  if (port === 0) return undefined;
-  const { openLivez } = await import('../observe/livez.ts');
-  const state = () => (isReady() ? 'ok' : 'starting');
-  return openLivez(port, () => (ending.failed ? 'failed' : state()));
-}
-
-/** Watches the limits of this process: a parent is told, and what has none ends by itself if it was asked to. */
-function watchLimits(
-  worker: RunningWorker,
-  { limits, exits }: WorkerPlan,
-  parent: ParentLine | undefined,
-  ending: Ending,
-) {
-  if (!parent && !exits) return undefined;
-  return watchRecycling(worker, limits, {
-    onLook: (load) => parent?.tell({ say: 'load', ...load }),
-    onDue(why, state) {
-      if (parent) parent.tell({ say: 'due', why });
-      else ending.drain({ why, ...state }, 'A limit is reached: draining');
-    },
-    onExcess: (state) => ending.drain(state, 'Far above the memory limit: draining'),
-  });
-}
-
-/** What a parent says to its worker, and that there is none any more. */
-function obey(parent: ParentLine, ending: Ending, worker: () => RunningWorker | undefined): void {
-  parent.listen({
-    onMessage({ say }) {
-      if (say === 'abort') ending.abort();
-      if (say === 'died') void worker()?.recoverDead();
-    },
-    onGone: () => ending.drain({}, 'The parent process is gone: draining'),
-  });
 }
 
 /** Connects, but not where memory is so short that the worker would be replaced again and again. */
@@ -125,93 +63,179 @@ async function connect(options: BrokerOptions, maxMemoryMb: number | undefined):
   }
 }
 
-/** What a start is given up with that is no longer wanted. */
+/** Thrown where a start goes on that is no longer wanted. */
 class StoppedEarly extends Error {}
 
 /** How long the process of a failed start may go on, in milliseconds: the error has to be reported. */
 const failedExitMs = 1_000;
 
-/** Runs queues' jobs until the process is told to stop, and returns its exit code. */
-async function serve(
-  flags: WorkerFlags,
-  { openApp, openRedis, unitProgram }: WorkerSurroundings,
-  parent: ParentLine | undefined,
-): Promise<number> {
-  const app = parent?.tellOf(openApp()) ?? openApp();
+/** What was read before anything is opened. */
+interface Prepared {
+  flags: WorkerFlags;
+  source: WorkerSource;
+  parent: ParentLine | undefined;
+  app: AppSource;
+  config: IsletConfig;
+  plan: WorkerPlan;
+}
+
+async function prepare(flags: WorkerFlags, source: WorkerSource, parent: ParentLine | undefined): Promise<Prepared> {
+  const app = parent?.tellLoads(source.openApp()) ?? source.openApp();
   const config = (await app.config()) as IsletConfig;
   const catalog = await app.manifests();
-  for (const name of flags.queue) catalog.queue(name);
-  const settings = readWorkerSettings(config);
-  const plan = planWorker(flags, settings);
-  const limits = { ...settings, gracefulTimeoutMs: flags.gracefulTimeout ?? settings.gracefulTimeoutMs };
-  const { gracefulTimeoutMs, healthPort } = limits;
-  const isGuarded = flags.guard && settings.guard;
-  const lines = isGuarded ? new SharedLines() : undefined;
-  const log = createLog(config.log.level, { shared: lines });
-  let worker: RunningWorker | undefined;
-  const onStop = (failed: boolean) => parent?.tell({ say: 'leaving', failed });
-  const ending = listenForEnd(log, gracefulTimeoutMs, { supervised: parent !== undefined, onStop });
-  const devRedis = flags.devRedis === true && !config.redis.url && config.env !== 'production';
-  parent?.tell({ say: 'settings', gracefulTimeoutMs, healthPort, logLevel: config.log.level, devRedis });
-  if (parent) obey(parent, ending, () => worker);
-  const redis = await openRedis(config);
-  if (redis.notice && !parent) process.stderr.write(`${redis.notice}\n`);
-  const broker = {
-    redis: redis.url,
-    prefix: config.redis.prefix,
-    slot: flags.slot,
-    guard: isGuarded ? { ...guardOptions(config, limits, parent), lines: lines?.memory } : undefined,
-    allowEviction: flags.allowEviction,
-    mayForget: config.env !== 'production',
-    ...reportRedis(log),
-  };
-  let health: { close(): void } | undefined;
-  let watch: ReturnType<typeof watchLimits>;
-  try {
-    health = await answerHealth(parent ? 0 : (flags.healthPort ?? healthPort), ending, () => worker !== undefined);
-    worker = await bootstrap({
+  for (const name of source.queues) catalog.queue(name);
+  return { flags, source, parent, app, config, plan: planWorker(flags, readWorkerSettings(config)) };
+}
+
+/** The life of a worker process, from its first log line to its exit code. */
+class WorkerRun {
+  readonly #prepared: Prepared;
+  /** Log lines that the guard's thread can write while this one is blocked. */
+  readonly #lines: SharedLines | undefined;
+  readonly #log: ReturnType<typeof createLog>;
+  readonly #ending: Ending;
+  #worker: RunningWorker | undefined;
+  #watch: ReturnType<typeof watchRecycling> | undefined;
+
+  constructor(prepared: Prepared) {
+    const { parent, config, plan } = prepared;
+    this.#prepared = prepared;
+    this.#lines = plan.settings.guard ? new SharedLines() : undefined;
+    this.#log = createLog(config.log.level, { shared: this.#lines });
+    this.#ending = new Ending(this.#log, plan.settings.gracefulTimeoutMs, {
+      supervised: parent !== undefined,
+      onStop: (failed) => parent?.tell({ say: 'leaving', failed }),
+    });
+  }
+
+  /** Runs queues' jobs until the process is told to stop, and returns its exit code. */
+  async run(): Promise<number> {
+    const { source, parent, config } = this.#prepared;
+    if (parent) this.#listenTo(parent);
+    const redis = await source.openRedis(config);
+    if (redis.notice && !parent) process.stderr.write(`${redis.notice}\n`);
+    let health: { close(): void } | undefined;
+    try {
+      health = await this.#answerHealth();
+      const worker = await this.#start(redis.url);
+      const code = await this.#ending.of(worker);
+      this.#log.info({ maxRssMb: Math.round(process.resourceUsage().maxRSS / 1_024) }, 'Worker stopped');
+      return code;
+    } catch (error) {
+      if (error instanceof StoppedEarly) return this.#ending.exitCode ?? 0;
+      throw error;
+    } finally {
+      this.#watch?.close();
+      health?.close();
+      await redis.close();
+    }
+  }
+
+  /** Tells the parent the settings, and hears what it says, and that there is none any more. */
+  #listenTo(parent: ParentLine): void {
+    const { flags, config, plan } = this.#prepared;
+    const { gracefulTimeoutMs, healthPort } = plan.settings;
+    const devRedis = flags.devRedis === true && !config.redis.url && config.env !== 'production';
+    parent.tell({ say: 'settings', gracefulTimeoutMs, healthPort, logLevel: config.log.level, devRedis });
+    parent.listen({
+      onMessage: ({ say }) => {
+        if (say === 'abort') this.#ending.abort();
+        if (say === 'died') void this.#worker?.recoverDead();
+      },
+      onGone: () => this.#ending.drain({}, 'The parent process is gone: draining'),
+    });
+  }
+
+  /** Answers health checks where that is asked for. For supervised workers, the parent does. */
+  async #answerHealth(): Promise<{ close(): void } | undefined> {
+    const { parent, plan } = this.#prepared;
+    const { healthPort } = plan.settings;
+    if (parent || healthPort === 0) return undefined;
+    const { openLivez } = await import('../observe/livez.ts');
+    return openLivez(healthPort, () => {
+      if (this.#ending.failed) return 'failed';
+      return this.#worker ? 'ok' : 'starting';
+    });
+  }
+
+  async #start(redis: string): Promise<RunningWorker> {
+    const { flags, source, parent, app, config, plan } = this.#prepared;
+    const log = this.#log;
+    const worker = await bootstrap({
       app,
-      queues: [...new Set(flags.queue)],
+      queues: [...new Set(source.queues)],
       concurrency: flags.concurrency,
       config,
-      limits,
+      limits: plan.settings,
       log,
-      connect() {
-        parent?.allow(gracefulTimeoutMs + exitLimitMs);
-        return connect(broker, plan.limits.maxMemoryMb);
+      connect: () => {
+        parent?.allow(plan.settings.gracefulTimeoutMs + exitLimitMs);
+        return connect(this.#brokerOptions(redis), plan.settings.maxMemoryMb);
       },
-      checkWanted() {
-        if (ending.exitCode !== undefined) throw new StoppedEarly();
+      checkWanted: () => {
+        if (this.#ending.exitCode !== undefined) throw new StoppedEarly();
       },
-      pools: { program: { file: unitProgram, execArgv: flagsOfUnits(process.execArgv) }, writeLine: openLines(log) },
+      pools: {
+        program: { file: source.unitProgram, execArgv: flagsOfUnits(process.execArgv) },
+        writeLine: openLines(log),
+      },
       children: ({ send }) => ({ deriveId: deriveJobId, send, prepare: prepareJob }),
-      onUnhealthy(error) {
+      onUnhealthy: (error) => {
         log.error({ code: error.code, error: error.message }, 'The worker has to be replaced');
-        ending.fail();
+        this.#ending.fail();
       },
-      onJobEnd: () => watch?.onJobEnd(),
+      onJobEnd: () => this.#watch?.onJobEnd(),
     });
+    this.#worker = worker;
     announce(worker, log);
     advise(flags, log);
-    parent?.sayReady(isGuarded);
-    watch = watchLimits(worker, plan, parent, ending);
-    const code = await ending.of(worker);
-    log.info({ maxRssMb: Math.round(process.resourceUsage().maxRSS / 1_024) }, 'Worker stopped');
-    return code;
-  } catch (error) {
-    if (error instanceof StoppedEarly) return ending.exitCode ?? 0;
-    throw error;
-  } finally {
-    watch?.close();
-    health?.close();
-    await redis.close();
+    parent?.sayReady(plan.settings.guard);
+    this.#watch = this.#watchLimits(worker);
+    return worker;
+  }
+
+  #brokerOptions(redis: string): BrokerOptions {
+    const { flags, parent, config, plan } = this.#prepared;
+    const { guard, maxBlockMs, gracefulTimeoutMs } = plan.settings;
+    const guardOptions = {
+      maxBlockMs,
+      stopWithinMs: gracefulTimeoutMs + blockedExitMs,
+      logs: config.log.level !== 'silent',
+      describeCurrentJob,
+      parent: parent?.pid,
+      lines: this.#lines?.memory,
+    };
+    return {
+      redis,
+      prefix: config.redis.prefix,
+      slot: flags.slot,
+      guard: guard ? guardOptions : undefined,
+      allowEviction: flags.allowEviction,
+      mayForget: config.env !== 'production',
+      ...reportRedis(this.#log),
+    };
+  }
+
+  /** Watches the limits of this process: a parent is told; without one, the process ends by itself if it was asked to. */
+  #watchLimits(worker: RunningWorker): ReturnType<typeof watchRecycling> | undefined {
+    const { parent, plan } = this.#prepared;
+    if (!parent && !plan.exits) return undefined;
+    return watchRecycling(worker, plan.settings, {
+      onLook: (load) => parent?.tell({ say: 'load', ...load }),
+      onDue: (why, state) => {
+        if (parent) parent.tell({ say: 'due', why });
+        else this.#ending.drain({ why, ...state }, 'A limit is reached: draining');
+      },
+      onExcess: (state) => this.#ending.drain(state, 'Far above the memory limit: draining'),
+    });
   }
 }
 
 /** Runs queues' jobs until the process is told to stop, then ends it. Throws what keeps the worker from its start. */
-export async function runWorker(flags: WorkerFlags, surroundings: WorkerSurroundings): Promise<void> {
+export async function runWorker(flags: WorkerFlags, source: WorkerSource): Promise<void> {
   const parent = flags.supervised ? await awaitStart() : undefined;
-  const code = await serve(flags, surroundings, parent).catch((error) => {
+  const serve = async () => new WorkerRun(await prepare(flags, source, parent)).run();
+  const code = await serve().catch((error) => {
     if (parent) exitRefused(error, false);
     // What was imported until then may keep the process alive.
     setTimeout(() => process.exit(), failedExitMs).unref();

@@ -1,28 +1,26 @@
 import { isatty } from 'node:tty';
-import { defaultProfile } from '../launch-profiles.ts';
 import { workerDefaults } from '../manifest/defaults.ts';
-import { createLineLog, type LineLog } from '../supervisor/line-log.ts';
-import { showStatus } from '../supervisor/status.ts';
+import { LineLog } from '../supervisor/line-log.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
 import { createWorkerChild } from '../supervisor/worker-child.ts';
-import { toWorkerArgs, type WorkerFlags } from './worker-flags.ts';
+import { showStatus } from './show-status.ts';
+import { StopRequests } from './stop-requests.ts';
+import { toChildArgs, type WorkerFlags } from './worker-flags.ts';
 
-/** What is kept, and how it is started. */
+/** How many workers are kept, and how each is started. */
 export interface SuperviseOptions {
   processes: number;
-  /** The file of the workers' program, and what it is given before the flags of a worker. */
+  /** The file of the workers' program, and what stands before the flags of a worker on its command line. */
   program: string;
   command: readonly string[];
   env: Readonly<Record<string, string | undefined>>;
 }
 
-/** Terminals and npm deliver one Ctrl-C twice. */
-const sameSignalMs = 1_000;
-/** What other servers know, and this one does not. */
+/** Signals that other servers know, and this one does not. */
 const unknownSignals = ['SIGQUIT', 'SIGTTIN', 'SIGTTOU'] as const;
 const knownSignals = 'TERM and INT stop, HUP replaces the workers one by one, USR2 shows the status';
 
-/** Opens the health check once it is known where: the flag says it, or the settings that a worker has told. */
+/** Opens the health check as soon as its port is known, from the flag or from the settings that a worker has told. */
 function createHealthPort(supervisor: () => Supervisor, log: LineLog) {
   let opened = false;
   return (port: number) => {
@@ -44,26 +42,25 @@ function createRedisLease(path: string | undefined) {
     take() {
       const attach = async () =>
         (await import('../tools/dev-redis/dev-redis.ts')).attachDevRedis({ root: process.cwd(), path });
-      // Its workers say what is wrong with it.
+      // The workers say what is wrong with their Redis.
       lease ??= attach().catch(() => undefined);
     },
     close: async () => (await lease)?.close(),
   };
 }
 
-/** A terminal that was closed says so by SIGHUP, too. */
+/** Creates what tells the SIGHUP of a closed terminal from one that asks for new workers. */
 function createTerminalCheck(): () => boolean {
   const was = [0, 1, 2].filter((fd) => isatty(fd));
   return () => was.length > 0 && !was.some((fd) => isatty(fd));
 }
 
 function listen(supervisor: Supervisor, log: LineLog): void {
-  let askedAt: number | undefined;
+  const requests = new StopRequests();
   const stop = (signal: string) => {
-    const now = performance.now();
-    if (askedAt !== undefined && now - askedAt < sameSignalMs) return;
-    log.write('info', { signal }, askedAt === undefined ? 'Stopping all workers' : 'Stopping all workers now');
-    askedAt = now;
+    if (requests.isEcho) return;
+    log.write('info', { signal }, requests.asked ? 'Stopping all workers now' : 'Stopping all workers');
+    requests.note();
     supervisor.stop();
   };
   const isTerminalGone = createTerminalCheck();
@@ -74,7 +71,7 @@ function listen(supervisor: Supervisor, log: LineLog): void {
     log.write('info', { signal }, 'Replacing all workers, one by one');
     supervisor.recycleAll();
   });
-  // Who read it may have gone.
+  // Whoever read the standard error may have gone.
   process.stderr.on('error', () => {});
   process.on('SIGUSR2', () => {
     const { status } = supervisor;
@@ -88,19 +85,26 @@ function listen(supervisor: Supervisor, log: LineLog): void {
   }
 }
 
-/** Keeps workers until it is told to stop, then ends the process. It has loaded no worker, no broker and no app. */
+/**
+ * Keeps workers until this process is told to stop, then ends it. A parent of workers loads no worker, no broker and no
+ * app.
+ */
 export async function supervise(flags: WorkerFlags, options: SuperviseOptions): Promise<void> {
   const { processes, program, command, env } = options;
-  const log = createLineLog();
-  const { profile = defaultProfile } = flags;
+  const log = new LineLog();
+  const { profile, gracefulTimeout = workerDefaults.gracefulTimeoutMs } = flags;
   const lease = createRedisLease(env.PATH);
   const openHealth = createHealthPort(() => supervisor, log);
   const supervisor: Supervisor = new Supervisor({
     processes,
-    gracefulTimeoutMs: flags.gracefulTimeout ?? workerDefaults.gracefulTimeoutMs,
+    gracefulTimeoutMs: gracefulTimeout,
     log,
-    create: (index) =>
-      createWorkerChild(program, toWorkerArgs(flags, index), env, { command, profile, output: 'inherit' }),
+    create(index) {
+      // No two living workers share a slot.
+      const slot = flags.slot === undefined ? undefined : `${flags.slot}-${index}`;
+      const args = [...command, ...toChildArgs({ ...flags, slot })];
+      return createWorkerChild(program, args, env, { profile, output: 'inherit' });
+    },
     onSettings({ healthPort, devRedis }) {
       openHealth(flags.healthPort ?? healthPort);
       if (devRedis) lease.take();

@@ -12,24 +12,24 @@ import type { RunningWorker } from '../worker/running-worker.ts';
 type State = WorkerLoad & { ageMs: number };
 
 export interface RecyclingEvents {
-  /** Regularly, and first at once. */
+  /** Called at once, and regularly from then on. */
   onLook(load: WorkerLoad): void;
-  /** A limit is reached. Called once. */
+  /** Called once, when a limit is reached. */
   onDue(why: RecycleReason, state: State): void;
-  /** So far above the limit of memory that no successor can be waited for. Called once. */
+  /** Called once, when the process is so far above its memory limit that it cannot wait for a successor. */
   onExcess(state: State): void;
 }
 
 const lookMs = 1_000;
-/** A leak may be fast. */
+/** How often the memory is looked at, in milliseconds: a leak may be fast. */
 const memoryLookMs = 250;
 const busyLookMs = 50;
-/** What a worker takes with nothing to do has to be less than this part of its limit. */
+/** The part of its memory limit that a worker with nothing to do must stay below. */
 const idleShare = 0.9;
 
 const rssMb = () => Math.round(process.memoryUsage.rss() / 1_048_576);
 
-/** Watches what this worker process has come to, and whether that is a reason to replace it. Its age counts from now. */
+/** Watches the age, jobs and memory of this worker process for a reason to replace it. Its age counts from now. */
 export function watchRecycling(worker: Pick<RunningWorker, 'jobs'>, limits: RecycleLimits, events: RecyclingEvents) {
   const startedAt = performance.now();
   const own = { ...limits, maxAgeMs: drawMaxAge(limits, Math.random) };
@@ -60,7 +60,7 @@ export function watchRecycling(worker: Pick<RunningWorker, 'jobs'>, limits: Recy
   const timer = setInterval(look, limits.maxMemoryMb === undefined ? lookMs : memoryLookMs).unref();
   look();
   return {
-    /** One that runs many jobs a second is looked at more often, so that it goes little beyond its limits. */
+    /** Looks more often at a process that runs many jobs a second, so that it goes little beyond its limits. */
     onJobEnd() {
       if (isUrgent()) look();
     },
@@ -68,7 +68,7 @@ export function watchRecycling(worker: Pick<RunningWorker, 'jobs'>, limits: Recy
   };
 }
 
-/** Refuses a limit of memory that a worker with no job would reach. Throws `E_MEMORY_LIMIT_LOW`. */
+/** Refuses a memory limit that a worker with no job would reach. Throws `E_MEMORY_LIMIT_LOW`. */
 export function checkMemoryLimit(maxMemoryMb: number | undefined): void {
   const idleMb = rssMb();
   if (maxMemoryMb === undefined || idleMb < maxMemoryMb * idleShare) return;

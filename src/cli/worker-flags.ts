@@ -1,142 +1,188 @@
-import { type IsletConfig, readWorkerSettings, type WorkerSettings } from '../config.ts';
-import { IsletError } from '../errors.ts';
-import type { ProfileName } from '../launch-profiles.ts';
-import { hasLimits, type RecycleLimits } from '../supervisor/recycling.ts';
-import { UsageError } from './report-error.ts';
+import type { WorkerSettings } from '../config.ts';
+import { profileNames } from '../launch-profiles.ts';
+import { showDuration } from '../units.ts';
+import { parseChoice, parseDuration, parseInteger, parseSize } from './parse-flags.ts';
 
-/** Far more than any machine has cores for. */
-export const maxProcesses = 64;
-/** Less would be a start after a start. */
-export const minAgeMs = 5_000;
-
-/** How a worker was asked to run, on its command line. */
-export interface WorkerFlags extends RecycleFlags {
-  queue: string[];
-  concurrency?: number;
-  /** In milliseconds. */
-  gracefulTimeout?: number;
-  slot?: string;
-  guard: boolean;
-  allowEviction?: boolean;
-  /** The launch line that is meant; without it, the default one. */
-  profile?: ProfileName;
-  /** 0 for nowhere. */
-  healthPort?: number;
-  supervised?: boolean;
-  devRedis?: boolean;
+/** How the value of a flag is shown in the help, read from a command line and written into one. */
+interface FlagType<T> {
+  readonly shown: string;
+  /** Creates what reads the value of this flag, and throws `E_USAGE` where it cannot. */
+  reader(flag: string): (text: string) => T;
+  write(value: T): string;
 }
 
-/** When worker processes are replaced, and by whom. */
-export interface RecycleFlags {
-  processes?: number;
-  /** In milliseconds. */
-  maxAge?: number;
-  /** In milliseconds. */
-  maxAgeVariance?: number;
-  maxJobs?: number;
-  maxMemory?: number;
-  recycle?: 'replace' | 'exit';
+/** One flag of a worker. A flag without a type is a switch. */
+export interface WorkerFlag {
+  readonly type?: FlagType<unknown>;
+  readonly help: string;
+  /** The setting that the flag overrides. */
+  readonly setting?: keyof WorkerSettings;
+  /** A parent hands the flag on to the workers that it starts. */
+  readonly forChild?: true;
+  /** The flag may be given more than once. */
+  readonly repeated?: true;
+  /** The switch is given as `--no-<name>`, and is on without it. */
+  readonly negated?: true;
+  /** The help does not show the flag. */
+  readonly hidden?: true;
+  /** The one program that takes the flag: `islet worker` in an app's folder, or a worker that `islet build` has made. */
+  readonly only?: WorkerProgram;
 }
 
-/** What flags and settings come to together. */
-export interface WorkerPlan {
-  /** So many workers are kept by a parent; undefined: this process is the worker. */
-  processes: number | undefined;
-  limits: RecycleLimits;
-  /** What a worker without a parent does at a limit: it exits; with one, it tells. */
-  exits: boolean;
+export type WorkerProgram = 'folder' | 'built';
+
+const text: FlagType<string> = { shown: 'name', reader: () => (given) => given, write: (value) => value };
+const duration = (minMs?: number): FlagType<number> => ({
+  shown: 'duration',
+  reader: (flag) => parseDuration(flag, undefined, minMs),
+  write: showDuration,
+});
+const integer = (min: number, max: number, shown = 'n'): FlagType<number> => ({
+  shown,
+  reader: (flag) => parseInteger(flag, min, max),
+  write: String,
+});
+const size: FlagType<number> = { shown: 'size', reader: parseSize, write: (mb) => `${mb}mb` };
+const choice = <T extends string>(shown: string, choices: readonly T[]): FlagType<T> => ({
+  shown,
+  reader: (flag) => parseChoice(flag, choices),
+  write: (value) => value,
+});
+
+/**
+ * All flags of a worker, in the order of the help. Both parsers, both helps, the settings in force and the command lines
+ * of the workers of a parent are made from this table. A key is the flag's name in camel case.
+ */
+export const workerFlags = {
+  queue: {
+    type: text,
+    help: 'a queue to serve; may be given more than once',
+    repeated: true,
+    forChild: true,
+    only: 'folder',
+  },
+  concurrency: { type: integer(1, 10_000), help: 'jobs in flight at most', forChild: true },
+  gracefulTimeout: {
+    type: duration(),
+    help: 'what running jobs get at the stop (25s)',
+    setting: 'gracefulTimeoutMs',
+    forChild: true,
+  },
+  processes: {
+    // Far more than any machine has cores for.
+    type: integer(1, 64),
+    help: 'so many processes, kept by a small parent; each has its own concurrency',
+    setting: 'processes',
+  },
+  maxAge: {
+    // At a lower age, a process would be replaced as soon as it has started.
+    type: duration(5_000),
+    help: 'replace a process at that age',
+    setting: 'maxAgeMs',
+    forChild: true,
+  },
+  maxAgeVariance: {
+    type: duration(),
+    help: 'each process earlier or later by up to that',
+    setting: 'maxAgeVarianceMs',
+    forChild: true,
+  },
+  maxJobs: {
+    type: integer(1, 1_000_000_000),
+    help: 'replace a process after so many jobs',
+    setting: 'maxJobs',
+    forChild: true,
+  },
+  maxMemory: {
+    type: size,
+    help: 'replace a process that takes as much, such as 300mb',
+    setting: 'maxMemoryMb',
+    forChild: true,
+  },
+  recycle: {
+    type: choice('how', ['replace', 'exit']),
+    help: 'at a limit: replace (by the parent), or exit with 0, without a parent',
+    setting: 'recycle',
+  },
+  slot: { type: text, help: 'a name that no two living workers share: its last holder is dead', forChild: true },
+  guard: {
+    help: 'without the thread that keeps the locks of a blocked event loop',
+    negated: true,
+    setting: 'guard',
+    forChild: true,
+  },
+  allowEviction: { help: 'start also on a Redis that drops keys when it is full', forChild: true },
+  profile: { type: choice('name', profileNames), help: `the launch line meant: ${profileNames.join(', ')}` },
+  healthPort: {
+    type: integer(0, 65_535, 'port'),
+    help: 'answer GET /livez there; 0 for nowhere',
+    setting: 'healthPort',
+  },
+  devRedis: {
+    help: 'without REDIS_URL, use a private Redis of this project (development only)',
+    forChild: true,
+    only: 'folder',
+  },
+  supervised: {
+    help: 'wait for the parent process, tell it when jobs are taken, and end with it',
+    forChild: true,
+    hidden: true,
+  },
+  // `islet` itself takes this flag for all of its commands.
+  verbose: { help: 'show stack traces', only: 'built' },
+} as const satisfies Record<string, WorkerFlag>;
+
+type Table = typeof workerFlags;
+type TypeOf<Flag> = Flag extends { type: { write(value: infer T): string } } ? T : boolean;
+type ValueOf<Flag> = Flag extends { repeated: true } ? TypeOf<Flag>[] : TypeOf<Flag>;
+
+/** What was given on a worker's command line: durations in milliseconds, sizes in megabytes. */
+export type WorkerFlags = { [Key in keyof Table]?: ValueOf<Table[Key]> };
+
+interface NamedFlag {
+  readonly key: keyof Table;
+  readonly flag: WorkerFlag;
+  /** The flag as it is typed. */
+  readonly name: string;
 }
 
-type RecycleSettings = Pick<
-  WorkerSettings,
-  'processes' | 'maxAgeMs' | 'maxAgeVarianceMs' | 'maxJobs' | 'maxMemoryMb' | 'recycle'
->;
-
-const flagOf: Record<keyof RecycleFlags, string> = {
-  processes: '--processes',
-  maxAge: '--max-age',
-  maxAgeVariance: '--max-age-variance',
-  maxJobs: '--max-jobs',
-  maxMemory: '--max-memory',
-  recycle: '--recycle',
+const nameFlag = ([key, flag]: [string, WorkerFlag]): NamedFlag => {
+  const words = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  return { key: key as keyof Table, flag, name: `--${flag.negated ? 'no-' : ''}${words}` };
 };
+const allFlags = Object.entries(workerFlags).map(nameFlag);
 
-const showMs = (ms: number) => (ms % 1_000 === 0 ? `${ms / 1_000}s` : `${ms}ms`);
-
-/** Creates what throws, named as the operator gave it: `E_USAGE` if a flag is part of it, else `E_CONFIG_INVALID`. */
-function createRefusal(flags: RecycleFlags) {
-  const name = (key: keyof RecycleFlags) => (flags[key] === undefined ? `worker.${key}` : flagOf[key]);
-  return (keys: (keyof RecycleFlags)[], explain: (...names: string[]) => string) => {
-    const message = explain(...keys.map(name));
-    const isFlag = keys.some((key) => flags[key] !== undefined);
-    return isFlag ? new UsageError(message) : new IsletError('E_CONFIG_INVALID', message);
-  };
+/** Returns a flag as it is typed, such as `--max-age`. */
+export function flagName(key: keyof Table): string {
+  return nameFlag([key, workerFlags[key]]).name;
 }
 
-/** Decides how a worker runs; a flag wins over its setting. Throws `E_USAGE` and `E_CONFIG_INVALID`. */
-export function planWorker(flags: RecycleFlags, settings: RecycleSettings): WorkerPlan {
-  const refuse = createRefusal(flags);
-  const processes = flags.processes ?? settings.processes;
-  const limits: RecycleLimits = {
-    maxAgeMs: flags.maxAge ?? settings.maxAgeMs,
-    maxAgeVarianceMs: flags.maxAgeVariance ?? settings.maxAgeVarianceMs,
-    maxJobs: flags.maxJobs ?? settings.maxJobs,
-    maxMemoryMb: flags.maxMemory ?? settings.maxMemoryMb,
-  };
-  const { maxAgeMs, maxAgeVarianceMs } = limits;
-  if (maxAgeMs === undefined && maxAgeVarianceMs > 0) {
-    throw refuse(['maxAgeVariance', 'maxAge'], (variance, age) => `${variance} needs ${age}, which is not set.`);
-  }
-  if (maxAgeMs !== undefined && maxAgeVarianceMs > maxAgeMs) {
-    const [age, variance] = [maxAgeMs, maxAgeVarianceMs].map(showMs);
-    throw refuse(
-      ['maxAgeVariance', 'maxAge'],
-      (theVariance, theAge) => `${theVariance} (${variance}) is above ${theAge} (${age}). Make it less.`,
-    );
-  }
-  const limited = hasLimits(limits);
-  const exits = (flags.recycle ?? settings.recycle) === 'exit';
-  if (exits && processes !== undefined) {
-    throw refuse(
-      ['recycle', 'processes'],
-      (recycle, number) =>
-        `${recycle} exit is for one worker without a parent, but ${number} is ${processes}. Leave one out.`,
-    );
-  }
-  if (exits && !limited) {
-    throw refuse(['recycle'], (recycle) => `${recycle} exit needs a limit: --max-age, --max-jobs or --max-memory.`);
-  }
-  return { processes: processes ?? (limited && !exits ? 1 : undefined), limits, exits };
+/** Returns the flags that a program takes. */
+export function flagsOf(program: WorkerProgram): NamedFlag[] {
+  return allFlags.filter(({ flag }) => flag.only === undefined || flag.only === program);
 }
 
-/** How many processes a parent is to keep; undefined without one. What the flags leave open, the settings say. */
-export async function countProcesses(flags: WorkerFlags, readConfig: () => unknown): Promise<number | undefined> {
-  if (flags.supervised) return undefined;
-  // The parent then loads nothing of the app: its workers read the settings.
-  if (flags.processes !== undefined && flags.recycle === undefined) return flags.processes;
-  return planWorker(flags, readWorkerSettings((await readConfig()) as IsletConfig)).processes;
+/** Writes a flag as the help shows it, such as `--max-age <duration>`. */
+export function showFlag({ name, flag }: NamedFlag): string {
+  return flag.type ? `${name} <${flag.type.shown}>` : name;
 }
 
-/** The flags of the workers of a parent that was given these; what they are asked to do themselves. */
-export function toWorkerArgs(flags: Omit<WorkerFlags, 'queue'>, index: number): string[] {
-  const ms = (value: number | undefined) => (value === undefined ? undefined : `${value}ms`);
-  const values: Record<string, string | number | undefined> = {
-    '--concurrency': flags.concurrency,
-    '--graceful-timeout': ms(flags.gracefulTimeout),
-    '--max-age': ms(flags.maxAge),
-    '--max-age-variance': ms(flags.maxAgeVariance),
-    '--max-jobs': flags.maxJobs,
-    '--max-memory': flags.maxMemory === undefined ? undefined : `${flags.maxMemory}mb`,
-    // No two living workers share one.
-    '--slot': flags.slot === undefined ? undefined : `${flags.slot}-${index}`,
-  };
-  const switches = {
-    '--no-guard': !flags.guard,
-    '--allow-eviction': flags.allowEviction,
-    '--dev-redis': flags.devRedis,
-  };
-  return [
-    ...Object.entries(values).flatMap(([flag, value]) => (value === undefined ? [] : [flag, String(value)])),
-    ...Object.entries(switches).flatMap(([flag, on]) => (on ? [flag] : [])),
-  ];
+function isGiven({ key, flag }: NamedFlag, flags: WorkerFlags): boolean {
+  return flag.type ? flags[key] !== undefined : flags[key] === !flag.negated;
+}
+
+/** Returns the settings in force: a flag wins over its setting. */
+export function applyFlags(flags: WorkerFlags, settings: WorkerSettings): WorkerSettings {
+  const given = allFlags.filter((each) => each.flag.setting && isGiven(each, flags));
+  return { ...settings, ...Object.fromEntries(given.map(({ key, flag }) => [flag.setting, flags[key]])) };
+}
+
+/** Writes the command line of a worker whose parent was given these flags. */
+export function toChildArgs(flags: WorkerFlags): string[] {
+  const whole = { ...flags, supervised: true };
+  const given = allFlags.filter((each) => each.flag.forChild && isGiven(each, whole));
+  return given.flatMap(({ key, flag: { type }, name }) => {
+    if (!type) return [name];
+    return [whole[key]].flat().flatMap((value) => [name, type.write(value)]);
+  });
 }

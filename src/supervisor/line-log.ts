@@ -2,26 +2,19 @@ import { writeSync } from 'node:fs';
 
 const levels = { trace: 10, debug: 20, info: 30, warn: 40, error: 50, fatal: 60, silent: 100 } as const;
 
-/** Writes what a parent has to say, in the shape of its workers' log: pino would double the parent's own memory. */
-export interface LineLog {
-  /** One of the names of pino's levels; lines below it are left out. */
-  level: string;
-  write(level: 'info' | 'warn' | 'error' | 'fatal', fields: object, msg: string): void;
-}
+/** Writes lines in the shape of the workers' log. A parent loads no pino, which would double its memory. */
+export class LineLog {
+  /** The name of one of pino's levels; lines below it are left out. */
+  level = 'info';
 
-/** Creates the log of a parent, on standard output. A line that cannot be written is lost: nothing depends on it. */
-export function createLineLog(): LineLog {
-  const log: LineLog = {
-    level: 'info',
-    write(level, fields, msg) {
-      if (levels[level] < (levels[log.level as keyof typeof levels] ?? 0)) return;
-      const line = { level: levels[level], time: new Date().toISOString(), pid: process.pid, ...fields, msg };
-      try {
-        writeSync(1, `${JSON.stringify(line)}\n`);
-      } catch {
-        // Full, or closed.
-      }
-    },
-  };
-  return log;
+  /** Writes a line on standard output. A line that cannot be written is lost: nothing depends on it. */
+  write(level: 'info' | 'warn' | 'error' | 'fatal', fields: object, msg: string): void {
+    if (levels[level] < (levels[this.level as keyof typeof levels] ?? 0)) return;
+    const line = { level: levels[level], time: new Date().toISOString(), pid: process.pid, ...fields, msg };
+    try {
+      writeSync(1, `${JSON.stringify(line)}\n`);
+    } catch {
+      // The pipe is full or closed.
+    }
+  }
 }

@@ -1,7 +1,7 @@
-/** At which limits a worker process is replaced by a fresh one. What is undefined is no limit. */
+/** The limits at which a worker process is replaced by a fresh one; undefined stands for no limit. */
 export interface RecycleLimits {
   readonly maxAgeMs: number | undefined;
-  /** Each process' age is drawn from this much around `maxAgeMs`. */
+  /** The age of each process is drawn from this much around `maxAgeMs`. */
   readonly maxAgeVarianceMs: number;
   readonly maxJobs: number | undefined;
   readonly maxMemoryMb: number | undefined;
@@ -22,16 +22,9 @@ export function drawMaxAge({ maxAgeMs, maxAgeVarianceMs }: RecycleLimits, random
   return Math.max(leastAgeMs, Math.round(maxAgeMs + (2 * random() - 1) * maxAgeVarianceMs));
 }
 
-/** What a process has come to; its limits are its own: `maxAgeMs` was drawn for it. */
-export interface RecycleState {
-  readonly ageMs: number;
-  readonly jobs: number;
-  readonly rssMb: number;
-}
-
-/** Says which limit a process has reached, the most pressing one first. */
+/** Returns the most pressing limit that a process has reached. Its own `maxAgeMs` was drawn for it. */
 export function whyRecycle(
-  { ageMs, jobs, rssMb }: RecycleState,
+  { ageMs, jobs, rssMb }: { ageMs: number; jobs: number; rssMb: number },
   { maxAgeMs, maxJobs, maxMemoryMb }: Omit<RecycleLimits, 'maxAgeVarianceMs'>,
 ): RecycleReason | undefined {
   if (maxMemoryMb !== undefined && rssMb >= maxMemoryMb) return 'memory';
@@ -39,10 +32,10 @@ export function whyRecycle(
   return maxAgeMs !== undefined && ageMs >= maxAgeMs ? 'age' : undefined;
 }
 
-/** How far above its limit of memory a process takes no further job, although its successor is not there yet. */
+/** At this multiple of its memory limit a process takes no further job, although its successor is not there yet. */
 const memoryMargin = 1.5;
 
-/** Whether a process has to stop now, so that a leak stays bounded also where a start takes long. */
-export function mustStopNow({ rssMb }: Pick<RecycleState, 'rssMb'>, maxMemoryMb: number | undefined): boolean {
+/** Tells whether a process has to stop now, so that a leak stays bounded even where a start takes long. */
+export function mustStopNow({ rssMb }: { rssMb: number }, maxMemoryMb: number | undefined): boolean {
   return maxMemoryMb !== undefined && rssMb >= maxMemoryMb * memoryMargin;
 }

@@ -1,16 +1,16 @@
-/** A worker that took jobs for so long has started well, whatever happens to it later. In milliseconds. */
+/** A worker that took jobs for this long, in milliseconds, has started well, whatever happens to it later. */
 export const steadyMs = 10_000;
 
-/** So many workers in a row that died earlier are a crash loop. */
+/** The number of workers in a row that died earlier at which a supervisor sees a crash loop. */
 export const crashLoopDeaths = 5;
 
-/** How a supervisor ends that has given up: of sysexits.h, an error inside the software. */
+/** The exit code of a supervisor that has given up: an error inside the software, in sysexits.h. */
 export const crashLoopExitCode = 70;
 
 const firstPauseMs = 500;
 const longestPauseMs = 30_000;
 
-/** How long to wait, in milliseconds, before a dead worker is replaced, when so many in a row died early. */
+/** Returns how many milliseconds to wait before a dead worker is replaced, when so many in a row died early. */
 export function pauseBeforeStart(earlyDeaths: number, random: () => number): number {
   if (earlyDeaths <= 1) return 0;
   const longest = Math.min(longestPauseMs, firstPauseMs * 2 ** (earlyDeaths - 2));

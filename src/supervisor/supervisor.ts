@@ -1,53 +1,50 @@
 import { availableParallelism } from 'node:os';
-import { KeptWorker } from './kept-worker.ts';
+import { KeptWorker, type WorkerStatus } from './kept-worker.ts';
 import type { LineLog } from './line-log.ts';
-import { refusedExitCode, type WorkerSettingsToParent } from './messages.ts';
+import { type FromWorker, refusedExitCode, type WorkerSettingsToParent } from './messages.ts';
 import { crashLoopDeaths, crashLoopExitCode, pauseBeforeStart, steadyMs } from './restarts.ts';
-import type { SupervisorStatus } from './status.ts';
 import type { WorkerChild, WorkerExit } from './worker-child.ts';
 
 export interface SupervisorOptions {
   /** How many workers take jobs at any time. */
   processes: number;
-  /** What running jobs get at a stop, in milliseconds, until a worker has told the settings. */
+  /** How long running jobs may go on at a stop, in milliseconds, until a worker has told the settings. */
   gracefulTimeoutMs: number;
   log: LineLog;
-  /** Makes a worker that waits for its start; no two living ones have the same index, from 0. */
+  /** Makes a worker that waits for its start. Indexes count from 0, and no two living workers share one. */
   create(index: number): WorkerChild;
   /** Called with each worker's settings. */
   onSettings?(settings: WorkerSettingsToParent): void;
   random?: () => number;
 }
 
+export interface SupervisorStatus {
+  readonly parent: { readonly pid: number; readonly ageMs: number; readonly rssMb: number };
+  readonly workers: readonly WorkerStatus[];
+}
+
 const isSteady = ({ readyAt }: KeptWorker) => readyAt !== undefined && performance.now() - readyAt >= steadyMs;
 
 const toMb = (bytes: number) => Math.round(bytes / 1_048_576);
 
-function lowestFree(used: ReadonlySet<number>): number {
-  let index = 0;
-  while (used.has(index)) index += 1;
-  return index;
-}
-
 /**
- * Keeps worker processes: replaces one that dies, and recycles, one at a time, those that are due: the successor takes
- * jobs before the old one stops to.
+ * Keeps worker processes. A worker that dies is replaced. Workers that are due are recycled one at a time: the successor
+ * takes jobs before the old one stops to.
  */
 export class Supervisor {
   /** Resolves with the exit code when no worker is left. */
   readonly ended: Promise<number>;
   readonly #options: SupervisorOptions;
   readonly #log: LineLog;
-  readonly #random: () => number;
   readonly #workers = new Set<KeptWorker>();
   #end: (code: number) => void = () => {};
   #graceMs: number;
-  /** The code starts: a worker was ready once. */
+  /** Whether a worker was ready once, so that the code is known to start. */
   #proven = false;
-  /** Goes on until its successor takes jobs, then drains. */
+  /** The worker that goes on until its successor takes jobs, and then drains. */
   #outgoing: KeptWorker | undefined;
   #earlyDeaths = 0;
-  /** When the first of them was. */
+  /** When the first of the early deaths was. */
   #deathsSince = 0;
   #startAt = 0;
   #startTimer: NodeJS.Timeout | undefined;
@@ -58,7 +55,6 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#log = options.log;
-    this.#random = options.random ?? Math.random;
     this.#graceMs = options.gracefulTimeoutMs;
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
@@ -69,7 +65,7 @@ export class Supervisor {
     this.#keepUp();
   }
 
-  /** `ok`: a worker takes jobs, or all were asked to stop. `failed`: it gives up. */
+  /** `ok` while a worker takes jobs, or when all were asked to stop; `failed` when the supervisor gives up. */
   get health(): 'starting' | 'ok' | 'failed' {
     if (this.#exitCode !== undefined) return this.#exitCode === 0 ? 'ok' : 'failed';
     return this.#ready().length > 0 ? 'ok' : 'starting';
@@ -84,26 +80,22 @@ export class Supervisor {
     return { parent, workers: [...this.#workers].map(({ status }) => status) };
   }
 
-  /** Replaces all workers, one by one; one that starts may have loaded what was there before, too. */
+  /** Replaces all workers, one by one; a worker that is starting may have loaded the old code, too. */
   recycleAll(): void {
     for (const worker of this.#live()) worker.due ??= 'signal';
     this.#recycleNext();
   }
 
-  /** Lets all workers finish; called again it aborts their jobs, and once more it kills them. */
+  /** Lets all workers finish; the second call aborts their jobs, and the third kills the workers. */
   stop(): void {
     this.#stops += 1;
     if (this.#stops > 2) for (const worker of this.#workers) worker.kill();
     else if (this.#stops > 1) for (const worker of this.#workers) worker.abort();
-    else this.#stopAll(0);
+    else this.giveUp(0);
   }
 
   /** Lets all workers finish, and ends with this exit code. */
   giveUp(exitCode: number): void {
-    this.#stopAll(exitCode);
-  }
-
-  #stopAll(exitCode: number): void {
     this.#exitCode ??= exitCode;
     clearTimeout(this.#startTimer);
     for (const worker of this.#workers) worker.stop(this.#graceMs);
@@ -115,10 +107,10 @@ export class Supervisor {
   }
 
   #ready(): KeptWorker[] {
-    return [...this.#workers].filter(({ state }) => state === 'ready');
+    return this.#live().filter(({ state }) => state === 'ready');
   }
 
-  /** Starts what is missing: the first one alone, so that code which does not start is tried once at a time. */
+  /** Starts missing workers. The first one starts alone, so that code which does not start is tried once at a time. */
   #keepUp(): void {
     if (this.#exitCode !== undefined) return;
     const live = this.#live();
@@ -133,42 +125,37 @@ export class Supervisor {
     else for (let count = 0; count < missing; count++) if (!this.#launch()) return;
   }
 
+  /** Starts a worker. A system that is short of memory or processes refuses that, and is asked again after a pause. */
   #launch(): boolean {
-    const index = lowestFree(new Set([...this.#workers].map((worker) => worker.index)));
-    const child = this.#create(index);
-    if (!child) return false;
-    const worker = new KeptWorker(child, index, {
-      onSettings: (settings) => {
-        this.#graceMs = settings.gracefulTimeoutMs;
-        this.#log.level = settings.logLevel;
-        this.#options.onSettings?.(settings);
-      },
-      onReady: () => this.#onReady(worker),
-      onDue: () => this.#recycleNext(),
-      onLeaving: (failed) => this.#onLeaving(worker, failed),
-      onEnded: (exit) => this.#onEnded(worker, exit),
-    });
-    this.#workers.add(worker);
-    return true;
+    let index = 0;
+    while ([...this.#workers].some((worker) => worker.index === index)) index += 1;
+    try {
+      const child = this.#options.create(index);
+      const worker: KeptWorker = new KeptWorker(child, index, (message) => this.#hear(worker, message));
+      void child.ended.then((exit) => this.#onEnded(worker, exit));
+      this.#workers.add(worker);
+      return true;
+    } catch (error) {
+      const how = error instanceof Error ? error.message : String(error);
+      this.#countEarlyDeath({ how }, 'A worker cannot be started');
+      setTimeout(() => this.#keepUp());
+      return false;
+    }
   }
 
-  /** A system that is short of memory or processes refuses at once: it is asked again, after a pause. */
-  #create(index: number): WorkerChild | undefined {
-    try {
-      return this.#options.create(index);
-    } catch (error) {
-      this.#countEarlyDeath(
-        { how: error instanceof Error ? error.message : String(error) },
-        'A worker cannot be started',
-      );
-      setTimeout(() => this.#keepUp());
-      return undefined;
-    }
+  #hear(worker: KeptWorker, message: FromWorker): void {
+    if (message.say === 'settings') {
+      this.#graceMs = message.gracefulTimeoutMs;
+      this.#log.level = message.logLevel;
+      this.#options.onSettings?.(message);
+    } else if (message.say === 'ready') this.#onReady(worker);
+    else if (message.say === 'due') this.#recycleNext();
+    else if (message.say === 'leaving') this.#onLeaving(worker, message.failed);
   }
 
   #onReady(worker: KeptWorker): void {
     setTimeout(() => this.#onSteady(worker), steadyMs).unref();
-    // It has looked for the dead before it was ready, and was told of none since.
+    // The worker has looked for what the dead left before it was ready, and was told of no death since.
     if (this.#lastDeathAt > worker.startedAt) worker.child.tell({ say: 'died' });
     if (!this.#proven) {
       this.#proven = true;
@@ -177,9 +164,9 @@ export class Supervisor {
     }
     const outgoing = this.#outgoing;
     if (outgoing?.state === 'ready' && this.#ready().length > this.#options.processes) {
-      const { pid, due: why, status } = outgoing;
-      const { ageMs, jobs, rssMb } = status;
-      this.#log.write('info', { worker: pid, why, ageMs, jobs, rssMb, successor: worker.pid }, 'Recycling a worker');
+      const { pid, ageMs, jobs, rssMb } = outgoing.status;
+      const fields = { worker: pid, why: outgoing.due, ageMs, jobs, rssMb, successor: worker.status.pid };
+      this.#log.write('info', fields, 'Recycling a worker');
       outgoing.stop(this.#graceMs);
     }
     this.#keepUp();
@@ -187,7 +174,7 @@ export class Supervisor {
   }
 
   #onSteady(worker: KeptWorker): void {
-    // One that started before the deaths does not tell whether another would start now.
+    // A worker that started before the deaths does not show whether another would start now.
     if (this.#workers.has(worker) && !worker.counted && worker.startedAt >= this.#deathsSince) this.#earlyDeaths = 0;
   }
 
@@ -200,12 +187,12 @@ export class Supervisor {
   #onEnded(worker: KeptWorker, { code, signal }: WorkerExit): void {
     this.#workers.delete(worker);
     if (this.#outgoing === worker) this.#outgoing = undefined;
-    // Also of one that was killed at its stop: others look for what it left.
+    // Others look for what the worker left, also when it was killed at its stop.
     if (code !== 0 || worker.state !== 'leaving') {
       this.#lastDeathAt = performance.now();
       for (const other of this.#ready()) other.child.tell({ say: 'died' });
     }
-    if (code === refusedExitCode && !this.#proven) this.#stopAll(refusedExitCode);
+    if (code === refusedExitCode && !this.#proven) this.giveUp(refusedExitCode);
     else this.#explainEnd(worker, code, signal);
     if (this.#exitCode !== undefined && this.#workers.size === 0) this.#end(this.#exitCode);
     this.#keepUp();
@@ -213,11 +200,11 @@ export class Supervisor {
   }
 
   #explainEnd(worker: KeptWorker, code: number | null, signal: NodeJS.Signals | null): void {
-    const fields = { worker: worker.pid, code, signal };
+    const fields = { worker: worker.status.pid, code, signal };
     if (worker.asked) {
-      // One that was still starting does not drain.
-      if (code !== 0 && worker.readyAt !== undefined)
-        this.#log.write('warn', fields, 'A worker did not end as it was asked');
+      // A worker that was still starting does not drain.
+      const drains = worker.readyAt !== undefined;
+      if (code !== 0 && drains) this.#log.write('warn', fields, 'A worker did not end as it was asked');
     } else if (code === 0 && worker.state === 'leaving') {
       this.#log.write('info', fields, 'A worker has drained by itself, or was asked to by somebody else');
     } else {
@@ -229,31 +216,29 @@ export class Supervisor {
   #countDeath(worker: KeptWorker, how: string): void {
     if (worker.counted || this.#exitCode !== undefined) return;
     worker.counted = true;
-    const { ageMs, jobs, running } = worker.status;
-    const fields = { worker: worker.pid, how, ageMs, jobs, running };
-    if (!isSteady(worker)) {
-      this.#countEarlyDeath(fields);
-      return;
-    }
-    // Where nobody is left that takes jobs, no pause after earlier deaths is waited for.
-    if (this.#ready().length === 0) this.#startAt = 0;
-    const pauseMs = Math.max(0, Math.round(this.#startAt - performance.now()));
-    this.#log.write('error', { ...fields, pauseMs }, 'A worker died: it is replaced');
+    const { pid, ageMs, jobs, running } = worker.status;
+    const fields = { worker: pid, how, ageMs, jobs, running };
+    if (isSteady(worker)) {
+      // Where no worker is left that takes jobs, the pause after earlier deaths is skipped.
+      if (this.#ready().length === 0) this.#startAt = 0;
+      const pauseMs = Math.max(0, Math.round(this.#startAt - performance.now()));
+      this.#log.write('error', { ...fields, pauseMs }, 'A worker died: it is replaced');
+    } else this.#countEarlyDeath(fields);
   }
 
-  /** Those in a row are answered with longer and longer pauses, and with the end where nobody steady takes jobs. */
+  /** Answers early deaths in a row with longer and longer pauses, and gives up where no steady worker takes jobs. */
   #countEarlyDeath(fields: object, what = 'A worker died: it is replaced'): void {
     this.#earlyDeaths += 1;
     if (this.#earlyDeaths === 1) this.#deathsSince = performance.now();
     if (this.#earlyDeaths >= crashLoopDeaths && !this.#ready().some(isSteady)) {
       const loop = { code: 'E_CRASH_LOOP', ...fields, deaths: this.#earlyDeaths, exitCode: crashLoopExitCode };
       this.#log.write('fatal', loop, `Workers die again and again before ${steadyMs / 1_000} s: giving up`);
-      this.#stopAll(crashLoopExitCode);
-      return;
+      this.giveUp(crashLoopExitCode);
+    } else {
+      const pauseMs = pauseBeforeStart(this.#earlyDeaths, this.#options.random ?? Math.random);
+      this.#startAt = performance.now() + pauseMs;
+      this.#log.write('error', { ...fields, pauseMs }, what);
     }
-    const pauseMs = pauseBeforeStart(this.#earlyDeaths, this.#random);
-    this.#startAt = performance.now() + pauseMs;
-    this.#log.write('error', { ...fields, pauseMs }, what);
   }
 
   /** Prepares the successor of one worker that is due, when all others are there. */

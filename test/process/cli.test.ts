@@ -146,7 +146,7 @@ describe('without a build, and outside of an app', () => {
 
   afterEach(() => rm(folder, { recursive: true }));
 
-  /** In an empty folder, or in an app that was never compiled. */
+  /** Runs a command in an empty folder, or in an app that was never compiled. */
   const runThere = async (args: string[], app: boolean) => {
     if (app) {
       for (const [file, text] of [

@@ -8,7 +8,7 @@ import { type IsletProcess, killAll, repository, startIslet } from '../support/i
 import { createNewApp, type NewApp } from '../support/new-app.ts';
 import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
 
-// The compiler and three workers start again and again, beside whatever else runs on the machine.
+// The compiler and three workers start again and again, while other tests run on the machine.
 vi.setConfig({ testTimeout: 90_000 });
 
 let app: NewApp;
@@ -30,7 +30,7 @@ afterEach(async () => {
 
 const env = () => ({ ...place.env, NODE_ENV: 'development', NODE_OPTIONS: undefined });
 
-/** How often something was said. */
+/** Counts how often something was said. */
 const count = (text: string, part: string) => text.split(part).length - 1;
 const until = <T>(check: () => T | Promise<T>, timeout = 30_000) => vi.waitFor(check, { timeout, interval: 20 });
 
@@ -63,7 +63,7 @@ async function saveTask(sentTo: string): Promise<void> {
   await app.write(file, text.replace(/return .*;/, `return { sentTo: ${sentTo} };`));
 }
 
-/** The processes that run in the app's folder. */
+/** Lists the processes that run in the app's folder. */
 function processesIn(folder: string): string[] {
   return readdirSync('/proc').filter((pid) => {
     try {
@@ -104,7 +104,7 @@ describe('when a file is saved', () => {
     const dev = await startDev();
     const took: number[] = [];
     for (let save = 1; save <= 5; save += 1) {
-      // What was written before is another process's load.
+      // A save before the next worker is ready would measure how that worker starts.
       await until(() => expect(processesIn(app.root).length).toBeGreaterThan(4));
       const savedAt = performance.now();
       await saveTask(`'save ${save}'`);
@@ -113,7 +113,7 @@ describe('when a file is saved', () => {
     }
     const [, , median = 0] = took.sort((a, b) => a - b);
     console.log(`islet dev: new code ran ${Math.round(median)} ms after a save (median of 5)`);
-    // On a machine of its own 0.2 s; here every other test may run beside it.
+    // On an idle machine this takes 0.2 s; here every other test may run at the same time.
     expect(median).toBeLessThan(10_000);
   });
 
@@ -247,7 +247,7 @@ describe('a start that never ends', () => {
     void dev.exited.then((exit) => {
       ended = exit;
     });
-    // What comes within a second is the same Ctrl-C.
+    // A signal within a second counts as the same Ctrl-C.
     await vi.waitFor(
       () => {
         dev.kill('SIGINT');
@@ -265,7 +265,7 @@ describe('a start that never ends', () => {
     await app.write(file, `${text}\nsetInterval(() => {}, 1_000);\nthrow new Error('no licence');\n`);
     const dev = startIslet(['dev'], { cwd: app.root, env: env() });
     await until(() => expect(dev.stderr()).toContain('The worker could not start. Save a file to try again.'));
-    // This one, the compiler, and what runs that: no worker waits for code that cannot start.
+    // These are the command, the compiler and what runs that; no worker waits for code that cannot start.
     await until(() => expect(processesIn(app.root).length).toBe(3));
   });
 });
@@ -287,7 +287,7 @@ describe('leaves no process behind when it is killed', () => {
     await app.write(file, `${slow}\n${await readFile(join(app.root, file), 'utf8')}`);
     const dev = startIslet(['dev'], { cwd: app.root, env: env() });
     await until(() => expect(processesIn(app.root).length).toBeGreaterThan(3));
-    // The compiler, and a worker that has begun to load the app.
+    // These are the compiler, and a worker that has begun to load the app.
     await until(() => expect(existsSync(join(app.root, 'dist/queues/mail/dependencies.js'))).toBe(true));
     dev.kill('SIGKILL');
     await untilAllEnded();
@@ -332,7 +332,7 @@ test('runs a framework that was compiled anew, also in the worker that was made 
   await symlink(join(repository, 'node_modules'), join(islet, 'node_modules'));
   await rm(join(app.root, 'node_modules/islet'));
   await symlink(islet, join(app.root, 'node_modules/islet'));
-  // Whoever has loaded the framework writes a line.
+  // Each process that has loaded the framework writes a line.
   const [loaded, line] = [join(app.root, 'loaded'), join(islet, 'dist/src/cli/parent-line.js')];
   const tell = `import { appendFileSync } from 'node:fs';\nappendFileSync('${loaded}', 'one\\n');\n`;
   await writeFile(line, tell + (await readFile(line, 'utf8')));

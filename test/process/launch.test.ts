@@ -59,7 +59,8 @@ describe.runIf(process.platform === 'linux')('a supervised worker', () => {
     ['is started in the lean profile', {}, 'MALLOC_ARENA_MAX=1'],
     ['keeps what somebody has set', { MALLOC_ARENA_MAX: '3' }, 'MALLOC_ARENA_MAX=3'],
   ])('%s', async (_, more, variable) => {
-    const child = createWorkerChild(program, ['--queue', 'main'], { PATH: process.env.PATH, ...more });
+    const args = ['worker', '--supervised', '--queue', 'main'];
+    const child = createWorkerChild(program, args, { PATH: process.env.PATH, ...more });
     const words = ofProcess(child.pid, 'cmdline');
     const variables = ofProcess(child.pid, 'environ');
     child.stop(10_000);

@@ -69,7 +69,7 @@ test('answers 503 before the worker takes jobs', async () => {
 
 test('answers 503 when the worker has to be replaced', async () => {
   const worker = await startWorker(['--health-port', String(port)]);
-  // Keeps the process for a second after the other job has crashed it.
+  // This job keeps the process alive for a second after the other job has crashed it.
   const job = await act({ behaviour: 'ignore-abort' });
   await worker.line({ msg: 'Acting', jobId: job.id });
   await act({ behaviour: 'throw-astray' });

@@ -11,7 +11,7 @@ let child: ReturnType<typeof start>;
 
 afterEach(() => void child.kill('SIGKILL'));
 
-/** Starts a process that logs `lines` lines when it is told to, and ends at once, or does what is said. */
+/** Starts a process that logs `lines` lines when it is told to, and then ends at once, or does what `then` says. */
 function start(lines: number, then = 'process.exit(3)') {
   const code = `
     import { createLog } from '${module}';
@@ -94,7 +94,7 @@ test('has each line, whole and once, also of a process that ends at once', async
 });
 
 describe('lines that wait for the end of a turn of the event loop', () => {
-  /** Logs three lines in one turn, beside a guard, and does what is said in the same turn. */
+  /** Logs three lines in one turn, beside a guard, and then does what `then` says in the same turn. */
   function startGuarded(then: string) {
     const folder = pathToFileURL(resolve('dist/src')).href;
     const code = `

@@ -40,7 +40,7 @@ describe('a supervisor', () => {
     const killedAt = Date.now();
     process.kill(Number(victim?.pid), 'SIGKILL');
     const again = await holdingAgain(supervisor, jobs[0]);
-    // Nobody had room for it but the successor.
+    // Only the successor had room for the job.
     expect(timeOf(again) - killedAt).toBeLessThan(10_000);
     expect(await crashesOf(jobs[0])).toBe(1);
     expect([holdings(supervisor, jobs[1]).length, await crashesOf(jobs[1])]).toEqual([1, 0]);
@@ -211,7 +211,7 @@ describe('a worker is recycled', () => {
     expect(await supervisor.stop()).toEqual(ok);
     const recycled = supervisor.lines({ msg: 'Recycling a worker', why: 'age' });
     expect(recycled.length).toBeGreaterThanOrEqual(4);
-    // Their ages were drawn.
+    // The ages of the workers were drawn.
     expect(new Set(recycled.map(({ ageMs }) => Math.round(Number(ageMs) / 250))).size).toBeGreaterThan(1);
     expect(fewestTakingJobs(supervisor, 3)).toEqual({ least: 3, most: 4 });
     expectAllOnce(supervisor, jobs);
@@ -389,7 +389,7 @@ function expectAllOnce(supervisor: IsletProcess, jobs: Job[]): void {
   expect(completed.sort()).toEqual(jobs.map(({ id }) => `${id} completed`).sort());
 }
 
-/** How many workers took jobs at least and at most, from when so many first did until the end. */
+/** Counts how many workers took jobs at least and at most, from when so many first did until the end. */
 function fewestTakingJobs(supervisor: IsletProcess, from: number): { least: number; most: number } {
   const taking = new Set<number>();
   const counts: number[] = [];

@@ -57,7 +57,7 @@ describe('the worker of api-scraper', () => {
     const after = countPackages(await worker.loadedScripts());
 
     expect(before).toMatchObject({ sharp: 0, pdfkit: 0, mathjs: 0, exceljs: 0 });
-    // The probe sees packages at all, both ESM and CommonJS.
+    // This shows that the probe sees packages at all, both ESM and CommonJS.
     expect(before).toMatchObject({ bullmq: expect.toSatisfy(positive), htmlparser2: expect.toSatisfy(positive) });
     expect(after).toMatchObject({ sharp: 0, pdfkit: 0, mathjs: 0, exceljs: expect.toSatisfy(positive) });
     expect(await worker.stop()).toEqual({ code: 0, signal: null });

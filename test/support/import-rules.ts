@@ -45,6 +45,7 @@ const manifest = 'src/manifest/**';
 const launchProfiles = 'src/launch-profiles.ts';
 const jobAbort = 'src/job-abort.ts';
 const sharedLines = 'src/shared-lines.ts';
+const units = 'src/units.ts';
 const schemaTypes = 'type:@standard-schema/spec';
 const brokerSeam = 'src/broker/broker.ts';
 
@@ -53,8 +54,13 @@ export const importRules: readonly ImportRule[] = [
   { from: 'src/errors.ts', may: [], because: 'the errors are the ground floor' },
   {
     from: 'src/config.ts',
-    may: [errors, 'src/manifest/defaults.ts'],
+    may: [errors, units, 'src/manifest/defaults.ts'],
     because: 'the settings are data on the ground floor',
+  },
+  {
+    from: units,
+    may: [],
+    because: 'flags and settings read durations and sizes in one way, and it needs nothing',
   },
   {
     from: jobAbort,

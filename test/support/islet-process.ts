@@ -9,11 +9,11 @@ export const fixtureApp = (name: string) => resolve('dist/test/fixtures', name);
 
 export interface StartOptions {
   cwd: string;
-  /** On top of this process's environment; undefined removes a variable. */
+  /** Variables on top of this process's environment; undefined removes one. */
   env: Record<string, string | undefined>;
   /** Lets `loadedScripts()` look into the process. */
   probe?: boolean;
-  /** What starts Islet, in place of this Node and this repository's own. Its processes are signalled together. */
+  /** The command that starts Islet, in place of this Node and this repository. Its processes are signalled together. */
   command?: [program: string, ...args: string[]];
 }
 
@@ -33,21 +33,21 @@ export interface IsletProcess {
   readonly exited: Promise<Exit>;
   stdout(): string;
   stderr(): string;
-  /** The log lines so far that have all of these fields. */
+  /** Returns the log lines so far that have all of these fields. */
   lines(fields: Record<string, unknown>): LogLine[];
-  /** Waits for such a line; fails at once when the process has ended without one. */
+  /** Waits for such a line, and fails at once when the process has ended without one. */
   line(fields: Record<string, unknown>, timeoutMs?: number): Promise<LogLine>;
   /** Waits for the end of one attempt of a job. */
   outcome(jobId: string | undefined, outcome: string): Promise<LogLine>;
   loadedScripts(): Promise<string[]>;
   kill(signal: NodeJS.Signals): void;
-  /** Sends SIGTERM and waits, at most so long, for the end. */
+  /** Sends SIGTERM and waits for the end, at most so long. */
   stop(timeoutMs?: number): Promise<Exit>;
 }
 
 const running = new Map<ChildProcess, (signal: NodeJS.Signals) => void>();
 
-/** Kills what a test left running. */
+/** Kills the processes that a test left running. */
 export async function killAll(): Promise<void> {
   const ended = [...running.keys()].map((child) => once(child, 'close'));
   for (const kill of running.values()) kill('SIGKILL');

@@ -25,7 +25,7 @@ const { build, refreshOutputs, runsFromSources, staleFiles, watchCommand } = (aw
   staleFiles(root: string): string[];
 };
 
-/** Stands in for the compiler: counts its runs, and makes the one output there is. */
+/** A program in place of the compiler, which counts its runs and makes the one output there is. */
 const COMPILER = `
 const fs = require('node:fs');
 fs.appendFileSync('runs', 'x');
@@ -40,6 +40,8 @@ let root: string;
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'islet-build-'));
+  // Without this folder, an app runs from its sources on a Node that can do that, and nothing is ever stale.
+  mkdirSync(join(root, 'dist'));
   put('tsconfig.json', 10);
   put('src/a.ts', 10);
 });
@@ -172,6 +174,7 @@ describe('build', () => {
 });
 
 test('Islet itself is compiled where nothing was compiled before: its parts import it by its own name', () => {
+  rmSync(join(root, 'dist'), { recursive: true });
   const parts = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'src', 'bin', 'queues', 'tasks', 'config'];
   for (const part of parts) cpSync(part, join(root, part), { recursive: true });
   symlinkSync(resolve('node_modules'), join(root, 'node_modules'));
@@ -193,6 +196,8 @@ test('a compiler that goes on writes nothing that has an error', () => {
 
 test('sources run as they are where Node can do that, unless they were compiled, and never those of Islet', () => {
   const typescript = Boolean((process.features as { typescript?: unknown }).typescript);
+  expect(runsFromSources(root)).toBe(false);
+  rmSync(join(root, 'dist'), { recursive: true });
   expect(runsFromSources(root)).toBe(typescript);
   put('dist/src/a.js', 20);
   expect(runsFromSources(root)).toBe(false);

@@ -43,7 +43,7 @@ test('a process has the profile whose flags it has all of', () => {
   ).toBe(true);
   expect(isLaunchedAs('lean', lean.flags.slice(1))).toBe(false);
   expect(isLaunchedAs('minimal', lean.flags)).toBe(false);
-  // It saves all that lean does.
+  // The minimal profile saves all that the lean one does.
   expect(isLaunchedAs('lean', minimal.flags)).toBe(true);
   expect(isLaunchedAs('throughput', minimal.flags)).toBe(false);
   expect(isLaunchedAs('throughput', ['--inspect', '--max-old-space-size=300'])).toBe(true);

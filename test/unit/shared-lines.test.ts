@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
 import { SharedLines } from '../../src/shared-lines.ts';
 
-/** Takes all that is offered. */
+/** Creates a reader that takes all bytes it is offered. */
 function collect() {
   let text = '';
   const take = (bytes: Uint8Array) => {
@@ -27,7 +27,7 @@ test('gives lines in their order, each once, whatever their characters', () => {
 test('keeps what was not taken, and gives it up when it is emptied', () => {
   const lines = new SharedLines();
   lines.add('0123456789\n');
-  // A pipe that has room for four bytes, and is full then.
+  // This pipe has room for four bytes, and is full then.
   const room = [4, 0];
   lines.flush(() => room.shift() ?? 0);
   expect(lines.isEmpty).toBe(false);

@@ -38,7 +38,7 @@ function needModule(code: string, folder: string, name: string): EntryModule {
 function describeEntry(code: string, queue: string, tasks: readonly string[]): WorkerEntry {
   const folder = `queues/${queue}`;
   return {
-    unitRunner: join(islet.folder, 'cli', `built-unit${islet.ending}`),
+    unitRunner: join(islet.folder, 'cli', `run-unit${islet.ending}`),
     runner: join(islet.folder, 'cli', `built-worker${islet.ending}`),
     queueManifest: needModule(code, folder, 'manifest').file,
     tasks: tasks.map((task) => ({

@@ -21,9 +21,6 @@ class FakeWorker {
       pid,
       start: () => this.asked.push('start'),
       output: undefined as never,
-      loading: undefined,
-      ready: new Promise(() => {}),
-      leaving: new Promise(() => {}),
       ended,
       onMessage: (listener) => {
         this.hear = listener;
@@ -37,7 +34,7 @@ class FakeWorker {
 
 let workers: FakeWorker[];
 let lines: string[];
-/** What keeps a process from being made. */
+/** The error with which the system refuses to make a process. */
 let refusal: Error | undefined;
 
 beforeEach(() => {
@@ -102,7 +99,7 @@ describe('a worker that dies', () => {
       await vi.advanceTimersByTimeAsync(1);
       expect(workers).toHaveLength(before + 1);
     }
-    // The first one is not steady yet: nobody was for so long.
+    // The first worker is not steady yet, and no other was for so long.
     expect(supervisor.health).toBe('ok');
     await kill(workers.length - 1);
     expect([supervisor.health, at(0).asked]).toEqual(['failed', ['start', 'stop']]);

@@ -1,43 +1,41 @@
 import { Readable } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, expect, test, vi } from 'vitest';
-import { createKeeper } from '../../../src/cli/dev-keeper.ts';
+import { DevWorker } from '../../../src/cli/dev-worker.ts';
+import type { FromWorker } from '../../../src/supervisor/messages.ts';
 import type { WorkerChild, WorkerExit } from '../../../src/supervisor/worker-child.ts';
 
 afterEach(() => void vi.useRealTimers());
 
-/** A worker that does what the test says. */
-function fakeChild(leaving = Promise.resolve()) {
+/** Creates a process that does what the test says. */
+function fakeChild() {
   let end: (exit: WorkerExit) => void = () => {};
-  let become: (ready: boolean) => void = () => {};
   const ended = new Promise<WorkerExit>((resolve) => {
     end = resolve;
   });
-  const ready = new Promise<boolean>((resolve) => {
-    become = resolve;
-  });
+  const listeners: ((message: FromWorker) => void)[] = [];
+  const tell = (message: FromWorker) => {
+    for (const listener of listeners) listener(message);
+  };
   const child: WorkerChild = {
     pid: 1,
     start() {},
     output: Readable.from([]),
-    loading: undefined,
-    ready,
-    leaving,
     ended,
-    onMessage() {},
+    onMessage: (listener) => void listeners.push(listener),
     tell() {},
     stop: vi.fn(),
     kill: vi.fn(),
   };
-  return { child, end: () => end({ code: 0, signal: null }), become };
+  return { child, end: () => end({ code: 0, signal: null }), tell };
 }
 
-/** A keeper whose workers start when the test says so. */
+/** Creates a worker of `islet dev` whose processes start when the test says so. */
 function open() {
   const starts: ((child: WorkerChild | Error) => void)[] = [];
   const said: string[] = [];
   const onReady = vi.fn();
-  const keeper = createKeeper({
+  const worker = new DevWorker({
     start: () =>
       new Promise((resolve, reject) => {
         starts.push((child) => (child instanceof Error ? reject(child) : resolve(child)));
@@ -46,33 +44,34 @@ function open() {
     onReady,
     say: (text) => void said.push(text),
   });
-  return { keeper, starts, said, onReady };
+  return { worker, starts, said, onReady };
 }
 
 test('new code is told of when the code before takes no further job', async () => {
-  const { keeper, starts, said } = open();
-  void keeper.replace();
-  let leave = () => {};
-  const [before, after] = [fakeChild(new Promise((resolve) => (leave = resolve))), fakeChild()];
+  const { worker, starts, said } = open();
+  void worker.replace();
+  const [before, after] = [fakeChild(), fakeChild()];
   starts[0]?.(before.child);
-  before.become(true);
+  await turn();
+  before.tell({ say: 'ready' });
   await vi.waitFor(() => expect(said).toHaveLength(1));
-  void keeper.replace();
+  void worker.replace();
   await vi.waitFor(() => expect(starts).toHaveLength(2));
   starts[1]?.(after.child);
-  after.become(true);
+  await turn();
+  after.tell({ say: 'ready' });
   await vi.waitFor(() => expect(before.child.stop).toHaveBeenCalled());
   await turn();
   expect(said).toHaveLength(1);
-  leave();
+  before.tell({ say: 'leaving', failed: false });
   await vi.waitFor(() => expect(said).toHaveLength(2), { timeout: 400 });
 });
 
 test('a worker whose start was under way at the stop is stopped too, and waited for', async () => {
-  const { keeper, starts, onReady } = open();
-  void keeper.replace();
+  const { worker, starts, onReady } = open();
+  void worker.replace();
   let stopped = false;
-  const stopping = keeper.stop().then(() => {
+  const stopping = worker.stop().then(() => {
     stopped = true;
   });
   const late = fakeChild();
@@ -86,40 +85,42 @@ test('a worker whose start was under way at the stop is stopped too, and waited 
 });
 
 test('a worker that is still starting is dismissed when there is newer code', async () => {
-  const { keeper, starts, said } = open();
-  void keeper.replace();
+  const { worker, starts, said } = open();
+  void worker.replace();
   const [first, second] = [fakeChild(), fakeChild()];
   starts[0]?.(first.child);
   await turn();
-  void keeper.replace();
+  void worker.replace();
   await turn();
   expect(first.child.stop).toHaveBeenCalledWith(7);
   starts[1]?.(second.child);
-  second.become(true);
+  await turn();
+  second.tell({ say: 'ready' });
   await turn();
   expect(said).toEqual([expect.stringMatching(/^Ready in \d+ ms\.$/)]);
   expect(second.child.stop).not.toHaveBeenCalled();
 });
 
 test('a start that fails is told of, and the next one is tried all the same', async () => {
-  const { keeper, starts, said } = open();
-  const replaced = keeper.replace();
+  const { worker, starts, said } = open();
+  const replaced = worker.replace();
   starts[0]?.(new Error('no folder'));
   await replaced;
   expect(said).toEqual(['no folder']);
-  void keeper.replace();
+  void worker.replace();
   expect(starts.length).toBe(2);
 });
 
 test('a crash does not dismiss the next worker, which is on its way', async () => {
-  const { keeper, starts } = open();
+  const { worker, starts } = open();
   const [crashing, next] = [fakeChild(), fakeChild()];
-  const replaced = keeper.replace();
+  const replaced = worker.replace();
   starts[0]?.(crashing.child);
-  crashing.become(true);
+  await turn();
+  crashing.tell({ say: 'ready' });
   await replaced;
   vi.useFakeTimers({ toFake: ['setTimeout', 'setInterval'] });
-  void keeper.replace();
+  void worker.replace();
   starts[1]?.(next.child);
   await turn();
   crashing.end();
@@ -130,19 +131,20 @@ test('a crash does not dismiss the next worker, which is on its way', async () =
 });
 
 test('the end at once is the end of all: the one that runs, the one that starts, and the ones that were dismissed', async () => {
-  const { keeper, starts } = open();
+  const { worker, starts } = open();
   const [before, dismissed, starting] = [fakeChild(), fakeChild(), fakeChild()];
-  const replaced = keeper.replace();
+  const replaced = worker.replace();
   starts[0]?.(before.child);
-  before.become(true);
+  await turn();
+  before.tell({ say: 'ready' });
   await replaced;
-  void keeper.replace();
+  void worker.replace();
   starts[1]?.(dismissed.child);
   await turn();
-  void keeper.replace();
+  void worker.replace();
   await turn();
   starts[2]?.(starting.child);
   await turn();
-  keeper.kill();
+  worker.kill();
   for (const { child } of [before, dismissed, starting]) expect(child.kill).toHaveBeenCalledOnce();
 });

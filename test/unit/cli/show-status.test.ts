@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { showStatus } from '../../../src/supervisor/status.ts';
+import { showStatus } from '../../../src/cli/show-status.ts';
 
 test('the status is a table with the parent in its last line', () => {
   const status = {
