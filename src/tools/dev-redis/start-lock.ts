@@ -1,5 +1,5 @@
 import { closeSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { isAlive, type ProcessRef, processRef } from './processes.ts';
+import { isAlive, type ProcessRef, processRef } from '../../process/process-identity.ts';
 
 /** A lock file is written right after it is made; one still unreadable after this long lost its writer. */
 const UNWRITTEN_LIMIT_MS = 5_000;
