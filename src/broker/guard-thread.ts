@@ -1,5 +1,6 @@
 import { workerData } from 'node:worker_threads';
-import { type GuardThreadData, runGuard } from '../guard/run-guard.ts';
+import type { GuardThreadData } from '../guard/guard-settings.ts';
+import { runGuard } from '../guard/run-guard.ts';
 
 // The program of the guard's thread. What connects to Redis is loaded at the first block.
 await runGuard(workerData as GuardThreadData, async (redis) => {
