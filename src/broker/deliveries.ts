@@ -1,11 +1,11 @@
 import { LockLostError } from '../errors.ts';
-import type { ConsumeOptions, Outcome } from './broker.ts';
+import type { ConsumeOptions, EndedJob, Outcome } from './broker.ts';
+import type { FetchedJob } from './bullmq-internals.ts';
 import type { CancelWatch } from './cancel-watch.ts';
-import { failUnrun, toEnded } from './ended-job.ts';
+import { FetchedDelivery } from './fetched-delivery.ts';
 import type { Hold, TakenJob } from './locks.ts';
 import type { Delivered } from './queue-worker.ts';
-import { type SettleScope, settle } from './settle.ts';
-import { createToDelivery } from './to-delivery.ts';
+import { failUnrun, Settler, type SettleScope } from './settle.ts';
 import type { WorkerRecords } from './worker-records.ts';
 
 export interface DeliveriesScope extends SettleScope {
@@ -13,23 +13,37 @@ export interface DeliveriesScope extends SettleScope {
   workerId: string;
   cancels: CancelWatch;
   records: WorkerRecords;
-  /** Whether this worker has been told to stop. */
+  /** Tells whether this worker was told to stop. */
   isStopped(): boolean;
-  /** A job is out of this worker's hands. */
+  /** Called when a job is out of this worker's hands. */
   onDropped(): void;
+}
+
+/** Returns what is told of a job that is out of a worker's hands; its payload is parsed when somebody looks at it. */
+function toEnded(queue: string, job: FetchedJob): EndedJob {
+  const { id, name, attemptsMade, payloadJson, payloadProblem } = job;
+  return {
+    queue,
+    task: name,
+    jobId: id,
+    attempt: attemptsMade + 1,
+    get input() {
+      return payloadProblem === undefined ? JSON.parse(payloadJson) : payloadJson;
+    },
+  };
 }
 
 /** The jobs of one queue that this worker has: from their fetch until it is written how they ended. */
 export class Deliveries {
   readonly #scope: DeliveriesScope;
-  readonly #toDelivery: ReturnType<typeof createToDelivery>;
+  readonly #settler: Settler;
 
   constructor(scope: DeliveriesScope) {
     this.#scope = scope;
-    this.#toDelivery = createToDelivery(scope);
+    this.#settler = new Settler(scope);
   }
 
-  /** A job was fetched. If it came back while its code still runs here, that run goes on under the new lock. */
+  /** Takes a job that was fetched. If it came back while its code still runs here, that run goes on under the new lock. */
   take(job: TakenJob): void {
     const { locks } = this.#scope;
     const known = locks.holds.get(job.id);
@@ -51,7 +65,7 @@ export class Deliveries {
       if (late && (await locks.takeBack(hold)) !== 'held') return undefined;
       const outcome = await this.#run(job, hold);
       hold.ended = true;
-      const settled = await settle(this.#scope, { job, hold, outcome, mayFetch });
+      const settled = await this.#settler.settle({ job, hold, outcome, mayFetch });
       written = settled.outcome;
       if (hold.cancelled) {
         locks.drop(hold);
@@ -71,7 +85,7 @@ export class Deliveries {
     }
   }
 
-  /** Waits, when a job came back while the outcome of its last run is written here, until that is done. */
+  /** Waits until the outcome of a job's last run is written, when the job came back while that is being done. */
   async #dropped(job: TakenJob): Promise<void> {
     const hold = this.#scope.locks.holds.get(job.id);
     if (hold?.again !== job) return;
@@ -94,7 +108,9 @@ export class Deliveries {
       return failUnrun('E_PAYLOAD_INVALID', seen);
     }
     const { crashes } = job.memory;
-    if (crashes.length === 0) return options.run(this.#toDelivery(job, hold, []));
-    return records.proveCrashes(crashes).then((proven) => options.run(this.#toDelivery(job, hold, proven)));
+    if (crashes.length === 0) return options.run(new FetchedDelivery(job, hold, [], this.#scope));
+    return records
+      .proveCrashes(crashes)
+      .then((proven) => options.run(new FetchedDelivery(job, hold, proven, this.#scope)));
   }
 }

@@ -1,17 +1,20 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 
-/** A script of Islet's own. Scripts compare and write; what is to be decided is decided before, in TypeScript. */
+/** A script of Islet's own. Scripts compare and write; TypeScript decides, before. */
 export interface Script {
   readonly lua: string;
   readonly sha: string;
+  /** The last parts of the keys that it takes of every queue; keys of single jobs come before them. */
+  readonly keys: readonly string[];
 }
 
-export function defineScript(lua: string): Script {
-  return { lua, sha: createHash('sha1').update(lua).digest('hex') };
+/** Takes the keys of a script first, and then its text. */
+export function defineScript(...keys: readonly string[]): (lua: string) => Script {
+  return (lua) => ({ lua, sha: createHash('sha1').update(lua).digest('hex'), keys });
 }
 
-/** Whether Redis does not know a script yet, or any more. */
+/** Tells whether Redis does not know a script yet, or any more. */
 export function isUnknownScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOSCRIPT');
 }

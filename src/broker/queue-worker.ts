@@ -16,6 +16,7 @@ import type { FetchedJob } from './bullmq-internals.ts';
 import { JobBackend, type NextJob } from './job-backend.ts';
 import { mostWaitSeconds } from './job-wait.ts';
 import { bullmqQueue } from './keys.ts';
+import type { QueueHandle } from './queue-handle.ts';
 
 /** How a delivery ended, and what was fetched when that was written: `next`, locked for `token`. */
 export interface Delivered {
@@ -38,11 +39,9 @@ export interface QueueWorkerHost {
 }
 
 export interface QueueWorkerOptions {
-  prefix: string;
-  queue: string;
+  queue: QueueHandle;
   concurrency: number;
   lockDurationMs: number;
-  client: Redis;
   /** Waits for jobs; the Worker closes it. */
   blocking: Redis;
   host: QueueWorkerHost;
@@ -87,7 +86,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   /** Jobs of BullMQ's, made for those who listen. */
   readonly #jobs = new WeakMap<object, BullmqJob>();
 
-  constructor({ prefix, queue, concurrency, lockDurationMs, client, blocking, host }: QueueWorkerOptions) {
+  constructor({ queue, concurrency, lockDurationMs, blocking, host }: QueueWorkerOptions) {
     const backendHost = {
       onFetched: (job: FetchedJob) => {
         this.#drainedTold = false;
@@ -98,12 +97,12 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
       onProgress: () => host.onProgress(),
     };
     super(
-      bullmqQueue(queue).name,
+      bullmqQueue(queue.name).name,
       // BullMQ starts its loop only with a processor, and never calls this one: `processJob` takes its place.
       async () => {},
       {
-        connection: client,
-        prefix,
+        connection: queue.client,
+        prefix: queue.prefix,
         concurrency,
         lockDuration: lockDurationMs,
         drainDelay: mostWaitSeconds,
@@ -112,7 +111,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
         skipLockRenewal: true,
         skipStalledCheck: true,
       },
-      (_name, options) => new JobBackend(queue, { client, blocking, host: backendHost }, options),
+      (_name, options) => new JobBackend({ queue, blocking, host: backendHost }, options),
     );
     this.#host = host;
     // A job names its worker by it, also one that comes with the settling of another.
@@ -121,7 +120,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
 
   /** How many more jobs may be taken. */
   get room(): number {
-    if (this.closing || this.isPaused() || !this.#started || this.backend.isIsolated) return 0;
+    if (this.closing || this.isPaused() || !this.#started || this.backend.wait.isIsolated) return 0;
     return this.concurrency - this.#host.holds().size;
   }
 
@@ -134,7 +133,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
 
   /** Ends a wait for a job, too: its mark would be lost to other workers. */
   override pause(doNotWaitActive?: boolean): Promise<void> {
-    this.backend.interrupt();
+    this.backend.wait.interrupt();
     return super.pause(doNotWaitActive);
   }
 
@@ -293,7 +292,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   }
 
   override close(force?: boolean): Promise<void> {
-    this.backend.stop();
+    this.backend.wait.stop();
     return super.close(force);
   }
 }

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { jobFields, keyNames } from '../broker/bullmq-names.ts';
-import { queueKey } from '../broker/keys.ts';
+import type { QueueHandle } from '../broker/queue-handle.ts';
 
 /** How many jobs of one state are looked at, at each of its two ends. */
 const endSize = 100;
@@ -35,23 +35,21 @@ async function exec(pipeline: ReturnType<Redis['pipeline']>): Promise<unknown[]>
 }
 
 /** Looks at up to 200 jobs of each state of a queue, in two round trips, and counts those whose name is wanted. */
-export async function sampleJobs(
-  { client, prefix, queue }: { client: Redis; prefix: string; queue: string },
-  isWanted: (name: string) => boolean,
-): Promise<JobSample> {
-  const ends = client.pipeline();
+export async function sampleJobs(queue: QueueHandle, isWanted: (name: string) => boolean): Promise<JobSample> {
+  const ends = queue.client.pipeline();
   for (const [, name, type] of states) {
-    const key = queueKey(prefix, queue, name);
+    const key = queue.key(name);
+    const [first, last] = [['0', String(endSize - 1)] as const, [String(-endSize), '-1'] as const];
     if (type === 'list')
       ends
         .llen(key)
-        .lrange(key, '0', String(endSize - 1))
-        .lrange(key, String(-endSize), '-1');
+        .lrange(key, ...first)
+        .lrange(key, ...last);
     else
       ends
         .zcard(key)
-        .zrange(key, '0', String(endSize - 1))
-        .zrange(key, String(-endSize), '-1');
+        .zrange(key, ...first)
+        .zrange(key, ...last);
   }
   const found = await exec(ends);
   const sample: JobSample = { total: 0, looked: 0, seen: {} };
@@ -60,10 +58,10 @@ export async function sampleJobs(
     sample.total += size;
     return [...new Set([...first, ...last])].map((id) => ({ state, id }));
   });
-  const names = client.pipeline();
-  for (const { id } of jobs) names.hget(queueKey(prefix, queue, id), jobFields.name);
+  const names = queue.client.pipeline();
+  for (const { id } of jobs) names.hget(queue.key(id), jobFields.name);
   for (const [index, name] of (await exec(names)).entries()) {
-    // Removed meanwhile.
+    // A job without a name was removed meanwhile.
     if (typeof name !== 'string') continue;
     sample.looked += 1;
     const { state = '' } = jobs[index] ?? {};

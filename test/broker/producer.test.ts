@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import * as v from 'valibot';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { queuesKey } from '../../src/broker/keys.ts';
-import { createSender } from '../../src/broker/send.ts';
+import { Sender } from '../../src/broker/send.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
 import { createProducer, type Producer } from '../../src/producer.ts';
 import { startPrivateRedis } from '../support/private-redis.ts';
@@ -220,7 +220,7 @@ describe('a chunk that Redis took in part', () => {
 
   test('ends a send of a task with all ids that were not confirmed', async () => {
     await redis.set(jobKey('mail', 'worse'), 'not a hash');
-    const sender = createSender(redis, prefix);
+    const sender = new Sender(redis, prefix);
     const job = { task: 'send-email', queue: 'mail', payloadJson: '{}', version: 1 };
     const failure = sender.send(['bad', 'good', 'worse'].map((id) => ({ ...job, id })));
     await expect(failure).rejects.toMatchObject({

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Locks } from '../../../src/broker/locks.ts';
+import { QueueHandle } from '../../../src/broker/queue-handle.ts';
 import { lookForStalled, putBack } from '../../../src/broker/scripts.ts';
-import { createStalledCheck } from '../../../src/broker/stalled-check.ts';
+import { StalledCheck } from '../../../src/broker/stalled-check.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -11,13 +12,12 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Starts the check of a worker that holds no job, on a Redis that answers its looks so. */
+/** Starts the check of a worker that holds no job, on a Redis that gives this answer to each look. */
 function startCheck(answer: () => Promise<unknown>) {
   const evalsha = vi.fn((sha: string) => (sha === lookForStalled.sha ? answer() : Promise.resolve(1)));
   const onSilence = vi.fn();
-  const check = createStalledCheck({
-    client: { evalsha } as never,
-    place: { prefix: 'test', queue: 'mail' },
+  const check = new StalledCheck({
+    queue: new QueueHandle({ evalsha } as never, 'test', 'mail'),
     workerId: 'w',
     intervalMs: 15_000,
     locks: { holds: new Map() } as unknown as Locks,
