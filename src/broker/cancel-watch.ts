@@ -26,7 +26,7 @@ export class CancelWatch {
     this.#look(jobId).catch(this.#options.onTrouble);
   }
 
-  /** Asks of each job that runs here: what was told during an outage did not arrive. */
+  /** Looks at each job that runs here: what was told during an outage did not arrive. */
   lookAtAll(): void {
     for (const jobId of this.#options.locks.holds.keys()) this.told(jobId);
   }
@@ -43,7 +43,7 @@ export class CancelWatch {
     else if (fetchedBy === workerId) await this.#endDelayed(jobId, reason);
   }
 
-  /** Ends a job that was cancelled while it was settled here, perhaps as a retry: else that is found when it is due. */
+  /** Ends a job that was cancelled while it was settled here, perhaps as a retry that would only end when it is due. */
   async #endDelayed(jobId: string, reason: string): Promise<void> {
     const { queue } = this.#options;
     const isDelayed = (await queue.client.zscore(queue.key(keyNames.delayed), jobId)) !== null;

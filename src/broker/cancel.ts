@@ -4,7 +4,7 @@ import type { CancelFound, StoredResult } from './broker.ts';
 import { deduplicationStart, eventArgs, jobFields, keyNames } from './bullmq-names.ts';
 import { readStamp } from './job-options.ts';
 import { maxEvents, queueKey, queuesKey } from './keys.ts';
-import { defineScript } from './lua.ts';
+import { defineScript, execAll } from './lua.ts';
 import { memoryFields } from './memory.ts';
 import type { QueueHandle } from './queue-handle.ts';
 import { luaNow } from './scripts.ts';
@@ -57,12 +57,8 @@ export async function findQueues(client: Redis, prefix: string, id: string): Pro
   const queues = await client.smembers(queuesKey(prefix));
   const pipeline = client.pipeline();
   for (const name of queues) pipeline.hexists(queueKey(prefix, name, id), jobFields.options);
-  const replies = (await pipeline.exec()) ?? [];
-  return queues.filter((_, index) => {
-    const [error, found] = replies[index] ?? [];
-    if (error) throw error;
-    return found === 1;
-  });
+  const found = await execAll(pipeline);
+  return queues.filter((_, index) => found[index] === 1);
 }
 
 /** Cancels a job of a queue, in whatever state it is. */

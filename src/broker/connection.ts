@@ -12,13 +12,13 @@ function checkUrl(url: string): void {
 /** The wait before a Redis that loads its data is asked again. */
 const loadingRestMs = 100;
 
-/** How long a connection may take to open, and then to give its first answer. */
+/** How long a connection may take to open, and then again to give its first answer. */
 const openLimitMs = 3_000;
 
 /** Creates a client that has not connected yet. Throws `E_REDIS_URL_INVALID`. */
 export function createClient(url: string, options: RedisOptions): Redis {
   checkUrl(url);
-  // Without the check of ioredis, a Redis that loads its data says so to the first command.
+  // Without ioredis's own check, a Redis that loads its data says so to the first command.
   const ours = { lazyConnect: true, connectTimeout: openLimitMs, enableReadyCheck: false };
   return limitFirstAnswer(new TurnRedis(url, { ...ours, ...options }));
 }

@@ -161,7 +161,7 @@ export class QueueConsumer implements Consumer {
   async isolate(jobId?: string): Promise<void> {
     const most = jobId === undefined ? 0 : 1;
     await this.#worker.getBackend().isolate();
-    if (jobId !== undefined) await this.#records.sayWaiting(jobId);
+    if (jobId !== undefined) await this.#records.say('waiting', jobId);
     while (!this.#worker.closing && this.#locks.holds.size > most) {
       await new Promise<void>((resolve) => {
         this.#onDrop = resolve;
@@ -183,7 +183,7 @@ export class QueueConsumer implements Consumer {
     if (this.#worker.closing) return;
     void this.#worker.close();
     this.#onDrop();
-    this.#records.sayStopping().catch(this.#onTrouble);
+    this.#records.say('stopping', Date.now()).catch(this.#onTrouble);
   }
 
   close(): Promise<void> {

@@ -100,7 +100,7 @@ export class Deliveries {
 
   #run(job: TakenJob, hold: Hold): Outcome | Promise<Outcome> {
     const { isStopped, options, records } = this.#scope;
-    // A fetch in flight brought it after the stop.
+    // A fetch in flight brought the job after the stop.
     if (isStopped()) return { kind: 'released', counted: false };
     if (job.deferredFailure !== undefined) return failUnrun('E_JOB_DEPENDENCIES', job.deferredFailure);
     if (job.payloadProblem !== undefined) {

@@ -14,14 +14,14 @@ const extend = defineScript()(`
   end
 `);
 
-/** One group per queue: keys of several queues are in several slots of a cluster. */
+/** Groups locks by their queues, whose keys are in several slots of a cluster. */
 function byQueue(locks: readonly HeldLock[]): HeldLock[][] {
   const groups = new Map<string, HeldLock[]>();
   for (const lock of locks) groups.set(lock.workersKey, [...(groups.get(lock.workersKey) ?? []), lock]);
   return [...groups.values()];
 }
 
-/** Connects, for the time of one block. A command that hangs is given up after 5 s: the next one is due. */
+/** Connects for the time of one block. A command that hangs is given up after 5 s, when the next one is due. */
 export async function openLocks(url: string): Promise<GuardLocks> {
   const client = createClient(url, { maxRetriesPerRequest: 0, commandTimeout: limitMs, connectTimeout: limitMs });
   // Without a listener ioredis prints each lost connection; every command reports its own failure.

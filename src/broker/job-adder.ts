@@ -1,7 +1,7 @@
 import type { JobJson } from 'bullmq';
 import type { JobToAdd } from './broker.ts';
 import { addArgumentCount } from './bullmq-internals.ts';
-import { CommandTemplate, sendEncoded } from './command-template.ts';
+import { sendEncoded } from './command-template.ts';
 import { toJobOptions } from './job-options.ts';
 import { QueueBackend } from './queue-backend.ts';
 
@@ -10,8 +10,6 @@ type Target = Command[0];
 
 /** BullMQ's scripts for one queue, as a producer calls them. The keys of each command are encoded once. */
 export class JobAdder extends QueueBackend {
-  readonly #templates = new Map<string, CommandTemplate>();
-
   /** Adds a job to the queue: at once, or to a transaction. Resolves with what BullMQ's script says: an id. */
   add(job: JobToAdd, transaction?: Target): Promise<unknown> {
     const opts = toJobOptions(job);
@@ -33,7 +31,10 @@ export class JobAdder extends QueueBackend {
 
   #send(name: string, args: readonly (string | Buffer)[]): Promise<unknown> {
     const keyCount = args.length - addArgumentCount;
-    const template = this.#templates.get(name) ?? this.#makeTemplate(name, keyCount, args);
+    const template = this.templateOf(name, name, () => ({
+      args: [keyCount, ...args],
+      holes: [0, 1, 2].map((index) => ({ argument: 2 + keyCount + index })),
+    }));
     if (!template) return this.#sendPlainly(name, args);
     return sendEncoded(this.redis, template.encode(args.slice(keyCount)), () => this.#sendPlainly(name, args));
   }
@@ -41,14 +42,5 @@ export class JobAdder extends QueueBackend {
   /** Sends a command in BullMQ's own way, which brings the script to a Redis that does not know it. */
   async #sendPlainly(name: string, args: readonly (string | Buffer)[]): Promise<unknown> {
     return super.execCommand(await this.client, name, [...args]);
-  }
-
-  #makeTemplate(name: string, keyCount: number, args: readonly (string | Buffer)[]): CommandTemplate | undefined {
-    const sha = this.shaOf(name);
-    if (sha === undefined) return undefined;
-    const holes = [0, 1, 2].map((index) => ({ argument: 2 + keyCount + index }));
-    const template = new CommandTemplate('evalsha', [sha, keyCount, ...args], holes);
-    this.#templates.set(name, template);
-    return template;
   }
 }

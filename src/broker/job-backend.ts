@@ -9,40 +9,33 @@ import {
   passUndecoded,
   toBullmq,
 } from './bullmq-internals.ts';
-import { CommandTemplate, sendEncoded } from './command-template.ts';
+import { sendEncoded } from './command-template.ts';
 import { JobWait, mostWaitSeconds } from './job-wait.ts';
 import { QueueBackend } from './queue-backend.ts';
 import type { QueueHandle } from './queue-handle.ts';
 
-/** The part of a fetch that BullMQ's Worker reads: a job, how long to wait for one, and when the next delayed one is due. */
+/** What BullMQ's Worker reads of a fetch: a job, how long to wait for one, and when the next delayed job is due. */
 export type NextJob = [json?: JobJson | null, id?: string, limitMs?: number, dueAt?: number];
 
-/** The listener of a backend. */
 export interface BackendHost {
-  /** A job was fetched, with a lock: it is this worker's from now on. */
+  /** Called with a job that was fetched and locked: it is this worker's from now on. */
   onFetched(job: FetchedJob): void;
-  /** The queue was asked, and has no job that may start now. */
+  /** Called when the queue was asked and has no job that may start now. */
   onEmpty(): void;
-  /** Redis refused. */
+  /** Called when Redis refused. */
   onTrouble(error: unknown): void;
-  /** The loop that fetches goes on. */
+  /** Called when the loop that fetches goes on. */
   onProgress(): void;
 }
 
-export interface BackendParts {
+interface BackendParts {
   queue: QueueHandle;
   /** A connection of its own that waits for jobs. The backend closes it. */
   blocking: Redis;
   host: BackendHost;
 }
 
-interface Complete {
-  keep: KeepJobs;
-  metrics: number | undefined;
-  template: CommandTemplate;
-}
-
-/** Tells whether nothing in a job's own options changes how it is completed. */
+/** Tells whether no option of the job's own changes how it is completed. */
 function isPlain({ opts, parentKey }: FetchedJob): boolean {
   return parentKey === undefined && !opts.attempts && opts.removeOnComplete === undefined;
 }
@@ -50,7 +43,7 @@ function isPlain({ opts, parentKey }: FetchedJob): boolean {
 /** BullMQ takes this for a wait that ended without a job. */
 const nothing: NextJob = [];
 
-/** How long Redis is not asked for a job after it has refused one, in milliseconds. */
+/** Redis is not asked for a job for so long after it has refused one. */
 const troubleRestMs = 1_000;
 
 /**
@@ -61,8 +54,6 @@ const troubleRestMs = 1_000;
 export class JobBackend extends QueueBackend {
   readonly wait: JobWait;
   readonly #host: BackendHost;
-  /** Encoded commands that complete a job, by whether they fetch the next one, and the length of the token. */
-  readonly #completes = new Map<string, Complete>();
   /** The reply that came with the settling of a job, until BullMQ's loop asks for it. */
   #came: NextJob | undefined;
   #fetching: Promise<unknown> = Promise.resolve();
@@ -121,26 +112,13 @@ export class JobBackend extends QueueBackend {
   }
 
   #encodeComplete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Buffer | undefined {
-    const { id } = job;
-    const known = this.#completes.get(`${fetchNext} ${token.length}`);
-    const fits = known && known.keep === keep && known.metrics === this.#metrics;
-    const complete = fits ? known : this.#makeComplete(job, keep, token, fetchNext);
-    return complete?.template.encode([this.toKey(id), id, String(Date.now()), token]);
-  }
-
-  get #metrics(): number | undefined {
-    return (this.queue.opts as WorkerOptions).metrics?.maxDataPoints;
-  }
-
-  #makeComplete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Complete | undefined {
-    const sha = this.shaOf('moveToFinished');
-    if (sha === undefined) return undefined;
-    const args = this.moveToFinishedArgs(toBullmq(job), 'null', 'returnvalue', keep, 'completed', token, 0, fetchNext);
-    const all = [sha, finishKeyCount, ...args].map((argument) => (argument === undefined ? '' : (argument as string)));
-    const template = new CommandTemplate('evalsha', all, finishHoles(token));
-    const complete = { keep, metrics: this.#metrics, template };
-    this.#completes.set(`${fetchNext} ${token.length}`, complete);
-    return complete;
+    const metrics = (this.queue.opts as WorkerOptions).metrics?.maxDataPoints;
+    const template = this.templateOf(`${fetchNext} ${token.length} ${metrics}`, 'moveToFinished', () => {
+      const opts = [toBullmq(job), 'null', 'returnvalue', keep, 'completed', token, 0, fetchNext] as const;
+      const args = this.moveToFinishedArgs(...opts).map((argument) => (argument ?? '') as string);
+      return { args: [finishKeyCount, ...args], holes: finishHoles(token) };
+    });
+    return template?.encode([this.toKey(job.id), job.id, String(Date.now()), token]);
   }
 
   /** Reads what came with the end of a job; throws what BullMQ's own scripts refuse, with its code. */
@@ -199,7 +177,7 @@ export class JobBackend extends QueueBackend {
 
   override async close(): Promise<void> {
     this.wait.stop();
-    // The connection is shared: nothing of it is closed, and nothing waited for.
+    // The connection is shared: nothing is closed, and nothing waited for.
     await super.close(true);
   }
 }

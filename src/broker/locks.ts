@@ -20,7 +20,7 @@ export class Hold {
   starts: number;
   /** The job's code has ended, and its outcome is being written. */
   ended = false;
-  /** The job was fetched again meanwhile: its outcome was written before, or has to be written under this lock. */
+  /** The job as it was fetched again meanwhile: its outcome was written before, or has to be under this new lock. */
   again: TakenJob | undefined;
   /** Called when the hold is dropped, for a redelivery that waits for that. */
   onDrop: (() => void) | undefined;
@@ -125,7 +125,7 @@ export class Locks {
     const asked = wanted.map(({ token }) => token);
     const states = await this.#renew(wanted);
     wanted.forEach((hold, index) => {
-      // It was settled meanwhile, or fetched and adopted again under another token.
+      // The job was settled meanwhile, or fetched and adopted again under another token.
       const changed = this.#holds.get(hold.jobId) !== hold || hold.token !== asked[index];
       if (states[index] === 'lost' && !changed) hold.abort.abort(new LockLostError(hold.jobId));
     });

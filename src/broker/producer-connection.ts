@@ -18,9 +18,8 @@ function takesCommands({ status, stream }: Redis): boolean {
   return status === 'ready' && stream.writable;
 }
 
-/** Waits for a usable connection. Throws the first error that it meets. */
+/** Waits for a usable connection. Throws the last error that it met. */
 async function untilReady(client: Redis, url: string, limitMs: number): Promise<void> {
-  if (takesCommands(client)) return;
   if (client.status === 'wait' || client.status === 'end') client.connect().catch(() => {});
   let onReady = () => {};
   const isReady = new Promise<void>((resolve) => {
@@ -30,12 +29,12 @@ async function untilReady(client: Redis, url: string, limitMs: number): Promise<
   await untilOpened(client, url, limitMs, isReady).finally(() => client.off('ready', onReady));
 }
 
-/** The connection of a process that must answer while Redis is away: it fails fast. */
+/** The connection of a process that must answer while Redis is away, and so fails fast. */
 export class ProducerConnection implements ProducerBroker {
   readonly #options: ProducerConnectionOptions;
   readonly #client: Redis;
   readonly #feed: ResultFeed;
-  #sender: Sender | undefined;
+  readonly #sender: Sender;
   #closing: Promise<void> | undefined;
 
   constructor(options: ProducerConnectionOptions) {
@@ -52,9 +51,10 @@ export class ProducerConnection implements ProducerBroker {
       reconnectOnError: findPrimary(),
     });
     client.on('error', () => {});
-    // Each call that waits for the connection listens to it. Not 0, which is no limit, but BullMQ adds to it.
+    // Each call that waits for the connection listens to it. BullMQ adds to the limit, so that 0 would be one.
     client.setMaxListeners(Number.POSITIVE_INFINITY);
     this.#client = client;
+    this.#sender = new Sender(client, options.prefix);
     this.#feed = new ResultFeed(() => openAnother(client, { enableOfflineQueue: true }));
   }
 
@@ -63,42 +63,28 @@ export class ProducerConnection implements ProducerBroker {
     if (this.#closing) throw closed();
   }
 
-  async #untilOpen(): Promise<void> {
-    this.#refuseClosed();
-    await untilReady(this.#client, this.#options.url, this.#options.timeoutMs);
-  }
-
-  async #openSender(): Promise<Sender> {
-    await this.#untilOpen();
-    this.#sender ??= new Sender(this.#client, this.#options.prefix);
-    return this.#sender;
-  }
-
-  get #openedSender(): Sender | undefined {
-    return takesCommands(this.#client) && !this.#closing ? this.#sender : undefined;
-  }
-
-  #queue(name: string): QueueHandle {
-    return new QueueHandle(this.#client, this.#options.prefix, name);
-  }
-
   async ready(): Promise<void> {
-    if (!this.#openedSender) await this.#openSender();
+    this.#refuseClosed();
+    if (!takesCommands(this.#client)) await untilReady(this.#client, this.#options.url, this.#options.timeoutMs);
   }
 
   async add(jobs: readonly JobToAdd[], limitMs: number): Promise<Added[]> {
-    const sender = this.#openedSender ?? (await this.#openSender());
-    return within(sender.add(jobs), limitMs);
+    if (this.#closing || !takesCommands(this.#client)) await this.ready();
+    return within(this.#sender.add(jobs), limitMs);
   }
 
   async findQueues(jobId: string): Promise<string[]> {
-    await this.#untilOpen();
+    await this.ready();
     return within(findQueues(this.#client, this.#options.prefix, jobId), this.#options.timeoutMs);
   }
 
   async cancel(queue: string, jobId: string, reason: string): Promise<CancelFound> {
-    await this.#untilOpen();
+    await this.ready();
     return within(cancelJob(this.#queue(queue), jobId, reason), this.#options.timeoutMs);
+  }
+
+  #queue(name: string): QueueHandle {
+    return new QueueHandle(this.#client, this.#options.prefix, name);
   }
 
   async awaitResult(queue: string, jobId: string, limitMs: number): Promise<StoredResult | undefined> {
@@ -108,11 +94,13 @@ export class ProducerConnection implements ProducerBroker {
   }
 
   async counts(queue: string): Promise<QueueCounts> {
-    return (await this.#openSender()).counts(queue);
+    await this.ready();
+    return this.#sender.counts(queue);
   }
 
   async workers(queue: string): Promise<number> {
-    return (await this.#openSender()).workers(queue);
+    await this.ready();
+    return this.#sender.workers(queue);
   }
 
   explain(error: unknown): IsletError {
@@ -127,8 +115,7 @@ export class ProducerConnection implements ProducerBroker {
   async #close(): Promise<void> {
     this.#feed.close(closed());
     // BullMQ's close waits for a connection that may never come, or not answer.
-    const closing = this.#client.status === 'ready' ? this.#sender?.close() : undefined;
-    if (closing) await within(closing, this.#options.timeoutMs).catch(() => {});
+    if (this.#client.status === 'ready') await within(this.#sender.close(), this.#options.timeoutMs).catch(() => {});
     this.#client.disconnect();
   }
 }

@@ -2,7 +2,6 @@ import type { Redis } from 'ioredis';
 import type { IsletError } from '../errors.ts';
 
 interface Waiter {
-  /** Ends the wait, with what is stored or with nothing. */
   wake(stored: string | undefined): void;
   fail(error: Error): void;
 }
@@ -13,7 +12,7 @@ const lastLookMs = 500;
 /** Waits for results of jobs. */
 export class ResultFeed {
   readonly #duplicate: () => Redis;
-  /** Those who wait, by the key of the result, which is also the channel on which it is told. */
+  /** Who waits, by the key of the result, which is also the channel that tells it. */
   readonly #waiters = new Map<string, Set<Waiter>>();
   /** Two connections, opened at the first wait: a subscribed one can read nothing else. */
   #open: { reading: Redis; subscriber: Redis } | undefined;
@@ -55,7 +54,7 @@ export class ResultFeed {
     this.#open = open;
     open.subscriber.on('message', (key: string, stored: string) => this.#wakeAll(key, stored));
     for (const client of Object.values(open)) {
-      // What was told while a connection was lost is asked for.
+      // Nobody heard what was told while a connection was lost.
       client.on('ready', () => [...this.#waiters.keys()].forEach(this.#look));
     }
     return open;
@@ -65,7 +64,7 @@ export class ResultFeed {
     for (const { wake } of this.#waiters.get(key) ?? []) wake(stored);
   }
 
-  /** Subscribes to the job's own channel, and reads then, so that no result slips between. */
+  /** Subscribes to the channel of a result before it reads, so that no result slips between. */
   readonly #look = (key: string): void => {
     const { reading, subscriber } = this.#connect();
     const found = subscriber.subscribe(key).then(() => reading.get(key));

@@ -11,7 +11,7 @@ type QueueOf = Queue<unknown, unknown, string, unknown, unknown, string, JobAdde
 type BullmqClient = Awaited<JobAdder['client']>;
 type Reply = [error: unknown, value: unknown];
 
-/** BullMQ answers with a job's id; a number below 0 in its place is a refusal. */
+/** Reads BullMQ's answer: a job's id, or a number below 0 for a refusal. */
 function toAdded(job: JobToAdd, [error, id]: Reply, taken: boolean): Added {
   if (error) return { error };
   if (typeof id === 'string' && (id === job.id || job.dedupe)) return { id, accepted: id === job.id && !taken };
@@ -29,7 +29,7 @@ async function addOne(job: JobToAdd, adder: JobAdder): Promise<Added> {
   }
 }
 
-/** Adds jobs whose ids others may have. In a transaction nobody takes an id between the question and the answer. */
+/** Adds jobs whose ids others may have, in a transaction: nobody takes an id between the question and the answer. */
 async function addCarefully(jobs: readonly JobToAdd[], adder: JobAdder, client: BullmqClient): Promise<Added[]> {
   const batch = client.multi();
   for (const job of jobs) {
@@ -72,7 +72,7 @@ export class Sender {
       },
       (_name, options) => new JobAdder(handle, options),
     );
-    // A lost connection is reported by the command that it hits.
+    // The command that a lost connection hits reports it.
     queue.on('error', () => {});
     this.#queues.set(name, queue);
     return queue;
@@ -92,7 +92,7 @@ export class Sender {
     return added;
   }
 
-  /** Enters the queue where a job is looked for by its id. Not in the jobs' own batch: in a cluster it is elsewhere. */
+  /** Enters the queue where a job is looked for by its id. In a cluster this is elsewhere, so it is a command apart. */
   async #register(name: string): Promise<void> {
     await this.#client.sadd(queuesKey(this.#prefix), name);
     this.#registered.add(name);

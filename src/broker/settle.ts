@@ -5,18 +5,18 @@ import type { Retention } from '../manifest/define-queue.ts';
 import type { Outcome } from './broker.ts';
 import { type FetchedJob, toBullmq } from './bullmq-internals.ts';
 import { jobFields, tokenSeparator } from './bullmq-names.ts';
-import type { JobBackend, NextJob } from './job-backend.ts';
+import type { JobBackend } from './job-backend.ts';
 import type { Hold, Locks } from './locks.ts';
 import { addUnitCrash, memoryFields } from './memory.ts';
 import type { QueueHandle } from './queue-handle.ts';
+import type { Delivered } from './queue-worker.ts';
 import { limitQueue, putBack } from './scripts.ts';
 
-/** What settling needs beside the delivery. */
 export interface SettleScope {
   queue: QueueHandle;
   backend: JobBackend;
   locks: Locks;
-  /** What is kept of ended jobs that do not say so themselves. */
+  /** What is kept of ended jobs whose own options do not say so. */
   kept: { readonly completed: KeepJobs; readonly failed: KeepJobs };
   /** Called when Redis refuses to write, or does not answer: the outcome is held and written later. */
   onTrouble(error: Error): void;
@@ -33,20 +33,13 @@ interface Ending {
 
 type OutcomeOf<Kind extends Outcome['kind']> = Extract<Outcome, { kind: Kind }>;
 
-/** The outcome that was written, and what was fetched with it, if that was asked for: perhaps a job, locked for `token`. */
-interface SettleReply {
-  outcome: Outcome;
-  next: NextJob | undefined;
-  token: string;
-}
-
 /** The wait before an outcome that Redis refused is written again, in milliseconds. */
 const writeAgainMs = 1_000;
 
 /** The job's lock is missing, or another worker's, or the job is not active. */
 const notOurs: unknown[] = [ErrorCode.JobLockNotExist, ErrorCode.JobLockMismatch, ErrorCode.JobNotInState];
 
-/** Tells BullMQ what to keep; an age costs it a look at the old jobs. */
+/** Tells BullMQ what to keep, without an age where possible: with one it looks at the old jobs. */
 function toKept(forMs: number, count: number): KeepJobs {
   return count === 0 ? { count } : { age: Math.ceil(forMs / 1_000), count };
 }
@@ -74,24 +67,24 @@ export class Settler {
    * Writes how a delivery ended, and brings the next job if one was fetched with it. It does not give up: an outcome
    * that Redis does not take is held. Throws `E_LOCK_LOST` when another worker has the job: then nothing was written.
    */
-  async settle(ending: Ending): Promise<SettleReply> {
+  async settle(ending: Ending): Promise<Delivered> {
     const { backend, queue } = this.#scope;
     const { job, hold } = ending;
     for (;;) {
+      const { outcome } = ending;
       // The job that is fetched with it is locked with the same token.
       const { token } = hold;
       const sentAt = performance.now();
-      const { outcome } = ending;
       try {
         const reply = await this.#write(ending);
         return { outcome, token, next: backend.receiveNext(job, reply, token, sentAt) };
       } catch (error) {
         const { code } = error as { code?: unknown };
         if (queue.client.status === 'end') throw error;
-        if (code === ErrorCode.JobNotExist) return { outcome, token, next: undefined };
+        if (code === ErrorCode.JobNotExist) return { outcome, token };
         if (notOurs.includes(code)) {
           const isOurs = await this.#claim(hold).catch((refusal) => this.#waitAfter(refusal));
-          if (!isOurs) return { outcome, token, next: undefined };
+          if (!isOurs) return { outcome, token };
         } else if (typeof code === 'number' && outcome.kind === 'completed') {
           // A job of a BullMQ flow may not complete: its children failed, or have not ended.
           const seen = `Job "${job.id}" cannot be completed: ${(error as Error).message}`;
@@ -112,9 +105,8 @@ export class Settler {
   }
 
   /**
-   * Makes sure that a job is ours to settle: its lock may have run out, or it came back to this worker under another one
-   * while its end was being written. Returns whether it is; when it was settled already, the answer got lost. Throws
-   * `E_LOCK_LOST`.
+   * Makes sure that a job is this worker's: its lock may have run out, or it came back under another one while its end
+   * was being written. Returns false when it was settled already and the answer got lost. Throws `E_LOCK_LOST`.
    */
   async #claim(hold: Hold): Promise<boolean> {
     const { locks } = this.#scope;
@@ -158,7 +150,7 @@ export class Settler {
   /** Stores a result before its job ends: a crash in between runs the job again, the other order would lose the result. */
   async #keepResult(hold: Hold, keepMs: number, stored: string): Promise<void> {
     const { queue } = this.#scope;
-    // Waiters are told at once, so it must be ours to tell.
+    // Waiters are told at once, so the job must still be this worker's.
     await this.#claim(hold);
     const key = queue.resultKey(hold.jobId);
     await queue.client.set(key, stored, 'PX', keepMs);
@@ -197,7 +189,7 @@ export class Settler {
       const before = hold.cleared ? [] : job.memory.crashes;
       if (outcome.crashed) fields[crashes] = addUnitCrash(before, Date.now(), worker);
     }
-    // Without a delay the same command could fetch it again, and a repetition of it would count a second attempt.
+    // Without a delay the same command could fetch the job again, and count a second attempt when it is repeated.
     return this.#scope.backend.moveToDelayed(job.id, Date.now(), Math.max(1, outcome.delayMs), hold.token, {
       skipAttempt: outcome.kind !== 'retry',
       fieldsToUpdate: fields,
@@ -208,17 +200,16 @@ export class Settler {
   /** Puts a job at the head of the queue, for whoever comes next. */
   async #giveBack({ job, hold }: Ending, outcome: OutcomeOf<'rateLimited' | 'released'>): Promise<undefined> {
     const { queue } = this.#scope;
-    if (outcome.kind === 'rateLimited') await queue.run(limitQueue, [outcome.delayMs]);
-    const fields: string[] = [];
-    if (job.memory.unknownSince !== undefined) fields.push(memoryFields.unknownSince, '');
+    const fields = job.memory.unknownSince === undefined ? [] : [memoryFields.unknownSince, ''];
     if (outcome.kind === 'rateLimited') {
+      await queue.run(limitQueue, [outcome.delayMs]);
+      // A job that is released did not end by itself: it stays a suspect.
       if (hold.cleared) fields.push(memoryFields.crashes, '');
-      // A job that was stopped did not end by itself: it stays a suspect.
     } else if (outcome.counted) {
       fields.push(memoryFields.releases, [...job.memory.releases, Date.now()].join(' '));
     }
     const given = await queue.run(putBack, [job.id, hold.token, hold.starts, ...fields], job.id);
-    // The answer may have been lost and the command sent again: then it is settled already, which is not asked here.
+    // If the answer was lost and the command sent again, the job is settled already: whoever catches this asks.
     if (given !== 1) throw Object.assign(new Error('not ours'), { code: ErrorCode.JobLockNotExist });
   }
 }

@@ -84,36 +84,33 @@ export class WorkerRecords {
     if (fields.length > 0) await client.hdel(workersKey, ...fields);
   }
 
-  #say(what: string, value: string | number): Promise<number> {
+  /**
+   * Says of this worker that it is `stopping` (what it leaves behind from now on is no crash), or which job is `waiting`
+   * until the others have ended.
+   */
+  say(what: 'stopping' | 'waiting', value: string | number): Promise<unknown> {
     const { queue, workerId } = this.#options;
     return queue.client.hset(queue.workersKey, `${workerId}:${what}`, value);
   }
 
-  /** Says that what this worker leaves behind from now on is due to a stop, not to a crash. */
-  async sayStopping(): Promise<void> {
-    await this.#say('stopping', Date.now());
-  }
-
-  /** Says that a suspect does not run yet: it waits until the others have ended. */
-  async sayWaiting(jobId: string): Promise<void> {
-    await this.#say('waiting', jobId);
-  }
-
   /** Says that a suspect runs alone: it is charged with what happens to this worker, until `sayAgainMany`. */
-  async sayAlone(jobId: string): Promise<void> {
+  sayAlone(jobId: string): Promise<unknown> {
     const { queue, workerId } = this.#options;
     const { client, workersKey } = queue;
-    await client.multi().hset(workersKey, `${workerId}:culprit`, jobId).hdel(workersKey, `${workerId}:waiting`).exec();
+    return client.multi().hset(workersKey, `${workerId}:culprit`, jobId).hdel(workersKey, `${workerId}:waiting`).exec();
   }
 
-  async sayAgainMany(): Promise<void> {
-    const { queue, workerId } = this.#options;
-    await queue.client.hdel(queue.workersKey, `${workerId}:culprit`, `${workerId}:waiting`);
+  sayAgainMany(): Promise<unknown> {
+    return this.#forget(':culprit', ':waiting');
   }
 
-  async leave(): Promise<void> {
+  leave(): Promise<unknown> {
+    return this.#forget('', ':seen');
+  }
+
+  #forget(...endings: string[]): Promise<unknown> {
     const { queue, workerId } = this.#options;
-    await queue.client.hdel(queue.workersKey, workerId, `${workerId}:seen`);
+    return queue.client.hdel(queue.workersKey, ...endings.map((ending) => workerId + ending));
   }
 
   /** Leaves out locks that ran out although their worker lives or stopped: it was frozen, or cut off from Redis. */

@@ -17,7 +17,7 @@ const question = 'islet.blockReport';
 const maxFrames = 10;
 const nothingKnown: BlockReport = { job: undefined, stack: [] };
 
-/** Lets the guard thread ask this thread what it does. Returns how to forget the question. */
+/** Lets the guard thread ask this thread what it does. Returns a function that ends this. */
 export function answerBlockReports(describeCurrentJob: () => string | undefined): () => void {
   const answer = () => {
     const limit = Error.stackTraceLimit;
@@ -51,7 +51,6 @@ function parseReport(json: string): BlockReport {
   return { job: job === undefined ? undefined : (JSON.parse(job) as RunningJob), stack: parseStack(stack) };
 }
 
-/** A question under way. */
 export interface Inquiry {
   /** Never settles when the main thread does not come back from native code. */
   readonly answered: Promise<BlockReport>;
@@ -59,8 +58,8 @@ export interface Inquiry {
 }
 
 /**
- * Asks the main thread, from another one, what it does. V8 answers in the midst of a busy loop; native code that ignores
- * interrupts is answered for right after it returned. Nothing is paused, so nothing can stay paused.
+ * Asks the main thread, from another one, what it does. V8 answers in the midst of a busy loop, and right after the
+ * return of native code that ignores interrupts. Nothing is paused, so nothing can stay paused.
  */
 export async function inquire(): Promise<Inquiry> {
   const { Session } = await import('node:inspector');

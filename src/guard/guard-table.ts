@@ -1,10 +1,9 @@
 /** A lock that this process holds, with all that is needed to extend it without asking the main thread. */
 export interface HeldLock {
-  /** The lock's whole key in Redis, `<jobKey>:lock`. */
   key: string;
   token: string;
   durationMs: number;
-  /** The hash of the queue's worker processes, and this process's id there. */
+  /** The hash of the queue's worker processes, in which this process has `workerId`. */
   workersKey: string;
   workerId: string;
   jobId: string;
@@ -26,7 +25,7 @@ const deadlineIndex = 2;
 const stateBits = 3;
 const isHeld = 2;
 
-/** What the main thread and the guard's have in common, in shared memory. Neither waits for the other. */
+/** Memory that the main thread and the guard's share. Neither waits for the other. */
 export class GuardTable {
   readonly memory: SharedArrayBuffer;
   readonly #capacity: number;
@@ -37,7 +36,7 @@ export class GuardTable {
   readonly #text: Uint8Array;
   readonly #encoder = new TextEncoder();
   readonly #decoder = new TextDecoder();
-  /** The slots that the main thread has used and does not need any more. */
+  /** Slots that the main thread has used and needs no more. */
   readonly #free: number[] = [];
   #used = 0;
 
@@ -55,7 +54,7 @@ export class GuardTable {
     this.#text = new Uint8Array(memory, lengthsStart + 4 * capacity);
   }
 
-  /** Says that the event loop turns. */
+  /** Notes that the event loop turns. */
   beat(): void {
     Atomics.add(this.#words, beatWord, 1);
   }
@@ -79,7 +78,7 @@ export class GuardTable {
     return Number(Atomics.load(this.#deadline, deadlineIndex)) || undefined;
   }
 
-  /** Says when the process has to be gone. The earliest time that either side said stands, and is returned. */
+  /** Notes when the process has to be gone. Returns the earliest time that either side has noted, which counts. */
   bringForward(epochMs: number): number {
     const wanted = BigInt(Math.round(epochMs));
     for (;;) {
@@ -89,21 +88,17 @@ export class GuardTable {
     }
   }
 
-  /**
-   * Writes down a lock, on the main thread; returns how to take it out again. A lock whose names are longer than 1 KB
-   * together, or that finds the table full, is not written down: a blocked event loop may then lose it, as it would
-   * without a guard.
-   */
+  /** Adds a lock, on the main thread, unless its names are too long or the table is full. Returns what removes it. */
   hold(lock: HeldLock): () => void {
     const slot = this.#free.pop() ?? this.#used++;
     if (slot >= this.#capacity) return () => {};
     const counter = Atomics.add(this.#counters, slot, 1);
     this.#write(slot, lock);
     Atomics.add(this.#counters, slot, 1);
-    // Like the counter itself, this wraps around.
+    // This number wraps around, as the counter does.
     const held = (counter + isHeld) | 0;
     return () => {
-      // A second call must not take out the lock that has got the slot since.
+      // A second call must not remove the lock that has got the slot since.
       if (Atomics.compareExchange(this.#counters, slot, held, held + 2) === held) this.#free.push(slot);
     };
   }
@@ -126,11 +121,11 @@ export class GuardTable {
     if ((counter & stateBits) !== isHeld) return undefined;
     const start = slot * slotBytes;
     const entry = this.#text.slice(start, start + (this.#lengths[slot] ?? 0));
-    // Whatever was written meanwhile may be half of each; the next look finds it whole.
+    // What changed meanwhile may be half of each; the next look finds it whole.
     return Atomics.load(this.#counters, slot) === counter ? parseEntry(this.#decoder.decode(entry)) : undefined;
   }
 
-  /** Waits without an event loop: an idle guard needs none. */
+  /** Waits without an event loop, which an idle guard does not need. */
   sleep(ms: number): void {
     Atomics.wait(this.#words, sleepWord, 0, ms);
   }

@@ -9,13 +9,13 @@ import { beatMs } from './guard-watch.ts';
 export interface GuardOptions extends GuardSettings {
   /** The program of the guard's thread: a module that calls `runGuard`. */
   thread: URL;
-  /** The job whose code runs now, as JSON of `{ queue, task, jobId, attempt }`. Called in the midst of that code. */
+  /** Returns the job whose code runs now, as JSON of a `RunningJob`. Called in the midst of that code. */
   describeCurrentJob(): string | undefined;
 }
 
 const warning = 'The event loop guard stopped; the worker goes on without it';
 
-// A heap of its own cannot grow into the worker's budget, and nothing preloaded for the app is loaded once more.
+// The thread's own heap cannot grow into the worker's budget, and it loads nothing that is preloaded for the app.
 const smallThread = {
   name: 'islet-guard',
   argv: [],
@@ -24,10 +24,7 @@ const smallThread = {
   resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 2, codeRangeSizeMb: 8, stackSizeMb: 1 },
 };
 
-/**
- * Watches the event loop of this process from a thread. A guard that cannot start, or breaks, costs one line in the log
- * and nothing else.
- */
+/** Watches the event loop of this process from a thread. A guard that cannot start, or breaks, costs one log line. */
 export class Guard {
   readonly #table = new GuardTable();
   readonly #logs: boolean;
@@ -50,7 +47,7 @@ export class Guard {
   #start(program: URL, workerData: GuardThreadData): Worker | undefined {
     try {
       const thread = new Worker(program, { ...smallThread, workerData });
-      // Its owner closes it; until then it watches a process, and is no reason for it to live.
+      // The thread watches a process, and is no reason for it to live.
       thread.unref();
       return thread.on('error', (error) => this.#broke(error as Error));
     } catch (error) {
@@ -79,16 +76,16 @@ export class Guard {
   }
 
   /**
-   * Tells that this process holds a lock; returns how to tell that it does not any more. Sends nothing: both are a write
-   * to shared memory. Of 4096 locks at once, and of names longer than 1 KB together, the rest is not guarded.
+   * Guards a lock, by a write to shared memory, and returns what ends this. It does not guard more than 4096 locks at
+   * once, and no lock whose names are longer than 1 KB together: a blocked event loop may lose these.
    */
   hold(lock: HeldLock): () => void {
     return this.#table.hold(lock);
   }
 
   /**
-   * Says that the process has to be gone by then, in milliseconds since 1970: it is ended if its loop is blocked then.
-   * Returns when it has to be gone indeed: earlier, if it was asked to stop while it was blocked.
+   * Ends the process at that time, in milliseconds since 1970, if its event loop is blocked then. Returns when it has to
+   * be gone indeed: earlier, if it was asked to stop while it was blocked.
    */
   exitBy(epochMs: number): number {
     return this.#table.bringForward(epochMs);

@@ -9,14 +9,14 @@ import { listenForStop } from './guard-signals.ts';
 import { GuardTable, type HeldLock } from './guard-table.ts';
 import { type Decision, decideOnBlock, isLate, look, lookMs } from './guard-watch.ts';
 
-/** How long the end of a blocked process may wait for an answer, of the main thread and of Redis, each. */
+/** So long the end of a blocked process may wait for the main thread, and then again for Redis. */
 const lastWordsMs = 1_000;
-/** How long the end of a process may wait for Redis once its time to stop is over. */
+/** So long the end of a process may wait for Redis once its time to stop is over. */
 const lastNoteMs = 400;
 
 /**
- * Watches the event loop of this process from the present thread, for as long as both live. `openLocks` is called at the
- * first block of more than a quarter of a second: until then nothing of Redis has to be loaded.
+ * Watches the event loop of this process from the present thread, for as long as both live. It calls `openLocks` at the
+ * first block of more than a quarter of a second: until then it loads nothing of Redis.
  */
 export async function runGuard(data: GuardThreadData, openLocks: OpenLocks): Promise<never> {
   const thread = new GuardThread(data, openLocks);
@@ -43,7 +43,7 @@ class GuardThread {
     this.#watch = { beats: this.#table.beats, lookedAt: performance.now(), blockedMs: 0 };
   }
 
-  /** Hears of signals. What came while the thread slept is told at the first turn of its loop, in the midst of a block. */
+  /** Listens to signals. Those of the time when this thread slept arrive at the first turn of its own event loop. */
   listen(): void {
     listenForStop(() => this.#askToStop());
   }
@@ -52,11 +52,12 @@ class GuardThread {
     this.#table.sleep(lookMs);
   }
 
-  /** Looks at the beat and for the parent, and says whether the event loop is late. An orphan gets another parent. */
+  /** Looks at the beat and for the parent, and returns whether the event loop is late. */
   look(): boolean {
     this.#writeLines();
     this.#watch = look(this.#watch, performance.now(), this.#table.beats);
     const { parent } = this.#data;
+    // An orphan gets another parent.
     if (parent !== undefined && process.ppid !== parent) this.#askToStop();
     return isLate(this.#watch);
   }
@@ -102,7 +103,7 @@ class GuardThread {
   /** Ends the process, unless it recovers or turns out to be debugged while its culprit is looked for. */
   async #endProcess(why: NonNullable<Decision['end']>, locks: BlockLocks): Promise<void> {
     const table = this.#table;
-    // The main thread is asked anew: between two beats one job's code may have followed on another's.
+    // The main thread is asked anew, because one job's code may have followed on another's between two beats.
     const report = why === 'blocked' ? await limited(askMainThread(), lastWordsMs) : undefined;
     if (table.inspected || table.beats !== this.#watch.beats) return;
     const culprit = report?.job && this.#lockOf(report.job);
@@ -121,7 +122,7 @@ class GuardThread {
       .find(({ jobId, workersKey }) => jobId === job.jobId && workersKey.includes(`{${job.queue}}`));
   }
 
-  /** Asks the process to stop. An event loop that turns learns by itself that its parent is gone. */
+  /** Asks a blocked process to stop. An event loop that turns learns by itself that its parent is gone. */
   #askToStop(): void {
     this.#table.bringForward(Date.now() + this.#data.stopWithinMs);
   }

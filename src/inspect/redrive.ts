@@ -1,6 +1,6 @@
 import { baseMark, eventArgs, jobFields, keyNames, priorityStep } from '../broker/bullmq-names.ts';
 import { maxEvents } from '../broker/keys.ts';
-import { defineScript } from '../broker/lua.ts';
+import { defineScript, execAll } from '../broker/lua.ts';
 import { memoryFields } from '../broker/memory.ts';
 import type { QueueHandle } from '../broker/queue-handle.ts';
 
@@ -66,11 +66,9 @@ async function readPage(queue: QueueHandle, page: string[]): Promise<FailedJob[]
   const pipeline = queue.client.pipeline();
   for (const { id } of entries)
     pipeline.hmget(queue.key(id), jobFields.name, jobFields.failedReason, memoryFields.started);
-  const replies = (await pipeline.exec()) ?? [];
+  const replies = (await execAll(pipeline)) as (string | null)[][];
   return entries.flatMap((entry, index) => {
-    const [error, fields] = replies[index] ?? [];
-    if (error) throw error;
-    const [task, failedReason, started] = fields as [string | null, string | null, string | null];
+    const [task = null, failedReason, started] = replies[index] ?? [];
     // A job without a name was removed meanwhile.
     return task === null ? [] : [{ ...entry, task, failedReason: failedReason ?? '', started: Boolean(started) }];
   });

@@ -1,5 +1,5 @@
-import type { Redis } from 'ioredis';
 import { jobFields, keyNames } from '../broker/bullmq-names.ts';
+import { execAll } from '../broker/lua.ts';
 import type { QueueHandle } from '../broker/queue-handle.ts';
 
 /** How many jobs of one state are looked at, at each of its two ends. */
@@ -26,14 +26,6 @@ export interface JobSample {
   seen: Record<string, number>;
 }
 
-async function exec(pipeline: ReturnType<Redis['pipeline']>): Promise<unknown[]> {
-  const replies = (await pipeline.exec()) ?? [];
-  return replies.map(([error, reply]) => {
-    if (error) throw error;
-    return reply;
-  });
-}
-
 /** Looks at up to 200 jobs of each state of a queue, in two round trips, and counts those whose name is wanted. */
 export async function sampleJobs(queue: QueueHandle, isWanted: (name: string) => boolean): Promise<JobSample> {
   const ends = queue.client.pipeline();
@@ -51,7 +43,7 @@ export async function sampleJobs(queue: QueueHandle, isWanted: (name: string) =>
         .zrange(key, ...first)
         .zrange(key, ...last);
   }
-  const found = await exec(ends);
+  const found = await execAll(ends);
   const sample: JobSample = { total: 0, looked: 0, seen: {} };
   const jobs = states.flatMap(([state], index) => {
     const [size, first, last] = found.slice(index * 3, index * 3 + 3) as [number, string[], string[]];
@@ -60,7 +52,7 @@ export async function sampleJobs(queue: QueueHandle, isWanted: (name: string) =>
   });
   const names = queue.client.pipeline();
   for (const { id } of jobs) names.hget(queue.key(id), jobFields.name);
-  for (const [index, name] of (await exec(names)).entries()) {
+  for (const [index, name] of (await execAll(names)).entries()) {
     // A job without a name was removed meanwhile.
     if (typeof name !== 'string') continue;
     sample.looked += 1;
