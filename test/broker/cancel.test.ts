@@ -51,7 +51,7 @@ async function work(queue: string, process: () => Promise<unknown>): Promise<Wor
   return worker;
 }
 
-/** Subscribes; what it hears is wrapped, because awaiting the subscription would await that too. */
+/** Subscribes to a channel. The message is wrapped, because whoever awaits this would else await the message, too. */
 async function listen(channel: string): Promise<[heard: Promise<string[]>]> {
   const subscriber = redis.duplicate();
   opened.push({ close: async () => subscriber.disconnect() });

@@ -82,7 +82,7 @@ test('gives a job fresh budgets, and keeps what it is', async () => {
   const lost = ['failedReason', 'finishedOn', 'processedOn', 'stacktrace', 'atm', 'stc', 'defa'];
   const { settled, ...forgotten } = memoryFields;
   for (const field of [...lost, ...Object.values(forgotten)]) expect(left).not.toHaveProperty([field]);
-  // A late repetition of the command that failed it finds that this was done.
+  // A late repetition of the command that failed the job finds that this was done.
   expect(left[settled]).toBe('1');
   expect(await client.exists(jobKey('mail', 'result:job-0'))).toBe(0);
 });
