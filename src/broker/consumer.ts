@@ -11,10 +11,10 @@ import { maxEvents, queuesKey } from './keys.ts';
 import { Locks } from './locks.ts';
 import type { QueueHandle } from './queue-handle.ts';
 import { QueueWorker, type QueueWorkerHost } from './queue-worker.ts';
-import { keptOf } from './settle.ts';
 import { StalledCheck } from './stalled-check.ts';
 import { createTroubleReport } from './trouble.ts';
 import { WorkerRecords } from './worker-records.ts';
+import type { WorkerScope } from './worker-scope.ts';
 
 export interface ConsumerScope {
   queue: QueueHandle;
@@ -61,7 +61,7 @@ export class QueueConsumer implements Consumer {
   }
 
   private constructor({ queue, guard, slot }: ConsumerScope, blocking: Redis, options: ConsumeOptions) {
-    const { lockDurationMs, stalledCheckMs, retention } = options.queue;
+    const { lockDurationMs } = options.queue;
     this.#queue = queue;
     this.#options = options;
     const host: QueueWorkerHost = {
@@ -73,14 +73,15 @@ export class QueueConsumer implements Consumer {
     };
     const worker = new QueueWorker({ queue, blocking, concurrency: options.concurrency, lockDurationMs, host });
     worker.on('error', createTroubleReport(options.onTrouble));
-    const own = { queue, workerId: worker.id, onTrouble: this.#onTrouble };
-    const locks = new Locks({ ...own, guard, durationMs: lockDurationMs });
-    const cancels = new CancelWatch({ ...own, locks });
-    const records = new WorkerRecords({ ...own, slot, silentMs: 3 * stalledCheckMs });
-    const deliveries = new Deliveries({
-      ...{ ...own, options, locks, cancels, records },
-      backend: worker.getBackend(),
-      kept: keptOf(retention),
+    const scope: WorkerScope = {
+      ...{ queue, options, workerId: worker.id, backend: worker.getBackend() },
+      onTrouble: this.#onTrouble,
+    };
+    const locks = new Locks(scope, guard);
+    const cancels = new CancelWatch(scope, locks);
+    const records = new WorkerRecords(scope, slot);
+    const deliveries = new Deliveries(scope, {
+      ...{ locks, cancels, records },
       isStopped: () => worker.closing !== undefined,
       onDropped: () => this.#onDrop(),
     });
@@ -88,12 +89,9 @@ export class QueueConsumer implements Consumer {
     this.#locks = locks;
     this.#records = records;
     this.cancels = cancels;
-    this.#check = new StalledCheck({
-      ...{ ...own, locks },
-      intervalMs: stalledCheckMs,
+    this.#check = new StalledCheck(scope, locks, {
       onLook: () => this.#watchLoop(),
       onStalled: (jobIds) => this.#recovered(jobIds),
-      onSilence: () => queue.client.disconnect(true),
     });
   }
 

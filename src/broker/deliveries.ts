@@ -1,16 +1,16 @@
 import { LockLostError } from '../errors.ts';
-import type { ConsumeOptions, EndedJob, Outcome } from './broker.ts';
+import type { EndedJob, Outcome } from './broker.ts';
 import type { FetchedJob } from './bullmq-internals.ts';
 import type { CancelWatch } from './cancel-watch.ts';
 import { FetchedDelivery } from './fetched-delivery.ts';
-import type { Hold, TakenJob } from './locks.ts';
+import type { Hold, Locks, TakenJob } from './locks.ts';
 import type { Delivered } from './queue-worker.ts';
-import { failUnrun, Settler, type SettleScope } from './settle.ts';
+import { failUnrun, Settler } from './settle.ts';
 import type { WorkerRecords } from './worker-records.ts';
+import type { WorkerScope } from './worker-scope.ts';
 
-export interface DeliveriesScope extends SettleScope {
-  options: ConsumeOptions;
-  workerId: string;
+interface DeliveriesParts {
+  locks: Locks;
   cancels: CancelWatch;
   records: WorkerRecords;
   /** Tells whether this worker was told to stop. */
@@ -35,17 +35,19 @@ function toEnded(queue: string, job: FetchedJob): EndedJob {
 
 /** The jobs of one queue that this worker has: from their fetch until it is written how they ended. */
 export class Deliveries {
-  readonly #scope: DeliveriesScope;
+  readonly #scope: WorkerScope;
+  readonly #parts: DeliveriesParts;
   readonly #settler: Settler;
 
-  constructor(scope: DeliveriesScope) {
+  constructor(scope: WorkerScope, parts: DeliveriesParts) {
     this.#scope = scope;
-    this.#settler = new Settler(scope);
+    this.#parts = parts;
+    this.#settler = new Settler(scope, parts.locks);
   }
 
   /** Takes a job that was fetched. If it came back while its code still runs here, that run goes on under the new lock. */
   take(job: TakenJob): void {
-    const { locks } = this.#scope;
+    const { locks } = this.#parts;
     const known = locks.holds.get(job.id);
     if (!known || known.abort.reason instanceof LockLostError) job.hold = locks.hold(job);
     else if (known.ended) known.again = job;
@@ -57,7 +59,8 @@ export class Deliveries {
     if (!job.hold) await this.#dropped(job);
     const { hold } = job;
     if (!hold) return undefined;
-    const { options, locks, cancels, onTrouble, onDropped } = this.#scope;
+    const { options, onTrouble } = this.#scope;
+    const { locks, cancels, onDropped } = this.#parts;
     let written: Outcome = { kind: 'lost' };
     try {
       // The answer lay unread while the process was blocked or frozen, and nobody renewed its lock.
@@ -73,7 +76,7 @@ export class Deliveries {
       }
       return settled;
     } catch (error) {
-      onTrouble(error as Error);
+      onTrouble(error);
       return undefined;
     } finally {
       locks.drop(hold);
@@ -87,7 +90,7 @@ export class Deliveries {
 
   /** Waits until the outcome of a job's last run is written, when the job came back while that is being done. */
   async #dropped(job: TakenJob): Promise<void> {
-    const hold = this.#scope.locks.holds.get(job.id);
+    const hold = this.#parts.locks.holds.get(job.id);
     if (hold?.again !== job) return;
     const { onDrop } = hold;
     await new Promise<void>((resolve) => {
@@ -99,7 +102,8 @@ export class Deliveries {
   }
 
   #run(job: TakenJob, hold: Hold): Outcome | Promise<Outcome> {
-    const { isStopped, options, records } = this.#scope;
+    const { isStopped, records } = this.#parts;
+    const { options } = this.#scope;
     // A fetch in flight brought the job after the stop.
     if (isStopped()) return { kind: 'released', counted: false };
     if (job.deferredFailure !== undefined) return failUnrun('E_JOB_DEPENDENCIES', job.deferredFailure);

@@ -2,17 +2,10 @@ import { CancelledError } from '../errors.ts';
 import type { JobAbort } from '../job-abort.ts';
 import type { Crash, Delivery, JobMemory } from './broker.ts';
 import type { FetchedJob } from './bullmq-internals.ts';
-import type { JobBackend } from './job-backend.ts';
 import { readStamp } from './job-options.ts';
 import type { Hold } from './locks.ts';
-import type { QueueHandle } from './queue-handle.ts';
 import { writeFence } from './scripts.ts';
-
-interface DeliveryScope {
-  queue: QueueHandle;
-  backend: JobBackend;
-  workerId: string;
-}
+import type { WorkerScope } from './worker-scope.ts';
 
 /** Hands a fetched job to the worker; one that was cancelled meanwhile arrives aborted. */
 export class FetchedDelivery implements Delivery {
@@ -27,9 +20,9 @@ export class FetchedDelivery implements Delivery {
   readonly attempt: number;
   readonly abort: JobAbort;
   readonly #hold: Hold;
-  readonly #scope: DeliveryScope;
+  readonly #scope: WorkerScope;
 
-  constructor(job: FetchedJob, hold: Hold, crashes: Crash[], scope: DeliveryScope) {
+  constructor(job: FetchedJob, hold: Hold, crashes: Crash[], scope: WorkerScope) {
     const { version, keepResultMs } = readStamp(job.opts);
     if (job.memory.cancel !== undefined) hold.abort.abort(new CancelledError(job.id, job.memory.cancel));
     this.queue = scope.queue.name;

@@ -3,8 +3,8 @@ import type { Guard } from '../guard/guard.ts';
 import { JobAbort } from '../job-abort.ts';
 import type { FetchedJob } from './bullmq-internals.ts';
 import { lockSuffix } from './bullmq-names.ts';
-import type { QueueHandle } from './queue-handle.ts';
 import { renewLocks } from './scripts.ts';
+import type { WorkerScope } from './worker-scope.ts';
 
 /** What became of a lock: this worker has it, the job was settled already, or another worker has the job. */
 export type LockState = 'held' | 'settled' | 'lost';
@@ -42,14 +42,6 @@ export interface TakenJob extends FetchedJob {
   hold?: Hold;
 }
 
-interface LocksOptions {
-  queue: QueueHandle;
-  guard: Guard | undefined;
-  workerId: string;
-  durationMs: number;
-  onTrouble(error: Error): void;
-}
-
 /** The wait after a refused renewal: so short that nobody takes the jobs for stalled before the next one. */
 const renewAgainMs = 500;
 
@@ -58,15 +50,19 @@ const renewAgainMs = 500;
  * and takes one back after an outage if nobody else has fetched the job. A lock that is lost aborts its job.
  */
 export class Locks {
-  readonly #options: LocksOptions;
+  readonly #scope: WorkerScope;
+  readonly #guard: Guard | undefined;
+  readonly #durationMs: number;
   readonly #holds = new Map<string, Hold>();
   readonly holds: ReadonlyMap<string, Hold> = this.#holds;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(options: LocksOptions) {
-    this.#options = options;
-    this.#arm(options.durationMs / 4);
+  constructor(scope: WorkerScope, guard: Guard | undefined) {
+    this.#scope = scope;
+    this.#guard = guard;
+    this.#durationMs = scope.options.queue.lockDurationMs;
+    this.#arm(this.#durationMs / 4);
   }
 
   #arm(waitMs: number): void {
@@ -94,11 +90,11 @@ export class Locks {
   }
 
   #tellGuard(hold: Hold): void {
-    const { guard, queue, workerId, durationMs } = this.#options;
-    if (!guard) return;
+    if (!this.#guard) return;
+    const { queue, workerId } = this.#scope;
     const { jobId, token } = hold;
-    const key = queue.key(jobId) + lockSuffix;
-    hold.letGo = guard.hold({ key, token, durationMs, workersKey: queue.workersKey, workerId, jobId });
+    const [key, durationMs] = [queue.key(jobId) + lockSuffix, this.#durationMs];
+    hold.letGo = this.#guard.hold({ key, token, durationMs, workersKey: queue.workersKey, workerId, jobId });
   }
 
   /** Asks whether a job is still this worker's, and takes its lock back where that is possible. */
@@ -110,11 +106,10 @@ export class Locks {
   /** Renews all locks, after an outage before anybody takes their jobs for stalled. */
   async renewNow(): Promise<void> {
     clearTimeout(this.#timer);
-    const { durationMs, onTrouble } = this.#options;
-    let waitMs = durationMs / 4;
+    let waitMs = this.#durationMs / 4;
     await this.#renewAll().catch((error) => {
       waitMs = renewAgainMs;
-      onTrouble(error);
+      this.#scope.onTrouble(error);
     });
     this.#arm(waitMs);
   }
@@ -132,9 +127,9 @@ export class Locks {
   }
 
   async #renew(wanted: Hold[]): Promise<LockState[]> {
-    const { queue, durationMs } = this.#options;
+    const { queue } = this.#scope;
     const jobs = wanted.flatMap(({ jobId, token, starts }) => [jobId, token, starts]);
-    return (await queue.run(renewLocks, [queue.keyStart, durationMs, ...jobs])) as LockState[];
+    return (await queue.run(renewLocks, [queue.keyStart, this.#durationMs, ...jobs])) as LockState[];
   }
 
   close(): void {

@@ -1,26 +1,14 @@
 import { setTimeout } from 'node:timers/promises';
 import { ErrorCode, type KeepJobs } from 'bullmq';
 import { LockLostError } from '../errors.ts';
-import type { Retention } from '../manifest/define-queue.ts';
 import type { Outcome } from './broker.ts';
 import { type FetchedJob, toBullmq } from './bullmq-internals.ts';
 import { jobFields, tokenSeparator } from './bullmq-names.ts';
-import type { JobBackend } from './job-backend.ts';
 import type { Hold, Locks } from './locks.ts';
 import { addUnitCrash, memoryFields } from './memory.ts';
-import type { QueueHandle } from './queue-handle.ts';
 import type { Delivered } from './queue-worker.ts';
 import { limitQueue, putBack } from './scripts.ts';
-
-export interface SettleScope {
-  queue: QueueHandle;
-  backend: JobBackend;
-  locks: Locks;
-  /** What is kept of ended jobs whose own options do not say so. */
-  kept: { readonly completed: KeepJobs; readonly failed: KeepJobs };
-  /** Called when Redis refuses to write, or does not answer: the outcome is held and written later. */
-  onTrouble(error: Error): void;
-}
+import type { WorkerScope } from './worker-scope.ts';
 
 /** How one delivery ended. */
 interface Ending {
@@ -44,10 +32,6 @@ function toKept(forMs: number, count: number): KeepJobs {
   return count === 0 ? { count } : { age: Math.ceil(forMs / 1_000), count };
 }
 
-export function keptOf({ completedForMs, completedCount, failedForMs, failedCount }: Retention): SettleScope['kept'] {
-  return { completed: toKept(completedForMs, completedCount), failed: toKept(failedForMs, failedCount) };
-}
-
 /** Makes the outcome of a job that is not run, or may not complete, whatever its code would do. */
 export function failUnrun(code: string, causeMessage: string): OutcomeOf<'failed'> {
   return { kind: 'failed', failure: { code, causeName: 'Error', causeMessage, stack: '' } };
@@ -57,10 +41,16 @@ const nothing: Promise<undefined> = Promise.resolve(undefined);
 
 /** Writes how the deliveries of one queue ended. */
 export class Settler {
-  readonly #scope: SettleScope;
+  readonly #scope: WorkerScope;
+  readonly #locks: Locks;
+  /** What is kept of ended jobs whose own options do not say so. */
+  readonly #kept: { readonly completed: KeepJobs; readonly failed: KeepJobs };
 
-  constructor(scope: SettleScope) {
+  constructor(scope: WorkerScope, locks: Locks) {
+    const { completedForMs, completedCount, failedForMs, failedCount } = scope.options.queue.retention;
     this.#scope = scope;
+    this.#locks = locks;
+    this.#kept = { completed: toKept(completedForMs, completedCount), failed: toKept(failedForMs, failedCount) };
   }
 
   /**
@@ -99,7 +89,7 @@ export class Settler {
   /** Waits after a refusal of Redis, before it is asked again. */
   async #waitAfter(error: unknown): Promise<true> {
     if (error instanceof LockLostError) throw error;
-    this.#scope.onTrouble(error as Error);
+    this.#scope.onTrouble(error);
     await setTimeout(writeAgainMs);
     return true;
   }
@@ -109,11 +99,10 @@ export class Settler {
    * was being written. Returns false when it was settled already and the answer got lost. Throws `E_LOCK_LOST`.
    */
   async #claim(hold: Hold): Promise<boolean> {
-    const { locks } = this.#scope;
-    const state = await locks.takeBack(hold);
+    const state = await this.#locks.takeBack(hold);
     if (state !== 'lost') return state === 'held';
     if (!hold.again) throw new LockLostError(hold.jobId);
-    locks.adopt(hold, hold.again);
+    this.#locks.adopt(hold, hold.again);
     hold.again = undefined;
     return true;
   }
@@ -139,8 +128,7 @@ export class Settler {
   }
 
   #complete({ job, hold, mayFetch }: Ending, outcome: OutcomeOf<'completed'>): Promise<unknown> {
-    const { backend, kept } = this.#scope;
-    const write = () => backend.complete(job, kept.completed, hold.token, mayFetch());
+    const write = () => this.#scope.backend.complete(job, this.#kept.completed, hold.token, mayFetch());
     const { resultJson, keepResultMs } = outcome;
     if (!keepResultMs) return write();
     const result = resultJson ? `,"result":${resultJson}` : '';
@@ -158,7 +146,6 @@ export class Settler {
   }
 
   async #fail({ job, hold, mayFetch }: Ending, outcome: OutcomeOf<'failed' | 'cancelled'>): Promise<unknown> {
-    const { backend, kept } = this.#scope;
     const { code, causeName, causeMessage, stack } = outcome.failure;
     if (outcome.keepResultMs) {
       const stored = JSON.stringify({ ok: false, code, causeName, causeMessage });
@@ -170,9 +157,10 @@ export class Settler {
       [jobFields.stacktrace]: JSON.stringify([stack]),
       [memoryFields.settled]: hold.starts,
     };
-    const keep = job.opts.removeOnFail ?? kept.failed;
-    const sent = backend.moveToFailed(toBullmq(job), failedReason, keep, hold.token, mayFetch(), fields);
-    return (await sent).result;
+    const keep = job.opts.removeOnFail ?? this.#kept.failed;
+    const { backend } = this.#scope;
+    const sent = await backend.moveToFailed(toBullmq(job), failedReason, keep, hold.token, mayFetch(), fields);
+    return sent.result;
   }
 
   /** Delays a job: a retry uses an attempt, a snooze and a postponement do not. */

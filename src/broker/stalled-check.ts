@@ -1,21 +1,15 @@
 import type { Locks } from './locks.ts';
-import type { QueueHandle } from './queue-handle.ts';
 import { lookForStalled, putBack } from './scripts.ts';
+import type { WorkerScope } from './worker-scope.ts';
 
-interface StalledCheckOptions {
-  queue: QueueHandle;
-  workerId: string;
-  intervalMs: number;
-  locks: Locks;
+/** Hears what a check has found. */
+interface StalledCheckHost {
   /** Called after each look: Redis answers. */
   onLook(): void;
   onStalled(jobIds: string[]): void;
-  /** Called when Redis has not answered for so long that the connection may be dead without either side knowing. */
-  onSilence(): void;
-  onTrouble(error: unknown): void;
 }
 
-/** A host that vanished, or a middleman that forgot the connection, says nothing at all. */
+/** A connection is opened anew after so long without an answer: a host that vanished says nothing at all. */
 const silenceLimitMs = 15_000;
 
 /** A fetch whose reply is missing so long after Redis has answered others is lost. */
@@ -26,7 +20,9 @@ const replyLimitMs = 1_000;
  * out, and gives back jobs that Redis handed to this worker in a reply that never arrived.
  */
 export class StalledCheck {
-  readonly #options: StalledCheckOptions;
+  readonly #scope: WorkerScope;
+  readonly #locks: Locks;
+  readonly #host: StalledCheckHost;
   /** Since when Redis has had jobs for this worker's that are unknown here, by id and token: a reply may be on its way. */
   #unknownSince = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
@@ -35,8 +31,10 @@ export class StalledCheck {
   /** The waits before the next looks, when these are to come sooner than usual. */
   #soonMs: number[] = [];
 
-  constructor(options: StalledCheckOptions) {
-    this.#options = options;
+  constructor(scope: WorkerScope, locks: Locks, host: StalledCheckHost) {
+    this.#scope = scope;
+    this.#locks = locks;
+    this.#host = host;
     // The first look comes at once: it may find that nobody has looked for long, and the next one then recovers.
     this.#arm(0);
   }
@@ -47,32 +45,32 @@ export class StalledCheck {
   }
 
   async #tick(): Promise<void> {
-    const { intervalMs, onSilence, onTrouble } = this.#options;
+    const { queue, options, onTrouble } = this.#scope;
     this.#looking = true;
-    const silence = setInterval(onSilence, silenceLimitMs);
+    const silence = setInterval(() => queue.client.disconnect(true), silenceLimitMs);
     await this.#look().catch(onTrouble);
     clearInterval(silence);
     this.#looking = false;
-    this.#arm(this.#soonMs.shift() ?? (this.#unknownSince.size > 0 ? replyLimitMs : intervalMs));
+    this.#arm(this.#soonMs.shift() ?? (this.#unknownSince.size > 0 ? replyLimitMs : options.queue.stalledCheckMs));
   }
 
   async #look(): Promise<void> {
-    const { queue, workerId, intervalMs, onStalled, onLook } = this.#options;
-    const reply = await queue.run(lookForStalled, [queue.keyStart, workerId, intervalMs]);
+    const { queue, workerId, options } = this.#scope;
+    const reply = await queue.run(lookForStalled, [queue.keyStart, workerId, options.queue.stalledCheckMs]);
     const [stalled, held] = reply as [string[], string[]];
     await this.#giveBackUnknown(held);
-    if (stalled.length > 0) onStalled(stalled);
-    onLook();
+    if (stalled.length > 0) this.#host.onStalled(stalled);
+    this.#host.onLook();
   }
 
   async #giveBackUnknown(held: string[]): Promise<void> {
-    const { queue, locks } = this.#options;
+    const { queue } = this.#scope;
     const now = performance.now();
     const before = this.#unknownSince;
     this.#unknownSince = new Map();
     for (let index = 0; index < held.length; index += 2) {
       const [id = '', token = ''] = held.slice(index, index + 2);
-      if (locks.holds.has(id)) continue;
+      if (this.#locks.holds.has(id)) continue;
       const since = before.get(`${id} ${token}`) ?? now;
       this.#unknownSince.set(`${id} ${token}`, since);
       // After an outage, two looks may be answered in one go.

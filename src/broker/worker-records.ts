@@ -2,8 +2,8 @@ import { hostname } from 'node:os';
 import { identifyProcess, isProvablyAlive, isProvablyDead, type ProcessIdentity } from '../process/process-identity.ts';
 import type { Crash } from './broker.ts';
 import type { StoredCrash } from './memory.ts';
-import type { QueueHandle } from './queue-handle.ts';
 import { recoverWorker } from './scripts.ts';
+import type { WorkerScope } from './worker-scope.ts';
 
 /** What a worker says of itself in the hash of its queue's workers. */
 interface WorkerRecord extends ProcessIdentity {
@@ -14,14 +14,6 @@ interface WorkerRecord extends ProcessIdentity {
 
 /** The traces of a worker are kept as long as a crash counts. */
 const keepMs = 86_400_000;
-
-interface WorkerRecordsOptions {
-  queue: QueueHandle;
-  workerId: string;
-  slot: string | undefined;
-  /** A worker that was not seen for so many milliseconds is taken for dead when its jobs' crashes are counted. */
-  silentMs: number;
-}
 
 function parseRecord(text: string): WorkerRecord | undefined {
   try {
@@ -37,23 +29,25 @@ function parseRecord(text: string): WorkerRecord | undefined {
  * alone, or blocks the process) and `<id>:waiting` (the job that waits to run alone, and is never charged).
  */
 export class WorkerRecords {
-  readonly #options: WorkerRecordsOptions;
+  readonly #scope: WorkerScope;
+  readonly #slot: string | undefined;
   readonly #self = identifyProcess();
 
-  constructor(options: WorkerRecordsOptions) {
-    this.#options = options;
+  constructor(scope: WorkerScope, slot: string | undefined) {
+    this.#scope = scope;
+    this.#slot = slot;
   }
 
   /** Enters this worker: from now on others can tell whether it lives. */
   async enter(): Promise<void> {
-    const { queue, workerId, slot } = this.#options;
-    const record: WorkerRecord = { ...this.#self, host: hostname(), slot };
+    const { queue, workerId } = this.#scope;
+    const record: WorkerRecord = { ...this.#self, host: hostname(), slot: this.#slot };
     await queue.client.hset(queue.workersKey, workerId, JSON.stringify(record), `${workerId}:seen`, Date.now());
   }
 
   /** Gives back at once the jobs of workers that are dead for certain, and returns their ids. */
   async recoverDead(): Promise<string[]> {
-    const { queue } = this.#options;
+    const { queue } = this.#scope;
     const entries = Object.entries(await queue.client.hgetall(queue.workersKey));
     const given: string[] = [];
     for (const [id, text] of entries) {
@@ -66,15 +60,14 @@ export class WorkerRecords {
   }
 
   #isDead(id: string, record: WorkerRecord): boolean {
-    const { workerId, slot } = this.#options;
-    if (id === workerId) return false;
+    if (id === this.#scope.workerId) return false;
     // The next holder of a slot may be here before the last one has drained, where their parent was killed.
-    const hadMySlot = slot !== undefined && record.slot === slot && !isProvablyAlive(record, this.#self);
+    const hadMySlot = this.#slot !== undefined && record.slot === this.#slot && !isProvablyAlive(record, this.#self);
     return hadMySlot || isProvablyDead(record, this.#self);
   }
 
   async #forgetOld(entries: readonly [string, string][]): Promise<void> {
-    const { client, workersKey } = this.#options.queue;
+    const { client, workersKey } = this.#scope.queue;
     const isOld = ([field, value]: [string, string]) =>
       /:(seen|stopping)$/.test(field) && Date.now() - Number(value) > keepMs;
     const fields = entries.filter(isOld).flatMap(([field]) => {
@@ -89,13 +82,13 @@ export class WorkerRecords {
    * until the others have ended.
    */
   say(what: 'stopping' | 'waiting', value: string | number): Promise<unknown> {
-    const { queue, workerId } = this.#options;
+    const { queue, workerId } = this.#scope;
     return queue.client.hset(queue.workersKey, `${workerId}:${what}`, value);
   }
 
   /** Says that a suspect runs alone: it is charged with what happens to this worker, until `sayAgainMany`. */
   sayAlone(jobId: string): Promise<unknown> {
-    const { queue, workerId } = this.#options;
+    const { queue, workerId } = this.#scope;
     const { client, workersKey } = queue;
     return client.multi().hset(workersKey, `${workerId}:culprit`, jobId).hdel(workersKey, `${workerId}:waiting`).exec();
   }
@@ -109,7 +102,7 @@ export class WorkerRecords {
   }
 
   #forget(...endings: string[]): Promise<unknown> {
-    const { queue, workerId } = this.#options;
+    const { queue, workerId } = this.#scope;
     return queue.client.hdel(queue.workersKey, ...endings.map((ending) => workerId + ending));
   }
 
@@ -125,9 +118,9 @@ export class WorkerRecords {
 
   /** Asks by the clock of Redis, which wrote when each worker was seen. */
   async #isGone(worker: string): Promise<boolean> {
-    const { queue, silentMs } = this.#options;
+    const { queue, options } = this.#scope;
     const [seen, stopping] = await queue.client.hmget(queue.workersKey, `${worker}:seen`, `${worker}:stopping`);
     const [seconds] = await queue.client.time();
-    return !stopping && Number(seconds) * 1_000 - Number(seen ?? 0) > silentMs;
+    return !stopping && Number(seconds) * 1_000 - Number(seen ?? 0) > 3 * options.queue.stalledCheckMs;
   }
 }

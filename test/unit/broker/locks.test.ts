@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { FetchedJob } from '../../../src/broker/bullmq-internals.ts';
 import { Locks } from '../../../src/broker/locks.ts';
 import { QueueHandle } from '../../../src/broker/queue-handle.ts';
+import type { WorkerScope } from '../../../src/broker/worker-scope.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -19,7 +20,8 @@ test('a lock is renewed soon after Redis takes writes again, however long it las
     return ['held'];
   });
   const queue = new QueueHandle({ evalsha } as never, 'test', 'mail');
-  const locks = new Locks({ queue, guard: undefined, workerId: 'w', durationMs, onTrouble() {} });
+  const options = { queue: { lockDurationMs: durationMs } };
+  const locks = new Locks({ queue, workerId: 'w', options, onTrouble() {} } as unknown as WorkerScope, undefined);
   locks.hold({ id: '1', token: 'w:0', attemptsStarted: 1 } as FetchedJob);
   await vi.advanceTimersByTimeAsync(durationMs);
   isRefused = false;
