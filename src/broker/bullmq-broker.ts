@@ -19,9 +19,7 @@ export interface BrokerOptions {
   allowEviction?: boolean;
   /** Says nothing of a Redis that loses all jobs when it restarts, as in development. Default: false. */
   mayForget?: boolean;
-  /** Called at the start with each thing that the operator has to know of this Redis. */
   onNotice?(notice: string): void;
-  /** Called when an outage begins or is over. */
   onConnection?(event: ConnectionEvent): void;
 }
 

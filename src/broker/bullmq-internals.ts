@@ -21,7 +21,6 @@ export interface FetchedJob extends Omit<JobJson, 'data' | 'returnvalue'> {
   readonly sentAt: number;
 }
 
-/** The decoded reply of a fetch. */
 interface Fetched {
   readonly job?: FetchedJob;
   /** The queue gives no job for so many milliseconds. */

@@ -61,7 +61,6 @@ export async function findQueues(client: Redis, prefix: string, id: string): Pro
   return queues.filter((_, index) => found[index] === 1);
 }
 
-/** Cancels a job of a queue, in whatever state it is. */
 export async function cancelJob(queue: QueueHandle, id: string, reason: string): Promise<CancelFound> {
   const opts = await queue.client.hget(queue.key(id), jobFields.options);
   if (opts === null) return 'nowhere';

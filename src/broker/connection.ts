@@ -9,7 +9,6 @@ function checkUrl(url: string): void {
   throw new IsletError('E_REDIS_URL_INVALID', `Expected a redis:// or rediss:// URL, got "${seen}". Fix REDIS_URL.`);
 }
 
-/** The wait before a Redis that loads its data is asked again. */
 const loadingRestMs = 100;
 
 /** How long a connection may take to open, and then again to give its first answer. */
@@ -23,7 +22,6 @@ export function createClient(url: string, options: RedisOptions): Redis {
   return limitFirstAnswer(new TurnRedis(url, { ...ours, ...options }));
 }
 
-/** Creates a second connection like this one. */
 export function openAnother(client: Redis, options?: RedisOptions): Redis {
   const another = client.duplicate(options);
   // Without a listener ioredis prints each lost connection.

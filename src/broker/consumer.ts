@@ -27,7 +27,6 @@ const stuckMs = 30_000;
 
 /** Takes one queue's jobs: BullMQ's Worker, and what Islet puts around it. */
 export class QueueConsumer implements Consumer {
-  /** Hears of jobs that are cancelled. */
   readonly cancels: CancelWatch;
   readonly #queue: QueueHandle;
   readonly #options: ConsumeOptions;

@@ -13,9 +13,7 @@ interface DeliveriesParts {
   locks: Locks;
   cancels: CancelWatch;
   records: WorkerRecords;
-  /** Tells whether this worker was told to stop. */
   isStopped(): boolean;
-  /** Called when a job is out of this worker's hands. */
   onDropped(): void;
 }
 

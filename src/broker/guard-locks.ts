@@ -27,26 +27,22 @@ export async function openLocks(url: string): Promise<GuardLocks> {
   // Without a listener ioredis prints each lost connection; every command reports its own failure.
   client.on('error', () => {});
   await connectOnce(client, url, limitMs);
-  const explain = (error: unknown) => {
-    throw explainRedisError(url, error);
+  const all = async (work: Promise<unknown>[]) => {
+    await Promise.all(work).catch((error) => {
+      throw explainRedisError(url, error);
+    });
   };
-  const extendGroup = (group: readonly HeldLock[]) =>
-    runScript(
-      client,
-      extend,
-      group.map(({ key }) => key),
-      group.flatMap(({ token, durationMs }) => [token, durationMs]),
-    );
+  const extendGroup = (group: readonly HeldLock[]) => {
+    const keys = group.map(({ key }) => key);
+    const args = group.flatMap(({ token, durationMs }) => [token, durationMs]);
+    return runScript(client, extend, keys, args);
+  };
   return {
-    extend: (locks) => Promise.all(byQueue(locks).map(extendGroup)).then(() => {}, explain),
-    blame: ({ workersKey, workerId, jobId }) =>
-      client.hset(workersKey, `${workerId}:culprit`, jobId).then(() => {}, explain),
-    sayStopping: (locks) => {
-      const workers = byQueue(locks).flatMap(([lock]) => (lock ? [lock] : []));
-      const notes = workers.map(({ workersKey, workerId }) =>
-        client.hset(workersKey, `${workerId}:stopping`, Date.now()),
-      );
-      return Promise.all(notes).then(() => {}, explain);
+    extend: (locks) => all(byQueue(locks).map(extendGroup)),
+    blame: ({ workersKey, workerId, jobId }) => all([client.hset(workersKey, `${workerId}:culprit`, jobId)]),
+    sayStopping(locks) {
+      const workers = new Map(locks.map(({ workersKey, workerId }) => [workersKey, `${workerId}:stopping`]));
+      return all([...workers].map(([workersKey, field]) => client.hset(workersKey, field, Date.now())));
     },
     close: () => client.disconnect(),
   };

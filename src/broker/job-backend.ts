@@ -22,7 +22,6 @@ export interface BackendHost {
   onFetched(job: FetchedJob): void;
   /** Called when the queue was asked and has no job that may start now. */
   onEmpty(): void;
-  /** Called when Redis refused. */
   onTrouble(error: unknown): void;
   /** Called when the loop that fetches goes on. */
   onProgress(): void;
@@ -69,7 +68,6 @@ export class JobBackend extends QueueBackend {
     });
   }
 
-  /** Whether a job may be fetched with the settling of another. */
   get isOpen(): boolean {
     return !this.#troubled && this.wait.isOver;
   }

@@ -3,7 +3,6 @@ import type { Redis } from 'ioredis';
 import { isConnectionLoss } from './connection.ts';
 
 interface WaitHost {
-  /** Called when Redis refused. */
   onRefused(error: unknown): void;
   onOver(): void;
 }
@@ -48,7 +47,6 @@ export class JobWait {
     return this.#isolated;
   }
 
-  /** Whether a job may be asked for now. */
   get isOver(): boolean {
     return !this.#stopped && !this.#isolated && performance.now() >= this.#restUntil;
   }

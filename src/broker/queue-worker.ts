@@ -31,7 +31,6 @@ export interface QueueWorkerHost extends Pick<BackendHost, 'onFetched' | 'onProg
   deliver(job: FetchedJob, mayFetch: () => boolean): Promise<Delivered | undefined>;
   /** Aborts a job that runs here, and returns whether one did. */
   cancel(jobId: string, reason: string | undefined): boolean;
-  /** Returns the jobs that this worker holds, by their ids. */
   holds(): ReadonlyMap<string, unknown>;
 }
 
@@ -115,7 +114,6 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     this.opts.name = this.id;
   }
 
-  /** How many more jobs may be taken. */
   get room(): number {
     if (this.closing || this.isPaused() || !this.#started || this.backend.wait.isIsolated) return 0;
     return this.concurrency - this.#host.holds().size;

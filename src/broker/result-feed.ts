@@ -9,7 +9,6 @@ interface Waiter {
 /** How long, in milliseconds, the last look before a time-out may take. */
 const lastLookMs = 500;
 
-/** Waits for results of jobs. */
 export class ResultFeed {
   readonly #duplicate: () => Redis;
   /** Who waits, by the key of the result, which is also the channel that tells it. */
@@ -71,7 +70,6 @@ export class ResultFeed {
     found.then((stored) => stored && this.#wakeAll(key, stored)).catch(() => {});
   };
 
-  /** Ends all waits with this error. */
   close(error: IsletError): void {
     for (const group of this.#waiters.values()) for (const { fail } of group) fail(error);
     this.#open?.reading.disconnect();

@@ -111,10 +111,7 @@ redis.call('XADD', KEYS[6], '*', ${eventArgs.waiting('active')})
 return 1
 `);
 
-/**
- * Makes the queue give no job for a while. BullMQ honours a limit only where a maximum is set, so the first limit sets
- * one that is never reached. ARGV: milliseconds.
- */
+/** Makes the queue give no job for ARGV milliseconds. BullMQ honours this only where a maximum is set: a vast one is. */
 export const limitQueue = defineScript(
   keyNames.meta,
   keyNames.limiter,
@@ -125,10 +122,7 @@ local left = redis.call('PTTL', KEYS[2])
 if left < tonumber(ARGV[1]) then redis.call('SET', KEYS[2], '${neverReached}', 'PX', ARGV[1]) end
 `);
 
-/**
- * Writes the at-most-once fence: only under a lock that is held, and only once.
- * KEYS: job. ARGV: token, name of the delivery. Returns 1 when this delivery may run.
- */
+/** Writes the at-most-once fence. KEYS: job. ARGV: token, name of the delivery. Returns 1 when that may run. */
 export const writeFence = defineScript()(`
 if redis.call('GET', KEYS[1] .. '${lockSuffix}') ~= ARGV[1] then return 0 end
 local started = redis.call('HGET', KEYS[1], 'i:started')
@@ -192,10 +186,7 @@ end
 return {stalled, held}
 `);
 
-/**
- * Gives back all jobs of a worker that is dead for certain, and forgets it, but not that it was stopping.
- * ARGV: key start, the dead worker. Returns the ids.
- */
+/** Gives back all jobs of a dead worker, and forgets it, but not that it stopped. ARGV: key start, worker. Returns ids. */
 export const recoverWorker = defineScript(...recoveryKeys)(`
 ${giveBack}
 local dead, given = ARGV[2], {}

@@ -10,7 +10,6 @@ import type { Delivered } from './queue-worker.ts';
 import { limitQueue, putBack } from './scripts.ts';
 import type { WorkerScope } from './worker-scope.ts';
 
-/** How one delivery ended. */
 interface Ending {
   job: FetchedJob;
   hold: Hold;
@@ -39,7 +38,6 @@ export function failUnrun(code: string, causeMessage: string): OutcomeOf<'failed
 
 const nothing: Promise<undefined> = Promise.resolve(undefined);
 
-/** Writes how the deliveries of one queue ended. */
 export class Settler {
   readonly #scope: WorkerScope;
   readonly #locks: Locks;

@@ -5,7 +5,6 @@ import type { StoredCrash } from './memory.ts';
 import { recoverWorker } from './scripts.ts';
 import type { WorkerScope } from './worker-scope.ts';
 
-/** What a worker says of itself in the hash of its queue's workers. */
 interface WorkerRecord extends ProcessIdentity {
   readonly host: string;
   /** A name that the operator promises no two living workers share. */
@@ -77,10 +76,7 @@ export class WorkerRecords {
     if (fields.length > 0) await client.hdel(workersKey, ...fields);
   }
 
-  /**
-   * Says of this worker that it is `stopping` (what it leaves behind from now on is no crash), or which job is `waiting`
-   * until the others have ended.
-   */
+  /** Says that this worker is `stopping` (what it leaves is no crash), or which job is `waiting` until all others end. */
   say(what: 'stopping' | 'waiting', value: string | number): Promise<unknown> {
     const { queue, workerId } = this.#scope;
     return queue.client.hset(queue.workersKey, `${workerId}:${what}`, value);
@@ -116,7 +112,7 @@ export class WorkerRecords {
     return crashes;
   }
 
-  /** Asks by the clock of Redis, which wrote when each worker was seen. */
+  /** Tells whether a worker missed three checks, by the clock of Redis, which wrote when each worker was seen. */
   async #isGone(worker: string): Promise<boolean> {
     const { queue, options } = this.#scope;
     const [seen, stopping] = await queue.client.hmget(queue.workersKey, `${worker}:seen`, `${worker}:stopping`);

@@ -6,7 +6,6 @@ export interface RunningJob {
   readonly attempt: number;
 }
 
-/** What the main thread was doing when it was asked. */
 export interface BlockReport {
   readonly job: RunningJob | undefined;
   /** `function (file:line)`, innermost first. */

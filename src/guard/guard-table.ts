@@ -59,7 +59,6 @@ export class GuardTable {
     Atomics.add(this.#words, beatWord, 1);
   }
 
-  /** How often the event loop has beaten. */
   get beats(): number {
     return Atomics.load(this.#words, beatWord);
   }
