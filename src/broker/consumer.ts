@@ -34,10 +34,7 @@ export class QueueConsumer implements Consumer {
   readonly #locks: Locks;
   readonly #records: WorkerRecords;
   readonly #check: StalledCheck;
-  #movedAt = performance.now();
-  #kicked = false;
-  /** Wakes an isolation that waits for the last jobs. */
-  #onDrop = () => {};
+  #wokenAt = 0;
   #closing: Promise<void> | undefined;
 
   static async open(scope: ConsumerScope, options: ConsumeOptions): Promise<QueueConsumer> {
@@ -67,7 +64,6 @@ export class QueueConsumer implements Consumer {
       onFetched: (job) => deliveries.take(job),
       deliver: (job, mayFetch) => deliveries.deliver(job, mayFetch),
       cancel: (jobId, reason) => this.#cancel(jobId, reason),
-      onProgress: () => this.#moved(),
       holds: () => this.#locks.holds,
     };
     const worker = new QueueWorker({ queue, blocking, concurrency: options.concurrency, lockDurationMs, host });
@@ -79,11 +75,7 @@ export class QueueConsumer implements Consumer {
     const locks = new Locks(scope, guard);
     const cancels = new CancelWatch(scope, locks);
     const records = new WorkerRecords(scope, slot);
-    const deliveries = new Deliveries(scope, {
-      ...{ locks, cancels, records },
-      isStopped: () => worker.closing !== undefined,
-      onDropped: () => this.#onDrop(),
-    });
+    const deliveries = new Deliveries(scope, { locks, cancels, records });
     this.#worker = worker;
     this.#locks = locks;
     this.#records = records;
@@ -111,7 +103,7 @@ export class QueueConsumer implements Consumer {
   }
 
   start(): void {
-    this.#moved();
+    this.#worker.getBackend().wait.moved();
     this.#worker.run().catch(this.#onTrouble);
   }
 
@@ -132,20 +124,16 @@ export class QueueConsumer implements Consumer {
     return true;
   }
 
-  #moved(): void {
-    this.#movedAt = performance.now();
-    this.#kicked = false;
-  }
-
   /** Wakes a loop that does not move although Redis has just answered, and gives it up when that does not help. */
   #watchLoop(): void {
-    if (this.#worker.room <= 0 || performance.now() - this.#movedAt < stuckMs) return;
-    if (this.#kicked) {
+    const { wait } = this.#worker.getBackend();
+    if (this.#worker.room <= 0 || performance.now() - wait.movedAt < stuckMs) return;
+    if (this.#wokenAt > wait.movedAt) {
       const seen = `Queue "${this.#queue.name}" has fetched nothing for ${stuckMs / 1_000} s although Redis answers.`;
       this.#options.onDead(new IsletError('E_FETCH_STOPPED', `${seen} The worker has to be replaced.`));
     }
-    this.#kicked = true;
-    this.#worker.getBackend().wait.interrupt();
+    this.#wokenAt = performance.now();
+    wait.interrupt();
   }
 
   /** Asks, after an outage, for what was told meanwhile. */
@@ -159,11 +147,7 @@ export class QueueConsumer implements Consumer {
     const most = jobId === undefined ? 0 : 1;
     await this.#worker.getBackend().isolate();
     if (jobId !== undefined) await this.#records.say('waiting', jobId);
-    while (!this.#worker.closing && this.#locks.holds.size > most) {
-      await new Promise<void>((resolve) => {
-        this.#onDrop = resolve;
-      });
-    }
+    while (!this.#worker.closing && this.#locks.holds.size > most) await this.#locks.nextDrop();
     if (jobId !== undefined) await this.#records.sayAlone(jobId);
   }
 
@@ -179,7 +163,7 @@ export class QueueConsumer implements Consumer {
   stop(): void {
     if (this.#worker.closing) return;
     void this.#worker.close();
-    this.#onDrop();
+    this.#locks.endWait();
     this.#records.say('stopping', Date.now()).catch(this.#onTrouble);
   }
 

@@ -13,8 +13,6 @@ interface DeliveriesParts {
   locks: Locks;
   cancels: CancelWatch;
   records: WorkerRecords;
-  isStopped(): boolean;
-  onDropped(): void;
 }
 
 /** Returns what is told of a job that is out of a worker's hands; its payload is parsed when somebody looks at it. */
@@ -58,7 +56,7 @@ export class Deliveries {
     const { hold } = job;
     if (!hold) return undefined;
     const { options, onTrouble } = this.#scope;
-    const { locks, cancels, onDropped } = this.#parts;
+    const { locks, cancels } = this.#parts;
     let written: Outcome = { kind: 'lost' };
     try {
       // The answer lay unread while the process was blocked or frozen, and nobody renewed its lock.
@@ -82,7 +80,6 @@ export class Deliveries {
       if (hold.again) hold.again.hold = locks.hold(hold.again);
       options.onSettled?.(toEnded(options.queue.name, job), written);
       hold.onDrop?.();
-      onDropped();
     }
   }
 
@@ -100,10 +97,9 @@ export class Deliveries {
   }
 
   #run(job: TakenJob, hold: Hold): Outcome | Promise<Outcome> {
-    const { isStopped, records } = this.#parts;
-    const { options } = this.#scope;
+    const { options, backend } = this.#scope;
     // A fetch in flight brought the job after the stop.
-    if (isStopped()) return { kind: 'released', counted: false };
+    if (backend.wait.isStopped) return { kind: 'released', counted: false };
     if (job.deferredFailure !== undefined) return failUnrun('E_JOB_DEPENDENCIES', job.deferredFailure);
     if (job.payloadProblem !== undefined) {
       const seen = `The stored payload of job "${job.id}" is not JSON: ${job.payloadProblem}`;
@@ -111,7 +107,7 @@ export class Deliveries {
     }
     const { crashes } = job.memory;
     if (crashes.length === 0) return options.run(new FetchedDelivery(job, hold, [], this.#scope));
-    return records
+    return this.#parts.records
       .proveCrashes(crashes)
       .then((proven) => options.run(new FetchedDelivery(job, hold, proven, this.#scope)));
   }

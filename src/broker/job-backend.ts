@@ -23,8 +23,6 @@ export interface BackendHost {
   /** Called when the queue was asked and has no job that may start now. */
   onEmpty(): void;
   onTrouble(error: unknown): void;
-  /** Called when the loop that fetches goes on. */
-  onProgress(): void;
 }
 
 interface BackendParts {
@@ -62,10 +60,7 @@ export class JobBackend extends QueueBackend {
   constructor({ queue, blocking, host }: BackendParts, options: WorkerOptions) {
     super(queue, options);
     this.#host = host;
-    this.wait = new JobWait(blocking, this.keys.marker ?? '', {
-      onRefused: (error) => this.#refused(error),
-      onOver: () => host.onProgress(),
-    });
+    this.wait = new JobWait(blocking, this.keys.marker ?? '', (error) => this.#refused(error));
   }
 
   get isOpen(): boolean {
@@ -129,7 +124,7 @@ export class JobBackend extends QueueBackend {
 
   /** Reads what a command that fetches has brought. It was sent at `sentAt`: its lock is that old at most. */
   receive(reply: FetchReply, token: string, sentAt: number): NextJob {
-    this.#host.onProgress();
+    this.wait.moved();
     const { job, limitedMs, dueAt } = decodeFetch(reply, token, sentAt);
     // BullMQ's own pause for a limit would last until a running job ends.
     if (limitedMs > 0) this.wait.restFor(Math.min(limitedMs, mostWaitSeconds * 1_000));
@@ -150,7 +145,7 @@ export class JobBackend extends QueueBackend {
     if (this.wait.isStopped) return;
     this.#troubled = true;
     this.wait.restFor(troubleRestMs);
-    this.#host.onProgress();
+    this.wait.moved();
     this.#host.onTrouble(error);
   }
 

@@ -2,11 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { isConnectionLoss } from './connection.ts';
 
-interface WaitHost {
-  onRefused(error: unknown): void;
-  onOver(): void;
-}
-
 /** The longest wait. It is what the other workers lose by a mark that a dying one took with it. */
 export const mostWaitSeconds = 10;
 /** The shortest wait: Redis rounds shorter ones down to none, or, before 7.0.8, to for ever. */
@@ -21,7 +16,9 @@ const longestTimerMs = 2 ** 31 - 1;
 export class JobWait {
   readonly #blocking: Redis;
   readonly #markerKey: string;
-  readonly #host: WaitHost;
+  readonly #onRefused: (error: unknown) => void;
+  /** When the loop that fetches went on last, by performance.now(). */
+  movedAt = performance.now();
   #isolated = false;
   #stopped = false;
   /** No job is asked for until this time of performance.now(). */
@@ -33,10 +30,15 @@ export class JobWait {
   #resting = new AbortController();
   #endWait = () => {};
 
-  constructor(blocking: Redis, markerKey: string, host: WaitHost) {
+  constructor(blocking: Redis, markerKey: string, onRefused: (error: unknown) => void) {
     this.#blocking = blocking;
     this.#markerKey = markerKey;
-    this.#host = host;
+    this.#onRefused = onRefused;
+  }
+
+  /** Notes that the loop that fetches goes on. */
+  moved(): void {
+    this.movedAt = performance.now();
   }
 
   get isStopped(): boolean {
@@ -77,10 +79,10 @@ export class JobWait {
       // A connection that died unnoticed never answers, and ioredis waits on.
       if (!over.signal.aborted) this.interrupt();
     } catch (error) {
-      if (!isConnectionLoss(error)) this.#host.onRefused(error);
+      if (!isConnectionLoss(error)) this.#onRefused(error);
     } finally {
       over.abort();
-      this.#host.onOver();
+      this.moved();
     }
     this.#isDoubtful = true;
     this.#waryUntil = performance.now() + mostWaitSeconds * 1_000;
@@ -110,7 +112,7 @@ export class JobWait {
   rejoin(): void {
     this.#isolated = false;
     this.#endRest();
-    this.#host.onOver();
+    this.moved();
   }
 
   stop(): void {

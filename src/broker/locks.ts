@@ -57,6 +57,8 @@ export class Locks {
   readonly holds: ReadonlyMap<string, Hold> = this.#holds;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  /** Ends the wait of `nextDrop`. */
+  endWait = nothing;
 
   constructor(scope: WorkerScope, guard: Guard | undefined) {
     this.#scope = scope;
@@ -87,6 +89,13 @@ export class Locks {
   drop(hold: Hold): void {
     hold.letGo();
     if (this.#holds.get(hold.jobId) === hold) this.#holds.delete(hold.jobId);
+    this.endWait();
+  }
+
+  nextDrop(): Promise<void> {
+    return new Promise((resolve) => {
+      this.endWait = resolve;
+    });
   }
 
   #tellGuard(hold: Hold): void {

@@ -26,7 +26,7 @@ export interface Delivered {
 }
 
 /** Runs the jobs that BullMQ's loop hands to a Worker. */
-export interface QueueWorkerHost extends Pick<BackendHost, 'onFetched' | 'onProgress'> {
+export interface QueueWorkerHost extends Pick<BackendHost, 'onFetched'> {
   /** Runs a job and writes how it ended; `undefined` when another delivery of it goes on here. Never rejects. */
   deliver(job: FetchedJob, mayFetch: () => boolean): Promise<Delivered | undefined>;
   /** Aborts a job that runs here, and returns whether one did. */
@@ -90,7 +90,6 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
       },
       onEmpty: () => this.#tellDrained(),
       onTrouble: (error: unknown) => void this.emit('error', error as Error),
-      onProgress: () => host.onProgress(),
     };
     super(
       bullmqQueue(queue.name).name,
