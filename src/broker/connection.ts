@@ -58,6 +58,7 @@ const refusals: Record<string, string> = {
 
 /** Turns what Redis said into an error of Islet's: it refused (it answered), or it is unreachable (it did not). */
 export function explainRedisError(url: string, error: unknown): IsletError {
+  if (error instanceof IsletError) return error;
   const said = hidePasswords(error instanceof Error ? error.message : String(error)).replace(/\.$/, '');
   const advice = refusals[/^[A-Z]+\b/.exec(said)?.[0] ?? ''];
   const place = `Redis at ${hidePasswords(url)}`;

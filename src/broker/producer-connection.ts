@@ -104,7 +104,7 @@ export class ProducerConnection implements ProducerBroker {
   }
 
   explain(error: unknown): IsletError {
-    return error instanceof IsletError ? error : explainRedisError(this.#options.url, error);
+    return explainRedisError(this.#options.url, error);
   }
 
   close(): Promise<void> {
