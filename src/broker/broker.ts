@@ -17,7 +17,7 @@ export interface Failure {
 /** How a delivery ended. Made in worker/outcome.ts, settled in broker/settle.ts. */
 export type Outcome =
   | { kind: 'completed'; resultJson: string | undefined; keepResultMs?: number }
-  /** `crashed`: it ended its thread or process of a pool, which counts as a crash of this job alone. */
+  /** `crashed`: the job ended its thread or process of a pool, which counts as a crash of this job alone. */
   | { kind: 'retry'; failure: Failure; delayMs: number; crashed?: boolean }
   | { kind: 'failed'; failure: Failure; keepResultMs?: number }
   | { kind: 'cancelled'; failure: Failure; keepResultMs?: number }
@@ -28,9 +28,9 @@ export type Outcome =
   | { kind: 'released'; counted: boolean }
   | { kind: 'lost' };
 
-/** A delivery that ended because its worker, or its thread or process of a pool, died. */
+/** A delivery that ended because its worker, or its thread or process of a pool, died. Times are in ms since 1970. */
 export interface Crash {
-  /** When it was found, in milliseconds since 1970. */
+  /** When the crash was found. */
   readonly at: number;
   readonly worker: string;
   /**
@@ -40,17 +40,17 @@ export interface Crash {
   readonly blame: 'culprit' | 'suspect' | 'unit';
 }
 
-/** What Islet remembers of a job between its deliveries, in fields of the job's hash; it arrives with the job. */
+/** What Islet remembers of a job between its deliveries, in fields of the job's hash. Times are in ms since 1970. */
 export interface JobMemory {
   /** The delivery that wrote the at-most-once fence. */
   readonly started: string | undefined;
-  /** When it was given back by a worker that stopped, in milliseconds since 1970, oldest first. */
+  /** When workers that stopped gave the job back, oldest first. */
   readonly releases: readonly number[];
   /** Proven crashes, oldest first; a worker that only froze, or was cut off from Redis, did not crash. */
   readonly crashes: readonly Crash[];
-  /** Why it was cancelled. */
+  /** Why the job was cancelled. */
   readonly cancel: string | undefined;
-  /** When a worker first did not know its task or version, in milliseconds since 1970. */
+  /** When a worker first did not know the task or its version. */
   readonly unknownSince: number | undefined;
 }
 
@@ -83,16 +83,15 @@ export type EndedJob = Pick<Delivery, 'queue' | 'task' | 'jobId' | 'attempt' | '
 export interface Consumer {
   /** BullMQ's own Worker, which drives this; undefined where no BullMQ is, as in tests without Redis. */
   readonly worker?: BullmqWorker;
-  /** Begins to take jobs. */
   start(): void;
   /**
-   * Takes no further job until `rejoin`; what a fetch in flight still brings is delivered. Resolves when no delivery is
-   * left but that of `jobId`, or at the stop. From then on a crash of this process is charged to that job alone.
+   * Takes no further job until `rejoin`, and resolves when no delivery is left but that of `jobId`, or at the stop. From
+   * then on a crash of this process is charged to that job alone.
    */
   isolate(jobId?: string): Promise<void>;
   /** Takes jobs again; `jobId`, unless it is given back, is suspected no more. */
   rejoin(jobId?: string): Promise<void>;
-  /** Takes no further job for good, at once; what a fetch in flight still brings goes back. */
+  /** Takes no further job for good; what a fetch in flight still brings goes back. */
   stop(): void;
   /** Stops, and resolves when all deliveries have been settled. May be called twice. */
   close(): Promise<void>;
@@ -104,15 +103,15 @@ export interface ConsumeOptions {
   /** Never throws: whatever happens to a delivery is an outcome. */
   run(delivery: Delivery): Promise<Outcome>;
   /**
-   * A delivery is over. Called after its outcome was written, with what was written, also for one that never reached
-   * `run`; with `lost` when nothing was. Never throws.
+   * Called when a delivery is over, also one that never reached `run`, with the outcome that was written, or `lost` when
+   * none was. Never throws.
    */
   onSettled?(job: EndedJob, outcome: Outcome): void;
-  /** Trouble that concerns no single job, such as a lost connection; once per incident. */
+  /** Called with trouble that concerns no single job, such as a lost connection; once per incident. */
   onTrouble(error: Error): void;
-  /** Jobs went back into the queue because their worker is dead, frozen or cut off. */
+  /** Called when jobs went back into the queue because their worker is dead, frozen or cut off. */
   onRecovered(jobIds: string[]): void;
-  /** The worker can fetch no more and cannot mend it: it has to be replaced. */
+  /** Called when the worker can fetch no more and cannot mend that: it has to be replaced. */
   onDead(error: IsletError): void;
 }
 
@@ -152,14 +151,7 @@ export type Added = { id: string; accepted: boolean } | { error: unknown };
  */
 export type CancelFound = 'waiting' | 'running' | 'finished' | 'nowhere';
 
-export interface QueueCounts {
-  waiting: number;
-  active: number;
-  delayed: number;
-  prioritized: number;
-  failed: number;
-  completed: number;
-}
+export type QueueCounts = Record<'waiting' | 'active' | 'delayed' | 'prioritized' | 'failed' | 'completed', number>;
 
 /** What carries jobs, seen by a producer. */
 export interface ProducerBroker {
@@ -169,13 +161,12 @@ export interface ProducerBroker {
   add(jobs: readonly JobToAdd[], limitMs: number): Promise<Added[]>;
   /** Names the queues that have a job of this id, completed ones excepted. */
   findQueues(jobId: string): Promise<string[]>;
-  /** Cancels a job of one queue, for a reason. */
   cancel(queue: string, jobId: string, reason: string): Promise<CancelFound>;
   /** Waits for a job's stored result, at most `timeoutMs` milliseconds. Throws `E_PRODUCER_CLOSED`. */
   awaitResult(queue: string, jobId: string, timeoutMs: number): Promise<StoredResult | undefined>;
   counts(queue: string): Promise<QueueCounts>;
   workers(queue: string): Promise<number>;
-  /** Names in an error of Islet's what the broker said. */
+  /** Turns what the broker said into an error of Islet's. */
   explain(error: unknown): IsletError;
   /** Ends all waits for results with `E_PRODUCER_CLOSED`. May be called twice. */
   close(): Promise<void>;
@@ -188,14 +179,11 @@ export interface Broker {
   consume(options: ConsumeOptions): Promise<Consumer>;
   send(jobs: NewJob[]): Promise<void>;
   /**
-   * The process has to be gone by then, in milliseconds since 1970, also if its event loop is blocked. Returns when
-   * indeed: earlier, if it was asked to stop while it was blocked.
+   * Ends the process at that time, in milliseconds since 1970, if its event loop is blocked then. Returns when it has to
+   * be gone indeed: earlier, if it was asked to stop while it was blocked.
    */
   exitBy(epochMs: number): number;
-  /**
-   * Gives back at once what dead workers left, those whose death this process can prove. Somebody has seen one die; it
-   * is not believed, but looked for.
-   */
+  /** Gives back at once what dead workers left, where this process can prove that they are dead. */
   recoverDead(): Promise<void>;
   close(): Promise<void>;
 }

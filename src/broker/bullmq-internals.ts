@@ -5,10 +5,7 @@ import type { Hole } from './command-template.ts';
 import { bullmqQueue } from './keys.ts';
 import { parseMemory, type StoredMemory } from './memory.ts';
 
-/**
- * A job as it was fetched: locked for the token of the fetch. It has what BullMQ's Job has, so that BullMQ's loop can carry
- * it, and a Job can be made of it.
- */
+/** A fetched job, locked for the token of its fetch. BullMQ's loop can carry it, and a Job can be made of it. */
 export interface FetchedJob extends Omit<JobJson, 'data' | 'returnvalue'> {
   readonly id: string;
   /** The job's payload; undefined when it is no JSON. */
@@ -16,7 +13,7 @@ export interface FetchedJob extends Omit<JobJson, 'data' | 'returnvalue'> {
   readonly payloadJson: string;
   /** Why the payload is no JSON, as a plain BullMQ producer may have written it. */
   readonly payloadProblem: string | undefined;
-  /** How often it was fetched in all, this time included: a fence, because no two fetches share a number. */
+  /** How often it was fetched, this time included. No two fetches share a number, so that this is a fence. */
   readonly attemptsStarted: number;
   readonly memory: StoredMemory;
   readonly token: string;
@@ -24,7 +21,6 @@ export interface FetchedJob extends Omit<JobJson, 'data' | 'returnvalue'> {
   readonly sentAt: number;
 }
 
-/** The decoded reply of a fetch: a job, or when to ask again. */
 interface Fetched {
   readonly job?: FetchedJob;
   /** The queue gives no job for so many milliseconds. */
@@ -33,20 +29,19 @@ interface Fetched {
   readonly dueAt: number;
 }
 
-/** The reply of a script that fetches a job: the job's hash as names and values in turn, its id, and two times. */
+/** The reply of a script that fetches a job. The hash has names and values in turn. */
 type RawFetch = [hash: string[] | 0 | null, id: string | 0, limitedMs: number, dueAt: number];
 
-/** Such a reply, as it comes from Redis or out of BullMQ's own decoder. */
+/** A RawFetch as it comes from Redis or out of BullMQ's own decoder. */
 export type FetchReply = readonly unknown[];
 
 const fetchingCommands = ['moveToActive', 'moveToFinished', 'moveToDelayed'];
 
-/** Leads a reply past BullMQ's decoder, which takes apart only what stands first, and leaves alone what stands second. */
+/** Leads a reply past BullMQ's decoder, which takes apart only the first element, and leaves the second alone. */
 export function passUndecoded(command: string, reply: unknown): unknown {
   return Array.isArray(reply) && fetchingCommands.includes(command) ? [null, reply] : reply;
 }
 
-/** Decodes the reply of a command that fetches. */
 export function decodeFetch(reply: FetchReply, token: string, sentAt: number): Fetched {
   const raw = Array.isArray(reply[1]) ? reply[1] : reply;
   const [hash, id, limitedMs, dueAt] = raw as unknown as Partial<RawFetch>;
@@ -54,7 +49,7 @@ export function decodeFetch(reply: FetchReply, token: string, sentAt: number): F
   return hash ? { ...times, job: decodeJob(hash, String(id), token, sentAt) } : times;
 }
 
-/** Parses what a job's hash holds as JSON. A plain producer may have written anything: that fails one job, not a fetch. */
+/** Parses JSON of a job's hash. A plain producer may have written anything there: that fails one job, not a fetch. */
 function parse<T>(text: string | undefined, otherwise: T): { value: T; problem?: string } {
   if (text === undefined) return { value: otherwise };
   try {
@@ -95,7 +90,7 @@ function decodeJob(hash: readonly string[], id: string, token: string, sentAt: n
     attemptsMade: Number(raw[field.attempts] ?? 0),
     stalledCounter: Number(raw[field.stalls] ?? 0),
     processedOn: raw[field.startedAt] === undefined ? undefined : Number(raw[field.startedAt]),
-    // A scheduler's job says how it goes on; without that, it is like any other.
+    // The job of a scheduler says how that goes on. Without this, it is like any other job.
     repeatJobKey: (opts as { repeat?: unknown }).repeat === undefined ? undefined : raw[field.scheduler],
     deduplicationId: raw[field.deduplicationId],
     failedReason: raw[field.failedReason] ?? '',
@@ -108,32 +103,32 @@ function decodeJob(hash: readonly string[], id: string, token: string, sentAt: n
   };
 }
 
-/** The name of the connection on which a worker waits for jobs: by it, BullMQ's `getWorkers` finds the workers. */
+/** Names the connection on which a worker waits for jobs: BullMQ's `getWorkers` finds the workers by this name. */
 export function workerClientName(prefix: string, queue: string, pid: number): string {
   const { name } = bullmqQueue(queue);
   return `${prefix}:${Buffer.from(name).toString('base64')}:w:${pid}`;
 }
 
-/** Makes the part of a job that BullMQ's scripts read; one without `attempts` makes them fail. */
+/** Makes the part of a job that BullMQ's scripts read. They fail without `attempts`. */
 export function toBullmq({ id, opts }: FetchedJob): MinimalJob {
   return { id, opts: { ...opts, attempts: opts.attempts ?? 0 } } as MinimalJob;
 }
 
-/** The hash by which Redis knows a script of BullMQ's, once BullMQ has defined it on a client. */
+/** Returns the hash by which Redis knows a script of BullMQ's, once BullMQ has defined it on a client. */
 export function scriptSha(client: Redis, command: string): string | undefined {
   const scripts = client.scriptsSet as Record<string, { sha?: string } | undefined>;
   return scripts[command]?.sha;
 }
 
-/** How many arguments the scripts that add a job take behind their keys: its id and more, its payload, its options. */
+/** The scripts that add a job take so many arguments behind their keys: id and more, payload, options. */
 export const addArgumentCount = 3;
 
 /** How many keys the script moveToFinished takes. */
 export const finishKeyCount = 14;
 
 /**
- * Names the arguments of `EVALSHA <sha> <number of keys> ...` that differ from job to job in moveToFinished: its key, its id, the
- * time, and the token among the options.
+ * Names the arguments of `EVALSHA <sha> <number of keys> ...` that differ from job to job in moveToFinished: the job's
+ * key and id, the time, and the token among the options.
  */
 export function finishHoles(token: string): Hole[] {
   return [{ argument: 13 }, { argument: 16 }, { argument: 17 }, { argument: 23, text: token }];

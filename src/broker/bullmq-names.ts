@@ -1,23 +1,23 @@
 /**
- * What BullMQ calls things in Redis, and how it writes numbers there. `bullmq-names.test.ts` holds each of these against
- * BullMQ itself; what the code relies on beside them is in `bullmq-internals.ts`. Nothing is imported here, because
- * processes that load no BullMQ need the names, too.
+ * What BullMQ calls things in Redis, and how it writes numbers there. `bullmq-names.test.ts` compares each with BullMQ;
+ * what the code relies on beside them is in `bullmq-internals.ts`. This file imports nothing, because processes that
+ * load no BullMQ need the names, too.
  */
 
-/** The last part of the keys of a queue. */
+/** The last parts of the keys of a queue. */
 export const keyNames = {
   /** A list: the next job is the last one. */
   wait: 'wait',
   active: 'active',
-  /** Sets sorted by a score: `prioritized` by `priorityStep`, `failed` by when each job failed. */
+  /** Sorted sets. The scores come from `priorityStep` in `prioritized`, and say when each job failed in `failed`. */
   prioritized: 'prioritized',
   delayed: 'delayed',
   waitingChildren: 'waiting-children',
   completed: 'completed',
   failed: 'failed',
-  /** Where BullMQ 5 held the jobs of a paused queue. */
+  /** BullMQ 5 held the jobs of a paused queue here. */
   paused: 'paused',
-  /** Workers wait for a member of it. */
+  /** A sorted set: workers wait for a member. */
   marker: 'marker',
   /** A stream, which BullMQ's QueueEvents reads. */
   events: 'events',
@@ -27,19 +27,19 @@ export const keyNames = {
   priorityCounter: 'pc',
 } as const;
 
-/** Further names of keys beside a queue's jobs, those of older versions included: no job can have such an id. */
+/** The names of all keys beside a queue's jobs, those of older versions included: no job can have such an id. */
 export const takenNames: readonly string[] = [
   ...Object.values(keyNames),
   ...['bclient', 'de', 'dn', 'id', 'metrics', 'priority', 'repeat', 'stalled', 'stalled-check'],
 ];
 
-/** The key of a job's lock is that of the job with this behind it. */
+/** The key of a job's lock ends with it, behind the key of the job. */
 export const lockSuffix = ':lock';
 
 /** A lock holds the token of its fetch: the worker's id, this, and a number. */
 export const tokenSeparator = ':';
 
-/** The name of a deduplication key begins with it; its value is the id of the job that stands for it. */
+/** The name of a deduplication key begins with it. The key's value is the id of the job that stands for it. */
 export const deduplicationStart = 'de:';
 
 /** The fields of a job's hash. */
@@ -51,9 +51,9 @@ export const jobFields = {
   timestamp: 'timestamp',
   delay: 'delay',
   priority: 'priority',
-  /** How often it was fetched. */
+  /** How often the job was fetched. */
   starts: 'ats',
-  /** How often it was completed, failed or retried. */
+  /** How often the job was completed, failed or retried. */
   attempts: 'atm',
   stalls: 'stc',
   /** The worker that fetched the job last. */
@@ -61,7 +61,7 @@ export const jobFields = {
   startedAt: 'processedOn',
   endedAt: 'finishedOn',
   failedReason: 'failedReason',
-  /** Why it is to fail when it is fetched. */
+  /** Why the job is to fail when it is fetched. */
   deferredFailure: 'defa',
   stacktrace: 'stacktrace',
   parent: 'parent',
@@ -82,13 +82,13 @@ export const metaFields = {
 /** The limiter's value while a queue is to give no job, whatever its maximum. */
 export const neverReached = String(Number.MAX_SAFE_INTEGER);
 
-/** The member of `marker` that says that there is a job, and its score. */
+/** The member of `marker` that says that there is a job. */
 export const baseMark = { score: 0, member: '0' } as const;
 
 /** The score of a job with a priority is its priority times this, plus its number. */
 export const priorityStep = 0x1_0000_0000;
 
-/** An event of the job `id`, as arguments in Lua of the XADD that tells of it. */
+/** Events of the job `id`, as arguments of XADD in Lua. */
 export const eventArgs = {
   waiting: (from: 'active' | 'failed') => `'event', 'waiting', 'jobId', id, 'prev', '${from}'`,
   stalled: "'event', 'stalled', 'jobId', id",

@@ -1,23 +1,19 @@
 import { Command, type Redis } from 'ioredis';
 import { isUnknownScript } from './lua.ts';
 
-/** A part of a command that may change: a whole argument, or text of the same length within one. */
+/** A part of a command that may change: a whole argument, or text of a fixed length within one. */
 export type Hole = { readonly argument: number } | { readonly argument: number; readonly text: string };
 
 type Argument = string | number | Buffer;
 
 const lineEnd = '\r\n';
 
-function toBytes(argument: Argument): Buffer {
-  return Buffer.isBuffer(argument) ? argument : Buffer.from(String(argument));
-}
-
 const lengthLine = (length: number) => `$${length}${lineEnd}`;
 
-/** Encodes an argument, in two pieces where it has a hole: what stands before it and after it. */
+/** Encodes an argument; one with a hole in two pieces, which stand before and after the hole. */
 function encodeArgument(argument: Argument, hole: Hole | undefined): Buffer[] {
   if (hole && !('text' in hole)) return [Buffer.alloc(0), Buffer.alloc(0)];
-  const bytes = toBytes(argument);
+  const bytes = Buffer.isBuffer(argument) ? argument : Buffer.from(String(argument));
   const all = Buffer.concat([Buffer.from(lengthLine(bytes.length)), bytes, Buffer.from(lineEnd)]);
   if (!hole) return [all];
   const at = all.indexOf(hole.text);
@@ -25,10 +21,7 @@ function encodeArgument(argument: Argument, hole: Hole | undefined): Buffer[] {
   return [all.subarray(0, at), all.subarray(at + Buffer.byteLength(hole.text))];
 }
 
-/**
- * A command that is sent thousands of times a second and of which little changes: all else is encoded once. For 24
- * arguments that is a fifth of what a job takes.
- */
+/** A command of which little changes: the rest is encoded once. For 24 arguments that saves a fifth of a job's time. */
 export class CommandTemplate {
   /** The bytes before, between and after the holes. */
   readonly #parts: readonly Buffer[];
@@ -39,10 +32,8 @@ export class CommandTemplate {
     const head = `*${args.length + 1}${lineEnd}${lengthLine(Buffer.byteLength(name))}${name}${lineEnd}`;
     const parts: Buffer[][] = [[Buffer.from(head)]];
     for (const [index, argument] of args.entries()) {
-      const [before, after] = encodeArgument(
-        argument,
-        holes.find((hole) => hole.argument === index),
-      );
+      const hole = holes.find(({ argument: at }) => at === index);
+      const [before, after] = encodeArgument(argument, hole);
       if (before) parts.at(-1)?.push(before);
       if (after) parts.push([after]);
     }
@@ -75,7 +66,6 @@ export class CommandTemplate {
   }
 }
 
-/** A command that is encoded already. */
 export class EncodedCommand extends Command {
   readonly #bytes: Buffer;
 
@@ -89,7 +79,7 @@ export class EncodedCommand extends Command {
   }
 }
 
-/** Sends an encoded call of a script. A Redis that does not know the script gets it by `plainly`, BullMQ's own way. */
+/** Sends an encoded call of a script. `plainly`, BullMQ's own way, brings the script to a Redis that does not know it. */
 export function sendEncoded(client: Redis, bytes: Buffer, plainly: () => Promise<unknown>): Promise<unknown> {
   const command = new EncodedCommand('evalsha', bytes);
   client.sendCommand(command);

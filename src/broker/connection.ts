@@ -3,32 +3,25 @@ import type { Redis, RedisOptions } from 'ioredis';
 import { hidePasswords, IsletError } from '../errors.ts';
 import { TurnRedis } from './turn-redis.ts';
 
-/** Where Redis is, for people: without its password. */
-export function describeRedis(url: string): string {
-  return hidePasswords(url);
-}
-
 function checkUrl(url: string): void {
   if (/^rediss?:\/\/\S+$/.test(url) && URL.canParse(url)) return;
   const seen = hidePasswords(String(url)).slice(0, 80);
   throw new IsletError('E_REDIS_URL_INVALID', `Expected a redis:// or rediss:// URL, got "${seen}". Fix REDIS_URL.`);
 }
 
-/** The rest before a Redis that loads its data is asked again. */
 const loadingRestMs = 100;
 
-/** How long a connection may take to open, and then to give its first answer. */
+/** How long a connection may take to open, and then again to give its first answer. */
 const openLimitMs = 3_000;
 
-/** Opens a client that has not connected yet. Throws `E_REDIS_URL_INVALID`. */
+/** Creates a client that has not connected yet. Throws `E_REDIS_URL_INVALID`. */
 export function createClient(url: string, options: RedisOptions): Redis {
   checkUrl(url);
-  // Without the check of ioredis, a Redis that loads its data says so to the first command.
+  // Without ioredis's own check, a Redis that loads its data says so to the first command.
   const ours = { lazyConnect: true, connectTimeout: openLimitMs, enableReadyCheck: false };
   return limitFirstAnswer(new TurnRedis(url, { ...ours, ...options }));
 }
 
-/** Opens a second connection like this one. */
 export function openAnother(client: Redis, options?: RedisOptions): Redis {
   const another = client.duplicate(options);
   // Without a listener ioredis prints each lost connection.
@@ -36,7 +29,7 @@ export function openAnother(client: Redis, options?: RedisOptions): Redis {
   return limitFirstAnswer(another);
 }
 
-/** Gives up a connection that somebody took and does not forward: ioredis waits for its first answer for ever. */
+/** Gives up a connection that a middleman took and does not forward: ioredis would wait for its first answer for ever. */
 function limitFirstAnswer(client: Redis): Redis {
   client.on('connect', () => {
     const { stream } = client;
@@ -63,69 +56,87 @@ const refusals: Record<string, string> = {
   NOREPLICAS: 'See why its replicas are away.',
 };
 
-/** Names what Redis said against us in an error of ours: refused (it answered) or unreachable (it did not). */
+/** Turns what Redis said into an error of Islet's: it refused (it answered), or it is unreachable (it did not). */
 export function explainRedisError(url: string, error: unknown): IsletError {
+  if (error instanceof IsletError) return error;
   const said = hidePasswords(error instanceof Error ? error.message : String(error)).replace(/\.$/, '');
   const advice = refusals[/^[A-Z]+\b/.exec(said)?.[0] ?? ''];
-  const place = `Redis at ${describeRedis(url)}`;
+  const place = `Redis at ${hidePasswords(url)}`;
   if (advice) return new IsletError('E_REDIS_REFUSED', `${place} refused: ${said}. ${advice}`, { cause: error });
   const message = `${place} could not be reached: ${said}. Check REDIS_URL, and that Redis runs.`;
   return new IsletError('E_REDIS_UNREACHABLE', message, { cause: error });
 }
 
-/** Waits for an answer. A Redis that started just now may still load its data: it is asked again. */
-async function untilLoaded(client: Redis, onLoading: (error: unknown) => void): Promise<void> {
+/** Rejects after `limitMs`. The work goes on, and a late failure of it is not an unhandled rejection. */
+export function within<T>(work: Promise<T>, limitMs: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`no answer within ${limitMs} ms`)), limitMs);
+    const over = <Value>(settle: (value: Value) => void) => {
+      return (value: Value) => {
+        clearTimeout(timer);
+        settle(value);
+      };
+    };
+    work.then(over(resolve), over(reject));
+  });
+}
+
+/** Waits for an answer. A Redis that started just now may still load its data, and is asked again. */
+async function untilLoaded(client: Redis, lastLookAt: number): Promise<void> {
   for (;;) {
     try {
       await client.ping();
       return;
     } catch (error) {
-      if (!/^LOADING\b/.test((error as Error).message)) throw error;
-      onLoading(error);
+      if (!/^LOADING\b/.test((error as Error).message) || performance.now() > lastLookAt) throw error;
       await sleep(loadingRestMs);
     }
   }
 }
 
 /**
- * Connects, or throws what Redis said: a worker that cannot reach Redis at its start is a deploy that fails.
- * An error event is kept, because ioredis reports a refused password or database there and goes on.
+ * Waits until a connection is open, for at most `limitMs`, or throws what Redis said. It listens to errors meanwhile,
+ * because ioredis reports a refused password or database as an event and goes on.
  */
-export async function connectOnce(client: Redis, url: string, limitMs: number): Promise<void> {
+export async function untilOpened(
+  client: Redis,
+  url: string,
+  limitMs: number,
+  opened: Promise<unknown>,
+): Promise<void> {
   let last: unknown;
-  let loading: unknown;
   const remember = (error: unknown) => {
     last = error;
   };
-  const opened = async () => {
-    await client.connect();
-    await untilLoaded(client, (error) => {
-      loading = error;
-    });
-  };
   client.on('error', remember);
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(last ?? loading ?? new Error(`no answer within ${limitMs} ms`)), limitMs);
-  });
   try {
-    await Promise.race([opened(), late]);
+    await within(opened, limitMs);
     if (last) throw last;
   } catch (error) {
-    client.disconnect();
     throw explainRedisError(url, last ?? error);
   } finally {
-    clearTimeout(timer);
     client.off('error', remember);
   }
 }
 
-/** Whether Redis says that it is not, or not yet, the one that takes writes: a replica, or busy loading its data. */
+/** Connects, or throws what Redis said: a worker that cannot reach Redis at its start is a deploy that fails. */
+export async function connectOnce(client: Redis, url: string, limitMs: number): Promise<void> {
+  const lastLookAt = performance.now() + limitMs - loadingRestMs;
+  const opened = client.connect().then(() => untilLoaded(client, lastLookAt));
+  try {
+    await untilOpened(client, url, limitMs, opened);
+  } catch (error) {
+    client.disconnect();
+    throw error;
+  }
+}
+
+/** Tells whether Redis says that it takes no writes, or not yet: it is a replica, or busy loading its data. */
 export function isNoPrimary(error: unknown): boolean {
   return error instanceof Error && /^(READONLY|LOADING|MASTERDOWN|UNBLOCKED)\b/.test(error.message);
 }
 
-/** Creates what connects again, at most once a second, while Redis says that: the new primary is found by it. */
+/** Creates what lets a client connect again, at most once a second, to find the new primary while Redis says that. */
 export function findPrimary(): (error: Error) => boolean {
   let soughtAt = Number.NEGATIVE_INFINITY;
   return (error) => {
@@ -135,22 +146,13 @@ export function findPrimary(): (error: Error) => boolean {
   };
 }
 
-const lossCodes = [
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ECONNABORTED',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-];
+const lossCodes =
+  /^(ECONNREFUSED|ECONNRESET|ECONNABORTED|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)$/;
 const lossMessages = ['Connection is closed.', 'Command aborted due to connection close'];
 
-/** Whether this is no refusal, but the loss of a connection, of which its owner is told once. */
+/** Tells whether a connection was lost, which is no refusal: its owner hears of it once. */
 export function isConnectionLoss(error: unknown): boolean {
   const { code, message, name } = (error ?? {}) as { code?: unknown; message?: unknown; name?: unknown };
   if (name === 'MaxRetriesPerRequestError') return true;
-  return lossCodes.includes(String(code)) || lossMessages.includes(String(message));
+  return lossCodes.test(String(code)) || lossMessages.includes(String(message));
 }

@@ -4,20 +4,20 @@ import type { Guard } from '../guard/guard.ts';
 import type { BullmqWorker, ConsumeOptions, Consumer } from './broker.ts';
 import { workerClientName } from './bullmq-internals.ts';
 import { keyNames, metaFields } from './bullmq-names.ts';
-import { type CancelWatch, createCancelWatch } from './cancel-watch.ts';
+import { CancelWatch } from './cancel-watch.ts';
 import { isNoPrimary, openAnother } from './connection.ts';
 import { Deliveries } from './deliveries.ts';
-import { maxEvents, queueKey, queuesKey } from './keys.ts';
-import { createLocks, type Locks } from './locks.ts';
-import { QueueWorker } from './queue-worker.ts';
-import { keptOf } from './settle.ts';
-import { createStalledCheck } from './stalled-check.ts';
+import { maxEvents, queuesKey } from './keys.ts';
+import { Locks } from './locks.ts';
+import type { QueueHandle } from './queue-handle.ts';
+import { QueueWorker, type QueueWorkerHost } from './queue-worker.ts';
+import { StalledCheck } from './stalled-check.ts';
 import { createTroubleReport } from './trouble.ts';
-import { createWorkerRecords, type WorkerRecords } from './worker-records.ts';
+import { WorkerRecords } from './worker-records.ts';
+import type { WorkerScope } from './worker-scope.ts';
 
 export interface ConsumerScope {
-  client: Redis;
-  prefix: string;
+  queue: QueueHandle;
   guard: Guard | undefined;
   slot: string | undefined;
 }
@@ -27,25 +27,20 @@ const stuckMs = 30_000;
 
 /** Takes one queue's jobs: BullMQ's Worker, and what Islet puts around it. */
 export class QueueConsumer implements Consumer {
-  /** Hears of jobs that are cancelled. */
   readonly cancels: CancelWatch;
-  readonly #client: Redis;
-  readonly #prefix: string;
+  readonly #queue: QueueHandle;
   readonly #options: ConsumeOptions;
   readonly #worker: QueueWorker;
   readonly #locks: Locks;
   readonly #records: WorkerRecords;
-  readonly #check: ReturnType<typeof createStalledCheck>;
-  #movedAt = performance.now();
-  #kicked = false;
-  /** Wakes an isolation that waits for the last jobs. */
-  #onDrop = () => {};
+  readonly #check: StalledCheck;
+  #wokenAt = 0;
   #closing: Promise<void> | undefined;
 
   static async open(scope: ConsumerScope, options: ConsumeOptions): Promise<QueueConsumer> {
-    const { client, prefix } = scope;
-    // The name by which BullMQ's tools count a queue's workers.
-    const connectionName = workerClientName(prefix, options.queue.name, process.pid);
+    const { client, prefix, name } = scope.queue;
+    // BullMQ's tools count a queue's workers by this name.
+    const connectionName = workerClientName(prefix, name, process.pid);
     // A wait that is lost with its connection is not sent again: nobody would read what it takes.
     const blocking = openAnother(client, { connectionName, maxRetriesPerRequest: 0, reconnectOnError: isNoPrimary });
     await blocking.connect();
@@ -61,48 +56,33 @@ export class QueueConsumer implements Consumer {
     }
   }
 
-  private constructor({ client, prefix, guard, slot }: ConsumerScope, blocking: Redis, options: ConsumeOptions) {
-    const { queue, concurrency } = options;
-    const place = { prefix, queue: queue.name };
-    const durationMs = queue.lockDurationMs;
-    this.#client = client;
-    this.#prefix = prefix;
+  private constructor({ queue, guard, slot }: ConsumerScope, blocking: Redis, options: ConsumeOptions) {
+    const { lockDurationMs } = options.queue;
+    this.#queue = queue;
     this.#options = options;
-    const worker = new QueueWorker({
-      ...{ prefix, client, blocking, concurrency },
-      queue: queue.name,
-      lockDurationMs: durationMs,
-      host: {
-        onFetched: (job) => deliveries.take(job),
-        deliver: (job, mayFetch) => deliveries.deliver(job, mayFetch),
-        cancel: (jobId, reason) => this.#cancel(jobId, reason),
-        onProgress: () => this.#moved(),
-        holds: () => this.#locks.holds,
-      },
-    });
+    const host: QueueWorkerHost = {
+      onFetched: (job) => deliveries.take(job),
+      deliver: (job, mayFetch) => deliveries.deliver(job, mayFetch),
+      cancel: (jobId, reason) => this.#cancel(jobId, reason),
+      holds: () => this.#locks.holds,
+    };
+    const worker = new QueueWorker({ queue, blocking, concurrency: options.concurrency, lockDurationMs, host });
     worker.on('error', createTroubleReport(options.onTrouble));
-    const onTrouble = (error: unknown) => void worker.emit('error', error as Error);
-    const own = { client, place, workerId: worker.id, onTrouble };
-    const locks = createLocks({ ...own, guard, durationMs });
-    const cancels = createCancelWatch({ ...own, locks });
-    const records = createWorkerRecords({ ...own, ...place, slot, silentMs: 3 * queue.stalledCheckMs });
-    const deliveries = new Deliveries({
-      ...{ ...own, options, locks, cancels, records },
-      backend: worker.getBackend(),
-      kept: keptOf(queue.retention),
-      isStopped: () => worker.closing !== undefined,
-      onDropped: () => this.#onDrop(),
-    });
+    const scope: WorkerScope = {
+      ...{ queue, options, workerId: worker.id, backend: worker.getBackend() },
+      onTrouble: this.#onTrouble,
+    };
+    const locks = new Locks(scope, guard);
+    const cancels = new CancelWatch(scope, locks);
+    const records = new WorkerRecords(scope, slot);
+    const deliveries = new Deliveries(scope, { locks, cancels, records });
     this.#worker = worker;
     this.#locks = locks;
     this.#records = records;
     this.cancels = cancels;
-    this.#check = createStalledCheck({
-      ...{ ...own, locks },
-      intervalMs: queue.stalledCheckMs,
+    this.#check = new StalledCheck(scope, locks, {
       onLook: () => this.#watchLoop(),
       onStalled: (jobIds) => this.#recovered(jobIds),
-      onSilence: () => client.disconnect(true),
     });
   }
 
@@ -110,20 +90,21 @@ export class QueueConsumer implements Consumer {
     return this.#worker as unknown as BullmqWorker;
   }
 
-  #key(name: string): string {
-    return queueKey(this.#prefix, this.#options.queue.name, name);
-  }
+  readonly #onTrouble = (error: unknown): void => {
+    this.#worker.emit('error', error as Error);
+  };
 
   async #enter(): Promise<void> {
-    await this.#client.sadd(queuesKey(this.#prefix), this.#options.queue.name);
-    await this.#client.hset(this.#key(keyNames.meta), metaFields.maxEvents, maxEvents);
+    const { client, prefix, name } = this.#queue;
+    await client.sadd(queuesKey(prefix), name);
+    await client.hset(this.#queue.key(keyNames.meta), metaFields.maxEvents, maxEvents);
     await this.#records.enter();
     await this.recoverDead();
   }
 
   start(): void {
-    this.#moved();
-    this.#worker.run().catch((error) => this.#worker.emit('error', error));
+    this.#worker.getBackend().wait.moved();
+    this.#worker.run().catch(this.#onTrouble);
   }
 
   async recoverDead(): Promise<void> {
@@ -143,57 +124,47 @@ export class QueueConsumer implements Consumer {
     return true;
   }
 
-  #moved(): void {
-    this.#movedAt = performance.now();
-    this.#kicked = false;
-  }
-
-  /** Redis has just answered, so a loop that does not move has stopped by itself: it is woken up, then given up. */
+  /** Wakes a loop that does not move although Redis has just answered, and gives it up when that does not help. */
   #watchLoop(): void {
-    if (this.#worker.room <= 0 || performance.now() - this.#movedAt < stuckMs) return;
-    if (this.#kicked) {
-      const seen = `Queue "${this.#options.queue.name}" has fetched nothing for ${stuckMs / 1_000} s although Redis answers.`;
+    const { wait } = this.#worker.getBackend();
+    if (this.#worker.room <= 0 || performance.now() - wait.movedAt < stuckMs) return;
+    if (this.#wokenAt > wait.movedAt) {
+      const seen = `Queue "${this.#queue.name}" has fetched nothing for ${stuckMs / 1_000} s although Redis answers.`;
       this.#options.onDead(new IsletError('E_FETCH_STOPPED', `${seen} The worker has to be replaced.`));
     }
-    this.#kicked = true;
-    this.#worker.getBackend().interrupt();
+    this.#wokenAt = performance.now();
+    wait.interrupt();
   }
 
-  /** After an outage: what was told meanwhile is asked for. */
+  /** Asks, after an outage, for what was told meanwhile. */
   onReconnect(): void {
-    this.#locks.renewNow();
+    void this.#locks.renewNow();
     this.#check.soon();
     this.cancels.lookAtAll();
-  }
-
-  #nextDrop(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#onDrop = resolve;
-    });
   }
 
   async isolate(jobId?: string): Promise<void> {
     const most = jobId === undefined ? 0 : 1;
     await this.#worker.getBackend().isolate();
-    if (jobId !== undefined) await this.#records.sayWaiting(jobId);
-    while (!this.#worker.closing && this.#locks.holds.size > most) await this.#nextDrop();
+    if (jobId !== undefined) await this.#records.say('waiting', jobId);
+    while (!this.#worker.closing && this.#locks.holds.size > most) await this.#locks.nextDrop();
     if (jobId !== undefined) await this.#records.sayAlone(jobId);
   }
 
   async rejoin(jobId?: string): Promise<void> {
-    const hold = jobId === undefined ? undefined : this.#locks.holds.get(jobId);
-    if (hold) hold.cleared = true;
     if (jobId !== undefined) {
-      await this.#records.sayAgainMany().catch((error) => this.#worker.emit('error', error));
+      const hold = this.#locks.holds.get(jobId);
+      if (hold) hold.cleared = true;
+      await this.#records.sayAgainMany().catch(this.#onTrouble);
     }
-    this.#worker.getBackend().rejoin();
+    this.#worker.getBackend().wait.rejoin();
   }
 
   stop(): void {
     if (this.#worker.closing) return;
     void this.#worker.close();
-    this.#onDrop();
-    this.#records.sayStopping().catch((error) => this.#worker.emit('error', error));
+    this.#locks.endWait();
+    this.#records.say('stopping', Date.now()).catch(this.#onTrouble);
   }
 
   close(): Promise<void> {

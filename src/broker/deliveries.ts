@@ -1,37 +1,49 @@
 import { LockLostError } from '../errors.ts';
-import type { ConsumeOptions, Outcome } from './broker.ts';
+import type { EndedJob, Outcome } from './broker.ts';
+import type { FetchedJob } from './bullmq-internals.ts';
 import type { CancelWatch } from './cancel-watch.ts';
-import { failUnrun, toEnded } from './ended-job.ts';
-import type { Hold, TakenJob } from './locks.ts';
+import { FetchedDelivery } from './fetched-delivery.ts';
+import type { Hold, Locks, TakenJob } from './locks.ts';
 import type { Delivered } from './queue-worker.ts';
-import { type SettleScope, settle } from './settle.ts';
-import { createToDelivery } from './to-delivery.ts';
+import { failUnrun, Settler } from './settle.ts';
 import type { WorkerRecords } from './worker-records.ts';
+import type { WorkerScope } from './worker-scope.ts';
 
-export interface DeliveriesScope extends SettleScope {
-  options: ConsumeOptions;
-  workerId: string;
+interface DeliveriesParts {
+  locks: Locks;
   cancels: CancelWatch;
   records: WorkerRecords;
-  /** Whether this worker has been told to stop. */
-  isStopped(): boolean;
-  /** A job is out of this worker's hands. */
-  onDropped(): void;
+}
+
+/** Returns what is told of a job that is out of a worker's hands; its payload is parsed when somebody looks at it. */
+function toEnded(queue: string, job: FetchedJob): EndedJob {
+  const { id, name, attemptsMade, payloadJson, payloadProblem } = job;
+  return {
+    queue,
+    task: name,
+    jobId: id,
+    attempt: attemptsMade + 1,
+    get input() {
+      return payloadProblem === undefined ? JSON.parse(payloadJson) : payloadJson;
+    },
+  };
 }
 
 /** The jobs of one queue that this worker has: from their fetch until it is written how they ended. */
 export class Deliveries {
-  readonly #scope: DeliveriesScope;
-  readonly #toDelivery: ReturnType<typeof createToDelivery>;
+  readonly #scope: WorkerScope;
+  readonly #parts: DeliveriesParts;
+  readonly #settler: Settler;
 
-  constructor(scope: DeliveriesScope) {
+  constructor(scope: WorkerScope, parts: DeliveriesParts) {
     this.#scope = scope;
-    this.#toDelivery = createToDelivery(scope);
+    this.#parts = parts;
+    this.#settler = new Settler(scope, parts.locks);
   }
 
-  /** A job was fetched. If it came back while its code still runs here, that run goes on under the new lock. */
+  /** Takes a job that was fetched. If it came back while its code still runs here, that run goes on under the new lock. */
   take(job: TakenJob): void {
-    const { locks } = this.#scope;
+    const { locks } = this.#parts;
     const known = locks.holds.get(job.id);
     if (!known || known.abort.reason instanceof LockLostError) job.hold = locks.hold(job);
     else if (known.ended) known.again = job;
@@ -43,7 +55,8 @@ export class Deliveries {
     if (!job.hold) await this.#dropped(job);
     const { hold } = job;
     if (!hold) return undefined;
-    const { options, locks, cancels, onTrouble, onDropped } = this.#scope;
+    const { options, onTrouble } = this.#scope;
+    const { locks, cancels } = this.#parts;
     let written: Outcome = { kind: 'lost' };
     try {
       // The answer lay unread while the process was blocked or frozen, and nobody renewed its lock.
@@ -51,7 +64,7 @@ export class Deliveries {
       if (late && (await locks.takeBack(hold)) !== 'held') return undefined;
       const outcome = await this.#run(job, hold);
       hold.ended = true;
-      const settled = await settle(this.#scope, { job, hold, outcome, mayFetch });
+      const settled = await this.#settler.settle({ job, hold, outcome, mayFetch });
       written = settled.outcome;
       if (hold.cancelled) {
         locks.drop(hold);
@@ -59,7 +72,7 @@ export class Deliveries {
       }
       return settled;
     } catch (error) {
-      onTrouble(error as Error);
+      onTrouble(error);
       return undefined;
     } finally {
       locks.drop(hold);
@@ -67,13 +80,12 @@ export class Deliveries {
       if (hold.again) hold.again.hold = locks.hold(hold.again);
       options.onSettled?.(toEnded(options.queue.name, job), written);
       hold.onDrop?.();
-      onDropped();
     }
   }
 
-  /** Waits, when a job came back while the outcome of its last run is written here, until that is done. */
+  /** Waits until the outcome of a job's last run is written, when the job came back while that is being done. */
   async #dropped(job: TakenJob): Promise<void> {
-    const hold = this.#scope.locks.holds.get(job.id);
+    const hold = this.#parts.locks.holds.get(job.id);
     if (hold?.again !== job) return;
     const { onDrop } = hold;
     await new Promise<void>((resolve) => {
@@ -85,16 +97,18 @@ export class Deliveries {
   }
 
   #run(job: TakenJob, hold: Hold): Outcome | Promise<Outcome> {
-    const { isStopped, options, records } = this.#scope;
-    // A fetch in flight brought it after the stop.
-    if (isStopped()) return { kind: 'released', counted: false };
+    const { options, backend } = this.#scope;
+    // A fetch in flight brought the job after the stop.
+    if (backend.wait.isStopped) return { kind: 'released', counted: false };
     if (job.deferredFailure !== undefined) return failUnrun('E_JOB_DEPENDENCIES', job.deferredFailure);
     if (job.payloadProblem !== undefined) {
       const seen = `The stored payload of job "${job.id}" is not JSON: ${job.payloadProblem}`;
       return failUnrun('E_PAYLOAD_INVALID', seen);
     }
     const { crashes } = job.memory;
-    if (crashes.length === 0) return options.run(this.#toDelivery(job, hold, []));
-    return records.proveCrashes(crashes).then((proven) => options.run(this.#toDelivery(job, hold, proven)));
+    if (crashes.length === 0) return options.run(new FetchedDelivery(job, hold, [], this.#scope));
+    return this.#parts.records
+      .proveCrashes(crashes)
+      .then((proven) => options.run(new FetchedDelivery(job, hold, proven, this.#scope)));
   }
 }

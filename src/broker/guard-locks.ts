@@ -6,7 +6,7 @@ import { defineScript, runScript } from './lua.ts';
 const limitMs = 5_000;
 
 // PEXPIRE and not SET: a full Redis refuses SET, and a lock that is gone must not come back.
-const extend = defineScript(`
+const extend = defineScript()(`
   for i, key in ipairs(KEYS) do
     if redis.call('GET', key) == ARGV[2 * i - 1] then
       redis.call('PEXPIRE', key, ARGV[2 * i])
@@ -14,39 +14,35 @@ const extend = defineScript(`
   end
 `);
 
-/** One group per queue: keys of several queues are in several slots of a cluster. */
+/** Groups locks by their queues, whose keys are in several slots of a cluster. */
 function byQueue(locks: readonly HeldLock[]): HeldLock[][] {
   const groups = new Map<string, HeldLock[]>();
   for (const lock of locks) groups.set(lock.workersKey, [...(groups.get(lock.workersKey) ?? []), lock]);
   return [...groups.values()];
 }
 
-/** Connects, for the time of one block. A command that hangs is given up after 5 s: the next one is due. */
+/** Connects for the time of one block. A command that hangs is given up after 5 s, when the next one is due. */
 export async function openLocks(url: string): Promise<GuardLocks> {
   const client = createClient(url, { maxRetriesPerRequest: 0, commandTimeout: limitMs, connectTimeout: limitMs });
   // Without a listener ioredis prints each lost connection; every command reports its own failure.
   client.on('error', () => {});
   await connectOnce(client, url, limitMs);
-  const explain = (error: unknown) => {
-    throw explainRedisError(url, error);
+  const all = async (work: Promise<unknown>[]) => {
+    await Promise.all(work).catch((error) => {
+      throw explainRedisError(url, error);
+    });
   };
-  const extendGroup = (group: readonly HeldLock[]) =>
-    runScript(
-      client,
-      extend,
-      group.map(({ key }) => key),
-      group.flatMap(({ token, durationMs }) => [token, durationMs]),
-    );
+  const extendGroup = (group: readonly HeldLock[]) => {
+    const keys = group.map(({ key }) => key);
+    const args = group.flatMap(({ token, durationMs }) => [token, durationMs]);
+    return runScript(client, extend, keys, args);
+  };
   return {
-    extend: (locks) => Promise.all(byQueue(locks).map(extendGroup)).then(() => {}, explain),
-    blame: ({ workersKey, workerId, jobId }) =>
-      client.hset(workersKey, `${workerId}:culprit`, jobId).then(() => {}, explain),
-    sayStopping: (locks) => {
-      const workers = byQueue(locks).flatMap(([lock]) => (lock ? [lock] : []));
-      const notes = workers.map(({ workersKey, workerId }) =>
-        client.hset(workersKey, `${workerId}:stopping`, Date.now()),
-      );
-      return Promise.all(notes).then(() => {}, explain);
+    extend: (locks) => all(byQueue(locks).map(extendGroup)),
+    blame: ({ workersKey, workerId, jobId }) => all([client.hset(workersKey, `${workerId}:culprit`, jobId)]),
+    sayStopping(locks) {
+      const workers = new Map(locks.map(({ workersKey, workerId }) => [workersKey, `${workerId}:stopping`]));
+      return all([...workers].map(([workersKey, field]) => client.hset(workersKey, field, Date.now())));
     },
     close: () => client.disconnect(),
   };

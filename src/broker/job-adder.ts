@@ -1,23 +1,15 @@
-import { type BackendFactory, type JobJson, QueueKeys, RedisConnection, RedisQueueBackend } from 'bullmq';
-import type { Redis } from 'ioredis';
+import type { JobJson } from 'bullmq';
 import type { JobToAdd } from './broker.ts';
-import { addArgumentCount, scriptSha } from './bullmq-internals.ts';
-import { CommandTemplate, sendEncoded } from './command-template.ts';
+import { addArgumentCount } from './bullmq-internals.ts';
+import { sendEncoded } from './command-template.ts';
 import { toJobOptions } from './job-options.ts';
+import { QueueBackend } from './queue-backend.ts';
 
-type Command = Parameters<RedisQueueBackend['execCommand']>;
+type Command = Parameters<QueueBackend['execCommand']>;
 type Target = Command[0];
 
-/** BullMQ's scripts for one queue, as a producer calls them; of each command, the keys are encoded once. */
-export class JobAdder extends RedisQueueBackend {
-  readonly #client: Redis;
-  readonly #templates = new Map<string, CommandTemplate>();
-
-  constructor(client: Redis, ...rest: ConstructorParameters<typeof RedisQueueBackend>) {
-    super(...rest);
-    this.#client = client;
-  }
-
+/** BullMQ's scripts for one queue, as a producer calls them. The keys of each command are encoded once. */
+export class JobAdder extends QueueBackend {
   /** Adds a job to the queue: at once, or to a transaction. Resolves with what BullMQ's script says: an id. */
   add(job: JobToAdd, transaction?: Target): Promise<unknown> {
     const opts = toJobOptions(job);
@@ -28,42 +20,27 @@ export class JobAdder extends RedisQueueBackend {
       timestamp: Date.now(),
       deduplicationId: opts.deduplication?.id,
     };
-    return this.addJobToTransaction(transaction ?? (this.#client as unknown as Target), json as JobJson, job.id);
+    return this.addJobToTransaction(transaction ?? (this.redis as unknown as Target), json as JobJson, job.id);
   }
 
   override execCommand(...command: Command): Promise<unknown> {
     const [target, name, args] = command;
-    if ((target as unknown) !== this.#client) return super.execCommand(...command);
+    if ((target as unknown) !== this.redis) return super.execCommand(...command);
     return this.#send(name, args as (string | Buffer)[]);
   }
 
   #send(name: string, args: readonly (string | Buffer)[]): Promise<unknown> {
     const keyCount = args.length - addArgumentCount;
-    const template = this.#templates.get(name) ?? this.#makeTemplate(name, keyCount, args);
+    const template = this.templateOf(name, name, () => ({
+      args: [keyCount, ...args],
+      holes: [0, 1, 2].map((index) => ({ argument: 2 + keyCount + index })),
+    }));
     if (!template) return this.#sendPlainly(name, args);
-    return sendEncoded(this.#client, template.encode(args.slice(keyCount)), () => this.#sendPlainly(name, args));
+    return sendEncoded(this.redis, template.encode(args.slice(keyCount)), () => this.#sendPlainly(name, args));
   }
 
-  /** BullMQ's own way, which brings the script to a Redis that does not know it. */
+  /** Sends a command in BullMQ's own way, which brings the script to a Redis that does not know it. */
   async #sendPlainly(name: string, args: readonly (string | Buffer)[]): Promise<unknown> {
     return super.execCommand(await this.client, name, [...args]);
   }
-
-  #makeTemplate(name: string, keyCount: number, args: readonly (string | Buffer)[]): CommandTemplate | undefined {
-    const sha = scriptSha(this.#client, `${name}:${this.version}`);
-    if (sha === undefined) return undefined;
-    const holes = [0, 1, 2].map((index) => ({ argument: 2 + keyCount + index }));
-    const template = new CommandTemplate('evalsha', [sha, keyCount, ...args], holes);
-    this.#templates.set(name, template);
-    return template;
-  }
-}
-
-/** Creates BullMQ's scripts of a Queue over a connected client, which stays the caller's. */
-export function adderFactory(client: Redis, prefix: string): BackendFactory<JobAdder> {
-  return (name, options) => {
-    const connection = new RedisConnection(client, { shared: true, blocking: false, skipVersionCheck: true });
-    const keys = new QueueKeys(prefix);
-    return new JobAdder(client, connection, name, keys.getKeys(name), (type) => keys.toKey(name, type), options);
-  };
 }

@@ -1,4 +1,4 @@
-import { type JobJson, type KeepJobs, QueueKeys, RedisConnection, RedisQueueBackend, type WorkerOptions } from 'bullmq';
+import type { JobJson, KeepJobs, WorkerOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
 import {
   decodeFetch,
@@ -7,94 +7,67 @@ import {
   finishHoles,
   finishKeyCount,
   passUndecoded,
-  scriptSha,
   toBullmq,
 } from './bullmq-internals.ts';
-import { CommandTemplate, sendEncoded } from './command-template.ts';
+import { sendEncoded } from './command-template.ts';
 import { JobWait, mostWaitSeconds } from './job-wait.ts';
-import { bullmqQueue } from './keys.ts';
+import { QueueBackend } from './queue-backend.ts';
+import type { QueueHandle } from './queue-handle.ts';
 
-/** The part of a fetch that BullMQ's Worker reads: a job, how long to wait for one, and when the next delayed one is due. */
+/** What BullMQ's Worker reads of a fetch: a job, how long to wait for one, and when the next delayed job is due. */
 export type NextJob = [json?: JobJson | null, id?: string, limitMs?: number, dueAt?: number];
 
-/** The listener of a backend. */
 export interface BackendHost {
-  /** A job was fetched, with a lock: it is this worker's from now on. */
+  /** Called with a job that was fetched and locked: it is this worker's from now on. */
   onFetched(job: FetchedJob): void;
-  /** The queue was asked, and has no job that may start now. */
+  /** Called when the queue was asked and has no job that may start now. */
   onEmpty(): void;
-  /** Redis refused. */
   onTrouble(error: unknown): void;
-  /** The loop that fetches goes on. */
-  onProgress(): void;
 }
 
-export interface BackendParts {
-  client: Redis;
-  /** A connection of its own: it waits for jobs. Closed by the backend. */
+interface BackendParts {
+  queue: QueueHandle;
+  /** A connection of its own that waits for jobs. The backend closes it. */
   blocking: Redis;
   host: BackendHost;
 }
 
-interface Complete {
-  keep: KeepJobs;
-  metrics: number | undefined;
-  template: CommandTemplate;
-}
-
-/** Whether nothing of a job's own options changes how it is completed. */
+/** Tells whether no option of the job's own changes how it is completed. */
 function isPlain({ opts, parentKey }: FetchedJob): boolean {
   return parentKey === undefined && !opts.attempts && opts.removeOnComplete === undefined;
 }
 
-/** BullMQ calls a wait without a job ended. */
+/** BullMQ takes this for a wait that ended without a job. */
 const nothing: NextJob = [];
 
-/** How long Redis is not asked for a job after it has refused one, in milliseconds. */
+/** Redis is not asked for a job for so long after it has refused one. */
 const troubleRestMs = 1_000;
 
 /**
- * BullMQ's scripts for one queue, as its Worker calls them. A fetch is decoded once, Islet's own fields of the job's hash
- * included. Whatever keeps a worker from fetching, it does so in `waitForJob`: while BullMQ's loop waits there, it goes on
+ * BullMQ's scripts for one queue, as its Worker calls them. A fetch is decoded once, with Islet's own fields of the
+ * job's hash. Whatever keeps a worker from fetching does so in `waitForJob`: while BullMQ's loop waits there, it goes on
  * with the jobs that end meanwhile; while it waits for a fetch, it does not.
  */
-export class JobBackend extends RedisQueueBackend {
-  readonly #wait: JobWait;
-  readonly #client: Redis;
+export class JobBackend extends QueueBackend {
+  readonly wait: JobWait;
   readonly #host: BackendHost;
-  /** Encoded commands that complete a job, by whether they fetch the next one, and the length of the token. */
-  readonly #completes = new Map<string, Complete>();
   /** The reply that came with the settling of a job, until BullMQ's loop asks for it. */
   #came: NextJob | undefined;
   #fetching: Promise<unknown> = Promise.resolve();
-  /** Redis refused the last fetch: it is full, perhaps, which does not keep it from handing out jobs with a settling. */
+  /** Redis refused the last fetch. It may be full, and could still hand out jobs with a settling. */
   #troubled = false;
 
-  constructor(queue: string, { client, blocking, host }: BackendParts, options: WorkerOptions) {
-    // With its version check, BullMQ would print what `checkRedisSettings` has said.
-    const connection = new RedisConnection(client, { shared: true, blocking: false, skipVersionCheck: true });
-    const { name } = bullmqQueue(queue);
-    const keys = new QueueKeys(options.prefix);
-    super(connection, name, keys.getKeys(name), (type) => keys.toKey(name, type), options);
-    this.#client = client;
+  constructor({ queue, blocking, host }: BackendParts, options: WorkerOptions) {
+    super(queue, options);
     this.#host = host;
-    this.#wait = new JobWait(blocking, this.keys.marker ?? '', {
-      onRefused: (error) => this.#refused(error),
-      onOver: () => host.onProgress(),
-    });
+    this.wait = new JobWait(blocking, this.keys.marker ?? '', (error) => this.#refused(error));
   }
 
-  /** Whether one job runs alone, and no other is fetched. */
-  get isIsolated(): boolean {
-    return this.#wait.isIsolated;
-  }
-
-  /** Whether a job may be fetched with the settling of another. */
   get isOpen(): boolean {
-    return !this.#troubled && this.#wait.isOver;
+    return !this.#troubled && this.wait.isOver;
   }
 
-  override async execCommand(...command: Parameters<RedisQueueBackend['execCommand']>): Promise<unknown> {
+  override async execCommand(...command: Parameters<QueueBackend['execCommand']>): Promise<unknown> {
     return passUndecoded(command[1], await super.execCommand(...command));
   }
 
@@ -103,8 +76,8 @@ export class JobBackend extends RedisQueueBackend {
     const came = this.#came;
     this.#came = undefined;
     if (came) return came;
-    if (!this.#wait.isOver) return nothing;
-    this.#wait.asked();
+    if (!this.wait.isOver) return nothing;
+    this.wait.asked();
     const sentAt = performance.now();
     const fetching = super.moveToActive(token, name ?? '');
     this.#fetching = fetching;
@@ -122,13 +95,23 @@ export class JobBackend extends RedisQueueBackend {
   complete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Promise<unknown> {
     const plainly = () => this.#completePlainly(job, keep, token, fetchNext);
     const bytes = isPlain(job) ? this.#encodeComplete(job, keep, token, fetchNext) : undefined;
-    return bytes ? sendEncoded(this.#client, bytes, plainly) : plainly();
+    return bytes ? sendEncoded(this.redis, bytes, plainly) : plainly();
   }
 
   async #completePlainly(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Promise<unknown> {
     const kept = job.opts.removeOnComplete ?? keep;
     const { result } = await this.moveToCompleted(toBullmq(job), null, kept, token, fetchNext);
     return result;
+  }
+
+  #encodeComplete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Buffer | undefined {
+    const metrics = (this.queue.opts as WorkerOptions).metrics?.maxDataPoints;
+    const template = this.templateOf(`${fetchNext} ${token.length} ${metrics}`, 'moveToFinished', () => {
+      const opts = [toBullmq(job), 'null', 'returnvalue', keep, 'completed', token, 0, fetchNext] as const;
+      const args = this.moveToFinishedArgs(...opts).map((argument) => (argument ?? '') as string);
+      return { args: [finishKeyCount, ...args], holes: finishHoles(token) };
+    });
+    return template?.encode([this.toKey(job.id), job.id, String(Date.now()), token]);
   }
 
   /** Reads what came with the end of a job; throws what BullMQ's own scripts refuse, with its code. */
@@ -139,35 +122,12 @@ export class JobBackend extends RedisQueueBackend {
     return Array.isArray(reply) && reply.length > 0 ? this.receive(reply, token, sentAt) : undefined;
   }
 
-  #encodeComplete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Buffer | undefined {
-    const { id } = job;
-    const known = this.#completes.get(`${fetchNext} ${token.length}`);
-    const fits = known && known.keep === keep && known.metrics === this.#metrics;
-    const complete = fits ? known : this.#makeComplete(job, keep, token, fetchNext);
-    return complete?.template.encode([this.toKey(id), id, String(Date.now()), token]);
-  }
-
-  get #metrics(): number | undefined {
-    return (this.queue.opts as WorkerOptions).metrics?.maxDataPoints;
-  }
-
-  #makeComplete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean) {
-    const sha = scriptSha(this.#client, `moveToFinished:${this.version}`);
-    if (sha === undefined) return undefined;
-    const args = this.moveToFinishedArgs(toBullmq(job), 'null', 'returnvalue', keep, 'completed', token, 0, fetchNext);
-    const holes = finishHoles(token);
-    const all = [sha, finishKeyCount, ...args].map((argument) => (argument === undefined ? '' : (argument as string)));
-    const complete = { keep, metrics: this.#metrics, template: new CommandTemplate('evalsha', all, holes) };
-    this.#completes.set(`${fetchNext} ${token.length}`, complete);
-    return complete;
-  }
-
-  /** Reads what a command that fetches has brought. `sentAt` is when it was sent: its lock is that old at most. */
+  /** Reads what a command that fetches has brought. It was sent at `sentAt`: its lock is that old at most. */
   receive(reply: FetchReply, token: string, sentAt: number): NextJob {
-    this.#host.onProgress();
+    this.wait.moved();
     const { job, limitedMs, dueAt } = decodeFetch(reply, token, sentAt);
     // BullMQ's own pause for a limit would last until a running job ends.
-    if (limitedMs > 0) this.#wait.restFor(Math.min(limitedMs, mostWaitSeconds * 1_000));
+    if (limitedMs > 0) this.wait.restFor(Math.min(limitedMs, mostWaitSeconds * 1_000));
     if (!job) {
       if (limitedMs === 0) this.#host.onEmpty();
       return [null, undefined, 0, dueAt];
@@ -182,49 +142,35 @@ export class JobBackend extends RedisQueueBackend {
   }
 
   #refused(error: unknown): void {
-    if (this.#wait.isStopped) return;
+    if (this.wait.isStopped) return;
     this.#troubled = true;
-    this.#wait.restFor(troubleRestMs);
-    this.#host.onProgress();
+    this.wait.restFor(troubleRestMs);
+    this.wait.moved();
     this.#host.onTrouble(error);
   }
 
   /** Waits for a mark, for at most so many seconds; `null` says that it is time to look. Never rejects. */
-  override waitForJob(seconds: number): ReturnType<RedisQueueBackend['waitForJob']> {
-    return this.#wait.forMark(seconds);
+  override waitForJob(seconds: number): ReturnType<QueueBackend['waitForJob']> {
+    return this.wait.forMark(seconds);
   }
 
-  /** Fetches no job until `rejoin`. Resolves when the fetch in flight was answered. */
+  /** Fetches no job until `wait.rejoin`. Resolves when the fetch in flight was answered. */
   async isolate(): Promise<void> {
-    this.#wait.isolate();
+    this.wait.isolate();
     await this.#fetching.catch(() => {});
   }
 
-  rejoin(): void {
-    this.#wait.rejoin();
-  }
-
-  /** Fetches no job any more, and ends a wait. */
-  stop(): void {
-    this.#wait.stop();
-  }
-
-  /** Gives up a wait, which may be one that does not end. */
-  interrupt(): void {
-    this.#wait.interrupt();
-  }
-
-  /** BullMQ ends its Worker's wait with this before it pauses or closes. */
+  /** Ends the wait of BullMQ's Worker, before that pauses or closes. */
   override async disconnectBlocking(): Promise<void> {
-    this.interrupt();
+    this.wait.interrupt();
   }
 
-  /** `interrupt` has connected again. */
+  /** Does nothing: `interrupt` has connected again. */
   override async reconnectBlocking(): Promise<void> {}
 
   override async close(): Promise<void> {
-    this.stop();
-    // The connection is shared: nothing of it is closed, and nothing waited for.
+    this.wait.stop();
+    // The connection is shared: nothing is closed, and nothing waited for.
     await super.close(true);
   }
 }

@@ -1,15 +1,15 @@
 import type { DeduplicationOptions, JobsOptions } from 'bullmq';
 import type { NewJob } from './broker.ts';
 
-/** What Islet writes beside BullMQ's own options; it arrives with the job at no extra command. */
+/** What Islet writes beside BullMQ's own options. It arrives with the job, at no extra command. */
 export interface Stamp {
   version?: number;
   keepResultMs?: number;
 }
 
-/** BullMQ's key by which a second job is not made: it is set by the same script that adds the job. */
+/** Returns BullMQ's key that prevents a second job. The script that adds the job sets it. */
 export function toDeduplication({ id, task, dedupe, idempotencyMs }: NewJob): DeduplicationOptions | undefined {
-  // With a ttl the key outlives the job, so that an id stands for a job that is done and gone.
+  // With a ttl the key outlives the job: the id stands for it also when it is done and gone.
   if (!dedupe) return idempotencyMs === undefined ? undefined : { id, ttl: idempotencyMs };
   // No id has a ':', so none can clash with a key.
   const key = { id: `${task}:${dedupe.key}` };
@@ -18,11 +18,11 @@ export function toDeduplication({ id, task, dedupe, idempotencyMs }: NewJob): De
   return dedupe.mode === 'throttle' ? { ...key, ttl } : { ...key, ttl, extend: true, replace: true };
 }
 
-/** Turns a job into BullMQ's options. Retries are decided by the worker's manifest, so none are stored here. */
+/** Turns a job into BullMQ's options. They say nothing of retries, which the worker's manifest decides. */
 export function toJobOptions(job: NewJob): JobsOptions {
   const { version, keepResultMs, delayMs, priority } = job;
   const stamp: Stamp = keepResultMs === undefined ? { version } : { version, keepResultMs };
-  // Redis encodes and keeps them for each job, so nothing stands there that says nothing.
+  // Redis encodes and keeps the options of each job, so they hold nothing that says nothing.
   const options: JobsOptions & { islet: Stamp } = { islet: stamp };
   const deduplication = toDeduplication(job);
   if (deduplication) options.deduplication = deduplication;

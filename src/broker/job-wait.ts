@@ -2,43 +2,43 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { isConnectionLoss } from './connection.ts';
 
-/** The listener of a wait. */
-export interface WaitHost {
-  /** Redis refused. */
-  onRefused(error: unknown): void;
-  onOver(): void;
-}
-
-/** One wait lasts 10 seconds at most: what a mark that a dying worker took with it costs the others. */
+/** The longest wait. It is what the other workers lose by a mark that a dying one took with it. */
 export const mostWaitSeconds = 10;
-/** Redis rounds shorter waits down to none, or, before 7.0.8, to for ever. */
+/** The shortest wait: Redis rounds shorter ones down to none, or, before 7.0.8, to for ever. */
 const leastWaitSeconds = 0.01;
-/** A wait whose end is not told so long after its time is lost with its connection. */
+/** A wait that is not over so long after its time is lost with its connection. */
 const lateMs = 2_000;
-/** One wait lasts so long at most after one that was not answered: Redis may still give the next mark to that one. */
+/** The longest wait after one that was not answered: Redis may still give the next mark to that one. */
 const waryWaitSeconds = 1;
+const longestTimerMs = 2 ** 31 - 1;
 
 /** Keeps a worker from fetching: while there is nothing to fetch, for a limit, a refusal, a job that runs alone, the stop. */
 export class JobWait {
-  /** Waits for marks. */
   readonly #blocking: Redis;
   readonly #markerKey: string;
-  readonly #host: WaitHost;
+  readonly #onRefused: (error: unknown) => void;
+  /** When the loop that fetches went on last, by performance.now(). */
+  movedAt = performance.now();
   #isolated = false;
   #stopped = false;
-  /** No job is asked for until then, by performance.now(). */
+  /** No job is asked for until this time of performance.now(). */
   #restUntil = 0;
-  /** A wait was given up, and a mark may be lost with it: the queue is asked before the next one. */
+  /** A wait was given up, and a mark may be lost with it: the queue is asked before the next wait. */
   #isDoubtful = false;
-  /** The time, by performance.now(), until which Redis may give a mark to a wait that was not answered. */
+  /** Until this time of performance.now(), Redis may give a mark to a wait that was not answered. */
   #waryUntil = 0;
-  #endRest = () => {};
+  #resting = new AbortController();
   #endWait = () => {};
 
-  constructor(blocking: Redis, markerKey: string, host: WaitHost) {
+  constructor(blocking: Redis, markerKey: string, onRefused: (error: unknown) => void) {
     this.#blocking = blocking;
     this.#markerKey = markerKey;
-    this.#host = host;
+    this.#onRefused = onRefused;
+  }
+
+  /** Notes that the loop that fetches goes on. */
+  moved(): void {
+    this.movedAt = performance.now();
   }
 
   get isStopped(): boolean {
@@ -49,17 +49,16 @@ export class JobWait {
     return this.#isolated;
   }
 
-  /** Whether a job may be asked for now. */
   get isOver(): boolean {
     return !this.#stopped && !this.#isolated && performance.now() >= this.#restUntil;
   }
 
-  /** Asks for no job for so long. */
+  /** Lets no job be asked for, for so long. */
   restFor(ms: number): void {
     this.#restUntil = performance.now() + ms;
   }
 
-  /** The queue is being asked. */
+  /** Notes that the queue is being asked. */
   asked(): void {
     this.#isDoubtful = false;
   }
@@ -77,13 +76,13 @@ export class JobWait {
     try {
       const mark = await Promise.race([waiting, late]);
       if (mark !== undefined) return mark && { member: mark[1], score: Number(mark[2]) };
-      // A connection that died unnoticed never answers, and ioredis does not give up waiting.
+      // A connection that died unnoticed never answers, and ioredis waits on.
       if (!over.signal.aborted) this.interrupt();
     } catch (error) {
-      if (!isConnectionLoss(error)) this.#host.onRefused(error);
+      if (!isConnectionLoss(error)) this.#onRefused(error);
     } finally {
       over.abort();
-      this.#host.onOver();
+      this.moved();
     }
     this.#isDoubtful = true;
     this.#waryUntil = performance.now() + mostWaitSeconds * 1_000;
@@ -93,18 +92,17 @@ export class JobWait {
   /** Waits while no job may be asked for, and returns whether that was so. */
   async #rest(): Promise<boolean> {
     let rested = false;
-    for (;;) {
-      const leftMs = this.#isolated ? Number.POSITIVE_INFINITY : this.#restUntil - performance.now();
-      if (this.#stopped || leftMs <= 0) return rested;
+    while (!this.#stopped && !this.isOver) {
       rested = true;
-      await new Promise<void>((resolve) => {
-        const timer = Number.isFinite(leftMs) ? setTimeout(resolve, leftMs) : undefined;
-        this.#endRest = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
+      const leftMs = this.#isolated ? longestTimerMs : this.#restUntil - performance.now();
+      await sleep(leftMs, undefined, { signal: this.#resting.signal }).catch(() => {});
     }
+    return rested;
+  }
+
+  #endRest(): void {
+    this.#resting.abort();
+    this.#resting = new AbortController();
   }
 
   isolate(): void {
@@ -114,18 +112,18 @@ export class JobWait {
   rejoin(): void {
     this.#isolated = false;
     this.#endRest();
-    this.#host.onOver();
+    this.moved();
   }
 
   stop(): void {
     this.#stopped = true;
     this.#endRest();
-    // While a connection is opened again, ioredis lets its commands wait.
+    // ioredis lets commands wait while a connection is opened again.
     this.#giveUp();
     this.#blocking.disconnect();
   }
 
-  /** Gives up a wait, which may be one that does not end. */
+  /** Gives up a wait, also one that would never end. */
   interrupt(): void {
     this.#giveUp();
     if (!this.#stopped) this.#blocking.disconnect(true);

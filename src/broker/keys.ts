@@ -1,6 +1,6 @@
 export const defaultPrefix = 'islet';
 
-/** BullMQ keeps 10,000 events per queue unless told otherwise; nothing of Islet reads them. */
+/** BullMQ keeps 10,000 events per queue unless it is told otherwise. Nothing in Islet reads them. */
 export const maxEvents = 100;
 
 /**
@@ -11,32 +11,27 @@ export function bullmqQueue(queue: string, options: { prefix?: string } = {}): {
   return { name: `{${queue}}`, prefix: options.prefix ?? defaultPrefix };
 }
 
-/** A key of BullMQ's, such as "wait" or a job's hash. */
+/** Returns a key of BullMQ's, such as that of the list "wait" or of a job's hash. */
 export function queueKey(prefix: string, queue: string, name: string): string {
   return `${prefix}:{${queue}}:${name}`;
 }
 
-/** The key, and the pub/sub channel, of one job's result. */
-export function resultKey(prefix: string, queue: string, jobId: string): string {
-  return queueKey(prefix, queue, `result:${jobId}`);
-}
+/** The last parts of the keys that Islet adds to BullMQ's. No id of a job has a ':', so none clashes with them. */
+export const ownKeyNames = {
+  /** A hash: the queue's worker processes. */
+  workers: 'islet:workers',
+  /** When a worker last looked for stalled jobs. */
+  looked: 'islet:looked',
+  /** A pub/sub channel: the queue's workers hear the ids of cancelled jobs. */
+  cancel: 'islet:cancel',
+} as const;
 
-/** The hash of a queue's worker processes. No id of Islet's has a ':', and those of BullMQ's schedulers begin otherwise. */
-export function workersKey(prefix: string, queue: string): string {
-  return queueKey(prefix, queue, 'islet:workers');
-}
-
-/** The pub/sub channel on which a queue's workers hear of cancelled jobs: their ids. */
-export function cancelChannel(prefix: string, queue: string): string {
-  return queueKey(prefix, queue, 'islet:cancel');
-}
-
-/** A key that is never set: removing it shows whether Redis takes writes. */
+/** Returns a key that is never set: removing it shows whether Redis takes writes. */
 export function probeKey(prefix: string): string {
   return `${prefix}:islet:probe`;
 }
 
-/** The set of all queues that a producer or worker has used: where a job is looked for when only its id is known. */
+/** Returns the key of the set of all queues that were ever used: a job of unknown queue is looked for in these. */
 export function queuesKey(prefix: string): string {
   return `${prefix}:islet:queues`;
 }

@@ -1,134 +1,148 @@
-import type { Redis } from 'ioredis';
 import { LockLostError } from '../errors.ts';
 import type { Guard } from '../guard/guard.ts';
 import { JobAbort } from '../job-abort.ts';
 import type { FetchedJob } from './bullmq-internals.ts';
-import { keyNames, lockSuffix } from './bullmq-names.ts';
-import { queueKey, workersKey } from './keys.ts';
-import { runScript } from './lua.ts';
+import { lockSuffix } from './bullmq-names.ts';
 import { renewLocks } from './scripts.ts';
+import type { WorkerScope } from './worker-scope.ts';
 
-/** What became of a lock: ours, over because its job was settled already, or another worker's. */
+/** What became of a lock: this worker has it, the job was settled already, or another worker has the job. */
 export type LockState = 'held' | 'settled' | 'lost';
 
+const nothing = () => {};
+
 /** A job that this worker holds, from its fetch until it is settled. */
-export interface Hold {
+export class Hold {
   readonly jobId: string;
-  readonly abort: JobAbort;
-  /** Of the last fetch: a redelivery of a job that still runs here is adopted, and brings new ones. */
+  readonly abort = new JobAbort();
+  /** The token and the number of the last fetch. A redelivery of a job that still runs here brings new ones. */
   token: string;
   starts: number;
-  /** Its code has ended and its outcome is being written. */
-  ended: boolean;
-  /** It was fetched again meanwhile: either its outcome was written before, or it has to be written under this lock. */
+  /** The job's code has ended, and its outcome is being written. */
+  ended = false;
+  /** The job as it was fetched again meanwhile: its outcome was written before, or has to be under this new lock. */
   again: TakenJob | undefined;
-  /** Told when it is dropped, to whom the same job waits for. */
+  /** Called when the hold is dropped, for a redelivery that waits for that. */
   onDrop: (() => void) | undefined;
-  /** It was cancelled after its code had ended. */
-  cancelled: boolean;
-  /** It ran with no other job beside it; if it ended by itself, too, it is suspected of no crash any more. */
-  cleared: boolean;
-  letGo(): void;
+  /** The job was cancelled after its code had ended. */
+  cancelled = false;
+  /** The job ran with no other job beside it. If it also ends by itself, it is suspected of no crash any more. */
+  cleared = false;
+  letGo = nothing;
+
+  constructor({ id, token, attemptsStarted }: FetchedJob) {
+    this.jobId = id;
+    this.token = token;
+    this.starts = attemptsStarted;
+  }
 }
 
-/** A fetched job, and its hold; without one when it came back while its code still runs here, which goes on. */
+/** A fetched job with its hold. It has none when it came back while its code still runs here: that run goes on. */
 export interface TakenJob extends FetchedJob {
   hold?: Hold;
 }
 
-interface LocksOptions {
-  client: Redis;
-  guard: Guard | undefined;
-  place: { prefix: string; queue: string };
-  workerId: string;
-  durationMs: number;
-  onTrouble(error: Error): void;
-}
-
-const nothing = () => {};
-
-/** The wait after a renewal that Redis refused: so short that nobody takes the jobs for stalled before the next one. */
+/** The wait after a refused renewal: so short that nobody takes the jobs for stalled before the next one. */
 const renewAgainMs = 500;
 
 /**
- * Creates what keeps the locks of running jobs: renewed every quarter of their duration, so that half of it is always
- * left, and taken back after an outage if nobody else has fetched the job. A lock that is lost aborts its job.
+ * Keeps the locks of running jobs. It renews them every quarter of their duration, so that half of it is always left,
+ * and takes one back after an outage if nobody else has fetched the job. A lock that is lost aborts its job.
  */
-export function createLocks({ client, guard, place, workerId, durationMs, onTrouble }: LocksOptions) {
-  const { prefix, queue } = place;
-  const holds = new Map<string, Hold>();
-  const keys = [keyNames.active, keyNames.wait, keyNames.prioritized].map((name) => queueKey(prefix, queue, name));
+export class Locks {
+  readonly #scope: WorkerScope;
+  readonly #guard: Guard | undefined;
+  readonly #durationMs: number;
+  readonly #holds = new Map<string, Hold>();
+  readonly holds: ReadonlyMap<string, Hold> = this.#holds;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+  /** Ends the wait of `nextDrop`. */
+  endWait = nothing;
 
-  const tellGuard = (hold: Hold) => {
+  constructor(scope: WorkerScope, guard: Guard | undefined) {
+    this.#scope = scope;
+    this.#guard = guard;
+    this.#durationMs = scope.options.queue.lockDurationMs;
+    this.#arm(this.#durationMs / 4);
+  }
+
+  #arm(waitMs: number): void {
+    clearTimeout(this.#timer);
+    if (!this.#closed) this.#timer = setTimeout(() => this.renewNow(), waitMs);
+  }
+
+  hold(job: FetchedJob): Hold {
+    const hold = new Hold(job);
+    this.#holds.set(hold.jobId, hold);
+    this.#tellGuard(hold);
+    return hold;
+  }
+
+  /** Lets the run of a job that came back go on under the new lock. */
+  adopt(hold: Hold, { token, attemptsStarted: starts }: FetchedJob): void {
+    hold.letGo();
+    Object.assign(hold, { token, starts });
+    this.#tellGuard(hold);
+  }
+
+  drop(hold: Hold): void {
+    hold.letGo();
+    if (this.#holds.get(hold.jobId) === hold) this.#holds.delete(hold.jobId);
+    this.endWait();
+  }
+
+  nextDrop(): Promise<void> {
+    return new Promise((resolve) => {
+      this.endWait = resolve;
+    });
+  }
+
+  #tellGuard(hold: Hold): void {
+    if (!this.#guard) return;
+    const { queue, workerId } = this.#scope;
     const { jobId, token } = hold;
-    const key = `${queueKey(prefix, queue, jobId)}${lockSuffix}`;
-    hold.letGo =
-      guard?.hold({ key, token, durationMs, workersKey: workersKey(prefix, queue), workerId, jobId }) ?? nothing;
-  };
+    const [key, durationMs] = [queue.key(jobId) + lockSuffix, this.#durationMs];
+    hold.letGo = this.#guard.hold({ key, token, durationMs, workersKey: queue.workersKey, workerId, jobId });
+  }
 
-  const renew = async (wanted: Hold[]): Promise<LockState[]> => {
-    const jobs = wanted.flatMap(({ jobId, token, starts }) => [jobId, token, starts]);
-    const states = await runScript(client, renewLocks, keys, [queueKey(prefix, queue, ''), durationMs, ...jobs]);
-    return states as LockState[];
-  };
+  /** Asks whether a job is still this worker's, and takes its lock back where that is possible. */
+  async takeBack(hold: Hold): Promise<LockState> {
+    const [state] = await this.#renew([hold]);
+    return state ?? 'lost';
+  }
 
-  const renewAll = async () => {
-    const wanted = [...holds.values()];
+  /** Renews all locks, after an outage before anybody takes their jobs for stalled. */
+  async renewNow(): Promise<void> {
+    clearTimeout(this.#timer);
+    let waitMs = this.#durationMs / 4;
+    await this.#renewAll().catch((error) => {
+      waitMs = renewAgainMs;
+      this.#scope.onTrouble(error);
+    });
+    this.#arm(waitMs);
+  }
+
+  async #renewAll(): Promise<void> {
+    const wanted = [...this.#holds.values()];
     if (wanted.length === 0) return;
     const asked = wanted.map(({ token }) => token);
-    const states = await renew(wanted);
+    const states = await this.#renew(wanted);
     wanted.forEach((hold, index) => {
-      // Settled meanwhile, or fetched and adopted again under another token.
-      const changed = holds.get(hold.jobId) !== hold || hold.token !== asked[index];
+      // The job was settled meanwhile, or fetched and adopted again under another token.
+      const changed = this.#holds.get(hold.jobId) !== hold || hold.token !== asked[index];
       if (states[index] === 'lost' && !changed) hold.abort.abort(new LockLostError(hold.jobId));
     });
-  };
+  }
 
-  let timer: NodeJS.Timeout | undefined;
-  let closed = false;
-  const tick = async () => {
-    clearTimeout(timer);
-    let waitMs = durationMs / 4;
-    await renewAll().catch((error) => {
-      waitMs = renewAgainMs;
-      onTrouble(error);
-    });
-    clearTimeout(timer);
-    if (!closed) timer = setTimeout(tick, waitMs);
-  };
-  timer = setTimeout(tick, durationMs / 4);
+  async #renew(wanted: Hold[]): Promise<LockState[]> {
+    const { queue } = this.#scope;
+    const jobs = wanted.flatMap(({ jobId, token, starts }) => [jobId, token, starts]);
+    return (await queue.run(renewLocks, [queue.keyStart, this.#durationMs, ...jobs])) as LockState[];
+  }
 
-  return {
-    holds: holds as ReadonlyMap<string, Hold>,
-    hold({ id, token, attemptsStarted: starts }: FetchedJob): Hold {
-      const fresh = { ended: false, again: undefined, onDrop: undefined, cancelled: false, cleared: false };
-      const hold: Hold = { jobId: id, token, starts, abort: new JobAbort(), ...fresh, letGo: nothing };
-      holds.set(id, hold);
-      tellGuard(hold);
-      return hold;
-    },
-    /** A job came back while its code still runs here: it runs on under the new lock. */
-    adopt(hold: Hold, { token, attemptsStarted: starts }: FetchedJob): void {
-      hold.letGo();
-      Object.assign(hold, { token, starts });
-      tellGuard(hold);
-    },
-    drop(hold: Hold): void {
-      hold.letGo();
-      if (holds.get(hold.jobId) === hold) holds.delete(hold.jobId);
-    },
-    /** Asks whether a job is still ours, and takes its lock back where that is possible. */
-    async takeBack(hold: Hold): Promise<LockState> {
-      const [state] = await renew([hold]);
-      return state ?? 'lost';
-    },
-    /** After an outage: before anybody takes these jobs for stalled. */
-    renewNow: tick,
-    close(): void {
-      closed = true;
-      clearTimeout(timer);
-    },
-  };
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
 }
-
-export type Locks = ReturnType<typeof createLocks>;

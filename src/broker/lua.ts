@@ -1,17 +1,20 @@
 import { createHash } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import type { ChainableCommander, Redis } from 'ioredis';
 
-/** A script of Islet's own. Scripts compare and write; what is to be decided is decided before, in TypeScript. */
+/** A script of Islet's own. It compares and writes: TypeScript has decided before. */
 export interface Script {
   readonly lua: string;
   readonly sha: string;
+  /** The last parts of the keys that the script takes of every queue; keys of single jobs come before them. */
+  readonly keys: readonly string[];
 }
 
-export function defineScript(lua: string): Script {
-  return { lua, sha: createHash('sha1').update(lua).digest('hex') };
+/** Defines a script by the keys that it takes of every queue, and then by its text. */
+export function defineScript(...keys: readonly string[]): (lua: string) => Script {
+  return (lua) => ({ lua, sha: createHash('sha1').update(lua).digest('hex'), keys });
 }
 
-/** Whether Redis does not know a script yet, or any more. */
+/** Tells whether Redis does not know a script yet, or any more. */
 export function isUnknownScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOSCRIPT');
 }
@@ -29,4 +32,13 @@ export async function runScript(
     if (!isUnknownScript(error)) throw error;
     return client.eval(script.lua, keys.length, ...keys, ...args);
   }
+}
+
+/** Sends the commands of a pipeline, and returns the replies. Throws the first refusal. */
+export async function execAll(pipeline: ChainableCommander): Promise<unknown[]> {
+  const replies = (await pipeline.exec()) ?? [];
+  return replies.map(([error, reply]) => {
+    if (error) throw error;
+    return reply;
+  });
 }

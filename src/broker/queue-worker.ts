@@ -13,36 +13,31 @@ import {
 import type { Redis } from 'ioredis';
 import type { Failure, Outcome } from './broker.ts';
 import type { FetchedJob } from './bullmq-internals.ts';
-import { JobBackend, type NextJob } from './job-backend.ts';
+import { type BackendHost, JobBackend, type NextJob } from './job-backend.ts';
 import { mostWaitSeconds } from './job-wait.ts';
 import { bullmqQueue } from './keys.ts';
+import type { QueueHandle } from './queue-handle.ts';
 
-/** How a delivery ended, and what was fetched when that was written: `next`, locked for `token`. */
+/** How a delivery ended, and what was fetched with the command that wrote this: perhaps a job, locked for `token`. */
 export interface Delivered {
   readonly outcome: Outcome;
-  readonly next?: NextJob;
+  readonly next?: NextJob | undefined;
   readonly token: string;
 }
 
 /** Runs the jobs that BullMQ's loop hands to a Worker. */
-export interface QueueWorkerHost {
-  /** A job was fetched, with a lock: it is this worker's from now on. */
-  onFetched(job: FetchedJob): void;
+export interface QueueWorkerHost extends Pick<BackendHost, 'onFetched'> {
   /** Runs a job and writes how it ended; `undefined` when another delivery of it goes on here. Never rejects. */
   deliver(job: FetchedJob, mayFetch: () => boolean): Promise<Delivered | undefined>;
   /** Aborts a job that runs here, and returns whether one did. */
   cancel(jobId: string, reason: string | undefined): boolean;
-  /** Returns the jobs that this worker holds, by their ids. */
   holds(): ReadonlyMap<string, unknown>;
-  onProgress(): void;
 }
 
-export interface QueueWorkerOptions {
-  prefix: string;
-  queue: string;
+interface QueueWorkerOptions {
+  queue: QueueHandle;
   concurrency: number;
   lockDurationMs: number;
-  client: Redis;
   /** Waits for jobs; the Worker closes it. */
   blocking: Redis;
   host: QueueWorkerHost;
@@ -58,11 +53,11 @@ type Traced<T> = (
   metadata?: string,
 ) => Promise<T>;
 
-/** How often the next job of a scheduler is tried to be made, and the wait before each further time. */
+/** So often BullMQ is asked for the next job of a scheduler, with this wait before each further time. */
 const schedulerTries = 10;
 const schedulerWaitMs = 1_000;
 
-/** BullMQ's events hand out errors; a failure has become text on its way. */
+/** Makes an error of a failure, which has become text on its way, for the listeners of BullMQ's events. */
 function toError({ causeName, causeMessage, stack }: Failure): Error {
   const error = new Error(causeMessage);
   error.name = causeName;
@@ -71,23 +66,23 @@ function toError({ causeName, causeMessage, stack }: Failure): Error {
 }
 
 /**
- * BullMQ's Worker for one queue, driven by BullMQ's own loop. How a job is run, how its lock is kept and how its end is
- * written is Islet's: a plain Worker runs a job again whose end Redis did not take at once.
+ * BullMQ's Worker for one queue, driven by BullMQ's own loop. Islet runs the jobs, keeps their locks and writes how they
+ * ended: a plain Worker runs a job again when Redis did not take its end at once.
  */
 export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, JobProgress, Redis> {
   readonly #host: QueueWorkerHost;
   readonly #outside = AsyncLocalStorage.snapshot();
-  /** Jobs of schedulers whose next job could not be made. */
+  /** Jobs of schedulers for which BullMQ could not make the next job. */
   readonly #unscheduled = new WeakSet<object>();
   #started = false;
   #readyUntold = false;
   #drainedTold = false;
-  /** BullMQ takes the queue for empty, until it gets a job by its own way. */
+  /** BullMQ takes the queue for empty until it gets a job in its own way. */
   #seemsEmpty = true;
-  /** Jobs of BullMQ's, made for those who listen. */
+  /** BullMQ's Jobs, made for those who listen to events. */
   readonly #jobs = new WeakMap<object, BullmqJob>();
 
-  constructor({ prefix, queue, concurrency, lockDurationMs, client, blocking, host }: QueueWorkerOptions) {
+  constructor({ queue, concurrency, lockDurationMs, blocking, host }: QueueWorkerOptions) {
     const backendHost = {
       onFetched: (job: FetchedJob) => {
         this.#drainedTold = false;
@@ -95,15 +90,14 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
       },
       onEmpty: () => this.#tellDrained(),
       onTrouble: (error: unknown) => void this.emit('error', error as Error),
-      onProgress: () => host.onProgress(),
     };
     super(
-      bullmqQueue(queue).name,
+      bullmqQueue(queue.name).name,
       // BullMQ starts its loop only with a processor, and never calls this one: `processJob` takes its place.
       async () => {},
       {
-        connection: client,
-        prefix,
+        connection: queue.client,
+        prefix: queue.prefix,
         concurrency,
         lockDuration: lockDurationMs,
         drainDelay: mostWaitSeconds,
@@ -112,16 +106,15 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
         skipLockRenewal: true,
         skipStalledCheck: true,
       },
-      (_name, options) => new JobBackend(queue, { client, blocking, host: backendHost }, options),
+      (_name, options) => new JobBackend({ queue, blocking, host: backendHost }, options),
     );
     this.#host = host;
-    // A job names its worker by it, also one that comes with the settling of another.
+    // A job names its worker so, also one that comes with the settling of another.
     this.opts.name = this.id;
   }
 
-  /** How many more jobs may be taken. */
   get room(): number {
-    if (this.closing || this.isPaused() || !this.#started || this.backend.isIsolated) return 0;
+    if (this.closing || this.isPaused() || !this.#started || this.backend.wait.isIsolated) return 0;
     return this.concurrency - this.#host.holds().size;
   }
 
@@ -132,15 +125,15 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     return this.#outside(() => super.run());
   }
 
-  /** Ends a wait for a job, too: its mark would be lost to other workers. */
+  /** Ends also a wait for a job, whose mark would be lost to other workers. */
   override pause(doNotWaitActive?: boolean): Promise<void> {
-    this.backend.interrupt();
+    this.backend.wait.interrupt();
     return super.pause(doNotWaitActive);
   }
 
   /**
-   * BullMQ's own `drained` comes also when no job may be asked for, its `ready` before anybody could listen, and its
-   * `active` with what its loop carries.
+   * Holds back three events of BullMQ's own: its `drained` comes also when no job may be asked for, its `ready` before
+   * anybody could listen, and its `active` with what its loop carries.
    */
   override emit<Event extends keyof Listener>(event: Event, ...args: Parameters<Listener[Event]>): boolean {
     if (event === 'drained' || event === 'active') return false;
@@ -157,7 +150,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     super.emit('drained');
   }
 
-  /** BullMQ's loop carries what was fetched itself: to make a Job of it takes longer than all else between two jobs. */
+  /** Lets BullMQ's loop carry what was fetched: to make a Job takes longer than all else between two jobs. */
   protected override createJob(json: JobJson): BullmqJob {
     return json as unknown as BullmqJob;
   }
@@ -171,7 +164,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     return job;
   }
 
-  /** Tells those who listen. What goes wrong with it concerns no job. */
+  /** Tells an event to those who listen. What they throw concerns no job. */
   #tell(event: 'active' | 'completed' | 'failed', tell: () => void): void {
     if (this.listenerCount(event) === 0) return;
     try {
@@ -182,12 +175,12 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   }
 
   protected override moveToActive(token: string, name?: string) {
-    // BullMQ asks once more after a wait that a pause has ended.
+    // BullMQ asks once more after a wait that was ended by a pause.
     if (this.isPaused() || this.closing) return Promise.resolve(undefined as never);
     return super.moveToActive(token, name);
   }
 
-  /** BullMQ makes the next job of a scheduler when the last one starts, and drops that one when it cannot. */
+  /** Keeps the last job of a scheduler, which BullMQ drops when it cannot make the next one. */
   protected override async nextJobFromJobData(json?: JobJson, jobId?: string, token?: string): Promise<BullmqJob> {
     this.#seemsEmpty = !json;
     const job = await super.nextJobFromJobData(json, jobId, token);
@@ -196,7 +189,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     return this.createJob(json);
   }
 
-  /** Without a next job the scheduler would have ended for good. */
+  /** Tries again to make the next job of a scheduler, which would otherwise have ended for good. */
   async #scheduleAgain(fetched: FetchedJob): Promise<void> {
     for (let tries = 1; tries < schedulerTries && !this.closing; tries++) {
       await sleep(schedulerWaitMs);
@@ -204,11 +197,11 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     }
   }
 
-  /** Traces work, which is done whatever the tracer does. */
+  /** Traces work, and does it whatever the tracer does. */
   override async trace<T>(...[kind, name, of, work, metadata]: Parameters<Traced<T>>): Promise<Awaited<T>> {
     if (!this.opts.telemetry) return await work();
     let working: T | Promise<T> | undefined;
-    // BullMQ looks at how many parameters there are.
+    // BullMQ looks at the number of parameters.
     const once = (span?: Span, destination?: string) => {
       working ??= Promise.resolve(work(span, destination));
       return working;
@@ -252,7 +245,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     this.#tellEnd(fetched, ended.outcome);
     if (!ended.next) return undefined;
     const [next] = ended.next;
-    // BullMQ's own way does no more with a job that follows another.
+    // This is all that BullMQ's own way does with a job that follows another.
     if (next && !this.#seemsEmpty && next.repeatJobKey === undefined) return this.createJob(next);
     this.backend.keep(ended.next);
     return super.moveToActive(ended.token, this.id);
@@ -293,7 +286,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   }
 
   override close(force?: boolean): Promise<void> {
-    this.backend.stop();
+    this.backend.wait.stop();
     return super.close(force);
   }
 }

@@ -1,6 +1,5 @@
 import type { Redis } from 'ioredis';
-import { IsletError } from '../errors.ts';
-import { describeRedis } from './connection.ts';
+import { hidePasswords, IsletError } from '../errors.ts';
 
 async function readSetting(client: Redis, name: string): Promise<string> {
   const [, value] = (await client.config('GET', name)) as string[];
@@ -17,24 +16,19 @@ export async function checkRedisSettings(
   url: string,
   { allowEviction = false, mayForget = false }: { allowEviction?: boolean; mayForget?: boolean },
 ): Promise<string[]> {
-  let policy: string | undefined;
-  let persists: boolean;
-  try {
-    policy = await readSetting(client, 'maxmemory-policy');
-    const [appendOnly, save] = [await readSetting(client, 'appendonly'), await readSetting(client, 'save')];
-    persists = appendOnly === 'yes' || Boolean(save);
-  } catch {
+  const names = ['maxmemory-policy', 'appendonly', 'save'];
+  const settings = await Promise.all(names.map((name) => readSetting(client, name))).catch(() => undefined);
+  if (!settings)
     return ['Redis hides its settings (CONFIG): make sure that maxmemory-policy is noeviction and that it persists.'];
+  const [policy, appendOnly, save] = settings;
+  const notices: string[] = [];
+  if (policy !== 'noeviction') {
+    const seen = `maxmemory-policy "${policy}": when it is full it drops jobs.`;
+    const advice = 'Set it to noeviction, or start with --allow-eviction.';
+    if (!allowEviction) throw new IsletError('E_REDIS_EVICTS', `Redis at ${hidePasswords(url)} has ${seen} ${advice}`);
+    notices.push(`Redis has ${seen}`);
   }
-  const evicts = policy !== undefined && policy !== 'noeviction';
-  if (evicts && !allowEviction) {
-    const what = `Redis at ${describeRedis(url)} has maxmemory-policy "${policy}": when it is full it drops jobs.`;
-    throw new IsletError('E_REDIS_EVICTS', `${what} Set it to noeviction, or start with --allow-eviction.`);
-  }
-  return [
-    ...(evicts ? [`Redis has maxmemory-policy "${policy}": when it is full it drops jobs.`] : []),
-    ...(persists || mayForget
-      ? []
-      : ['Redis does not persist (appendonly no, no save): a restart of it loses all jobs.']),
-  ];
+  if (appendOnly !== 'yes' && !save && !mayForget)
+    notices.push('Redis does not persist (appendonly no, no save): a restart of it loses all jobs.');
+  return notices;
 }

@@ -1,9 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { IsletError } from '../errors.ts';
-import { resultKey } from './keys.ts';
 
 interface Waiter {
-  /** Ends the wait, with what is stored or with nothing. */
   wake(stored: string | undefined): void;
   fail(error: Error): void;
 }
@@ -11,67 +9,70 @@ interface Waiter {
 /** How long, in milliseconds, the last look before a time-out may take. */
 const lastLookMs = 500;
 
-/** Two connections, opened at the first wait: a subscribed one can read nothing else. */
-function openConnections(duplicate: () => Redis, waiters: Map<string, Set<Waiter>>) {
-  const reading = duplicate();
-  const subscriber = duplicate();
-  const wakeAll = (key: string, stored: string) => {
-    for (const { wake } of waiters.get(key) ?? []) wake(stored);
-  };
-  /** Subscribes to the job's own channel, then reads, so that no result slips between. */
-  const look = (key: string) => {
-    const found = subscriber.subscribe(key).then(() => reading.get(key));
-    found.then((stored) => stored && wakeAll(key, stored)).catch(() => {});
-  };
-  subscriber.on('message', wakeAll);
-  for (const client of [reading, subscriber]) {
-    // What was told while a connection was lost is asked for.
-    client.on('ready', () => [...waiters.keys()].forEach(look));
+export class ResultFeed {
+  readonly #duplicate: () => Redis;
+  /** Who waits, by the key of the result, which is also the channel that tells it. */
+  readonly #waiters = new Map<string, Set<Waiter>>();
+  /** Two connections, opened at the first wait: a subscribed one can read nothing else. */
+  #open: { reading: Redis; subscriber: Redis } | undefined;
+
+  constructor(duplicate: () => Redis) {
+    this.#duplicate = duplicate;
   }
-  return { reading, subscriber, look };
-}
 
-/** Creates what waits for results of jobs. */
-export function createResultFeed(duplicate: () => Redis, prefix: string) {
-  const waiters = new Map<string, Set<Waiter>>();
-  let open: ReturnType<typeof openConnections> | undefined;
-
-  const wait = async (queue: string, jobId: string, timeoutMs: number): Promise<string | undefined> => {
-    const key = resultKey(prefix, queue, jobId);
-    open ??= openConnections(duplicate, waiters);
-    const { reading, subscriber, look } = open;
-    const group = waiters.get(key) ?? new Set();
-    let timer: NodeJS.Timeout | undefined;
-    let waiter: Waiter | undefined;
+  /** Waits for what is stored under a key, at most `timeoutMs` milliseconds. */
+  async wait(key: string, timeoutMs: number): Promise<string | undefined> {
+    const { reading, subscriber } = this.#connect();
+    const group = this.#waiters.get(key) ?? new Set();
+    this.#waiters.set(key, group);
+    let waiter: Waiter = { wake() {}, fail() {} };
     const told = new Promise<string | undefined>((wake, fail) => {
       waiter = { wake, fail };
-      const lookOnce = () => {
-        timer = setTimeout(() => wake(undefined), lastLookMs);
-        reading.get(key).then(
-          (stored) => wake(stored ?? undefined),
-          () => {},
-        );
-      };
-      timer = setTimeout(lookOnce, timeoutMs);
-      waiters.set(key, group.add(waiter));
     });
-    look(key);
+    group.add(waiter);
+    let timer = setTimeout(() => {
+      timer = setTimeout(waiter.wake, lastLookMs, undefined);
+      reading.get(key).then(
+        (stored) => waiter.wake(stored ?? undefined),
+        () => {},
+      );
+    }, timeoutMs);
+    this.#look(key);
     try {
       return await told;
     } finally {
       clearTimeout(timer);
-      if (waiter) group.delete(waiter);
-      if (group.size === 0 && waiters.delete(key)) subscriber.unsubscribe(key).catch(() => {});
+      group.delete(waiter);
+      if (group.size === 0 && this.#waiters.delete(key)) subscriber.unsubscribe(key).catch(() => {});
     }
+  }
+
+  #connect() {
+    if (this.#open) return this.#open;
+    const open = { reading: this.#duplicate(), subscriber: this.#duplicate() };
+    this.#open = open;
+    open.subscriber.on('message', (key: string, stored: string) => this.#wakeAll(key, stored));
+    for (const client of Object.values(open)) {
+      // Nobody heard what was told while a connection was lost.
+      client.on('ready', () => [...this.#waiters.keys()].forEach(this.#look));
+    }
+    return open;
+  }
+
+  #wakeAll(key: string, stored: string): void {
+    for (const { wake } of this.#waiters.get(key) ?? []) wake(stored);
+  }
+
+  /** Subscribes to the channel of a result before it reads, so that no result slips between. */
+  readonly #look = (key: string): void => {
+    const { reading, subscriber } = this.#connect();
+    const found = subscriber.subscribe(key).then(() => reading.get(key));
+    found.then((stored) => stored && this.#wakeAll(key, stored)).catch(() => {});
   };
 
-  return {
-    wait,
-    /** Ends all waits with this error. */
-    close(error: IsletError) {
-      for (const group of waiters.values()) for (const { fail } of group) fail(error);
-      open?.reading.disconnect();
-      open?.subscriber.disconnect();
-    },
-  };
+  close(error: IsletError): void {
+    for (const group of this.#waiters.values()) for (const { fail } of group) fail(error);
+    this.#open?.reading.disconnect();
+    this.#open?.subscriber.disconnect();
+  }
 }

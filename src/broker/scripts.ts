@@ -2,20 +2,28 @@ import {
   baseMark,
   eventArgs,
   jobFields,
+  keyNames,
   lockSuffix,
   metaFields,
   neverReached,
   priorityStep,
   tokenSeparator,
 } from './bullmq-names.ts';
+import { ownKeyNames } from './keys.ts';
 import { defineScript } from './lua.ts';
 
-/** The worker in a token, in Lua. */
-const workerOf = (token: string) => `string.match(${token}, '^[^${tokenSeparator}]+')`;
+const { active, wait, prioritized, marker, events } = keyNames;
+
+/** In Lua, the current time in milliseconds since 1970 as `now`. */
+export const luaNow = `
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+`;
 
 /** A worker that lives did not crash: what was noted of it when its lock had run out is taken back. */
 const retract = `
-local function retract(job, worker)
+local function retract(job, token)
+  local worker = string.match(token, '^[^${tokenSeparator}]+')
   local crashes = redis.call('HGET', job, 'i:crashes')
   if not crashes then return end
   local kept = {}
@@ -27,12 +35,16 @@ end
 `;
 
 /**
- * Renews the locks of running jobs. A lock that ran out is taken back if the job is still ours: nobody has fetched it
- * since (`ats`, BullMQ's count of fetches, is the same), it has not been settled, and it is active or waiting.
- * KEYS: active, wait, prioritized. ARGV: key prefix, lock duration, then id, token and fetch number of each job.
+ * Renews the locks of running jobs. A lock that ran out is taken back if the job is still this worker's: nobody has
+ * fetched it since (`ats`, BullMQ's count of fetches, is the same), it has not been settled, and it is active or waiting.
+ * ARGV: key start, lock duration, then id, token and fetch number of each job.
  * Returns one of "held", "settled" and "lost" for each.
  */
-export const renewLocks = defineScript(`
+export const renewLocks = defineScript(
+  active,
+  wait,
+  prioritized,
+)(`
 ${retract}
 local states = {}
 for i = 3, #ARGV, 3 do
@@ -54,23 +66,29 @@ for i = 3, #ARGV, 3 do
       if found > 0 then
         redis.call('LPUSH', KEYS[1], id)
         redis.call('SET', job .. '${lockSuffix}', token, 'PX', ARGV[2])
-        retract(job, ${workerOf('token')})
+        retract(job, token)
         state = 'held'
       end
     end
   end
-  if state == 'lost' then retract(job, ${workerOf('token')}) end
+  if state == 'lost' then retract(job, token) end
   states[#states + 1] = state
 end
 return states
 `);
 
 /**
- * Puts a job of ours back at the head of the queue, and writes what is to be remembered of it.
- * KEYS: job, active, wait, prioritized, marker, events. ARGV: id, token, fetch number, then fields and values.
- * Returns 0 when the job is not ours any more.
+ * Puts a job of this worker's back at the head of the queue, and writes what is to be remembered of it.
+ * KEYS: job, then the script's own. ARGV: id, token, fetch number, then fields and values.
+ * Returns 0 when another worker has the job.
  */
-export const putBack = defineScript(`
+export const putBack = defineScript(
+  active,
+  wait,
+  prioritized,
+  marker,
+  events,
+)(`
 local id, token, starts = ARGV[1], ARGV[2], ARGV[3]
 local holder = redis.call('GET', KEYS[1] .. '${lockSuffix}')
 if holder ~= token then
@@ -93,22 +111,19 @@ redis.call('XADD', KEYS[6], '*', ${eventArgs.waiting('active')})
 return 1
 `);
 
-/**
- * Makes the queue give no job for a while. BullMQ honours a limit only where a maximum is set: one that is never
- * reached is set with the first. KEYS: meta, limiter. ARGV: milliseconds.
- */
-export const limitQueue = defineScript(`
+/** Makes the queue give no job for ARGV milliseconds. BullMQ honours this only where a maximum is set: a vast one is. */
+export const limitQueue = defineScript(
+  keyNames.meta,
+  keyNames.limiter,
+)(`
 redis.call('HSETNX', KEYS[1], '${metaFields.limitMax}', '${neverReached}')
 redis.call('HSETNX', KEYS[1], '${metaFields.limitDuration}', '1000')
 local left = redis.call('PTTL', KEYS[2])
 if left < tonumber(ARGV[1]) then redis.call('SET', KEYS[2], '${neverReached}', 'PX', ARGV[1]) end
 `);
 
-/**
- * Writes the at-most-once fence: only under a lock that is held, and only once.
- * KEYS: job. ARGV: token, name of the delivery. Returns 1 when this delivery may run.
- */
-export const writeFence = defineScript(`
+/** Writes the at-most-once fence. KEYS: job. ARGV: token, name of the delivery. Returns 1 when that may run. */
+export const writeFence = defineScript()(`
 if redis.call('GET', KEYS[1] .. '${lockSuffix}') ~= ARGV[1] then return 0 end
 local started = redis.call('HGET', KEYS[1], 'i:started')
 if started and started ~= ARGV[2] then return 0 end
@@ -116,23 +131,27 @@ redis.call('HSET', KEYS[1], 'i:started', ARGV[2])
 return 1
 `);
 
+const recoveryKeys = [active, wait, marker, events, ownKeyNames.workers];
+
 /** Gives back an active job without a lock, and notes that its worker ended without an outcome. */
 const giveBack = `
+local prefix, active, wait, marker, events, workers = ARGV[1], unpack(KEYS)
+${luaNow}
 local function giveBack(id, worker, blame)
-  local job = PREFIX .. id
+  local job = prefix .. id
   redis.call('DEL', job .. '${lockSuffix}')
-  if redis.call('LREM', ACTIVE, -1, id) == 0 then return false end
-  local culprit = redis.call('HGET', WORKERS, worker .. ':culprit')
-  local stopping = redis.call('HEXISTS', WORKERS, worker .. ':stopping') == 1
-  local waited = redis.call('HGET', WORKERS, worker .. ':waiting') == id
+  if redis.call('LREM', active, -1, id) == 0 then return false end
+  local culprit = redis.call('HGET', workers, worker .. ':culprit')
+  local stopping = redis.call('HEXISTS', workers, worker .. ':stopping') == 1
+  local waited = redis.call('HGET', workers, worker .. ':waiting') == id
   if not stopping and not waited and (not culprit or culprit == id) then
     local crashes = redis.call('HGET', job, 'i:crashes')
-    local crash = NOW .. ',' .. worker .. ',' .. (culprit and 'culprit' or blame)
+    local crash = now .. ',' .. worker .. ',' .. (culprit and 'culprit' or blame)
     redis.call('HSET', job, 'i:crashes', crashes and (crashes .. ' ' .. crash) or crash)
   end
-  redis.call('RPUSH', WAIT, id)
-  redis.call('ZADD', MARKER, ${baseMark.score}, '${baseMark.member}')
-  redis.call('XADD', EVENTS, '*', ${eventArgs.stalled})
+  redis.call('RPUSH', wait, id)
+  redis.call('ZADD', marker, ${baseMark.score}, '${baseMark.member}')
+  redis.call('XADD', events, '*', ${eventArgs.stalled})
   return true
 end
 `;
@@ -140,24 +159,24 @@ end
 /**
  * Says that this worker lives, and gives back active jobs whose lock ran out: their worker is dead, frozen or cut off.
  * One worker looks per interval. After a gap in which nobody could look, the locks' owners get one interval to come
- * back. KEYS: active, wait, marker, events, workers, last look. ARGV: key prefix, worker, interval in milliseconds.
+ * back. ARGV: key start, worker, interval in milliseconds.
  * Returns the ids that were given back, then ids and tokens of the jobs whose lock this worker holds.
  */
-export const lookForStalled = defineScript(`
-local PREFIX, ACTIVE, WAIT, MARKER, EVENTS, WORKERS = ARGV[1], KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local time = redis.call('TIME')
-local NOW = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+export const lookForStalled = defineScript(
+  ...recoveryKeys,
+  ownKeyNames.looked,
+)(`
 ${giveBack}
-redis.call('HSET', WORKERS, ARGV[2] .. ':seen', NOW)
-local since = tonumber(NOW) - tonumber(redis.call('GET', KEYS[6]) or '0')
+redis.call('HSET', workers, ARGV[2] .. ':seen', now)
+local since = tonumber(now) - tonumber(redis.call('GET', KEYS[6]) or '0')
 local interval = tonumber(ARGV[3])
 local look = since >= interval * 0.9 and since <= interval * 1.25 + 500
-if since >= interval * 0.9 then redis.call('SET', KEYS[6], NOW) end
+if since >= interval * 0.9 then redis.call('SET', KEYS[6], now) end
 local stalled, held = {}, {}
-for _, id in ipairs(redis.call('LRANGE', ACTIVE, 0, -1)) do
-  local holder = redis.call('GET', PREFIX .. id .. '${lockSuffix}')
+for _, id in ipairs(redis.call('LRANGE', active, 0, -1)) do
+  local holder = redis.call('GET', prefix .. id .. '${lockSuffix}')
   if not holder and look then
-    local worker = redis.call('HGET', PREFIX .. id, '${jobFields.worker}') or '?'
+    local worker = redis.call('HGET', prefix .. id, '${jobFields.worker}') or '?'
     if giveBack(id, worker, 'expired') then stalled[#stalled + 1] = id end
   elseif holder and string.sub(holder, 1, #ARGV[2] + 1) == ARGV[2] .. '${tokenSeparator}' then
     held[#held + 1] = id
@@ -167,23 +186,17 @@ end
 return {stalled, held}
 `);
 
-/**
- * Gives back all jobs of a worker that is dead for certain, and forgets it, but not that it was stopping.
- * KEYS: active, wait, marker, events, workers. ARGV: key prefix, the dead worker. Returns the ids.
- */
-export const recoverWorker = defineScript(`
-local PREFIX, ACTIVE, WAIT, MARKER, EVENTS, WORKERS = ARGV[1], KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local time = redis.call('TIME')
-local NOW = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+/** Gives back all jobs of a dead worker, and forgets it, but not that it stopped. ARGV: key start, worker. Returns ids. */
+export const recoverWorker = defineScript(...recoveryKeys)(`
 ${giveBack}
 local dead, given = ARGV[2], {}
-for _, id in ipairs(redis.call('LRANGE', ACTIVE, 0, -1)) do
-  local holder = redis.call('GET', PREFIX .. id .. '${lockSuffix}')
+for _, id in ipairs(redis.call('LRANGE', active, 0, -1)) do
+  local holder = redis.call('GET', prefix .. id .. '${lockSuffix}')
   local his = holder and string.sub(holder, 1, #dead + 1) == dead .. '${tokenSeparator}'
-  if his or (not holder and redis.call('HGET', PREFIX .. id, '${jobFields.worker}') == dead) then
+  if his or (not holder and redis.call('HGET', prefix .. id, '${jobFields.worker}') == dead) then
     if giveBack(id, dead, 'suspect') then given[#given + 1] = id end
   end
 end
-redis.call('HDEL', WORKERS, dead, dead .. ':seen', dead .. ':culprit', dead .. ':waiting')
+redis.call('HDEL', workers, dead, dead .. ':seen', dead .. ':culprit', dead .. ':waiting')
 return given
 `);

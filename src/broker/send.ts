@@ -3,24 +3,15 @@ import type { ChainableCommander, Redis } from 'ioredis';
 import { IsletError } from '../errors.ts';
 import type { Added, JobToAdd, NewJob, QueueCounts } from './broker.ts';
 import { deduplicationStart } from './bullmq-names.ts';
-import { adderFactory, type JobAdder } from './job-adder.ts';
+import { JobAdder } from './job-adder.ts';
 import { bullmqQueue, maxEvents, queuesKey } from './keys.ts';
-
-export interface Sender {
-  /** Adds jobs of one queue in one round trip, and says of each what became of it. */
-  add(jobs: readonly JobToAdd[]): Promise<Added[]>;
-  /** Adds jobs of one queue in one round trip. Throws `E_ENQUEUE_REFUSED`, with all ids that were not confirmed. */
-  send(jobs: readonly NewJob[]): Promise<void>;
-  counts(queue: string): Promise<QueueCounts>;
-  workers(queue: string): Promise<number>;
-  close(): Promise<void>;
-}
+import { QueueHandle } from './queue-handle.ts';
 
 type QueueOf = Queue<unknown, unknown, string, unknown, unknown, string, JobAdder>;
 type BullmqClient = Awaited<JobAdder['client']>;
 type Reply = [error: unknown, value: unknown];
 
-/** BullMQ answers with a job's id; a number below 0 in its place is a refusal. */
+/** Reads BullMQ's answer: a job's id, or a number below 0 for a refusal. */
 function toAdded(job: JobToAdd, [error, id]: Reply, taken: boolean): Added {
   if (error) return { error };
   if (typeof id === 'string' && (id === job.id || job.dedupe)) return { id, accepted: id === job.id && !taken };
@@ -38,7 +29,7 @@ async function addOne(job: JobToAdd, adder: JobAdder): Promise<Added> {
   }
 }
 
-/** Adds jobs whose ids others may have. In a transaction nobody takes an id between the question and the answer. */
+/** Adds jobs whose ids others may have, in a transaction: nobody takes an id between the question and the answer. */
 async function addCarefully(jobs: readonly JobToAdd[], adder: JobAdder, client: BullmqClient): Promise<Added[]> {
   const batch = client.multi();
   for (const job of jobs) {
@@ -55,63 +46,83 @@ async function addCarefully(jobs: readonly JobToAdd[], adder: JobAdder, client: 
   });
 }
 
-/** Creates what adds jobs over a connected client, with one BullMQ Queue for each queue name. */
-export function createSender(client: Redis, prefix: string): Sender {
-  const queues = new Map<string, QueueOf>();
-  const registered = new Set<string>();
-  const open = (name: string): QueueOf => {
-    const known = queues.get(name);
+/** Adds jobs over a connected client, with one BullMQ Queue for each queue. */
+export class Sender {
+  readonly #client: Redis;
+  readonly #prefix: string;
+  readonly #queues = new Map<string, QueueOf>();
+  readonly #registered = new Set<string>();
+
+  constructor(client: Redis, prefix: string) {
+    this.#client = client;
+    this.#prefix = prefix;
+  }
+
+  #open(name: string): QueueOf {
+    const known = this.#queues.get(name);
     if (known) return known;
-    const streams = { events: { maxLen: maxEvents } };
-    const options = { connection: client, prefix, streams, skipVersionCheck: true };
-    const queue: QueueOf = new Queue(bullmqQueue(name).name, options, adderFactory(client, prefix));
-    // A lost connection is reported by the command that it hits.
+    const handle = new QueueHandle(this.#client, this.#prefix, name);
+    const queue: QueueOf = new Queue(
+      bullmqQueue(name).name,
+      {
+        connection: this.#client,
+        prefix: this.#prefix,
+        streams: { events: { maxLen: maxEvents } },
+        skipVersionCheck: true,
+      },
+      (_name, options) => new JobAdder(handle, options),
+    );
+    // The command that a lost connection hits reports it.
     queue.on('error', () => {});
-    queues.set(name, queue);
+    this.#queues.set(name, queue);
     return queue;
-  };
+  }
 
-  /** Enters the queue where a job is looked for by its id. Not in the jobs' own batch: in a cluster it is elsewhere. */
-  const register = async (queue: string) => {
-    await client.sadd(queuesKey(prefix), queue);
-    registered.add(queue);
-  };
-
-  const add = async (jobs: readonly JobToAdd[]): Promise<Added[]> => {
+  /** Adds jobs of one queue in one round trip, and says of each what became of it. */
+  async add(jobs: readonly JobToAdd[]): Promise<Added[]> {
     const name = jobs[0]?.queue;
     if (name === undefined) return [];
-    const adder = open(name).getBackend();
-    // The next send enters it again.
-    const entered = registered.has(name) ? undefined : register(name).catch(() => {});
+    const adder = this.#open(name).getBackend();
+    // A queue that cannot be registered now is registered with the next jobs.
+    const registered = this.#registered.has(name) ? undefined : this.#register(name).catch(() => {});
     const added = jobs.some(({ ownId }) => ownId)
       ? await addCarefully(jobs, adder, await adder.client)
       : await Promise.all(jobs.map((job) => addOne(job, adder)));
-    await entered;
+    await registered;
     return added;
-  };
+  }
 
-  return {
-    add,
-    async send(jobs) {
-      const added = await add(jobs);
-      const failed = added.flatMap((one, index) => ('error' in one ? [{ id: jobs[index]?.id, error: one.error }] : []));
-      if (failed.length === 0) return;
-      const said = failed.map(({ id, error }) => `"${id}" (${error instanceof Error ? error.message : error})`);
-      throw new IsletError(
-        'E_ENQUEUE_REFUSED',
-        `Queue "${jobs[0]?.queue}" did not confirm ${said.join(', ')}. Enqueue again with the same id.`,
-        { cause: failed[0]?.error },
-      );
-    },
-    async counts(name) {
-      const states = ['wait', 'active', 'delayed', 'prioritized', 'failed', 'completed'] as const;
-      const counts = await open(name).getJobCounts(...states);
-      const { wait = 0, waiting = wait, active = 0, delayed = 0, prioritized = 0, failed = 0, completed = 0 } = counts;
-      return { waiting, active, delayed, prioritized, failed, completed };
-    },
-    workers: (queue) => open(queue).getWorkersCount(),
-    async close() {
-      await Promise.all([...queues.values()].map((queue) => queue.close()));
-    },
-  };
+  /** Enters the queue where a job is looked for by its id. In a cluster this is elsewhere, so it is a command apart. */
+  async #register(name: string): Promise<void> {
+    await this.#client.sadd(queuesKey(this.#prefix), name);
+    this.#registered.add(name);
+  }
+
+  /** Adds jobs of one queue in one round trip. Throws `E_ENQUEUE_REFUSED`, with all ids that were not confirmed. */
+  async send(jobs: readonly NewJob[]): Promise<void> {
+    const added = await this.add(jobs);
+    const failed = added.flatMap((one, index) => ('error' in one ? [{ id: jobs[index]?.id, error: one.error }] : []));
+    if (failed.length === 0) return;
+    const said = failed.map(({ id, error }) => `"${id}" (${error instanceof Error ? error.message : error})`);
+    throw new IsletError(
+      'E_ENQUEUE_REFUSED',
+      `Queue "${jobs[0]?.queue}" did not confirm ${said.join(', ')}. Enqueue again with the same id.`,
+      { cause: failed[0]?.error },
+    );
+  }
+
+  async counts(name: string): Promise<QueueCounts> {
+    const states = ['wait', 'active', 'delayed', 'prioritized', 'failed', 'completed'] as const;
+    const counts = await this.#open(name).getJobCounts(...states);
+    const { wait = 0, waiting = wait, active = 0, delayed = 0, prioritized = 0, failed = 0, completed = 0 } = counts;
+    return { waiting, active, delayed, prioritized, failed, completed };
+  }
+
+  workers(name: string): Promise<number> {
+    return this.#open(name).getWorkersCount();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
+  }
 }

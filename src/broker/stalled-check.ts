@@ -1,96 +1,91 @@
-import type { Redis } from 'ioredis';
-import { keyNames } from './bullmq-names.ts';
-import { queueKey, workersKey } from './keys.ts';
 import type { Locks } from './locks.ts';
-import { runScript } from './lua.ts';
 import { lookForStalled, putBack } from './scripts.ts';
+import type { WorkerScope } from './worker-scope.ts';
 
-interface StalledCheckOptions {
-  client: Redis;
-  place: { prefix: string; queue: string };
-  workerId: string;
-  intervalMs: number;
-  locks: Locks;
+/** Hears what a check has found. */
+interface StalledCheckHost {
   /** Called after each look: Redis answers. */
   onLook(): void;
   onStalled(jobIds: string[]): void;
-  /** Redis has not answered for so long that its connection may be dead without either side knowing. */
-  onSilence(): void;
-  onTrouble(error: unknown): void;
 }
 
-/** A host that vanished, or a middleman that forgot the connection, says nothing at all. */
+/** A connection is opened anew after so long without an answer: a host that vanished says nothing at all. */
 const silenceLimitMs = 15_000;
 
-/** A fetch whose reply has not come so long after Redis has answered others is lost. */
+/** A fetch whose reply is missing so long after Redis has answered others is lost. */
 const replyLimitMs = 1_000;
 
 /**
- * Creates the check that every worker makes in turn: it says that this worker lives, gives back jobs whose lock ran
+ * Checks for stalled jobs, as every worker does in turn: it says that this worker lives, gives back jobs whose lock ran
  * out, and gives back jobs that Redis handed to this worker in a reply that never arrived.
  */
-export function createStalledCheck(options: StalledCheckOptions) {
-  const { client, place, workerId, intervalMs, locks, onLook, onStalled, onSilence, onTrouble } = options;
-  const { prefix, queue } = place;
-  const key = (name: string) => queueKey(prefix, queue, name);
-  const { active, wait, prioritized, marker, events } = keyNames;
-  const keys = [...[active, wait, marker, events].map(key), workersKey(prefix, queue), key('islet:looked')];
-  /** Jobs that are ours in Redis but unknown here, by id and token, since when: the reply may be on its way. */
-  let unknownSince = new Map<string, number>();
+export class StalledCheck {
+  readonly #scope: WorkerScope;
+  readonly #locks: Locks;
+  readonly #host: StalledCheckHost;
+  /** Since when Redis has had jobs for this worker's that are unknown here, by id and token: a reply may be on its way. */
+  #unknownSince = new Map<string, number>();
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+  #looking = false;
+  /** The waits before the next looks, when these are to come sooner than usual. */
+  #soonMs: number[] = [];
 
-  const giveBackUnknown = async (held: string[]) => {
+  constructor(scope: WorkerScope, locks: Locks, host: StalledCheckHost) {
+    this.#scope = scope;
+    this.#locks = locks;
+    this.#host = host;
+    // The first look comes at once: it may find that nobody has looked for long, and the next one then recovers.
+    this.#arm(0);
+  }
+
+  #arm(waitMs: number): void {
+    clearTimeout(this.#timer);
+    if (!this.#closed) this.#timer = setTimeout(() => this.#tick(), waitMs);
+  }
+
+  async #tick(): Promise<void> {
+    const { queue, options, onTrouble } = this.#scope;
+    this.#looking = true;
+    const silence = setInterval(() => queue.client.disconnect(true), silenceLimitMs);
+    await this.#look().catch(onTrouble);
+    clearInterval(silence);
+    this.#looking = false;
+    this.#arm(this.#soonMs.shift() ?? (this.#unknownSince.size > 0 ? replyLimitMs : options.queue.stalledCheckMs));
+  }
+
+  async #look(): Promise<void> {
+    const { queue, workerId, options } = this.#scope;
+    const reply = await queue.run(lookForStalled, [queue.keyStart, workerId, options.queue.stalledCheckMs]);
+    const [stalled, held] = reply as [string[], string[]];
+    await this.#giveBackUnknown(held);
+    if (stalled.length > 0) this.#host.onStalled(stalled);
+    this.#host.onLook();
+  }
+
+  async #giveBackUnknown(held: string[]): Promise<void> {
+    const { queue } = this.#scope;
     const now = performance.now();
-    const before = unknownSince;
-    unknownSince = new Map();
+    const before = this.#unknownSince;
+    this.#unknownSince = new Map();
     for (let index = 0; index < held.length; index += 2) {
       const [id = '', token = ''] = held.slice(index, index + 2);
-      if (locks.holds.has(id)) continue;
+      if (this.#locks.holds.has(id)) continue;
       const since = before.get(`${id} ${token}`) ?? now;
-      unknownSince.set(`${id} ${token}`, since);
-      // Two looks may be answered in one go, after an outage.
-      if (now - since < replyLimitMs) continue;
-      const jobKeys = [id, active, wait, prioritized, marker, events].map(key);
-      await runScript(client, putBack, jobKeys, [id, token, 0]);
+      this.#unknownSince.set(`${id} ${token}`, since);
+      // After an outage, two looks may be answered in one go.
+      if (now - since >= replyLimitMs) await queue.run(putBack, [id, token, 0], id);
     }
-  };
+  }
 
-  const look = async () => {
-    const reply = await runScript(client, lookForStalled, keys, [key(''), workerId, intervalMs]);
-    const [stalled, held] = reply as [string[], string[]];
-    await giveBackUnknown(held);
-    if (stalled.length > 0) onStalled(stalled);
-    onLook();
-  };
+  /** Looks twice soon, for the replies that were lost with the connection in an outage. */
+  soon(): void {
+    this.#soonMs = [250, replyLimitMs];
+    if (!this.#looking) this.#arm(this.#soonMs.shift() ?? 0);
+  }
 
-  let timer: NodeJS.Timeout | undefined;
-  let closed = false;
-  let looking = false;
-  /** The waits before the next looks, when they are to come sooner than usual. */
-  let soonMs: number[] = [];
-  const arm = (waitMs: number) => {
-    clearTimeout(timer);
-    if (!closed) timer = setTimeout(tick, waitMs);
-  };
-  const tick = async () => {
-    looking = true;
-    const silence = setInterval(onSilence, silenceLimitMs);
-    await look().catch(onTrouble);
-    clearInterval(silence);
-    looking = false;
-    arm(soonMs.shift() ?? (unknownSince.size > 0 ? replyLimitMs : intervalMs));
-  };
-  // The first at once: it may find that nobody has looked for long, and the next one then recovers.
-  arm(0);
-
-  return {
-    /** After an outage: two looks soon, for the replies that were lost with the connection. */
-    soon(): void {
-      soonMs = [250, replyLimitMs];
-      if (!looking) arm(soonMs.shift() ?? intervalMs);
-    },
-    close(): void {
-      closed = true;
-      clearTimeout(timer);
-    },
-  };
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
 }

@@ -1,18 +1,18 @@
 import { isConnectionLoss, isNoPrimary } from './connection.ts';
 
-/** A trouble that was not met for so long is another one when it is met again. */
+/** A trouble that was not met for so long is a new one when it is met again. */
 const overMs = 60_000;
-/** Messages may name jobs. */
+/** So many messages are remembered: some name jobs, and there is no end of those. */
 const mostMessages = 100;
 
-/** Creates what reports a trouble once, however often it is met and however long it lasts. */
+/** Creates a function that reports a trouble once, however often it is met and however long it lasts. */
 export function createTroubleReport(report: (error: Error) => void): (error: unknown) => void {
   const metAt = new Map<string, number>();
   return (thrown) => {
-    // An outage is told of by the connection.
+    // The connection tells of an outage.
     if (isConnectionLoss(thrown) || isNoPrimary(thrown)) return;
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-    // Redis names the script and the line, too.
+    // Redis also names the script and the line.
     const what = error.message.replace(/ script: .*/, '');
     const last = metAt.get(what) ?? Number.NEGATIVE_INFINITY;
     if (metAt.size >= mostMessages) metAt.clear();

@@ -1,14 +1,14 @@
 import type { Socket } from 'node:net';
 import { Redis, type RedisOptions } from 'ioredis';
 
-/** Commands that follow one another within so many milliseconds leave together. */
+/** Commands that follow one another within so many milliseconds are a burst. */
 const burstMs = 1;
-/** As much of a burst as may wait, in bytes: Redis begins with its first command while the last are still being made. */
+/** So many bytes of a burst may wait: Redis can begin with the first command while the last are still being made. */
 const mostBytes = 16_384;
 
 /**
- * A client that writes a burst of commands to its socket at once: ten replies come with one read, and the ten commands that
- * follow from them leave with one write, in the same turn of the event loop. A command that comes alone does not wait.
+ * A client that writes a burst of commands to its socket at once: ten replies come with one read, and the ten commands
+ * that follow leave with one write, in the same turn of the event loop. A command that comes alone does not wait.
  */
 export class TurnRedis extends Redis {
   #sentAt = 0;
@@ -24,7 +24,7 @@ export class TurnRedis extends Redis {
     this.#sentAt = now;
     if (!this.#corked && isBurst) this.#cork();
     const sent = super.sendCommand(...command);
-    // Code that takes long may follow.
+    // What follows may take long.
     if (this.#corked && (!isBurst || this.#corked.writableLength > mostBytes)) this.#uncork();
     return sent;
   }
@@ -40,7 +40,7 @@ export class TurnRedis extends Redis {
     this.#corked = undefined;
   };
 
-  /** Does not end a connection twice: ioredis does so, and listens once more, for each command that READONLY refuses. */
+  /** Ends a connection only once. ioredis would end it, and listen once more, for each command that READONLY refuses. */
   override disconnect(reconnect = false): void {
     if (!reconnect || !this.stream?.writableEnded) super.disconnect(reconnect);
   }

@@ -2,25 +2,21 @@ import type { Redis } from 'ioredis';
 import { connectOnce, createClient, isNoPrimary } from './connection.ts';
 import { probeKey } from './keys.ts';
 
-/** An outage begins, for a reason if Redis told one, or it is over after so many milliseconds. */
+/** Tells that an outage begins, with a reason if Redis gave one, or that it is over after so many milliseconds. */
 export type ConnectionEvent = { lost: true; reason?: string } | { lost: false; downMs: number };
 
 interface WorkerConnectionOptions {
   url: string;
   prefix: string;
-  /** Called once when an outage begins, and once when it is over. */
   onChange(event: ConnectionEvent): void;
 }
 
-/** How long the start waits for Redis before it gives up. */
 const connectLimitMs = 5_000;
-
-/** The longest wait before the next try to connect. */
 const longestRetryMs = 1_000;
 
 /**
- * The connection of a worker, which waits for the end of any outage: commands that were not answered are sent again. An
- * outage is over when Redis takes writes. One that loads its data, or has become a replica, takes connections already.
+ * The connection of a worker. It waits for the end of any outage, and then sends again what was not answered. An outage
+ * is over when Redis takes writes: one that loads its data, or has become a replica, takes connections before.
  */
 export class WorkerConnection {
   readonly client: Redis;
@@ -48,12 +44,12 @@ export class WorkerConnection {
     client.on('ready', () => void this.#probe());
   }
 
-  /** The start is over: from now on a Redis that is not the primary is waited out, too. */
+  /** Waits from now on also while Redis is not the primary: the start is over. */
   waitOut(): void {
     this.#waitsOut = true;
   }
 
-  /** Connects again after a failover, which finds the new primary. 2: the command is repeated then. */
+  /** Connects again after a failover, to find the new primary. With 2, ioredis repeats the command then. */
   #onRefusal(error: Error): 2 | false {
     if (!this.#waitsOut || !isNoPrimary(error)) return false;
     this.#reason = error.message;
@@ -69,7 +65,7 @@ export class WorkerConnection {
   async #probe(): Promise<void> {
     if (this.#lostAt === undefined || this.#isProbing) return;
     this.#isProbing = true;
-    // This removes nothing, but is a write. A Redis that refuses all writes for another reason is back all the same.
+    // This write removes nothing. A Redis that refuses all writes for another reason is back all the same.
     await this.client.del(probeKey(this.#options.prefix)).catch(() => {});
     this.#isProbing = false;
     if (this.client.status !== 'ready') return;

@@ -1,32 +1,18 @@
 import { hostname } from 'node:os';
-import type { Redis } from 'ioredis';
 import { identifyProcess, isProvablyAlive, isProvablyDead, type ProcessIdentity } from '../process/process-identity.ts';
 import type { Crash } from './broker.ts';
-import { keyNames } from './bullmq-names.ts';
-import { queueKey, workersKey } from './keys.ts';
-import { runScript } from './lua.ts';
 import type { StoredCrash } from './memory.ts';
 import { recoverWorker } from './scripts.ts';
+import type { WorkerScope } from './worker-scope.ts';
 
-/** What a worker says of itself in the hash of its queue's workers. */
 interface WorkerRecord extends ProcessIdentity {
   readonly host: string;
   /** A name that the operator promises no two living workers share. */
   readonly slot: string | undefined;
 }
 
-/** How long the traces of a worker are kept: as long as a crash counts. */
+/** The traces of a worker are kept as long as a crash counts. */
 const keepMs = 86_400_000;
-
-interface WorkerRecordsOptions {
-  client: Redis;
-  prefix: string;
-  queue: string;
-  workerId: string;
-  slot: string | undefined;
-  /** A worker that was not seen for so many milliseconds is taken for dead when its jobs' crashes are counted. */
-  silentMs: number;
-}
 
 function parseRecord(text: string): WorkerRecord | undefined {
   try {
@@ -37,89 +23,100 @@ function parseRecord(text: string): WorkerRecord | undefined {
 }
 
 /**
- * Creates this worker's entry among the workers of its queue. The hash has, for each worker, `<id>` (who it is),
- * `<id>:seen` (when it looked for stalled jobs), `<id>:stopping`, `<id>:culprit` (the job that a crash is charged to
- * alone: it runs alone, or blocks the process) and `<id>:waiting` (the one that waits to run alone: never charged).
+ * This worker's entry among the workers of its queue. Their hash has, for each worker, `<id>` (who it is), `<id>:seen`
+ * (when it looked for stalled jobs), `<id>:stopping`, `<id>:culprit` (the job that a crash is charged to alone: it runs
+ * alone, or blocks the process) and `<id>:waiting` (the job that waits to run alone, and is never charged).
  */
-export function createWorkerRecords({ client, prefix, queue, workerId, slot, silentMs }: WorkerRecordsOptions) {
-  const key = workersKey(prefix, queue);
-  const self = identifyProcess();
-  const { active, wait, marker, events } = keyNames;
-  const scriptKeys = [...[active, wait, marker, events].map((name) => queueKey(prefix, queue, name)), key];
+export class WorkerRecords {
+  readonly #scope: WorkerScope;
+  readonly #slot: string | undefined;
+  readonly #self = identifyProcess();
 
-  // The next holder of a slot may be here before the last one has drained, where their parent was killed.
-  const hadMySlot = (record: WorkerRecord) =>
-    slot !== undefined && record.slot === slot && !isProvablyAlive(record, self);
-  const isDead = (id: string, record: WorkerRecord) =>
-    id !== workerId && (hadMySlot(record) || isProvablyDead(record, self));
+  constructor(scope: WorkerScope, slot: string | undefined) {
+    this.#scope = scope;
+    this.#slot = slot;
+  }
 
-  const forgetOld = async (entries: [string, string][]) => {
-    const old = entries.filter(
-      ([field, value]) => /:(seen|stopping)$/.test(field) && Date.now() - Number(value) > keepMs,
-    );
-    const ids = old.map(([field]) => field.replace(/:\w+$/, ''));
-    const fields = ids.flatMap((id) => [
-      id,
-      ...['seen', 'stopping', 'culprit', 'waiting'].map((what) => `${id}:${what}`),
-    ]);
-    if (fields.length > 0) await client.hdel(key, ...fields);
-  };
+  /** Enters this worker: from now on others can tell whether it lives. */
+  async enter(): Promise<void> {
+    const { queue, workerId } = this.#scope;
+    const record: WorkerRecord = { ...this.#self, host: hostname(), slot: this.#slot };
+    await queue.client.hset(queue.workersKey, workerId, JSON.stringify(record), `${workerId}:seen`, Date.now());
+  }
 
-  /** By the clock of Redis, which wrote when each was seen. */
-  const isGone = async (worker: string): Promise<boolean> => {
-    const [seen, stopping] = await client.hmget(key, `${worker}:seen`, `${worker}:stopping`);
-    const [seconds] = await client.time();
-    return !stopping && Number(seconds) * 1_000 - Number(seen ?? 0) > silentMs;
-  };
+  /** Gives back at once the jobs of workers that are dead for certain, and returns their ids. */
+  async recoverDead(): Promise<string[]> {
+    const { queue } = this.#scope;
+    const entries = Object.entries(await queue.client.hgetall(queue.workersKey));
+    const given: string[] = [];
+    for (const [id, text] of entries) {
+      const other = id.includes(':') ? undefined : parseRecord(text);
+      if (!other || !this.#isDead(id, other)) continue;
+      given.push(...((await queue.run(recoverWorker, [queue.keyStart, id])) as string[]));
+    }
+    await this.#forgetOld(entries);
+    return given;
+  }
 
-  return {
-    workerId,
-    /** Enters this worker: from now on others can tell whether it lives. */
-    async enter(): Promise<void> {
-      const record: WorkerRecord = { ...self, host: hostname(), slot };
-      await client.hset(key, workerId, JSON.stringify(record), `${workerId}:seen`, Date.now());
-    },
-    /** Gives back at once the jobs of workers that are dead for certain. Returns their ids. */
-    async recoverDead(): Promise<string[]> {
-      const entries = Object.entries(await client.hgetall(key));
-      const given: string[] = [];
-      for (const [id, text] of entries) {
-        const other = id.includes(':') ? undefined : parseRecord(text);
-        if (!other || !isDead(id, other)) continue;
-        const ids = await runScript(client, recoverWorker, scriptKeys, [queueKey(prefix, queue, ''), id]);
-        given.push(...(ids as string[]));
-      }
-      await forgetOld(entries);
-      return given;
-    },
-    /** From now on what this worker leaves behind is a stop's doing, not a crash's. */
-    async sayStopping(): Promise<void> {
-      await client.hset(key, `${workerId}:stopping`, Date.now());
-    },
-    /** A suspect waits until the others have ended: it does not run yet. */
-    async sayWaiting(jobId: string): Promise<void> {
-      await client.hset(key, `${workerId}:waiting`, jobId);
-    },
-    /** A suspect runs alone: from now on it is charged with what happens to this worker, until `sayAgainMany`. */
-    async sayAlone(jobId: string): Promise<void> {
-      await client.multi().hset(key, `${workerId}:culprit`, jobId).hdel(key, `${workerId}:waiting`).exec();
-    },
-    async sayAgainMany(): Promise<void> {
-      await client.hdel(key, `${workerId}:culprit`, `${workerId}:waiting`);
-    },
-    async leave(): Promise<void> {
-      await client.hdel(key, workerId, `${workerId}:seen`);
-    },
-    /** Leaves out locks that ran out although their worker lives or stopped: it was frozen, or cut off from Redis. */
-    async proveCrashes(stored: readonly StoredCrash[]): Promise<Crash[]> {
-      const crashes: Crash[] = [];
-      for (const { at, worker, blame } of stored) {
-        if (blame !== 'expired') crashes.push({ at, worker, blame });
-        else if (await isGone(worker)) crashes.push({ at, worker, blame: 'suspect' });
-      }
-      return crashes;
-    },
-  };
+  #isDead(id: string, record: WorkerRecord): boolean {
+    if (id === this.#scope.workerId) return false;
+    // The next holder of a slot may be here before the last one has drained, where their parent was killed.
+    const hadMySlot = this.#slot !== undefined && record.slot === this.#slot && !isProvablyAlive(record, this.#self);
+    return hadMySlot || isProvablyDead(record, this.#self);
+  }
+
+  async #forgetOld(entries: readonly [string, string][]): Promise<void> {
+    const { client, workersKey } = this.#scope.queue;
+    const isOld = ([field, value]: [string, string]) =>
+      /:(seen|stopping)$/.test(field) && Date.now() - Number(value) > keepMs;
+    const fields = entries.filter(isOld).flatMap(([field]) => {
+      const id = field.replace(/:\w+$/, '');
+      return [id, `${id}:seen`, `${id}:stopping`, `${id}:culprit`, `${id}:waiting`];
+    });
+    if (fields.length > 0) await client.hdel(workersKey, ...fields);
+  }
+
+  /** Says that this worker is `stopping` (what it leaves is no crash), or which job is `waiting` until all others end. */
+  say(what: 'stopping' | 'waiting', value: string | number): Promise<unknown> {
+    const { queue, workerId } = this.#scope;
+    return queue.client.hset(queue.workersKey, `${workerId}:${what}`, value);
+  }
+
+  /** Says that a suspect runs alone: it is charged with what happens to this worker, until `sayAgainMany`. */
+  sayAlone(jobId: string): Promise<unknown> {
+    const { queue, workerId } = this.#scope;
+    const { client, workersKey } = queue;
+    return client.multi().hset(workersKey, `${workerId}:culprit`, jobId).hdel(workersKey, `${workerId}:waiting`).exec();
+  }
+
+  sayAgainMany(): Promise<unknown> {
+    return this.#forget(':culprit', ':waiting');
+  }
+
+  leave(): Promise<unknown> {
+    return this.#forget('', ':seen');
+  }
+
+  #forget(...endings: string[]): Promise<unknown> {
+    const { queue, workerId } = this.#scope;
+    return queue.client.hdel(queue.workersKey, ...endings.map((ending) => workerId + ending));
+  }
+
+  /** Leaves out locks that ran out although their worker lives or stopped: it was frozen, or cut off from Redis. */
+  async proveCrashes(stored: readonly StoredCrash[]): Promise<Crash[]> {
+    const crashes: Crash[] = [];
+    for (const { at, worker, blame } of stored) {
+      if (blame !== 'expired') crashes.push({ at, worker, blame });
+      else if (await this.#isGone(worker)) crashes.push({ at, worker, blame: 'suspect' });
+    }
+    return crashes;
+  }
+
+  /** Tells whether a worker missed three checks, by the clock of Redis, which wrote when each worker was seen. */
+  async #isGone(worker: string): Promise<boolean> {
+    const { queue, options } = this.#scope;
+    const [seen, stopping] = await queue.client.hmget(queue.workersKey, `${worker}:seen`, `${worker}:stopping`);
+    const [seconds] = await queue.client.time();
+    return !stopping && Number(seconds) * 1_000 - Number(seen ?? 0) > 3 * options.queue.stalledCheckMs;
+  }
 }
-
-export type WorkerRecords = ReturnType<typeof createWorkerRecords>;

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { openAppFolder } from '../app/folder-app.ts';
 import { connectOnce, createClient, explainRedisError } from '../broker/connection.ts';
+import { QueueHandle } from '../broker/queue-handle.ts';
 import type { IsletConfig } from '../config.ts';
 import { IsletError } from '../errors.ts';
 import { type FailedJob, findFailed, redrive } from '../inspect/redrive.ts';
@@ -96,7 +97,7 @@ async function retry(flags: RetryFlags, path: string | undefined): Promise<void>
   try {
     await connectOnce(client, redis.url, connectLimitMs);
     client.on('error', () => {});
-    await retryIn({ client, prefix: config.redis.prefix, queue }, selection, flags);
+    await retryIn(new QueueHandle(client, config.redis.prefix, queue), selection, flags);
   } catch (error) {
     throw error instanceof IsletError ? error : explainRedisError(redis.url, error);
   } finally {
@@ -105,12 +106,12 @@ async function retry(flags: RetryFlags, path: string | undefined): Promise<void>
   }
 }
 
-async function retryIn(place: Parameters<typeof findFailed>[0], selection: Selection, flags: RetryFlags) {
-  const jobs = await findFailed(place, selection.has);
-  if (jobs.length === 0) return void say(`No failed job of queue "${place.queue}" was selected.`);
+async function retryIn(queue: QueueHandle, selection: Selection, flags: RetryFlags) {
+  const jobs = await findFailed(queue, selection.has);
+  if (jobs.length === 0) return void say(`No failed job of queue "${queue.name}" was selected.`);
   if (flags.dryRun) return listJobs(selection, jobs);
   if (!flags.yes) refuseAtMostOnce(selection, jobs);
-  const given = await redrive(place, jobs);
+  const given = await redrive(queue, jobs);
   for (const [task, group] of selection.byTask(jobs)) {
     const back = group.filter(({ id }) => given.has(id)).length;
     const skipped = group.length - back;

@@ -1,5 +1,6 @@
 import { openAppFolder } from '../app/folder-app.ts';
 import { connectOnce, createClient, explainRedisError } from '../broker/connection.ts';
+import { QueueHandle } from '../broker/queue-handle.ts';
 import type { IsletConfig } from '../config.ts';
 import { IsletError } from '../errors.ts';
 import { type JobSample, sampleJobs } from '../inspect/sample-jobs.ts';
@@ -22,8 +23,8 @@ async function readSettings({ compile }: Surroundings): Promise<IsletConfig> {
   }
 }
 
-async function sampleAt(url: string, place: { prefix: string; queue: string }, isWanted: (name: string) => boolean) {
-  // By default, the client keeps the process alive for 2 seconds after a connection that failed.
+async function sampleAt(url: string, prefix: string, queue: string, isWanted: (name: string) => boolean) {
+  // By default the client holds the process for 2 seconds after a connection that failed.
   const client = createClient(url, { retryStrategy: () => null, disconnectTimeout: 50 });
   let timer: NodeJS.Timeout | undefined;
   // The client's own time-out of commands would not do: its timers outlive the client, and so would the command.
@@ -34,7 +35,7 @@ async function sampleAt(url: string, place: { prefix: string; queue: string }, i
     const look = async () => {
       await connectOnce(client, url, limitMs);
       client.on('error', () => {});
-      return sampleJobs({ client, ...place }, isWanted);
+      return sampleJobs(new QueueHandle(client, prefix, queue), isWanted);
     };
     return await Promise.race([look(), late]);
   } catch (error) {
@@ -68,8 +69,8 @@ export async function lookForJobs(removal: Removal, devRedis: boolean, surroundi
     const config = await readSettings(surroundings);
     const redis = await openRedis(config, devRedis, surroundings.path);
     try {
-      const place = { prefix: config.redis.prefix, queue };
-      const sample = await sampleAt(redis.url, place, (name) => removal.jobNames?.includes(name) ?? true);
+      const isWanted = (name: string) => removal.jobNames?.includes(name) ?? true;
+      const sample = await sampleAt(redis.url, config.redis.prefix, queue, isWanted);
       return { said: describeSample(removal, sample), isSeen: Object.keys(sample.seen).length > 0 };
     } finally {
       await redis.close();

@@ -1,6 +1,6 @@
 import type { RunningJob } from './block-report.ts';
 
-/** What is told of a task that blocks the event loop again and again. */
+/** Advice about a task that blocks the event loop again and again. */
 export interface BlockHint {
   readonly queue: string;
   readonly task: string;
@@ -14,13 +14,7 @@ export interface BlockHint {
 /** The third block is no accident. */
 const hintAt = 3;
 
-/** The value that 99 of 100 do not exceed; of fewer, the largest. */
-function p99(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.ceil(sorted.length * 0.99) - 1] ?? 0;
-}
-
-/** Counts the blocks of each task, and tells of one once, with what to change. */
+/** Creates a function that counts the blocks of each task, and tells once of a task what to change. */
 export function createBlockHint(tell: (hint: BlockHint) => void): (job: RunningJob, blockedMs: number) => void {
   const blocks = new Map<string, number[]>();
   return ({ queue, task }, blockedMs) => {
@@ -30,6 +24,7 @@ export function createBlockHint(tell: (hint: BlockHint) => void): (job: RunningJ
     blocks.set(task, known);
     if (known.length < hintAt) return;
     const change = { file: `tasks/${task}/manifest.ts`, line: "pool: 'thread'" };
-    tell({ queue, task, blocks: known.length, p99BlockMs: p99(known), ...change });
+    // Of so few values, the largest is the 99th percentile.
+    tell({ queue, task, blocks: known.length, p99BlockMs: Math.max(...known), ...change });
   };
 }

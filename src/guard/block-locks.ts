@@ -2,11 +2,11 @@ import type { HeldLock } from './guard-table.ts';
 
 /** What the guard says to Redis while the event loop is blocked. */
 export interface GuardLocks {
-  /** Extends those of the locks that are still ours. Throws what Redis said, as an error of Islet's. */
+  /** Extends those of the locks that this process still holds. Throws what Redis said, as an error of Islet's. */
   extend(locks: readonly HeldLock[]): Promise<void>;
-  /** Writes down that this job ends its worker, for whoever recovers the worker's jobs. */
+  /** Notes that this job ends its worker, for whoever recovers the worker's jobs. */
   blame(lock: HeldLock): Promise<void>;
-  /** Writes down that the worker of these locks was told to stop: that its jobs are left is no crash. */
+  /** Notes that the worker of these locks was told to stop, so that it is no crash that its jobs are left. */
   sayStopping(locks: readonly HeldLock[]): Promise<void>;
   close(): void;
 }
@@ -14,7 +14,7 @@ export interface GuardLocks {
 /** Connects to the Redis at a URL, for the time of one block. */
 export type OpenLocks = (redis: string) => Promise<GuardLocks>;
 
-/** Keeps the locks of one block. The first call connects; a connection that fails is tried again at the next. */
+/** Keeps the locks of one block. The first call connects; after a connection that failed, the next call tries again. */
 export class BlockLocks {
   readonly #connect: () => Promise<GuardLocks>;
   readonly #onFailure: (reason: string) => void;

@@ -6,7 +6,6 @@ export interface RunningJob {
   readonly attempt: number;
 }
 
-/** What the main thread was doing when it was asked. */
 export interface BlockReport {
   readonly job: RunningJob | undefined;
   /** `function (file:line)`, innermost first. */
@@ -17,7 +16,7 @@ const question = 'islet.blockReport';
 const maxFrames = 10;
 const nothingKnown: BlockReport = { job: undefined, stack: [] };
 
-/** Lets the guard thread ask this thread what it does. Returns how to forget the question. */
+/** Lets the guard thread ask this thread what it does. Returns a function that ends this. */
 export function answerBlockReports(describeCurrentJob: () => string | undefined): () => void {
   const answer = () => {
     const limit = Error.stackTraceLimit;
@@ -38,7 +37,7 @@ export function answerBlockReports(describeCurrentJob: () => string | undefined)
 /** Turns V8's `at name (file:///path:1:2)` into `name (/path:1)`; leaves out what waits for the blocking code. */
 export function parseStack(stack: string): string[] {
   const frames = stack.split('\n').filter((line) => /^\s+at (?!async )/.test(line));
-  // The outermost of ours is the question itself.
+  // The innermost frame is the question itself.
   return frames.slice(1, maxFrames + 1).map((line) => {
     const [, name = '<anonymous>', file = '', row = ''] =
       /^\s+at (?:(.*) \()?(?:file:\/\/)?(.*):(\d+):\d+\)?$/.exec(line) ?? [];
@@ -51,7 +50,6 @@ function parseReport(json: string): BlockReport {
   return { job: job === undefined ? undefined : (JSON.parse(job) as RunningJob), stack: parseStack(stack) };
 }
 
-/** A question under way. */
 export interface Inquiry {
   /** Never settles when the main thread does not come back from native code. */
   readonly answered: Promise<BlockReport>;
@@ -59,8 +57,8 @@ export interface Inquiry {
 }
 
 /**
- * Asks the main thread, from another one, what it does. V8 answers in the midst of a busy loop; native code that ignores
- * interrupts is answered for right after it returned. Nothing is paused, so nothing can stay paused.
+ * Asks the main thread, from another one, what it does. V8 answers in the midst of a busy loop, and right after the
+ * return of native code that ignores interrupts. Nothing is paused, so nothing can stay paused.
  */
 export async function inquire(): Promise<Inquiry> {
   const { Session } = await import('node:inspector');
@@ -76,43 +74,47 @@ export async function inquire(): Promise<Inquiry> {
   return { answered, close: () => session.disconnect() };
 }
 
-/** Finds out what blocks, and tells it once: as soon as it is known, or at the end of the block. */
-export interface BlockNamer {
-  name(blockedMs: number): void;
-  close(): void;
-}
+type Tell = (report: BlockReport, blockedMs: number) => void;
 
-/** `onEnd` is called at the end of a block that was told of, with how long it was. */
-export function createNamer(
-  tell: (report: BlockReport, blockedMs: number) => void,
-  onEnd: (report: BlockReport, blockedMs: number) => void = () => {},
-): BlockNamer {
-  let inquiry: Promise<Inquiry> | undefined;
-  let report: BlockReport | undefined;
-  let told = false;
-  let lastMs = 0;
-  const ask = async () => {
+/** Finds out what blocks, and tells it once: as soon as it is known, or at the end of the block. */
+export class BlockNamer {
+  readonly #tell: Tell;
+  readonly #onEnd: Tell;
+  #inquiry: Promise<Inquiry> | undefined;
+  #report: BlockReport | undefined;
+  #told = false;
+  #blockedMs = 0;
+
+  /** `onEnd` is called at the end of a block that was told of, with how long it was. */
+  constructor(tell: Tell, onEnd: Tell) {
+    this.#tell = tell;
+    this.#onEnd = onEnd;
+  }
+
+  name(blockedMs: number): void {
+    this.#blockedMs = blockedMs;
+    this.#inquiry ??= this.#ask();
+    if (this.#report) this.#tellOnce(this.#report);
+  }
+
+  async #ask(): Promise<Inquiry> {
     const asked = await inquire();
-    asked.answered.then((answer) => {
-      report = answer;
+    asked.answered.then((report) => {
+      this.#report = report;
     });
     return asked;
-  };
-  const tellOnce = (known: BlockReport) => {
-    if (!told) tell(known, lastMs);
-    told = true;
-  };
-  return {
-    name(blockedMs) {
-      lastMs = blockedMs;
-      inquiry ??= ask();
-      if (report) tellOnce(report);
-    },
-    close() {
-      if (!inquiry) return;
-      tellOnce(report ?? nothingKnown);
-      onEnd(report ?? nothingKnown, lastMs);
-      inquiry.then((asked) => asked.close());
-    },
-  };
+  }
+
+  #tellOnce(report: BlockReport): void {
+    if (!this.#told) this.#tell(report, this.#blockedMs);
+    this.#told = true;
+  }
+
+  close(): void {
+    if (!this.#inquiry) return;
+    const report = this.#report ?? nothingKnown;
+    this.#tellOnce(report);
+    this.#onEnd(report, this.#blockedMs);
+    this.#inquiry.then((asked) => asked.close());
+  }
 }

@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 
-/** What Node's own signal handling is made of. */
+/** A part of Node's own signal handling. */
 interface SignalHandle {
   onsignal: (signal: number) => void;
   start(signal: number): number;
@@ -12,9 +12,9 @@ interface Binder {
 }
 
 /**
- * Calls back when this process is asked to end, from a thread, also while the main thread is blocked: every event loop
- * that listens is told. Node gives that to the main thread only, but for a binding that is deprecated and gone in
- * Node 26; without it, a process that is blocked when it is asked to end, ends with the block, or when it is killed.
+ * Calls back, on this thread, when this process is asked to end, also while the main thread is blocked. Node lets only
+ * the main thread listen to signals, but for a binding that is deprecated and gone in Node 26. Without the binding, a
+ * process that is blocked when it is asked to end does so after the block, or when it is killed.
  */
 export function listenForStop(onStop: () => void): void {
   const binder = process as unknown as Binder;

@@ -2,11 +2,11 @@
 export const beatMs = 100;
 export const lookMs = 100;
 
-/** A loop this late is merely busy. */
+/** A loop that is less late is merely busy. */
 const lateMs = 250;
 const mostLateMs = 1_000;
 const nameAfterMs = 1_000;
-/** What one look may add. A longer gap means that the guard did not run either: the process or machine stood still. */
+/** The most that one look adds. After a longer gap the guard did not run either: the process or machine stood still. */
 const longestLookMs = 250;
 
 /** What the guard has seen of the event loop so far. */
@@ -17,7 +17,7 @@ export interface Watch {
   readonly blockedMs: number;
 }
 
-/** Looks at the beat at a time of the monotonic clock. */
+/** Adds a look at the beat, at a time of the monotonic clock. */
 export function look(last: Watch, now: number, beats: number): Watch {
   if (beats !== last.beats) return { beats, lookedAt: now, blockedMs: 0 };
   return { beats, lookedAt: now, blockedMs: last.blockedMs + Math.min(now - last.lookedAt, longestLookMs) };
@@ -29,13 +29,13 @@ export function isLate({ blockedMs }: Watch): boolean {
 
 export interface Situation {
   blockedMs: number;
-  /** The shortest duration of all held locks; undefined when none is held. */
+  /** Undefined when no lock is held. */
   shortestLockMs: number | undefined;
   maxBlockMs: number;
   /** When the process has to be gone, on the same clock as `now`. */
   deadline: number | undefined;
   now: number;
-  /** Whether somebody may debug this process. A breakpoint is a block that is wanted. */
+  /** Whether somebody may debug this process: a breakpoint is a block that is wanted. */
   inspected: boolean;
 }
 

@@ -2,26 +2,21 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { SharedLines } from '../shared-lines.ts';
 import { createBlockHint } from './block-hint.ts';
 import { BlockLocks, type OpenLocks } from './block-locks.ts';
-import { type BlockNamer, type BlockReport, createNamer, inquire } from './block-report.ts';
-import type { GuardOptions } from './guard.ts';
+import { BlockNamer, type BlockReport, inquire } from './block-report.ts';
 import { writeLine, writeSome } from './guard-log.ts';
+import type { GuardThreadData } from './guard-settings.ts';
 import { listenForStop } from './guard-signals.ts';
-import { type HeldLock, readTable } from './guard-table.ts';
+import { GuardTable, type HeldLock } from './guard-table.ts';
 import { type Decision, decideOnBlock, isLate, look, lookMs } from './guard-watch.ts';
 
-/** What the main thread hands to the guard's. */
-export interface GuardThreadData extends Omit<GuardOptions, 'thread' | 'describeCurrentJob'> {
-  memory: SharedArrayBuffer;
-}
-
-/** How long the end of a blocked process may wait for an answer, of the main thread and of Redis, each. */
+/** So long the end of a blocked process may wait for the main thread, and then again for Redis. */
 const lastWordsMs = 1_000;
-/** How long the end of a process may wait for Redis once its time to stop is over. */
+/** So long the end of a process may wait for Redis once its time to stop is over. */
 const lastNoteMs = 400;
 
 /**
- * Watches the event loop of this process from the present thread, for as long as both live. `openLocks` is called at the
- * first block of more than a quarter of a second: until then nothing of Redis has to be loaded.
+ * Watches the event loop of this process from the present thread, for as long as both live. It calls `openLocks` at the
+ * first block of more than a quarter of a second: until then it loads nothing of Redis.
  */
 export async function runGuard(data: GuardThreadData, openLocks: OpenLocks): Promise<never> {
   const thread = new GuardThread(data, openLocks);
@@ -35,7 +30,7 @@ export async function runGuard(data: GuardThreadData, openLocks: OpenLocks): Pro
 class GuardThread {
   readonly #data: GuardThreadData;
   readonly #openLocks: OpenLocks;
-  readonly #table: ReturnType<typeof readTable>;
+  readonly #table: GuardTable;
   readonly #lines: SharedLines | undefined;
   readonly #hint = createBlockHint((found) => this.#log('warn', 'A task blocks the event loop again and again', found));
   #watch: ReturnType<typeof look>;
@@ -43,12 +38,12 @@ class GuardThread {
   constructor(data: GuardThreadData, openLocks: OpenLocks) {
     this.#data = data;
     this.#openLocks = openLocks;
-    this.#table = readTable(data.memory);
+    this.#table = new GuardTable(data.memory);
     this.#lines = data.lines && new SharedLines(data.lines);
-    this.#watch = { beats: this.#table.beats(), lookedAt: performance.now(), blockedMs: 0 };
+    this.#watch = { beats: this.#table.beats, lookedAt: performance.now(), blockedMs: 0 };
   }
 
-  /** Hears of signals. What came while the thread slept is told at the first turn of its loop, in the midst of a block. */
+  /** Listens to signals. Those of the time when this thread slept arrive at the first turn of its own event loop. */
   listen(): void {
     listenForStop(() => this.#askToStop());
   }
@@ -57,11 +52,12 @@ class GuardThread {
     this.#table.sleep(lookMs);
   }
 
-  /** Looks at the beat and for the parent, and says whether the event loop is late. An orphan gets another parent. */
+  /** Looks at the beat and for the parent, and returns whether the event loop is late. */
   look(): boolean {
     this.#writeLines();
-    this.#watch = look(this.#watch, performance.now(), this.#table.beats());
+    this.#watch = look(this.#watch, performance.now(), this.#table.beats);
     const { parent } = this.#data;
+    // An orphan gets another parent.
     if (parent !== undefined && process.ppid !== parent) this.#askToStop();
     return isLate(this.#watch);
   }
@@ -86,7 +82,7 @@ class GuardThread {
     const { maxBlockMs } = this.#data;
     const held = table.held();
     const shortestLockMs = held.length > 0 ? Math.min(...held.map(({ durationMs }) => durationMs)) : undefined;
-    const [deadline, inspected] = [table.deadline(), table.inspected()];
+    const [deadline, inspected] = [table.deadline, table.inspected];
     const seen = { ...this.#watch, shortestLockMs, maxBlockMs, deadline, now: Date.now(), inspected };
     const decision = decideOnBlock(seen);
     if (decision.keepLocks && shortestLockMs !== undefined) void locks.keep(held, shortestLockMs / 4);
@@ -95,7 +91,7 @@ class GuardThread {
   }
 
   #createNamer(): BlockNamer {
-    return createNamer(
+    return new BlockNamer(
       ({ job, stack }, blockedMs) => {
         const shown = stack.length > 0 ? stack : undefined;
         this.#log('warn', 'The event loop is blocked', { ...job, blockedMs: Math.round(blockedMs), stack: shown });
@@ -107,14 +103,14 @@ class GuardThread {
   /** Ends the process, unless it recovers or turns out to be debugged while its culprit is looked for. */
   async #endProcess(why: NonNullable<Decision['end']>, locks: BlockLocks): Promise<void> {
     const table = this.#table;
-    // The main thread is asked anew: between two beats one job's code may have followed on another's.
+    // The main thread is asked anew, because one job's code may have followed on another's between two beats.
     const report = why === 'blocked' ? await limited(askMainThread(), lastWordsMs) : undefined;
-    if (table.inspected() || table.beats() !== this.#watch.beats) return;
+    if (table.inspected || table.beats !== this.#watch.beats) return;
     const culprit = report?.job && this.#lockOf(report.job);
     if (culprit) await limited(locks.blame(culprit), lastWordsMs);
     if (why === 'overdue') await limited(locks.sayStopping(table.held()), lastNoteMs);
     const { maxBlockMs } = this.#data;
-    const limit = why === 'blocked' ? { maxBlockMs } : { deadline: new Date(table.deadline() ?? 0).toISOString() };
+    const limit = why === 'blocked' ? { maxBlockMs } : { deadline: new Date(table.deadline ?? 0).toISOString() };
     const fields = { code: 'E_LOOP_BLOCKED', ...report?.job, blockedMs: Math.round(this.#watch.blockedMs), ...limit };
     this.#log('fatal', 'The process is ended: its event loop is blocked', { ...fields, stack: report?.stack });
     process.kill(process.pid, 'SIGKILL');
@@ -126,7 +122,7 @@ class GuardThread {
       .find(({ jobId, workersKey }) => jobId === job.jobId && workersKey.includes(`{${job.queue}}`));
   }
 
-  /** Asks the process to stop. An event loop that turns learns by itself that its parent is gone. */
+  /** Asks a blocked process to stop. An event loop that turns learns by itself that its parent is gone. */
   #askToStop(): void {
     this.#table.bringForward(Date.now() + this.#data.stopWithinMs);
   }

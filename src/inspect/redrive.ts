@@ -1,8 +1,8 @@
-import type { Redis } from 'ioredis';
 import { baseMark, eventArgs, jobFields, keyNames, priorityStep } from '../broker/bullmq-names.ts';
-import { maxEvents, queueKey } from '../broker/keys.ts';
-import { defineScript, runScript } from '../broker/lua.ts';
+import { maxEvents } from '../broker/keys.ts';
+import { defineScript, execAll } from '../broker/lua.ts';
 import { memoryFields } from '../broker/memory.ts';
+import type { QueueHandle } from '../broker/queue-handle.ts';
 
 /** A job that failed for good. */
 export interface FailedJob {
@@ -21,16 +21,24 @@ const pageSize = 500;
 const forgotten = [
   ...[jobFields.failedReason, jobFields.endedAt, jobFields.startedAt, jobFields.stacktrace],
   ...[jobFields.attempts, jobFields.stalls, jobFields.deferredFailure],
-  // Not `settled`: a late repetition of the command that failed it must find that this was done.
+  // Not `settled`: a late repetition of the command that failed the job must find that this was done.
   ...Object.values(memoryFields).filter((field) => field !== memoryFields.settled),
 ];
 
+const { failed, wait, prioritized, priorityCounter, marker, events } = keyNames;
+
 /**
- * Puts failed jobs back at the tail of the queue. A job that did not fail at the given time is another's by now.
- * KEYS: failed, wait, prioritized, priority counter, marker, events. ARGV: key prefix, most events, then id and time
- * of each. Returns the ids that were put back.
+ * Puts failed jobs back at the tail of the queue. Somebody else has dealt with a job that did not fail at the given time.
+ * ARGV: key start, most events, then id and time of each. Returns the ids that were put back.
  */
-const putBackFailed = defineScript(`
+const putBackFailed = defineScript(
+  failed,
+  wait,
+  prioritized,
+  priorityCounter,
+  marker,
+  events,
+)(`
 local given = {}
 for i = 3, #ARGV, 2 do
   local id, job = ARGV[i], ARGV[1] .. ARGV[i]
@@ -53,33 +61,24 @@ if #given > 0 then redis.call('ZADD', KEYS[5], ${baseMark.score}, '${baseMark.me
 return given
 `);
 
-interface QueuePlace {
-  client: Redis;
-  prefix: string;
-  queue: string;
-}
-
-async function readPage({ client, prefix, queue }: QueuePlace, page: string[]): Promise<FailedJob[]> {
+async function readPage(queue: QueueHandle, page: string[]): Promise<FailedJob[]> {
   const entries = page.flatMap((id, index) => (index % 2 === 0 ? [{ id, failedAt: page[index + 1] ?? '' }] : []));
-  const pipeline = client.pipeline();
+  const pipeline = queue.client.pipeline();
   for (const { id } of entries)
-    pipeline.hmget(queueKey(prefix, queue, id), jobFields.name, jobFields.failedReason, memoryFields.started);
-  const replies = (await pipeline.exec()) ?? [];
+    pipeline.hmget(queue.key(id), jobFields.name, jobFields.failedReason, memoryFields.started);
+  const replies = (await execAll(pipeline)) as (string | null)[][];
   return entries.flatMap((entry, index) => {
-    const [error, fields] = replies[index] ?? [];
-    if (error) throw error;
-    const [task, failedReason, started] = fields as [string | null, string | null, string | null];
-    // Removed meanwhile.
+    const [task = null, failedReason, started] = replies[index] ?? [];
+    // A job without a name was removed meanwhile.
     return task === null ? [] : [{ ...entry, task, failedReason: failedReason ?? '', started: Boolean(started) }];
   });
 }
 
 /** Reads all failed jobs of a queue that `wanted` accepts, in pages of about 500, the oldest failure first. */
-export async function findFailed(place: QueuePlace, wanted: (job: FailedJob) => boolean): Promise<FailedJob[]> {
-  const { client, prefix, queue } = place;
+export async function findFailed(queue: QueueHandle, wanted: (job: FailedJob) => boolean): Promise<FailedJob[]> {
   const found = new Map<string, FailedJob>();
-  for await (const page of client.zscanStream(queueKey(prefix, queue, keyNames.failed), { count: pageSize })) {
-    for (const job of await readPage(place, page as string[])) if (wanted(job)) found.set(job.id, job);
+  for await (const page of queue.client.zscanStream(queue.key(failed), { count: pageSize })) {
+    for (const job of await readPage(queue, page as string[])) if (wanted(job)) found.set(job.id, job);
   }
   return [...found.values()].sort((a, b) => Number(a.failedAt) - Number(b.failedAt));
 }
@@ -88,15 +87,12 @@ export async function findFailed(place: QueuePlace, wanted: (job: FailedJob) => 
  * Puts failed jobs back into their queue with fresh budgets, in pages of 500; each job as a whole or not at all.
  * Returns the ids that were put back: the others were taken by somebody else meanwhile.
  */
-export async function redrive({ client, prefix, queue }: QueuePlace, jobs: readonly FailedJob[]): Promise<Set<string>> {
-  const { failed, wait, prioritized, priorityCounter, marker, events } = keyNames;
-  const names = [failed, wait, prioritized, priorityCounter, marker, events];
-  const keys = names.map((name) => queueKey(prefix, queue, name));
+export async function redrive(queue: QueueHandle, jobs: readonly FailedJob[]): Promise<Set<string>> {
   const given = new Set<string>();
   for (let start = 0; start < jobs.length; start += pageSize) {
     const page = jobs.slice(start, start + pageSize).flatMap(({ id, failedAt }) => [id, failedAt]);
-    const args = [queueKey(prefix, queue, ''), maxEvents, ...page];
-    for (const id of (await runScript(client, putBackFailed, keys, args)) as string[]) given.add(id);
+    const reply = await queue.run(putBackFailed, [queue.keyStart, maxEvents, ...page]);
+    for (const id of reply as string[]) given.add(id);
   }
   return given;
 }

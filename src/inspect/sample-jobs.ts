@@ -1,6 +1,6 @@
-import type { Redis } from 'ioredis';
 import { jobFields, keyNames } from '../broker/bullmq-names.ts';
-import { queueKey } from '../broker/keys.ts';
+import { execAll } from '../broker/lua.ts';
+import type { QueueHandle } from '../broker/queue-handle.ts';
 
 /** How many jobs of one state are looked at, at each of its two ends. */
 const endSize = 100;
@@ -26,44 +26,34 @@ export interface JobSample {
   seen: Record<string, number>;
 }
 
-async function exec(pipeline: ReturnType<Redis['pipeline']>): Promise<unknown[]> {
-  const replies = (await pipeline.exec()) ?? [];
-  return replies.map(([error, reply]) => {
-    if (error) throw error;
-    return reply;
-  });
-}
-
 /** Looks at up to 200 jobs of each state of a queue, in two round trips, and counts those whose name is wanted. */
-export async function sampleJobs(
-  { client, prefix, queue }: { client: Redis; prefix: string; queue: string },
-  isWanted: (name: string) => boolean,
-): Promise<JobSample> {
-  const ends = client.pipeline();
+export async function sampleJobs(queue: QueueHandle, isWanted: (name: string) => boolean): Promise<JobSample> {
+  const ends = queue.client.pipeline();
   for (const [, name, type] of states) {
-    const key = queueKey(prefix, queue, name);
+    const key = queue.key(name);
+    const [first, last] = [['0', String(endSize - 1)] as const, [String(-endSize), '-1'] as const];
     if (type === 'list')
       ends
         .llen(key)
-        .lrange(key, '0', String(endSize - 1))
-        .lrange(key, String(-endSize), '-1');
+        .lrange(key, ...first)
+        .lrange(key, ...last);
     else
       ends
         .zcard(key)
-        .zrange(key, '0', String(endSize - 1))
-        .zrange(key, String(-endSize), '-1');
+        .zrange(key, ...first)
+        .zrange(key, ...last);
   }
-  const found = await exec(ends);
+  const found = await execAll(ends);
   const sample: JobSample = { total: 0, looked: 0, seen: {} };
   const jobs = states.flatMap(([state], index) => {
     const [size, first, last] = found.slice(index * 3, index * 3 + 3) as [number, string[], string[]];
     sample.total += size;
     return [...new Set([...first, ...last])].map((id) => ({ state, id }));
   });
-  const names = client.pipeline();
-  for (const { id } of jobs) names.hget(queueKey(prefix, queue, id), jobFields.name);
-  for (const [index, name] of (await exec(names)).entries()) {
-    // Removed meanwhile.
+  const names = queue.client.pipeline();
+  for (const { id } of jobs) names.hget(queue.key(id), jobFields.name);
+  for (const [index, name] of (await execAll(names)).entries()) {
+    // A job without a name was removed meanwhile.
     if (typeof name !== 'string') continue;
     sample.looked += 1;
     const { state = '' } = jobs[index] ?? {};

@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import { IsletError } from '../errors.ts';
 
-/** `ok`: it takes jobs, or was asked to stop. `failed`: it stops by itself and has to be replaced. */
+/** `ok`: the worker takes jobs, or was asked to stop. `failed`: it stops by itself and has to be replaced. */
 export type Health = 'starting' | 'ok' | 'failed';
 
-/** Nobody who asks for health needs more of any. */
+/** A probe needs no more than this. */
 const limits = { maxHeaderSize: 4_096, headersTimeout: 5_000, requestTimeout: 5_000 };
 const maxConnections = 32;
 
@@ -13,7 +13,7 @@ function createListener(health: () => Health): RequestListener {
   return ({ method, url }, response) => {
     const now = method === 'GET' && url === '/livez' ? health() : undefined;
     const status = now === undefined ? 404 : now === 'ok' ? 200 : 503;
-    // A check is done: its connection would only be kept.
+    // The probe is done, and its connection would only be kept.
     response.writeHead(status, { 'content-type': 'text/plain', 'cache-control': 'no-store', connection: 'close' });
     response.end(`${now ?? 'not found'}\n`);
   };

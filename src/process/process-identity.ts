@@ -1,13 +1,18 @@
-import { readFileSync, readlinkSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 
-/** What tells a process from every other one, also from a later one with the same number, on the same kernel. */
-export interface ProcessIdentity {
-  /** Of the running kernel; undefined where the system does not tell (macOS, Windows). */
+/** One process of this machine: its number, and when it was started, because numbers are given out again. */
+export interface ProcessRef {
+  readonly pid: number;
+  /** In clock ticks since the boot, or in the words of `ps` where there is no /proc. */
+  readonly startedAt: string | undefined;
+}
+
+/** What tells a process from every other one, also from those of other machines and containers. */
+export interface ProcessIdentity extends ProcessRef {
+  /** The running kernel; undefined where the system does not tell (macOS, Windows). */
   readonly boot: string | undefined;
   readonly pidNamespace: string | undefined;
-  readonly pid: number;
-  /** In clock ticks since the boot. */
-  readonly startedAt: string | undefined;
 }
 
 function readOr<T>(read: () => T): T | undefined {
@@ -18,14 +23,41 @@ function readOr<T>(read: () => T): T | undefined {
   }
 }
 
-/** State and start time out of /proc/<pid>/stat; the name before them may hold blanks and parentheses. */
-function readStat(pid: number): { state: string; startedAt: string } | undefined {
+interface Stat {
+  startedAt: string;
+  /** A zombie is dead, and only not buried yet. */
+  isDead: boolean;
+}
+
+/** Reads /proc/<pid>/stat; the name before the fields may hold blanks and parentheses. */
+function readStat(pid: number): Stat | undefined {
   const text = readOr(() => readFileSync(`/proc/${pid}/stat`, 'utf8'));
   const fields = text?.slice(text.lastIndexOf(')') + 2).split(' ');
   const [state, startedAt] = [fields?.[0], fields?.[19]];
-  return state && startedAt ? { state, startedAt } : undefined;
+  return state && startedAt ? { startedAt, isDead: state === 'Z' || state === 'X' } : undefined;
 }
 
+/** Asks `ps`, where there is no /proc. */
+function askPs(pid: number): Stat | undefined {
+  const args = ['-o', 'stat=,lstart=', '-p', String(pid)];
+  const told = readOr(() => execFileSync('ps', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
+  const [state, ...startedAt] = (told ?? '').trim().split(/\s+/);
+  return state ? { startedAt: startedAt.join(' '), isDead: state.startsWith('Z') } : undefined;
+}
+
+/** Refers to a running process. Returns undefined when there is none, or only a zombie. */
+export function processRef(pid: number): ProcessRef | undefined {
+  const stat = existsSync('/proc/self/stat') ? readStat(pid) : askPs(pid);
+  return stat && !stat.isDead ? { pid, startedAt: stat.startedAt } : undefined;
+}
+
+/** Tells whether a process of this machine lives. */
+export function isAlive({ pid, startedAt }: ProcessRef): boolean {
+  const now = processRef(pid);
+  return now !== undefined && now.startedAt === startedAt;
+}
+
+/** Identifies this process, also to other machines. */
 export function identifyProcess(pid = process.pid): ProcessIdentity {
   return {
     boot: readOr(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()),
@@ -43,23 +75,21 @@ function exists(pid: number): boolean {
   }
 }
 
-/** Whether a process lives, seen from this one; undefined where that cannot be told: another kernel, or pid namespace. */
+/** Tells whether a process lives; undefined where this one cannot tell: another kernel, or another pid namespace. */
 function lives(other: ProcessIdentity, self: ProcessIdentity): boolean | undefined {
   const comparable = self.boot !== undefined && self.pidNamespace !== undefined && self.startedAt !== undefined;
   if (!comparable || other.boot !== self.boot || other.pidNamespace !== self.pidNamespace) return undefined;
   if (!exists(other.pid)) return false;
   const stat = readStat(other.pid);
-  if (!stat) return undefined;
-  // A zombie is dead and only not buried yet; another start time is another process.
-  return stat.state !== 'Z' && stat.state !== 'X' && stat.startedAt === other.startedAt;
+  return stat && !stat.isDead && stat.startedAt === other.startedAt;
 }
 
-/** Whether a process is dead beyond doubt. */
+/** Tells whether a process is dead beyond doubt. */
 export function isProvablyDead(other: ProcessIdentity, self: ProcessIdentity): boolean {
   return lives(other, self) === false;
 }
 
-/** Whether a process lives beyond doubt. */
+/** Tells whether a process lives beyond doubt. */
 export function isProvablyAlive(other: ProcessIdentity, self: ProcessIdentity): boolean {
   return lives(other, self) === true;
 }

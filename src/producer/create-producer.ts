@@ -1,5 +1,5 @@
 import { defaultPrefix } from '../broker/keys.ts';
-import { openProducerConnection } from '../broker/producer-connection.ts';
+import { ProducerConnection } from '../broker/producer-connection.ts';
 import { openProducer, type Producer } from './producer.ts';
 
 export interface ProducerOptions {
@@ -16,5 +16,5 @@ const defaultTimeoutMs = 900;
 /** Creates a producer, which connects to Redis at the first use, and fails fast while Redis is away. */
 export function createProducer(options: ProducerOptions): Producer {
   const { redis: url, prefix = defaultPrefix, timeoutMs = defaultTimeoutMs } = options;
-  return openProducer(openProducerConnection({ url, prefix, timeoutMs }), timeoutMs);
+  return openProducer(new ProducerConnection({ url, prefix, timeoutMs }), timeoutMs);
 }

@@ -38,7 +38,7 @@ afterEach(async () => {
 const completed: Outcome = { kind: 'completed', resultJson: undefined };
 const jobKey = (id: string) => `${prefix}:{mail}:${id}`;
 
-/** Consumes with `run`, and tells what was delivered and reported. */
+/** Consumes with `run`, and collects what was delivered and reported. */
 async function consume(run: (delivery: Delivery) => Promise<Outcome>, options: Partial<ConsumeOptions> = {}) {
   const delivered: Delivery[] = [];
   const troubles: string[] = [];
@@ -74,7 +74,7 @@ describe('a delivery', () => {
     await until(() => expect(delivered.map(({ attempt }) => attempt)).toEqual([1, 2]));
     const waitedMs = performance.now() - startedAt;
     expect(waitedMs).toBeGreaterThan(190);
-    // Not rounded up to a whole second.
+    // The wait is not rounded up to a whole second.
     expect(waitedMs).toBeLessThan(900);
     await close();
   });
@@ -116,7 +116,7 @@ describe('a delivery', () => {
 });
 
 describe('a lock', () => {
-  /** Delivers one job, lets the test meddle with it while it runs, then completes it. */
+  /** Delivers one job, lets the test meddle with it while it runs, and then completes it. */
   async function whileRunning(
     meddle: (id: string, delivery: Delivery) => Promise<void>,
     options: Partial<ConsumeOptions> = {},
@@ -549,7 +549,7 @@ test('all keys of a queue share a hash tag of their own', async () => {
   await producer.enqueue(sendEmail, { to: 'a' }, { keepResultMs: 1_000, id: 'x' });
   const keys = await redis.keys(`${prefix}:*`);
   expect(keys.length).toBeGreaterThan(3);
-  // The set of queues is no queue's.
+  // The set of all queues belongs to none.
   expect(keys.filter((key) => !key.startsWith(`${prefix}:{mail}:`))).toEqual([`${prefix}:islet:queues`]);
 });
 

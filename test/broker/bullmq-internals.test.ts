@@ -52,7 +52,7 @@ beforeEach(() => {
 
 afterEach(() => bull.close());
 
-/** BullMQ's scripts of the queue, over the connection of the test. */
+/** Opens BullMQ's scripts of the queue, over the connection of the test. */
 function openBackend<Backend extends RedisQueueBackend>(
   Kind: new (...parts: ConstructorParameters<typeof RedisQueueBackend>) => Backend,
 ): Backend {
@@ -66,7 +66,7 @@ const keep = { count: 10 };
 
 type End = (backend: RedisQueueBackend, job: Job, fetchNext: boolean) => Promise<unknown>;
 
-/** What ends a job that was fetched with "tester:1", and says what that brought. */
+/** Functions that end a job which was fetched with "tester:1", and return what that brought. */
 const end = {
   moveToCompleted: async (backend, job, next) =>
     (await backend.moveToCompleted(minimal(job), null, keep, 'tester:1', next)).result,
@@ -91,8 +91,8 @@ function toAdd(more: Partial<JobJson>): JobJson {
 test('the BullMQ that is tested is the one that was asked for', () => {
   const installed = JSON.parse(readFileSync('node_modules/bullmq/package.json', 'utf8')).version;
   expect(openBackend(RememberingBackend).bullmqVersion).toBe(process.env.ISLET_BULLMQ ?? installed);
-  // Not another copy than that of the code.
-  expect(Object.getPrototypeOf(JobBackend) === RedisQueueBackend).toBe(true);
+  // The code has no other copy of BullMQ.
+  expect(JobBackend.prototype instanceof RedisQueueBackend).toBe(true);
 });
 
 describe('a fetch is answered', () => {
@@ -188,7 +188,7 @@ describe('moveToFinished', () => {
     const backend = openBackend(ArguingBackend);
     const [one, two] = [backend.argumentsOf('one', 'tester:1', 1), backend.argumentsOf('two', 'tester:2', 2)];
     const changed = one.flatMap((value, index) => (isDeepStrictEqual(value, two[index]) ? [] : [index]));
-    // The hash of the script and the number of its keys stand before.
+    // The script's hash and the number of its keys come first.
     const holes = finishHoles('tester:1').map(({ argument }) => argument - 2);
     expect(changed).toEqual(holes);
     const [key, id, at, options] = holes.map((index) => one[index]);
@@ -292,7 +292,7 @@ describe('a job that was fetched is decoded as BullMQ decodes it', () => {
     expect(decoded?.data).toEqual(read.data);
     expect(decoded?.failedReason || undefined).toBe(read.failedReason || undefined);
     expect(JSON.parse(decoded?.stacktrace ?? '[]')).toEqual(read.stacktrace);
-    // BullMQ's Job takes it out.
+    // BullMQ's Job takes this option out.
     const { repeatJobKey: _, ...options } = { missing: !decoded, ...decoded?.opts } as Record<string, unknown>;
     expect({ missing: false, ...read.opts }).toMatchObject(options);
   });

@@ -13,13 +13,13 @@ import { PlainBullmq, until } from '../support/plain-bullmq.ts';
 /** What a fetch hands to BullMQ's Worker. */
 type Next = [json?: JobJson | null, id?: string, limitMs?: number, dueAt?: number];
 
-/** Gives a Worker what the test says, and remembers what it was asked for. */
+/** Gives a Worker what the test says, and remembers what the Worker asked for. */
 class AskedBackend extends RedisQueueBackend {
   readonly asked: unknown[][] = [];
   readonly next: Next[] = [];
   endWait = (_mark: { member: string; score: number } | null) => {};
 
-  /** What was asked for by one name, or by several. */
+  /** Returns the calls of these names. */
   calls(...names: string[]): unknown[][] {
     return this.asked.filter(([name]) => names.includes(String(name)));
   }
@@ -72,7 +72,7 @@ class AskedWorker extends Worker<unknown, unknown, string, AskedBackend> {
     return super.emit(event, ...args);
   }
 
-  /** The loop carries what was fetched itself, which is no Job. */
+  /** Lets the loop carry what was fetched, without a Job. */
   protected override createJob(json: JobJson, jobId: string): AnyJob {
     this.made.push([json, jobId]);
     return json as unknown as AnyJob;
@@ -100,7 +100,7 @@ class AskedWorker extends Worker<unknown, unknown, string, AskedBackend> {
 let bull: PlainBullmq;
 let worker: AskedWorker;
 let backend: AskedBackend;
-/** Whether the backend has the very options of its Worker. */
+/** Tells whether the backend has the very options of its Worker. */
 let isShared = () => false;
 
 function open(options: object = {}): void {

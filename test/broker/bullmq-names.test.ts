@@ -75,7 +75,7 @@ describe('BullMQ keeps', () => {
   test('how many events it keeps in "opts.maxLenEvents" of "meta"', async () => {
     const options = { connection: bull.redis, prefix: bull.prefix, streams: { events: { maxLen: 77 } } };
     const written = () => bull.redis.hget(bull.key(keyNames.meta), metaFields.maxEvents);
-    // The Queue that is opened last has the last word.
+    // The Queue that is opened last decides.
     await until(async () => expect(await written()).toBe('10000'));
     bull.closeLater(new Queue(bull.name, options));
     await until(async () => expect(await written()).toBe('77'));

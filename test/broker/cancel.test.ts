@@ -3,7 +3,7 @@ import { Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import * as v from 'valibot';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { cancelChannel } from '../../src/broker/keys.ts';
+import { ownKeyNames } from '../../src/broker/keys.ts';
 import { memoryFields } from '../../src/broker/memory.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
 import { bullmqQueue, createProducer, type Producer } from '../../src/producer.ts';
@@ -51,7 +51,7 @@ async function work(queue: string, process: () => Promise<unknown>): Promise<Wor
   return worker;
 }
 
-/** Subscribes; what it hears is wrapped, because awaiting the subscription would await that too. */
+/** Subscribes to a channel. The message is wrapped, because whoever awaits this would else await the message, too. */
 async function listen(channel: string): Promise<[heard: Promise<string[]>]> {
   const subscriber = redis.duplicate();
   opened.push({ close: async () => subscriber.disconnect() });
@@ -132,13 +132,13 @@ describe('a job that waits ends at once', () => {
 });
 
 test('a running job is left to its worker, which hears of it', async () => {
-  const [heard] = await listen(cancelChannel(place.prefix, 'mail'));
+  const [heard] = await listen(jobKey('mail', ownKeyNames.cancel));
   const worker = await work('mail', () => new Promise(() => {}));
   const started = once(worker, 'active');
   await producer.enqueue(sendEmail, {}, { id: 'x' });
   await started;
   expect(await cancelX()).toEqual({ found: 'running', queue: 'mail' });
-  expect(await heard).toEqual([cancelChannel(place.prefix, 'mail'), 'x']);
+  expect(await heard).toEqual([jobKey('mail', ownKeyNames.cancel), 'x']);
   expect(await redis.hget(jobKey('mail', 'x'), memoryFields.cancel)).toBe('the order is gone');
   expect(await producer.counts('mail')).toMatchObject({ active: 1, failed: 0 });
 });

@@ -59,7 +59,7 @@ describe.each(brokers)('in %s', (_, openRig) => {
   test.each(Object.entries(promises))('%s', (_name, keeps) => keeps(rig));
 });
 
-/** A broker in memory that treats each delivery, or its outcome, in a way of its own. */
+/** Makes a broker in memory that changes each delivery, or its outcome. */
 function differing(change: { delivery?(given: Delivery): Delivery; outcome?(given: Outcome): Outcome }) {
   const { delivery = (given) => given, outcome = (given) => given } = change;
   return (broker: Broker): Broker => ({

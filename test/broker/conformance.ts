@@ -6,15 +6,15 @@ import { defineQueue } from '../../src/manifest/define-queue.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
 import type { Producer } from '../../src/producer/producer.ts';
 
-/** An empty broker, and the time that it goes by. */
+/** An empty broker with its clock. */
 export interface Rig {
   producer: Producer;
   broker: Broker;
-  /** Lets `ms` milliseconds pass: on a clock that can be moved at once, else by waiting. */
+  /** Lets `ms` milliseconds pass: at once on a clock that can be moved, and by waiting otherwise. */
   advance(ms: number): Promise<void>;
   /** Waits until an assertion holds. */
   until(check: () => unknown): Promise<unknown>;
-  /** Another producer of the same broker. */
+  /** Opens another producer of the same broker. */
   openProducer(): Producer;
   close(): Promise<void>;
 }
@@ -32,7 +32,7 @@ const empty = { waiting: 0, active: 0, delayed: 0, prioritized: 0, failed: 0, co
 const recipients = (deliveries: Delivery[]) => deliveries.map(({ input }) => (input as { to: string }).to);
 const attempts = (deliveries: Delivery[]) => deliveries.map(({ attempt }) => attempt);
 
-/** Consumes with `run`, and tells what was delivered. */
+/** Consumes with `run`, and collects what was delivered. */
 async function consume(
   { broker }: Rig,
   run: (delivery: Delivery) => Promise<Outcome>,
@@ -82,7 +82,7 @@ async function completeNext(rig: Rig, name = 'mail') {
   await close();
 }
 
-/** What every broker promises to producers and workers; each in a rig of its own. */
+/** What every broker promises to producers and workers. Each promise is tested in a rig of its own. */
 export const promises: Record<string, (rig: Rig) => Promise<void>> = {
   async 'a completed job was delivered once, as it was enqueued, and is gone'(rig) {
     const { id } = await rig.producer.enqueue(sendEmail, { to: 'a' });

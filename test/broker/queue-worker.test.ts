@@ -96,7 +96,7 @@ describe('a queue has one Worker of BullMQ', () => {
     const { consumer, worker } = await open(async () => completed);
     for (const event of ['ready', 'closed'] as const) worker.on(event, () => void seen.push(event));
     expect(worker.isRunning()).toBe(false);
-    // No job is taken before.
+    // Until then, no job is taken.
     expect(await producer.counts('mail')).toMatchObject({ waiting: 1, active: 0 });
     consumer.start();
     expect(worker.isRunning()).toBe(true);
@@ -206,7 +206,7 @@ describe('its events', () => {
     const quick = defineQueue({ name: 'mail', lockDurationMs: 5_000, stalledCheckMs: 1_000 });
     const stalled: string[] = [];
     const errors: string[] = [];
-    // Its worker is gone, and so is its lock.
+    // The job's worker is gone, and so is its lock.
     const [job] = await send('a');
     const key = `${prefix}:{mail}`;
     await redis.rpoplpush(`${key}:wait`, `${key}:active`);
@@ -424,7 +424,7 @@ test('its jobs are traced where `opts.telemetry` asks for it, and run whatever a
   await until(() => expect(runs).toHaveLength(2));
   await until(async () => expect(await producer.counts('mail')).toMatchObject({ waiting: 0, active: 0 }));
   expect(new Set(troubles)).toEqual(new Set(['the tracer is broken']));
-  // Nor does it keep the Worker from its stop.
+  // The Worker can stop all the same.
   await consumer.close();
   expect(await queue.getWorkersCount()).toBe(0);
 });
@@ -450,7 +450,7 @@ test('getWorkers() and bull-board see it, and what it does', async () => {
 type Board = Parameters<typeof createBullBoard>[0]['serverAdapter'];
 type Routes = Parameters<Board['setApiRoutes']>[0];
 
-/** What bull-board's page asks for, answered by its own routes. */
+/** Answers, by bull-board's own routes, what its page asks for. */
 async function showBoard(of: Queue): Promise<unknown> {
   let routes: Routes = [];
   let queues: unknown;

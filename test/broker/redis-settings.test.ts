@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { connectBroker } from '../../src/broker/bullmq-broker.ts';
-import { describeRedis } from '../../src/broker/connection.ts';
+import { hidePasswords } from '../../src/errors.ts';
 import { type PrivateRedis, startPrivateRedis } from '../support/private-redis.ts';
 
 let redis: PrivateRedis;
@@ -32,7 +32,7 @@ test('says nothing of a Redis that keeps what it is given', async () => {
 
 test('refuses a Redis that evicts', async () => {
   await set('maxmemory-policy', 'allkeys-lru');
-  const what = `Redis at ${describeRedis(redis.server.url)} has maxmemory-policy "allkeys-lru"`;
+  const what = `Redis at ${hidePasswords(redis.server.url)} has maxmemory-policy "allkeys-lru"`;
   await expect(notices()).rejects.toMatchObject({
     code: 'E_REDIS_EVICTS',
     message: `${what}: when it is full it drops jobs. Set it to noeviction, or start with --allow-eviction.`,

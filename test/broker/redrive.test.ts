@@ -4,6 +4,7 @@ import { Redis } from 'ioredis';
 import * as v from 'valibot';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { memoryFields } from '../../src/broker/memory.ts';
+import { QueueHandle } from '../../src/broker/queue-handle.ts';
 import { findFailed, redrive } from '../../src/inspect/redrive.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
 import { bullmqQueue, createProducer, type Producer } from '../../src/producer.ts';
@@ -16,14 +17,14 @@ const charge = defineTask({ name: 'charge', queue: 'money', payload, priority: 5
 let place: RedisPlace;
 let producer: Producer;
 let client: Redis;
-let mail: { client: Redis; prefix: string; queue: string };
+let mail: QueueHandle;
 const all = () => true;
 
 beforeEach(() => {
   place = openRedisPlace();
   producer = createProducer({ redis: place.url, prefix: place.prefix });
   client = new Redis(place.url, { maxRetriesPerRequest: null });
-  mail = { client, prefix: place.prefix, queue: 'mail' };
+  mail = new QueueHandle(client, place.prefix, 'mail');
 });
 
 afterEach(async () => {
@@ -81,7 +82,7 @@ test('gives a job fresh budgets, and keeps what it is', async () => {
   const lost = ['failedReason', 'finishedOn', 'processedOn', 'stacktrace', 'atm', 'stc', 'defa'];
   const { settled, ...forgotten } = memoryFields;
   for (const field of [...lost, ...Object.values(forgotten)]) expect(left).not.toHaveProperty([field]);
-  // A late repetition of the command that failed it finds that this was done.
+  // A late repetition of the command that failed the job finds that this was done.
   expect(left[settled]).toBe('1');
   expect(await client.exists(jobKey('mail', 'result:job-0'))).toBe(0);
 });
@@ -104,7 +105,7 @@ test('puts a job with a priority back among those with one', async () => {
   const { id } = await producer.enqueue(charge, { number: 1 });
   await failAll('money', 1);
   await producer.enqueue(charge, { number: 2 }, { priority: 6 });
-  const money = { ...mail, queue: 'money' };
+  const money = new QueueHandle(client, place.prefix, 'money');
   await redrive(money, await findFailed(money, all));
   expect(await client.zrange(jobKey('money', 'prioritized'), '0', '0')).toEqual([id]);
   expect(await producer.counts('money')).toMatchObject({ prioritized: 2, waiting: 0, failed: 0 });
@@ -134,7 +135,10 @@ test('two at the same time put each job back once', async () => {
   await enqueueFailed(600);
   const jobs = await findFailed(mail, all);
   const other = client.duplicate();
-  const [mine, theirs] = await Promise.all([redrive(mail, jobs), redrive({ ...mail, client: other }, jobs)]);
+  const [mine, theirs] = await Promise.all([
+    redrive(mail, jobs),
+    redrive(new QueueHandle(other, place.prefix, 'mail'), jobs),
+  ]);
   other.disconnect();
   expect(mine.size + theirs.size).toBe(600);
   expect(await producer.counts('mail')).toMatchObject({ waiting: 600, failed: 0 });

@@ -11,7 +11,7 @@ beforeEach(async () => {
   await client.connect();
   await client.ping();
   writes = 0;
-  // What leaves the process: each is a call of the system.
+  // These write to the socket. Each is one call of the system.
   for (const name of ['_write', '_writev'] as const) {
     const socket = client.stream as Socket;
     const write = socket[name]?.bind(socket) as (...args: unknown[]) => void;
@@ -33,7 +33,7 @@ test('a command that comes alone leaves at once', () => {
 test('the commands of one turn leave with few writes, and each has its answer', async () => {
   const answers = Array.from({ length: 100 }, (_, n) => client.echo(`${n}`));
   expect(await Promise.all(answers)).toEqual(answers.map((_, n) => `${n}`));
-  // Two, unless the process stood still amid them.
+  // There are two, unless the process stood still meanwhile.
   expect(writes).toBeLessThan(10);
 });
 

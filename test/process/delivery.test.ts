@@ -1,7 +1,7 @@
 import type { Job, JobsOptions } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { queueKey, workersKey } from '../../src/broker/keys.ts';
+import { ownKeyNames, queueKey } from '../../src/broker/keys.ts';
 import { memoryFields } from '../../src/broker/memory.ts';
 import { fixtureApp, type IsletProcess, killAll, type LogLine, startIslet } from '../support/islet-process.ts';
 import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
@@ -210,7 +210,11 @@ describe('a dead worker whose process cannot be looked at', () => {
     const job = await started(worker, await endure('hold'));
     const records = Object.entries(await workers()).filter(([field]) => !field.includes(':'));
     for (const [id, text] of records) {
-      await client.hset(workersKey(place.prefix, 'main'), id, JSON.stringify({ ...JSON.parse(text), boot: 'another' }));
+      await client.hset(
+        queueKey(place.prefix, 'main', ownKeyNames.workers),
+        id,
+        JSON.stringify({ ...JSON.parse(text), boot: 'another' }),
+      );
     }
     await kill(worker);
     return job;
@@ -339,7 +343,7 @@ function expectDelay(ms: number): void {
   expect(ms).toBeLessThan(2_000);
 }
 
-const workers = () => client.hgetall(workersKey(place.prefix, 'main'));
+const workers = () => client.hgetall(queueKey(place.prefix, 'main', ownKeyNames.workers));
 
 /** Counts the releases and crashes that are remembered of a job. */
 async function memory(job: Job): Promise<{ releases: number; crashes: number }> {

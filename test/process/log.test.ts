@@ -98,14 +98,14 @@ describe('lines that wait for the end of a turn of the event loop', () => {
   function startGuarded(then: string) {
     const folder = pathToFileURL(resolve('dist/src')).href;
     const code = `
-      import { startGuard } from '${folder}/guard/guard.js';
+      import { Guard } from '${folder}/guard/guard.js';
       import { createLog } from '${folder}/log.js';
       import { SharedLines } from '${folder}/shared-lines.js';
       const shared = new SharedLines();
       const log = createLog('info', { shared });
       const thread = new URL('${folder}/broker/guard-thread.js');
       const options = { thread, redis: 'redis://127.0.0.1:1', maxBlockMs: 1_500, stopWithinMs: 1_000, describeCurrentJob() {} };
-      startGuard({ ...options, logs: true, lines: shared.memory });
+      new Guard({ ...options, logs: true, lines: shared.memory });
       setTimeout(() => {
         for (const line of [1, 2, 3]) log.info({ line }, 'A line');
         ${then};

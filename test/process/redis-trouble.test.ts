@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Delivery, Outcome } from '../../src/broker/broker.ts';
 import { connectBroker } from '../../src/broker/bullmq-broker.ts';
-import { cancelChannel, queueKey, resultKey } from '../../src/broker/keys.ts';
+import { ownKeyNames, queueKey } from '../../src/broker/keys.ts';
 import { memoryFields } from '../../src/broker/memory.ts';
 import { bullmqQueue } from '../../src/producer.ts';
 import manifest from '../fixtures/outage/queues/outage/manifest.ts';
@@ -424,7 +424,7 @@ async function connected(): Promise<number> {
 
 /** How many of the jobs have their result stored. */
 function results(jobs: string[]): Promise<number> {
-  return redis.server.ask((client) => client.exists(jobs.map((id) => resultKey(prefix, queue, id))));
+  return redis.server.ask((client) => client.exists(jobs.map((id) => queueKey(prefix, queue, `result:${id}`))));
 }
 
 /** Waits until nothing is left in the queue but what failed: each of the jobs ran once, and none of them failed. */
@@ -452,5 +452,5 @@ async function endsInTime(worker: IsletProcess, end: object = clean): Promise<vo
 /** Cancels a job as a producer does, and returns how many workers heard of it. */
 async function cancel(client: Redis, jobId: string): Promise<number> {
   await client.hset(queueKey(prefix, queue, jobId), memoryFields.cancel, 'on request');
-  return client.publish(cancelChannel(prefix, queue), jobId);
+  return client.publish(queueKey(prefix, queue, ownKeyNames.cancel), jobId);
 }

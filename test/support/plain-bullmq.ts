@@ -17,14 +17,14 @@ import { openRedisPlace } from './redis-place.ts';
 
 export const lockDuration = 30_000;
 
-/** A queue that is used by BullMQ's public functions only, and what Redis holds of it then. */
+/** A queue that is used only by BullMQ's public functions, so that tests can compare what Redis holds then. */
 export class PlainBullmq {
   readonly #place = openRedisPlace();
   readonly #opened: { close(): Promise<unknown> }[] = [];
   readonly prefix = this.#place.prefix;
   readonly redis = new Redis(this.#place.url, { maxRetriesPerRequest: null });
   readonly queue: Queue = this.#place.queue('facts');
-  /** What a worker of BullMQ is told of this queue. */
+  /** The options with which BullMQ opens a worker of this queue. */
   readonly options = { connection: this.redis, prefix: this.prefix, autorun: false, name: 'tester', lockDuration };
   readonly url = this.#place.url;
   readonly name = bullmqQueue('facts').name;
@@ -81,7 +81,7 @@ export class PlainBullmq {
     return job;
   }
 
-  /** Loses the lock of a job, and lets BullMQ find it stalled, which is once more than it may. */
+  /** Loses the lock of a job, and lets BullMQ find the job stalled once more than it may be. */
   async stall(): Promise<Job> {
     const job = await this.fetchNew();
     await job.extendLock('tester:1', 1);
@@ -92,7 +92,7 @@ export class PlainBullmq {
     return job;
   }
 
-  /** The job as BullMQ reads it. */
+  /** Reads a job as BullMQ does. */
   async read(job: Job): Promise<Job> {
     const found = await Job.fromId(this.queue, job.id ?? '');
     if (!found) throw new Error(`BullMQ has no job "${job.id}"`);
@@ -106,7 +106,7 @@ export class PlainBullmq {
     return worker;
   }
 
-  /** What BullMQ's scripts of this queue are made of, as Islet does it. */
+  /** Makes what BullMQ's scripts of this queue are constructed from, as Islet does. */
   backendParts(options: QueueBaseOptions): ConstructorParameters<typeof RedisQueueBackend> {
     const connection = new RedisConnection(this.redis, { shared: true, blocking: false, skipVersionCheck: true });
     const keys = new QueueKeys(this.prefix);

@@ -6,9 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { IsletError } from '../../errors.ts';
 import { findRedisServer } from './find-redis.ts';
-import { goneWithin, stopProcess } from './processes.ts';
 import { tryLock } from './start-lock.ts';
 import { devRedisPaths, type KeeperState, type Lease, makeFolder, readState, removeState } from './state.ts';
+import { goneWithin, stopProcess } from './stop-process.ts';
 
 /** How long to wait in all: another process may be downloading Redis over a slow line. */
 const ATTACH_LIMIT_MS = 300_000;

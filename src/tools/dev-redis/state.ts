@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ProcessRef } from './processes.ts';
+import type { ProcessRef } from '../../process/process-identity.ts';
 
 /** What the keeper leaves for later processes. The file holds secrets, so only its owner may read it. */
 export interface KeeperState {
@@ -39,10 +39,12 @@ export function makeFolder(root: string): void {
   chmodSync(folder, 0o700);
 }
 
-/** Reads the state; undefined when there is none, or when it cannot be read. */
+/** Reads the state. Returns undefined when there is none, or none that can be read. */
 export function readState(root: string): KeeperState | undefined {
   try {
-    return JSON.parse(readFileSync(devRedisPaths(root).state, 'utf8')) as KeeperState;
+    const text = readFileSync(devRedisPaths(root).state, 'utf8');
+    // An older Islet, whose keeper may still run, named it so.
+    return JSON.parse(text.replaceAll('"born":', '"startedAt":')) as KeeperState;
   } catch {
     return undefined;
   }

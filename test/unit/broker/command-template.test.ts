@@ -2,7 +2,7 @@ import { Command } from 'ioredis';
 import { expect, test } from 'vitest';
 import { CommandTemplate, EncodedCommand } from '../../../src/broker/command-template.ts';
 
-/** What ioredis itself sends. */
+/** Encodes as ioredis itself does. */
 const plain = (name: string, args: (string | number | Buffer)[]) =>
   Buffer.from(new Command(name, args as string[]).toWritable(null as never) as string | Buffer);
 

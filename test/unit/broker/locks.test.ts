@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { FetchedJob } from '../../../src/broker/bullmq-internals.ts';
-import { createLocks } from '../../../src/broker/locks.ts';
+import { Locks } from '../../../src/broker/locks.ts';
+import { QueueHandle } from '../../../src/broker/queue-handle.ts';
+import type { WorkerScope } from '../../../src/broker/worker-scope.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -17,9 +19,9 @@ test('a lock is renewed soon after Redis takes writes again, however long it las
     if (isRefused) throw new Error('NOREPLICAS Not enough good replicas to write.');
     return ['held'];
   });
-  const place = { prefix: 'test', queue: 'mail' };
-  const client = { evalsha } as never;
-  const locks = createLocks({ client, place, guard: undefined, workerId: 'w', durationMs, onTrouble() {} });
+  const queue = new QueueHandle({ evalsha } as never, 'test', 'mail');
+  const options = { queue: { lockDurationMs: durationMs } };
+  const locks = new Locks({ queue, workerId: 'w', options, onTrouble() {} } as unknown as WorkerScope, undefined);
   locks.hold({ id: '1', token: 'w:0', attemptsStarted: 1 } as FetchedJob);
   await vi.advanceTimersByTimeAsync(durationMs);
   isRefused = false;

@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Locks } from '../../../src/broker/locks.ts';
+import { QueueHandle } from '../../../src/broker/queue-handle.ts';
 import { lookForStalled, putBack } from '../../../src/broker/scripts.ts';
-import { createStalledCheck } from '../../../src/broker/stalled-check.ts';
+import { StalledCheck } from '../../../src/broker/stalled-check.ts';
+import type { WorkerScope } from '../../../src/broker/worker-scope.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -11,28 +13,25 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Starts the check of a worker that holds no job, on a Redis that answers its looks so. */
+/** Starts the check of a worker that holds no job, on a Redis that gives this answer to each look. */
 function startCheck(answer: () => Promise<unknown>) {
   const evalsha = vi.fn((sha: string) => (sha === lookForStalled.sha ? answer() : Promise.resolve(1)));
   const onSilence = vi.fn();
-  const check = createStalledCheck({
-    client: { evalsha } as never,
-    place: { prefix: 'test', queue: 'mail' },
+  const scope = {
+    queue: new QueueHandle({ evalsha, disconnect: onSilence } as never, 'test', 'mail'),
     workerId: 'w',
-    intervalMs: 15_000,
-    locks: { holds: new Map() } as unknown as Locks,
-    onLook() {},
-    onStalled() {},
-    onSilence,
-    onTrouble(error) {
+    options: { queue: { stalledCheckMs: 15_000 } },
+    onTrouble(error: unknown) {
       throw error;
     },
-  });
+  };
+  const locks = { holds: new Map() } as unknown as Locks;
+  const check = new StalledCheck(scope as unknown as WorkerScope, locks, { onLook() {}, onStalled() {} });
   const calls = (sha: string) => evalsha.mock.calls.filter(([called]) => called === sha).length;
   return { check, onSilence, looks: () => calls(lookForStalled.sha), putBacks: () => calls(putBack.sha) };
 }
 
-test('tells of the silence of Redis again as long as it lasts: the next connection may be dead, too', async () => {
+test('connects again and again while Redis is silent: the next connection may be dead, too', async () => {
   const { check, onSilence } = startCheck(() => new Promise(() => {}));
   await vi.advanceTimersByTimeAsync(31_000);
   expect(onSilence).toHaveBeenCalledTimes(2);

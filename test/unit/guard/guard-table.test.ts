@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseStack } from '../../../src/guard/block-report.ts';
-import { startGuard } from '../../../src/guard/guard.ts';
-import { createTable, type HeldLock, readTable } from '../../../src/guard/guard-table.ts';
+import { Guard } from '../../../src/guard/guard.ts';
+import { GuardTable, type HeldLock } from '../../../src/guard/guard-table.ts';
 import { decideOnBlock, isLate, look, type Situation } from '../../../src/guard/guard-watch.ts';
 
 const lockOf = (jobId: string): HeldLock => ({
@@ -14,15 +14,9 @@ const lockOf = (jobId: string): HeldLock => ({
 });
 
 function openTable(capacity?: number) {
-  const table = createTable(capacity);
-  return {
-    table,
-    reader: readTable(table.memory),
-    heldIds: () =>
-      readTable(table.memory)
-        .held()
-        .map((it) => it.jobId),
-  };
+  const table = new GuardTable(capacity);
+  const reader = new GuardTable(table.memory);
+  return { table, reader, heldIds: () => reader.held().map((lock) => lock.jobId) };
 }
 
 describe('the table of held locks', () => {
@@ -74,12 +68,12 @@ describe('the table of held locks', () => {
 
   test('carries the beat, the inspector and the deadline', () => {
     const { table, reader } = openTable();
-    expect([reader.beats(), reader.inspected(), reader.deadline()]).toEqual([0, false, undefined]);
+    expect([reader.beats, reader.inspected, reader.deadline]).toEqual([0, false, undefined]);
     table.beat();
-    table.setInspected(true);
+    table.inspected = true;
     table.bringForward(1_800_000_000_000.4);
     expect(table.bringForward(1_900_000_000_000)).toBe(1_800_000_000_000);
-    expect([reader.beats(), reader.inspected(), reader.deadline()]).toEqual([1, true, 1_800_000_000_000]);
+    expect([reader.beats, reader.inspected, reader.deadline]).toEqual([1, true, 1_800_000_000_000]);
   });
 });
 
@@ -148,7 +142,7 @@ test('a stack is told as functions and lines, without the question and without w
 });
 
 test('a guard whose thread cannot start takes locks and closes, twice', async () => {
-  const guard = startGuard({
+  const guard = new Guard({
     thread: new URL('./no-such-program.js', import.meta.url),
     redis: '',
     maxBlockMs: 1_000,

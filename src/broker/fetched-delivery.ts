@@ -1,29 +1,14 @@
-import type { Redis } from 'ioredis';
 import { CancelledError } from '../errors.ts';
 import type { JobAbort } from '../job-abort.ts';
 import type { Crash, Delivery, JobMemory } from './broker.ts';
 import type { FetchedJob } from './bullmq-internals.ts';
-import type { JobBackend } from './job-backend.ts';
 import { readStamp } from './job-options.ts';
-import { queueKey } from './keys.ts';
 import type { Hold } from './locks.ts';
-import { runScript } from './lua.ts';
 import { writeFence } from './scripts.ts';
+import type { WorkerScope } from './worker-scope.ts';
 
-interface DeliveryScope {
-  client: Redis;
-  place: { prefix: string; queue: string };
-  backend: JobBackend;
-  workerId: string;
-}
-
-/** Creates what hands a fetched job to the worker; one that was cancelled meanwhile arrives aborted. */
-export function createToDelivery(scope: DeliveryScope) {
-  return (job: FetchedJob, hold: Hold, crashes: Crash[]): Delivery => new FetchedDelivery(job, hold, crashes, scope);
-}
-
-/** A class, as an attempt is: a built worker would name each job's functions anew. */
-class FetchedDelivery implements Delivery {
+/** Hands a fetched job to the worker; one that was cancelled meanwhile arrives aborted. */
+export class FetchedDelivery implements Delivery {
   readonly queue: string;
   readonly task: string;
   readonly jobId: string;
@@ -35,12 +20,12 @@ class FetchedDelivery implements Delivery {
   readonly attempt: number;
   readonly abort: JobAbort;
   readonly #hold: Hold;
-  readonly #scope: DeliveryScope;
+  readonly #scope: WorkerScope;
 
-  constructor(job: FetchedJob, hold: Hold, crashes: Crash[], scope: DeliveryScope) {
+  constructor(job: FetchedJob, hold: Hold, crashes: Crash[], scope: WorkerScope) {
     const { version, keepResultMs } = readStamp(job.opts);
     if (job.memory.cancel !== undefined) hold.abort.abort(new CancelledError(job.id, job.memory.cancel));
-    this.queue = scope.place.queue;
+    this.queue = scope.queue.name;
     this.task = job.name;
     this.jobId = job.id;
     this.input = job.data;
@@ -59,9 +44,8 @@ class FetchedDelivery implements Delivery {
   }
 
   async markStarted(): Promise<boolean> {
-    const { client, place, workerId } = this.#scope;
+    const { queue, workerId } = this.#scope;
     const { jobId, starts, token } = this.#hold;
-    const key = queueKey(place.prefix, place.queue, jobId);
-    return (await runScript(client, writeFence, [key], [token, `${workerId}:${starts}`])) === 1;
+    return (await queue.run(writeFence, [token, `${workerId}:${starts}`], jobId)) === 1;
   }
 }
