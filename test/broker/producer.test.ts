@@ -253,7 +253,7 @@ describe('a wait for a result', () => {
   });
 
   test('looks once more before it times out', async () => {
-    // A wait that is connected looks once, at its start.
+    // Once connected, a wait looks once at its start.
     const earlier = await producer.enqueue(charge, { cents: 4 });
     await expect(earlier.result({ timeoutMs: 50 })).rejects.toMatchObject({ code: 'E_RESULT_TIMEOUT' });
     const { id, result } = await producer.enqueue(charge, { cents: 5 });
@@ -303,9 +303,9 @@ test('finds the new primary after a failover, without more than one try a second
     const refused = { message: expect.stringContaining('READONLY') };
     for (let n = 0; n < 20; n++) await expect(away.enqueue(sendEmail, { to: 'b' })).rejects.toMatchObject(refused);
     const taken = await before.server.ask((client) => client.info('stats'));
-    // These are the one at the start, the first new one, and those of this test.
+    // That of the start, the first new one, and those of this test.
     expect(Number(/total_connections_received:(\d+)/.exec(taken)?.[1])).toBeLessThan(10);
-    // This is what a name does that stands for the primary: connections that are open stay where they are.
+    // As a name does that stands for the primary: connections that are open stay where they are.
     proxy.forward(`redis://:${password}@${new URL(after.server.url).host}`);
     const sent = () => away.enqueue(sendEmail, { to: 'c' });
     await vi.waitFor(async () => expect(await sent()).toMatchObject({ accepted: true }), { timeout: 3_000 });
