@@ -4,9 +4,7 @@ import type { AnyTask } from '../manifest/define-task.ts';
 import { type AtLeastOnceContext, type ChildOptions, type Enqueue, verdicts } from './task-context.ts';
 
 /** What a context is made of; a thread or process of a pool has no more of a delivery. */
-export type Delivered = Pick<Delivery, 'queue' | 'task' | 'jobId' | 'attempt' | 'enqueuedAt' | 'reportProgress'> & {
-  abort: Pick<Delivery['abort'], 'signal'>;
-};
+type Delivered = Pick<Delivery, 'queue' | 'task' | 'jobId' | 'attempt' | 'enqueuedAt' | 'abort' | 'reportProgress'>;
 
 /** The dependencies of one job; an awilix scope is one. */
 export interface Scope {
@@ -25,7 +23,7 @@ export interface ChildJobs {
 export interface ContextHost {
   log: Log;
   children: ChildJobs;
-  openScope(): Scope;
+  queue: { openScope(): Scope };
 }
 
 /**
@@ -55,7 +53,7 @@ export class JobContext implements AtLeastOnceContext<object> {
   }
 
   get deps(): object {
-    this.#scope ??= this.#host.openScope();
+    this.#scope ??= this.#host.queue.openScope();
     return this.#scope.cradle;
   }
 

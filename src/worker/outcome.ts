@@ -35,12 +35,12 @@ function redactedValues(manifest: AnyTask | undefined, input: unknown): string[]
   return values.sort((a, b) => b.length - a.length);
 }
 
-/** Returns the text of whatever was thrown, also of what has none. */
-function asText(value: unknown): string {
+/** Returns a text of what was thrown, or nothing where it has none, or throws when it is asked. */
+export function textOf(read: () => unknown): string {
   try {
-    return String(value);
+    return String(read());
   } catch {
-    return `a thrown ${typeof value}`;
+    return '';
   }
 }
 
@@ -49,12 +49,12 @@ export function toFailure(error: unknown, manifest: AnyTask | undefined, input: 
   const secrets = redactedValues(manifest, input);
   const clean = (text: string) =>
     secrets.reduce((kept, secret) => kept.replaceAll(secret, '[redacted]'), hidePasswords(text));
-  const thrown = error instanceof Error ? error : new Error(asText(error));
+  const thrown = error instanceof Error ? error : new Error(textOf(() => error) || `a thrown ${typeof error}`);
   return {
     code: error instanceof IsletError ? error.code : 'E_TASK_FAILED',
-    causeName: asText(thrown.name),
-    causeMessage: clean(asText(thrown.message)).slice(0, 4_000),
-    stack: clean(asText(thrown.stack ?? '')).slice(0, 8_000),
+    causeName: textOf(() => thrown.name),
+    causeMessage: clean(textOf(() => thrown.message)).slice(0, 4_000),
+    stack: clean(textOf(() => thrown.stack ?? '')).slice(0, 8_000),
   };
 }
 

@@ -49,10 +49,11 @@ async function runAttempt(delivery: Delivery, task: LoadableTask, scope: RunScop
   const { manifest, pool } = task;
   const attempt = new Attempt(delivery, manifest, scope);
   try {
-    const json = pool ? await attempt.runInPool(pool) : toResultJson(manifest, await attempt.run(task));
+    const json = pool ? await pool.run(attempt) : toResultJson(manifest, await attempt.run(task));
     return { outcome: completed(delivery, manifest, json), error: delivery.abort.reason };
   } catch (error) {
-    return { outcome: classify(delivery, manifest, error, attempt), error };
+    const { started } = attempt;
+    return { outcome: classify(delivery, manifest, error, { started, limits: scope.limits }), error };
   } finally {
     const closing = attempt.close();
     if (closing) await closing;

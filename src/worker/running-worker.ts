@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Broker } from '../broker/broker.ts';
+import { atMost } from './at-most.ts';
 import { UnblockedClock } from './clock.ts';
 import { defer } from './deferred.ts';
 import { Gate } from './gate.ts';
@@ -103,9 +103,4 @@ export class RunningWorker {
     await (isLate ? atMost(disposeLimitMs, this.#app.close()) : this.#app.close());
     await Promise.all(workers.map((worker) => worker.close()));
   }
-}
-
-async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
-  const over = new AbortController();
-  await Promise.race([work, sleep(ms, undefined, { signal: over.signal })]).finally(() => over.abort());
 }

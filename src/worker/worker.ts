@@ -1,7 +1,6 @@
 import type { Broker, BullmqWorker, Consumer, Delivery, EndedJob, Outcome } from '../broker/broker.ts';
 import { IsletError, ReleasedError } from '../errors.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
-import { currentJob } from './attempt.ts';
 import { defer } from './deferred.ts';
 import type { Gate } from './gate.ts';
 import { type RunScope, runJob } from './run-job.ts';
@@ -160,10 +159,4 @@ function createFailureNews({ hooks, queue }: Pick<RunScope, 'hooks' | 'queue'>, 
       });
     },
   };
-}
-
-/** Fails the job whose code let this error escape, and returns it. Returns nothing when no running job did. */
-export function failCurrentJob(error: unknown): Delivery | undefined {
-  const job = currentJob.getStore();
-  return job?.fail(error) ? job.delivery : undefined;
 }

@@ -1,4 +1,5 @@
 import * as errors from '../../errors.ts';
+import { textOf } from '../outcome.ts';
 
 /** A thrown value as JSON. */
 export type CarriedError =
@@ -32,17 +33,9 @@ function throughJson(read: () => unknown): unknown {
   }
 }
 
-function toText(read: () => unknown): string {
-  try {
-    return String(read());
-  } catch {
-    return '';
-  }
-}
-
 function toValue(thrown: unknown): CarriedError {
   const value = throughJson(() => thrown);
-  return { kind: 'value', value: value === undefined ? toText(() => thrown) || `a thrown ${typeof thrown}` : value };
+  return { kind: 'value', value: value === undefined ? textOf(() => thrown) || `a thrown ${typeof thrown}` : value };
 }
 
 function readFields(error: Error): object {
@@ -58,9 +51,9 @@ export function carryError(thrown: unknown, depth = 0): CarriedError {
   return {
     kind: 'error',
     known: Object.keys(known).find((name) => known[name]?.prototype === prototype),
-    name: toText(() => thrown.name),
-    message: toText(() => thrown.message),
-    stack: toText(() => thrown.stack ?? ''),
+    name: textOf(() => thrown.name),
+    message: textOf(() => thrown.message),
+    stack: textOf(() => thrown.stack ?? ''),
     fields: readFields(thrown),
     cause: cause === undefined || depth >= mostCauses ? undefined : carryError(cause, depth + 1),
   };

@@ -10,13 +10,6 @@ export interface UnitProgram {
   readonly execArgv: readonly string[];
 }
 
-export interface UnitSpec {
-  readonly kind: 'thread' | 'process';
-  readonly program: UnitProgram;
-  readonly order: UnitOrder;
-  readonly maxMemoryMb: number;
-}
-
 /** A thread or process that was started. */
 export interface StartedUnit {
   send(message: ToUnit): void;
@@ -30,19 +23,18 @@ export interface StartedUnit {
 /** How long a dead process's last messages are waited for: a process that it started may hold its channel open. */
 const lastWordsMs = 200;
 
-const heapLimit = ({ maxMemoryMb }: UnitSpec) => `its heap may take ${maxMemoryMb} MB, by \`maxMemoryMb\``;
+const heapLimit = ({ maxMemoryMb }: UnitOrder) => `its heap may take ${maxMemoryMb} MB, by \`maxMemoryMb\``;
 
-function startThread(spec: UnitSpec): StartedUnit {
-  const { program, order, maxMemoryMb } = spec;
-  const thread = new Worker(program.file, {
+function startThread({ file }: UnitProgram, order: UnitOrder): StartedUnit {
+  const thread = new Worker(file, {
     name: `islet-${order.task}`,
     argv: [JSON.stringify(order)],
-    resourceLimits: { maxOldGenerationSizeMb: maxMemoryMb },
+    resourceLimits: { maxOldGenerationSizeMb: order.maxMemoryMb },
   });
   let failure: string | undefined;
   thread.on('error', (error: NodeJS.ErrnoException) => {
     const isMemory = error?.code === 'ERR_WORKER_OUT_OF_MEMORY';
-    failure = isMemory ? `ran out of memory (${heapLimit(spec)})` : `threw "${error?.message ?? error}"`;
+    failure = isMemory ? `ran out of memory (${heapLimit(order)})` : `threw "${error?.message ?? error}"`;
   });
   return {
     send: (message) => thread.postMessage(write(message)),
@@ -54,17 +46,16 @@ function startThread(spec: UnitSpec): StartedUnit {
   };
 }
 
-function explainEnd(spec: UnitSpec, code: number | null, signal: string | null): string {
+function explainEnd(order: UnitOrder, code: number | null, signal: string | null): string {
   // V8 ends like this when it runs out of memory, and so does native code that gives up.
-  if (signal === 'SIGABRT') return `was ended by SIGABRT, as when it runs out of memory (${heapLimit(spec)})`;
+  if (signal === 'SIGABRT') return `was ended by SIGABRT, as when it runs out of memory (${heapLimit(order)})`;
   if (signal === 'SIGKILL') return "was ended by SIGKILL, as when the system's memory is used up";
   return signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`;
 }
 
-function startProcess(spec: UnitSpec): StartedUnit {
-  const { program, order, maxMemoryMb } = spec;
+function startProcess(program: UnitProgram, order: UnitOrder): StartedUnit {
   const child = fork(program.file, [JSON.stringify(order)], {
-    execArgv: [...program.execArgv, `--max-old-space-size=${maxMemoryMb}`],
+    execArgv: [...program.execArgv, `--max-old-space-size=${order.maxMemoryMb}`],
     // The default would write the text as JSON once more.
     serialization: 'advanced',
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -72,7 +63,7 @@ function startProcess(spec: UnitSpec): StartedUnit {
   const ended = new Promise<string>((resolve) => {
     child.on('error', (error) => child.pid === undefined && resolve(`could not be started: ${error.message}`));
     child.on('exit', (code, signal) => {
-      const over = () => resolve(explainEnd(spec, code, signal));
+      const over = () => resolve(explainEnd(order, code, signal));
       if (!child.connected) return over();
       const timer = setTimeout(() => child.connected && child.disconnect(), lastWordsMs);
       child.once('disconnect', () => {
@@ -91,6 +82,6 @@ function startProcess(spec: UnitSpec): StartedUnit {
 }
 
 /** Starts a thread or process that is to run the jobs of one task. */
-export function startUnit(spec: UnitSpec): StartedUnit {
-  return spec.kind === 'thread' ? startThread(spec) : startProcess(spec);
+export function startUnit(program: UnitProgram, order: UnitOrder): StartedUnit {
+  return order.parent === undefined ? startThread(program, order) : startProcess(program, order);
 }
