@@ -16,9 +16,9 @@ export interface TaskSource extends ModuleSource {
 /** The code of one queue. */
 export interface QueueSource {
   /** Undefined when the queue has no dependencies.ts. */
-  dependencies: ModuleSource | undefined;
+  dependencies?: ModuleSource | undefined;
   /** Undefined when the queue has no hooks.ts. */
-  hooks: ModuleSource | undefined;
+  hooks?: ModuleSource | undefined;
   tasks: TaskSource[];
 }
 

@@ -25,7 +25,7 @@ export interface LoadableTask {
   /** Imports the task's code into this thread. Throws `E_TASK_LOAD_FAILED`. */
   load(): Promise<Task>;
   /** The task's code, once it is loaded here. */
-  readonly loaded?: Task | undefined;
+  loaded?: Task | undefined;
 }
 
 /** Opens the pool of a task that runs in threads or processes. */
@@ -45,34 +45,24 @@ export async function loadQueue(
   host: QueueHost,
   openPool?: OpenPool,
 ): Promise<LoadedQueue> {
-  const tasks = new Map<string, LoadableTask>();
-  const pools: UnitPool[] = [];
-  const toProve: UnitPool[] = [];
-  for (const taskSource of source.tasks) {
-    const { name, formerNames, load } = taskSource.manifest;
-    const pool = openPool && isPooled(taskSource) ? openPool(taskSource) : undefined;
-    const task = new TaskCode(taskSource, pool);
-    if (pool) pools.push(pool);
-    if (load === 'on-start' && !pool) await task.load();
-    if (load === 'on-start' && pool) toProve.push(pool);
-    for (const each of [name, ...formerNames]) tasks.set(each, task);
-  }
-  await proveAll(toProve);
+  const all = source.tasks.map((each) => toLoadable(each, isPooled(each) ? openPool?.(each) : undefined));
+  const pools = all.flatMap(({ pool }) => pool ?? []);
+  const atOnce = all.filter(({ manifest }) => manifest.load === 'on-start');
+  for (const { pool, load } of atOnce) if (!pool) await load();
+  await proveAll(atOnce.flatMap(({ pool }) => pool ?? []));
   // Where nothing runs in this thread, nothing is opened for it either.
-  const isElsewhere = pools.length > 0 && pools.length === source.tasks.length;
+  const isElsewhere = pools.length > 0 && pools.length === all.length;
   const container = await openDependencies(queue, isElsewhere ? undefined : source.dependencies, host);
-  const close = async () => {
-    await Promise.all(pools.map((pool) => pool.close()));
-    await container.dispose();
-  };
-  let closing: Promise<void> | undefined;
+  const named = all.flatMap((task) =>
+    [task.manifest.name, ...task.manifest.formerNames].map((name) => [name, task] as const),
+  );
   return {
     openScope: () => container.createScope(),
-    tasks,
+    tasks: new Map(named),
     room: isElsewhere ? pools.reduce((sum, { size }) => sum + size, 0) : undefined,
-    close() {
-      closing ??= close();
-      return closing;
+    async close() {
+      await Promise.all(pools.map((pool) => pool.close()));
+      await container.dispose();
     },
   };
 }
@@ -89,44 +79,40 @@ async function proveAll(pools: readonly UnitPool[]): Promise<void> {
   }
 }
 
-class TaskCode implements LoadableTask {
-  readonly manifest: AnyTask;
-  readonly pool: UnitPool | undefined;
-  loaded: Task | undefined;
-  readonly #source: TaskSource;
-  #loading: Promise<Task> | undefined;
-
-  constructor(source: TaskSource, pool: UnitPool | undefined) {
-    this.manifest = source.manifest;
-    this.pool = pool;
-    this.#source = source;
-  }
-
-  load(): Promise<Task> {
-    this.#loading ??= this.#import();
-    return this.#loading;
-  }
-
-  async #import(): Promise<Task> {
+/** Makes a task whose code is imported once; after a failure, such as by a full disk or a deploy, the next job tries again. */
+function toLoadable(source: TaskSource, pool: UnitPool | undefined): LoadableTask {
+  let loading: Promise<Task> | undefined;
+  const load = async () => {
     try {
-      const task = await this.#source.load().catch((cause) => {
-        const said = cause instanceof Error ? cause.message : String(cause);
-        throw this.#failed(`it could not be imported: ${said}`, cause);
-      });
-      const problem = findExportProblem('task', task, this.manifest.name);
-      if (problem !== undefined) throw this.#failed(problem);
-      this.loaded = task as Task;
-      return this.loaded;
+      task.loaded = await importTask(source);
+      return task.loaded;
     } catch (error) {
-      // The next job tries again: a full disk or a deploy may have been in the way.
-      this.#loading = undefined;
+      loading = undefined;
       throw error;
     }
-  }
+  };
+  const task: LoadableTask = {
+    manifest: source.manifest,
+    pool,
+    loaded: undefined,
+    load() {
+      loading ??= load();
+      return loading;
+    },
+  };
+  return task;
+}
 
-  #failed(what: string, cause?: unknown): IsletError {
-    const { name, queue } = this.manifest;
-    const where = `Task "${name}" (queue "${queue}"), ${this.#source.file}`;
+async function importTask(source: TaskSource): Promise<Task> {
+  const { name, queue } = source.manifest;
+  const fail = (what: string, cause?: unknown) => {
+    const where = `Task "${name}" (queue "${queue}"), ${source.file}`;
     return new IsletError('E_TASK_LOAD_FAILED', `${where}: ${what}`, { cause });
-  }
+  };
+  const task = await source.load().catch((cause) => {
+    throw fail(`it could not be imported: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+  });
+  const problem = findExportProblem('task', task, name);
+  if (problem !== undefined) throw fail(problem);
+  return task as Task;
 }

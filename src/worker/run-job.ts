@@ -1,4 +1,4 @@
-import type { Delivery, Failure, Outcome } from '../broker/broker.ts';
+import type { Delivery, Outcome } from '../broker/broker.ts';
 import { Attempt, type AttemptScope } from './attempt.ts';
 import { type Decision, decide } from './decide.ts';
 import type { Gate } from './gate.ts';
@@ -67,12 +67,10 @@ function putOff(delivery: Delivery, delayMs: number, { log }: RunScope): Outcome
   return { kind: 'snoozed', delayMs };
 }
 
-function logOutcome(delivery: Delivery, outcome: Outcome, durationMs: number, { log }: RunScope): void {
+function logOutcome(delivery: Delivery, outcome: Outcome, durationMs: number, { log }: RunScope) {
   const { queue, task, jobId, attempt } = delivery;
   const fields = { queue, task, jobId, attempt, durationMs: Math.round(durationMs), outcome: outcome.kind };
-  log.info('failure' in outcome ? { ...fields, ...describeFailure(outcome.failure) } : fields, 'Job finished');
-}
-
-function describeFailure({ code, causeName, causeMessage }: Failure): { code: string; error: string } {
-  return { code, error: `${causeName}: ${causeMessage}` };
+  if (!('failure' in outcome)) return log.info(fields, 'Job finished');
+  const { code, causeName, causeMessage } = outcome.failure;
+  log.info({ ...fields, code, error: `${causeName}: ${causeMessage}` }, 'Job finished');
 }
