@@ -179,7 +179,7 @@ class WorkerRun {
         program: { file: source.unitProgram, execArgv: flagsOfUnits(process.execArgv) },
         writeLine: openLines(log),
       },
-      children: ({ send }) => ({ deriveId: deriveJobId, send, prepare: prepareJob }),
+      children: { deriveId: deriveJobId, prepare: prepareJob },
       onUnhealthy: (error) => {
         log.error({ code: error.code, error: error.message }, 'The worker has to be replaced');
         this.#ending.fail();

@@ -1,6 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { EndedJob } from '../broker/broker.ts';
+import type { Log } from '../log.ts';
+import type { AnyTask } from '../manifest/define-task.ts';
 import type { Clock } from './clock.ts';
 import { defer } from './deferred.ts';
+import { identify } from './job-context.ts';
+import { toFailure } from './outcome.ts';
 
 /** One call of a hook: who times it, and who hears of its trouble. */
 export interface HookCall {
@@ -32,6 +37,14 @@ export const runAsHook = <T>(call: Pick<HookCall, 'warn'>, hook: () => T): T => 
 
 /** Runs a job's own code, which a hook has started. */
 export const runAsJob = <T>(work: () => T): T => currentHook.run(undefined, work);
+
+/** Makes what logs the trouble of a hook, of a job's hook without the values that the manifest redacts. */
+export function warnOf(log: Log, file: string, hook: string, job?: EndedJob, manifest?: AnyTask): HookCall['warn'] {
+  return (error) => {
+    const problem = toFailure(error, manifest, job?.input).causeMessage;
+    log.warn({ ...(job && identify(job)), file, hook, problem }, 'A hook failed');
+  };
+}
 
 /** Calls a hook, and logs what it throws. Never rejects. */
 export async function callHook(hook: () => unknown, call: HookCall): Promise<void> {

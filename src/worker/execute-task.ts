@@ -20,11 +20,11 @@ export async function executeTask(task: LoadableTask, { input, context, attempt 
   const { manifest } = task;
   const parsed = parsePayload(manifest, input, 'The job was not run.');
   const payload = parsed instanceof Promise ? await parsed : parsed;
-  const { run } = task.loaded ?? (await task.load());
+  task.loaded ??= await task.load();
   const passing = attempt?.beforeRun();
   if (passing) await passing;
   try {
-    const result = await run(payload, context);
+    const result = await task.loaded.run(payload, context);
     if (manifest.result) await parseResult(manifest, result);
     return result;
   } finally {

@@ -1,7 +1,7 @@
 import type { ModuleSource } from '../app/app-source.ts';
 import { IsletError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { callInTime, type HookCall, runAsHook } from './call-hook.ts';
+import { callInTime, type HookCall, runAsHook, warnOf } from './call-hook.ts';
 import type { Hooks, WorkerStart } from './hooks.ts';
 import { toFailure } from './outcome.ts';
 import type { QueueHost } from './task-context.ts';
@@ -36,17 +36,12 @@ function checkHooks(file: string, hooks: unknown): asserts hooks is Hooks {
   }
 }
 
-/** Logs the trouble of a hook that is not a job's. */
-function warnOf(file: string, hook: string, log: Log): HookCall['warn'] {
-  return (error) => log.warn({ file, hook, problem: textOf(error) }, 'A hook failed');
-}
-
 /** Imports the hooks of one file, and makes them. Throws `E_HOOKS_FAILED`. */
 export async function loadHooks({ file, load }: ModuleSource, host: QueueHost): Promise<LoadedHooks> {
   try {
     const create = await load();
     if (typeof create !== 'function') throw hooksFailed(file, 'it must export a function by default');
-    const hooks: unknown = await runAsHook({ warn: warnOf(file, 'default', host.log) }, () => create(host));
+    const hooks: unknown = await runAsHook({ warn: warnOf(host.log, file, 'default') }, () => create(host));
     checkHooks(file, hooks);
     // A hook may be a method, and keeps its object.
     const bound = names.map((name) => [name, hooks[name]?.bind(hooks)] as const);
@@ -64,10 +59,10 @@ export async function startHooks(
   { log, timers }: { log: Log; timers: HookCall['timers'] },
 ): Promise<() => Promise<void>> {
   try {
-    await runAsHook({ warn: warnOf(file, 'onWorkerStart', log) }, () => onWorkerStart?.(started));
+    await runAsHook({ warn: warnOf(log, file, 'onWorkerStart') }, () => onWorkerStart?.(started));
   } catch (cause) {
     throw hooksFailed(file, `onWorkerStart threw: ${textOf(cause)}`, cause);
   }
   const { queues } = started;
-  return () => callInTime(() => onWorkerStop?.({ queues }), { timers, warn: warnOf(file, 'onWorkerStop', log) });
+  return () => callInTime(() => onWorkerStop?.({ queues }), { timers, warn: warnOf(log, file, 'onWorkerStop') });
 }

@@ -22,9 +22,9 @@ export interface LoadableTask {
   readonly manifest: AnyTask;
   /** Where the task's code runs, if that is not this thread. */
   readonly pool?: UnitPool | undefined;
-  /** Imports the task's code into this thread. Throws `E_TASK_LOAD_FAILED`. */
+  /** Imports the task's code into this thread, once. Throws `E_TASK_LOAD_FAILED`. */
   load(): Promise<Task>;
-  /** The task's code, once it is loaded here. */
+  /** The task's code, once a job has run here. */
   loaded?: Task | undefined;
 }
 
@@ -79,28 +79,17 @@ async function proveAll(pools: readonly UnitPool[]): Promise<void> {
   }
 }
 
-/** Makes a task whose code is imported once; after a failure, such as by a full disk or a deploy, the next job tries again. */
 function toLoadable(source: TaskSource, pool: UnitPool | undefined): LoadableTask {
   let loading: Promise<Task> | undefined;
-  const load = async () => {
-    try {
-      task.loaded = await importTask(source);
-      return task.loaded;
-    } catch (error) {
+  const load = () => {
+    loading ??= importTask(source).catch((error) => {
+      // The next job tries again: a full disk or a deploy may have been in the way.
       loading = undefined;
       throw error;
-    }
+    });
+    return loading;
   };
-  const task: LoadableTask = {
-    manifest: source.manifest,
-    pool,
-    loaded: undefined,
-    load() {
-      loading ??= load();
-      return loading;
-    },
-  };
-  return task;
+  return { manifest: source.manifest, pool, load, loaded: undefined };
 }
 
 async function importTask(source: TaskSource): Promise<Task> {

@@ -18,18 +18,16 @@ import { toJson } from '../manifest/to-json.ts';
 /** The codes of errors that trying again cannot mend. */
 const permanentCodes = new Set(['E_PAYLOAD_INVALID', 'E_RESULT_INVALID']);
 
-/** Returns a value as it may stand in a message: bare, inside JSON, inside a URL. */
-function spellings(text: string): string[] {
-  return [text, JSON.stringify(text).slice(1, -1), encodeURIComponent(text)];
-}
-
 /** Collects every text and number below the redacted fields, longest first, so that none stays half. */
 function redactedValues(manifest: AnyTask | undefined, input: unknown): string[] {
   const values: string[] = [];
   const collect = (value: unknown) => {
     if (typeof value === 'object' && value !== null) for (const item of Object.values(value)) collect(item);
-    else if (value !== null && value !== undefined && typeof value !== 'boolean' && value !== '')
-      values.push(...spellings(String(value)));
+    else if (value !== null && value !== undefined && typeof value !== 'boolean' && value !== '') {
+      const text = String(value);
+      // It may stand bare in a message, inside JSON, or inside a URL, which cannot hold every text.
+      values.push(text, JSON.stringify(text).slice(1, -1), textOf(() => encodeURIComponent(text)) || text);
+    }
   };
   for (const field of manifest?.redact ?? []) collect((input as Record<string, unknown> | null)?.[field]);
   return values.sort((a, b) => b.length - a.length);

@@ -28,26 +28,22 @@ export class RunningWorker {
   readonly gate = new Gate();
   readonly workers: Worker[] = [];
   readonly queues: StartedQueue[] = [];
+  /** Aborts when the running jobs have had their time, and are given back. */
+  readonly graceEnd = new AbortController();
   readonly #app: LoadedApp;
   readonly #broker: Broker;
   readonly #graceOver = defer();
-  readonly #graceEnd = new AbortController();
   #stopping: Promise<void> | undefined;
 
   constructor(app: LoadedApp, broker: Broker) {
     this.#app = app;
     this.#broker = broker;
     // Each job with a hook listens.
-    setMaxListeners(0, this.#graceEnd.signal);
+    setMaxListeners(0, this.graceEnd.signal);
   }
 
   get redis(): string {
     return this.#broker.description;
-  }
-
-  /** Aborts when the running jobs have had their time, and are given back. */
-  get graceEnd(): AbortSignal {
-    return this.#graceEnd.signal;
   }
 
   /** Counts the jobs whose code runs now, and those whose code has run. */
@@ -97,7 +93,7 @@ export class RunningWorker {
     for (const worker of workers) worker.drain();
     await Promise.race([idle(), this.#graceOver.promise]);
     const isLate = workers.some((worker) => worker.running > 0);
-    this.#graceEnd.abort();
+    this.graceEnd.abort();
     for (const worker of workers) worker.abort();
     await atMost(stopLimitMs, idle());
     await (isLate ? atMost(disposeLimitMs, this.#app.close()) : this.#app.close());
