@@ -44,7 +44,6 @@ export function failCurrentJob(error: unknown): Delivery | undefined {
  */
 export class Attempt implements PooledJob {
   readonly delivery: Delivery;
-  /** Whether the task's code was reached. */
   started = false;
   readonly #manifest: AnyTask;
   readonly #scope: AttemptScope;

@@ -29,7 +29,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<RunningWorke
   const running = new RunningWorker(app, broker);
   try {
     options.checkWanted();
-    for (const queue of app.queues) await openWorker(queue, broker, running, options);
+    for (const queue of app.queues) await openWorker(queue, running, options);
     await app.tellStart(running.workers, running.clock);
     options.checkWanted();
     for (const worker of running.workers) worker.start();
@@ -49,10 +49,9 @@ async function loadThenConnect(app: LoadedApp, options: BootstrapOptions): Promi
 }
 
 /** Opens the worker of one queue. The broker makes BullMQ's Worker for it, in src/broker/queue-worker.ts. */
-async function openWorker(own: OwnQueue, broker: Broker, running: RunningWorker, options: BootstrapOptions) {
-  const { manifest, code, hooks } = own;
+async function openWorker({ manifest, code, hooks }: OwnQueue, running: RunningWorker, options: BootstrapOptions) {
   const { log, limits, onUnhealthy, onJobEnd } = options;
-  const { clock, gate, graceEnd } = running;
+  const { broker, clock, gate, graceEnd } = running;
   // Jobs for which no thread or process is there are left to other workers.
   const concurrency = Math.min(options.concurrency ?? manifest.concurrency, code.room ?? Number.POSITIVE_INFINITY);
   const jobHooks = joinHooks(hooks, { log, timers: clock, stopping: graceEnd.signal });

@@ -3,8 +3,7 @@ import type { LoadableTask } from './load-queue.ts';
 import { toFailure } from './outcome.ts';
 import type { TaskContext } from './task-context.ts';
 
-/** What a task runs in. */
-export interface Execution {
+interface Execution {
   input: unknown;
   /** `dispose` ends the dependencies that the task opened, and returns nothing when it opened none. */
   context: TaskContext & { dispose?(): Promise<void> | undefined };
@@ -12,10 +11,7 @@ export interface Execution {
   attempt?: { beforeRun(): void | Promise<void> };
 }
 
-/**
- * Runs one task on one input: parses it, calls the task, checks the result and disposes of the dependencies. Every pool
- * runs tasks by this function. It awaits only what takes time: each promise costs a job a microsecond.
- */
+/** Runs one task on one input, in every pool. It awaits only what takes time: each promise costs a job a microsecond. */
 export async function executeTask(task: LoadableTask, { input, context, attempt }: Execution): Promise<unknown> {
   const { manifest } = task;
   const parsed = parsePayload(manifest, input, 'The job was not run.');

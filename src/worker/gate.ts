@@ -45,9 +45,9 @@ export class Gate {
   }
 
   async #forAll({ queue, jobId }: Delivery, work: (consumer: Consumer, jobId: string | undefined) => Promise<void>) {
-    const consumers = [...this.#consumers];
-    await Promise.all(
-      consumers.map(async ([name, consumer]) => work(await consumer, name === queue ? jobId : undefined)),
+    const works = [...this.#consumers].map(async ([name, consumer]) =>
+      work(await consumer, name === queue ? jobId : undefined),
     );
+    await Promise.all(works);
   }
 }

@@ -28,7 +28,7 @@ export class LoadedApp {
   readonly queues: OwnQueue[] = [];
   readonly #host: AppHost;
   /** The hooks of all queues, then those of one each, with the names of the queues that they belong to. */
-  readonly #hooks: { hooks: LoadedHooks; names: string[] }[] = [];
+  readonly #hooks: (LoadedHooks & { queues: string[] })[] = [];
   readonly #closers: (() => Promise<void>)[] = [];
 
   constructor(host: AppHost) {
@@ -38,26 +38,27 @@ export class LoadedApp {
   /** Imports the code. Throws what a broken file of the app's throws; `close` closes what was opened until then. */
   async load(manifests: readonly QueueManifest[]): Promise<void> {
     const { app, config, log, pools } = this.#host;
-    const names = manifests.map(({ name }) => name);
     const source = app.hooks();
-    if (source) this.#hooks.push({ hooks: await loadHooks(source, { config, log }), names });
+    const queues = manifests.map(({ name }) => name);
+    if (source) this.#hooks.push({ ...(await loadHooks(source, { config, log })), queues });
     for (const manifest of manifests) {
       const { name } = manifest;
       const host = { config, log: log.child({ queue: name }) };
       const queue = await app.loadQueue(name);
       const code = await loadQueue(name, queue, host, await preparePools(queue, pools));
       this.#closers.push(() => code.close());
-      if (queue.hooks) this.#hooks.push({ hooks: await loadHooks(queue.hooks, host), names: [name] });
-      const hooks = this.#hooks.flatMap((each) => (each.names.includes(name) ? [each.hooks] : []));
-      this.queues.push({ manifest, code, hooks });
+      if (queue.hooks) this.#hooks.push({ ...(await loadHooks(queue.hooks, host)), queues: [name] });
+      this.queues.push({ manifest, code, hooks: this.#hooks.filter(({ queues }) => queues.includes(name)) });
     }
   }
 
   /** Tells the hooks that the worker starts. Throws `E_HOOKS_FAILED`. */
   async tellStart(workers: readonly Worker[], timers: HookCall['timers']): Promise<void> {
-    for (const { hooks, names } of this.#hooks) {
-      const theirs = workers.flatMap(({ queue, bullmq }) => (bullmq && names.includes(queue) ? [bullmq] : []));
-      this.#closers.push(await startHooks(hooks, { queues: names, workers: theirs }, { log: this.#host.log, timers }));
+    const { log } = this.#host;
+    for (const hooks of this.#hooks) {
+      const { queues } = hooks;
+      const theirs = workers.flatMap(({ queue, bullmq }) => (bullmq && queues.includes(queue) ? [bullmq] : []));
+      this.#closers.push(await startHooks(hooks, { queues, workers: theirs }, { log, timers }));
     }
   }
 

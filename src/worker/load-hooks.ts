@@ -16,14 +16,12 @@ const names = ['aroundJob', 'onJobFailed', 'onWorkerStart', 'onWorkerStop'] as c
 const textOf = (error: unknown) => toFailure(error, undefined, undefined).causeMessage;
 
 function hooksFailed(file: string, said: string, cause?: unknown): IsletError {
-  const text = `The hooks in ${file} failed: ${said}. The worker did not start.`;
-  return new IsletError('E_HOOKS_FAILED', text, { cause });
+  return new IsletError('E_HOOKS_FAILED', `The hooks in ${file} failed: ${said}. The worker did not start.`, { cause });
 }
 
 function checkHooks(file: string, hooks: unknown): asserts hooks is Hooks {
-  if (typeof hooks !== 'object' || hooks === null) {
-    throw hooksFailed(file, 'its function must return an object of hooks');
-  }
+  const what = 'its function must return an object of hooks';
+  if (typeof hooks !== 'object' || hooks === null) throw hooksFailed(file, what);
   const isPlain = Object.getPrototypeOf(hooks) === Object.prototype;
   // An object of a class may hold what its hooks need.
   const unknown = isPlain ? Object.keys(hooks).find((name) => !names.some((known) => known === name)) : undefined;

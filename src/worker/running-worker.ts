@@ -7,12 +7,6 @@ import { Gate } from './gate.ts';
 import type { LoadedApp } from './load-app.ts';
 import type { Worker } from './worker.ts';
 
-export interface StartedQueue {
-  queue: string;
-  tasks: string[];
-  concurrency: number;
-}
-
 /** How long aborted code may take to stop, in milliseconds; code that timed out shortly before may take longer. */
 const stopLimitMs = 1_100;
 /** How long dependencies have to close when jobs wait to be given back, in milliseconds. */
@@ -27,41 +21,30 @@ export class RunningWorker {
   readonly clock = new UnblockedClock();
   readonly gate = new Gate();
   readonly workers: Worker[] = [];
-  readonly queues: StartedQueue[] = [];
+  readonly queues: { queue: string; tasks: string[]; concurrency: number }[] = [];
   /** Aborts when the running jobs have had their time, and are given back. */
   readonly graceEnd = new AbortController();
+  readonly broker: Broker;
   readonly #app: LoadedApp;
-  readonly #broker: Broker;
   readonly #graceOver = defer();
   #stopping: Promise<void> | undefined;
 
   constructor(app: LoadedApp, broker: Broker) {
     this.#app = app;
-    this.#broker = broker;
+    this.broker = broker;
     // Each job with a hook listens.
     setMaxListeners(0, this.graceEnd.signal);
   }
 
-  get redis(): string {
-    return this.#broker.description;
-  }
-
   /** Counts the jobs whose code runs now, and those whose code has run. */
   jobs(): { running: number; done: number } {
-    return {
-      running: this.workers.reduce((sum, worker) => sum + worker.running, 0),
-      done: this.workers.reduce((sum, worker) => sum + worker.done, 0),
-    };
-  }
-
-  /** Gives back at once what dead workers left, if their death can be proven. */
-  recoverDead(): Promise<void> {
-    return this.#broker.recoverDead();
+    const sum = (key: 'running' | 'done') => this.workers.reduce((before, worker) => before + worker[key], 0);
+    return { running: sum('running'), done: sum('done') };
   }
 
   /** Returns what is left of a grace in milliseconds: less, if the process was asked to stop while it was blocked. */
   graceLeftMs(graceMs: number): number {
-    const exitAt = this.#broker.exitBy(Date.now() + graceMs + blockedExitMs);
+    const exitAt = this.broker.exitBy(Date.now() + graceMs + blockedExitMs);
     return Math.max(0, exitAt - blockedExitMs - Date.now());
   }
 
@@ -81,7 +64,7 @@ export class RunningWorker {
       await this.#stopWorkers();
     } finally {
       this.clock.close();
-      await this.#broker.close();
+      await this.broker.close();
     }
   }
 
