@@ -1,5 +1,5 @@
 import type { QueueSource, TaskSource } from '../app/app-source.ts';
-import { findExportProblem } from '../app/check-export.ts';
+import { findTaskProblem } from '../app/check-export.ts';
 import { IsletError } from '../errors.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import type { Scope } from './job-context.ts';
@@ -35,9 +35,9 @@ export type OpenPool = (source: TaskSource) => UnitPool;
 const provenAtOnce = 4;
 
 /**
- * Imports a queue's dependencies and tasks, before its first job. Tasks with `load: 'on-first-job'` are left for later.
- * Those that run in threads or processes are only tried, in one that is thrown away; without `openPool` they are loaded
- * here as the others. Throws `E_DEPENDENCIES_FAILED` or `E_TASK_LOAD_FAILED`.
+ * Imports a queue's dependencies and tasks, but for tasks with `load: 'on-first-job'`. Those that run in threads or
+ * processes are only tried, in one that is thrown away; without `openPool` they are loaded here as the others. Throws
+ * `E_DEPENDENCIES_FAILED` or `E_TASK_LOAD_FAILED`.
  */
 export async function loadQueue(
   queue: string,
@@ -101,7 +101,7 @@ async function importTask(source: TaskSource): Promise<Task> {
   const task = await source.load().catch((cause) => {
     throw fail(`it could not be imported: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
   });
-  const problem = findExportProblem('task', task, name);
+  const problem = findTaskProblem(task, name);
   if (problem !== undefined) throw fail(problem);
   return task as Task;
 }

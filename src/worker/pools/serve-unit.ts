@@ -22,7 +22,7 @@ export interface UnitHost {
   end(code: number): void;
 }
 
-/** Loads one task, then runs its jobs, one at a time, until the worker says that it is enough. */
+/** Loads one task, then runs its jobs, one at a time, until the worker closes the unit. */
 export async function serveUnit(host: UnitHost): Promise<void> {
   const unit = new UnitServer(host);
   process.on('uncaughtException', (error) => unit.takeStray(error, true));
@@ -42,13 +42,10 @@ interface RunningJob {
   readonly escaped: Deferred<CodeEnd>;
 }
 
-/** What the worker is asked, and does in its own time. */
+/** What the unit asks of its worker. */
 type Request = { say: 'start'; run: number } | { say: 'send'; jobs: NewJob[] };
 
-/**
- * Holds the job whose code runs, also in its timers, which may outlive it. What a shared client calls back belongs to the
- * job that has opened the client.
- */
+/** Holds the job whose code runs, also in timers that outlive it. A shared client's callbacks are the job's that opened it. */
 const currentRun = new AsyncLocalStorage<RunningJob>();
 
 class UnitServer {
@@ -84,11 +81,8 @@ class UnitServer {
     const { app, config, log } = await open((line) => this.#channel.send({ say: 'log', line }));
     const source = await app.loadQueue(order.queue);
     const tasks = source.tasks.filter(({ manifest }) => manifest.name === order.task);
-    const queue = await loadQueue(
-      order.queue,
-      { ...source, tasks },
-      { config, log: log.child({ queue: order.queue }) },
-    );
+    const host = { config, log: log.child({ queue: order.queue }) };
+    const queue = await loadQueue(order.queue, { ...source, tasks }, host);
     const task = queue.tasks.get(order.task);
     if (!task) throw new IsletError('E_TASK_UNKNOWN', `Queue "${order.queue}" has no task "${order.task}".`);
     // A task with `load: 'on-first-job'` is loaded too: there is a job for it now.

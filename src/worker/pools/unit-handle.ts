@@ -42,17 +42,11 @@ interface Running {
   end(end: UnitEnd): void;
 }
 
-export interface UnitHandleOptions {
-  writeLine(line: string): void;
-  /** Makes the error of a unit that ended, or hung, before it was ready. */
-  startFailed(how: string): Error;
-}
-
 /** A pool's handle of one of its threads or processes, which runs one job at a time. */
 export class UnitHandle {
   readonly ended: Promise<string>;
   readonly #unit: StartedUnit;
-  readonly #writeLine: UnitHandleOptions['writeLine'];
+  readonly #writeLine: (line: string) => void;
   readonly #ready = defer<number>();
   /** Resolves when the unit can run jobs, with the megabytes that it takes. Rejects when it could not load its task. */
   readonly ready = this.#ready.promise;
@@ -67,7 +61,8 @@ export class UnitHandle {
   #killTimer: NodeJS.Timeout | undefined;
   #lastWords: NodeJS.Immediate | undefined;
 
-  constructor(unit: StartedUnit, { writeLine, startFailed }: UnitHandleOptions) {
+  /** `startFailed` makes the error of a unit that ended, or hung, before it was ready. */
+  constructor(unit: StartedUnit, writeLine: (line: string) => void, startFailed: (how: string) => Error) {
     this.#unit = unit;
     this.#writeLine = writeLine;
     this.ended = unit.ended;
@@ -100,7 +95,7 @@ export class UnitHandle {
     return end;
   }
 
-  /** Lets the unit dispose of what it opened and end. Kills it after a while, and waits little longer. */
+  /** Lets the unit dispose of what it opened, and ends it. */
   async close(): Promise<void> {
     this.usable = false;
     this.#unit.send({ say: 'close' });

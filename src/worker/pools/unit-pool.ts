@@ -16,15 +16,14 @@ export interface PoolHost {
 
 /** The part of `maxMemoryMb` above which a unit is replaced after a job. */
 const replaceShare = 0.75;
-/** Within which time a job for which there is no room comes back, in milliseconds. */
+/** When a job for which there is no room comes back, in milliseconds. */
 const waitLimits = { least: 1_000, most: 15_000 };
 /** How much the last job's duration weighs in the average. */
 const newest = 0.3;
 
 /**
  * The pool of one task's threads or processes; it starts none before the first job. Piscina and tinypool would not do: an
- * abort ends their threads before the code hears of it, neither replaces one thread by its jobs and memory, and tinypool
- * gives a process a second after SIGTERM and does not tell how it died. With piscina a worker would take 5 MB more.
+ * abort ends their threads before the code hears of it, and neither replaces one thread by its jobs and memory.
  */
 export class UnitPool {
   /** How many jobs run at once. */
@@ -113,7 +112,7 @@ export class UnitPool {
       const where = `Task ${this.#name}, ${this.#source.file}`;
       return new IsletError('E_TASK_LOAD_FAILED', `${where}: the ${this.#settings.kind} that was to load it ${how}.`);
     };
-    return new UnitHandle(startUnit(program, this.#order), { writeLine, startFailed });
+    return new UnitHandle(startUnit(program, this.#order), writeLine, startFailed);
   }
 
   async #startUnit(): Promise<UnitHandle> {
@@ -169,10 +168,8 @@ export class UnitPool {
       return await Promise.race([turn.promise, aborted.promise]);
     } catch (error) {
       this.#waiting.delete(turn);
-      turn.promise.then(
-        (unit) => this.#giveBack(unit),
-        () => {},
-      );
+      const giveBack = (unit: UnitHandle) => this.#giveBack(unit);
+      turn.promise.then(giveBack, () => {});
       throw error;
     } finally {
       stopListening();
