@@ -42,8 +42,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<RunningWorke
 
 /** Loads first: a broken import must not take a job. */
 async function loadThenConnect(app: LoadedApp, options: BootstrapOptions): Promise<Broker> {
-  const catalog = await options.app.manifests();
-  await app.load(options.queues.map(catalog.queue));
+  await app.load(options.queues);
   options.checkWanted();
   return options.connect();
 }

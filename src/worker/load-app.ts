@@ -36,13 +36,13 @@ export class LoadedApp {
   }
 
   /** Imports the code. Throws what a broken file of the app's throws; `close` closes what was opened until then. */
-  async load(manifests: readonly QueueManifest[]): Promise<void> {
+  async load(names: string[]): Promise<void> {
     const { app, config, log, pools } = this.#host;
+    const catalog = await app.manifests();
     const source = app.hooks();
-    const queues = manifests.map(({ name }) => name);
-    if (source) this.#hooks.push({ ...(await loadHooks(source, { config, log })), queues });
-    for (const manifest of manifests) {
-      const { name } = manifest;
+    if (source) this.#hooks.push({ ...(await loadHooks(source, { config, log })), queues: names });
+    for (const name of names) {
+      const manifest = catalog.queue(name);
       const host = { config, log: log.child({ queue: name }) };
       const queue = await app.loadQueue(name);
       const code = await loadQueue(name, queue, host, await preparePools(queue, pools));

@@ -1,11 +1,11 @@
-import type { QueueSource, TaskSource } from '../app/app-source.ts';
+import { type AwilixContainer, createContainer, Lifetime } from 'awilix';
+import type { ModuleSource, QueueSource, TaskSource } from '../app/app-source.ts';
 import { findTaskProblem } from '../app/check-export.ts';
 import { IsletError } from '../errors.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import type { Scope } from './job-context.ts';
-import { openDependencies } from './open-dependencies.ts';
 import type { UnitPool } from './pools/unit-pool.ts';
-import type { QueueHost, Task } from './task-context.ts';
+import type { QueueHost, Registrations, Task } from './task-context.ts';
 
 /** A queue's code in this process. */
 export interface LoadedQueue {
@@ -76,6 +76,39 @@ async function proveAll(pools: readonly UnitPool[]): Promise<void> {
     const proofs = pools.slice(at, at + provenAtOnce).map((pool) => pool.prove());
     const failed = (await Promise.allSettled(proofs)).find(({ status }) => status === 'rejected');
     if (failed?.status === 'rejected') throw failed.reason;
+  }
+}
+
+/**
+ * Opens a queue's dependencies, every singleton at once: what cannot be opened stops the worker's start. Throws
+ * `E_DEPENDENCIES_FAILED`, and then disposes of what was opened.
+ */
+async function openDependencies(
+  queue: string,
+  source: ModuleSource | undefined,
+  host: QueueHost,
+): Promise<AwilixContainer> {
+  const container = createContainer({ strict: true });
+  if (!source) return container;
+  try {
+    const create = await source.load();
+    if (typeof create !== 'function') throw new Error('it must export a function by default');
+    const registrations: unknown = await create(host);
+    if (typeof registrations !== 'object' || registrations === null) {
+      const wanted = 'an object of awilix resolvers, such as { http: asValue(client) }';
+      throw new IsletError('E_DEPENDENCIES_FAILED', `queues/${queue}/dependencies.ts must return ${wanted}.`);
+    }
+    container.register(registrations as Registrations);
+    for (const [name, resolver] of Object.entries(container.registrations)) {
+      if (resolver.lifetime === Lifetime.SINGLETON) await container.resolve(name);
+    }
+    return container;
+  } catch (cause) {
+    await container.dispose().catch(() => {});
+    if (cause instanceof IsletError) throw cause;
+    const where = `The dependencies of queue "${queue}" (${source.file})`;
+    const said = cause instanceof Error ? cause.message : String(cause);
+    throw new IsletError('E_DEPENDENCIES_FAILED', `${where} could not be opened: ${said}`, { cause });
   }
 }
 

@@ -133,12 +133,6 @@ function grantVerdict(delivery: Delivery, manifest: AnyTask, asked: SnoozeError 
   return failed(delivery, manifest, new IsletError('E_VERDICT_REFUSED', `${seen} ${advice}`));
 }
 
-/** Returns the error that says most: libraries throw one of their own when their signal aborts. */
-function causeOf(error: unknown, reason: unknown): unknown {
-  const isAbort = error instanceof Error && error.name === 'AbortError';
-  return isAbort && reason instanceof TimeoutError ? reason : error;
-}
-
 /** Returns the outcome of a delivery whose task threw, or could not be run. */
 export function classify(delivery: Delivery, manifest: AnyTask, error: unknown, state: AttemptState): Outcome {
   const overruled = overrule(delivery, manifest);
@@ -146,7 +140,9 @@ export function classify(delivery: Delivery, manifest: AnyTask, error: unknown, 
   const { reason } = delivery.abort;
   if (reason instanceof ReleasedError) return release(delivery, manifest, state);
   if (error instanceof SnoozeError || error instanceof RateLimitedError) return grantVerdict(delivery, manifest, error);
-  const cause = causeOf(error, reason);
+  // Libraries throw an error of their own when their signal aborts, which says less than its reason.
+  const isTimeout = reason instanceof TimeoutError && error instanceof Error && error.name === 'AbortError';
+  const cause = isTimeout ? reason : error;
   const permanent = cause instanceof PermanentError || (cause instanceof IsletError && permanentCodes.has(cause.code));
   if (permanent || delivery.attempt >= manifest.attempts) return failed(delivery, manifest, cause);
   const failure = toFailure(cause, manifest, delivery.input);

@@ -38,23 +38,19 @@ function toValue(thrown: unknown): CarriedError {
   return { kind: 'value', value: value === undefined ? textOf(() => thrown) || `a thrown ${typeof thrown}` : value };
 }
 
-function readFields(error: Error): object {
-  const fields = Object.keys(error).map((name) => [name, throughJson(() => Reflect.get(error, name))] as const);
-  return Object.fromEntries(fields.filter(([, value]) => value !== undefined));
-}
-
 /** Writes down what was thrown. Never throws. */
 export function carryError(thrown: unknown, depth = 0): CarriedError {
   if (!(thrown instanceof Error)) return toValue(thrown);
   const prototype = Object.getPrototypeOf(thrown);
   const { cause } = thrown;
+  const fields = Object.keys(thrown).map((name) => [name, throughJson(() => Reflect.get(thrown, name))] as const);
   return {
     kind: 'error',
     known: Object.keys(known).find((name) => known[name]?.prototype === prototype),
     name: textOf(() => thrown.name),
     message: textOf(() => thrown.message),
     stack: textOf(() => thrown.stack ?? ''),
-    fields: readFields(thrown),
+    fields: Object.fromEntries(fields.filter(([, value]) => value !== undefined)),
     cause: cause === undefined || depth >= mostCauses ? undefined : carryError(cause, depth + 1),
   };
 }
