@@ -119,7 +119,7 @@ export async function runOnce<M extends AnyTask, Dependencies extends object>(
       enqueue,
       ...verdicts,
     };
-    const result = await executeTask(loadable, { input, context });
+    const result = await executeTask(loadable, input, context);
     toResultJson(manifest, result);
     return { kind: 'completed', result: result as ResultOutput<M> };
   } catch (thrown) {

@@ -77,7 +77,7 @@ export class Attempt implements PooledJob {
     this.onBegin();
     return new Promise((resolve, reject) => {
       this.#reject = reject;
-      const work = currentJob.run(this, executeTask, task, { input, context, attempt: this });
+      const work = currentJob.run(this, executeTask, task, input, context, this);
       work.then(resolve, reject);
       this.#stopListening = abort.onAbort(() => this.#startGrace(work));
     });

@@ -34,7 +34,8 @@ export function decide(delivery: Delivery, tasks: LoadedQueue['tasks'], limits: 
   }
   const crashes = memory.crashes.filter(({ at }) => nowMs - at <= limits.windowMs);
   if (crashes.length >= limits.maxCrashes) return end(failed(delivery, task.manifest, poisoned(delivery, crashes)));
-  if (task.pool?.isFull) return { kind: 'wait', delayMs: task.pool.waitMs() };
+  const delayMs = task.pool?.waitMs();
+  if (delayMs !== undefined) return { kind: 'wait', delayMs };
   return { kind: 'run', task, alone: crashes.filter((crash) => !harmedOnlyItself(crash)).length >= suspectCrashes };
 }
 

@@ -19,7 +19,6 @@ export class Gate {
     this.#consumers.set(queue, consumer);
   }
 
-  /** Lets no further job in. */
   close(): void {
     this.#closed = true;
   }

@@ -1,3 +1,4 @@
+import type { AwilixContainer } from 'awilix';
 import type { Delivery, EndedJob, NewJob } from '../broker/broker.ts';
 import type { Log } from '../log.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
@@ -6,11 +7,8 @@ import { type AtLeastOnceContext, type ChildOptions, type Enqueue, verdicts } fr
 /** What a context is made of; a thread or process of a pool has no more of a delivery. */
 type Delivered = Pick<Delivery, 'queue' | 'task' | 'jobId' | 'attempt' | 'enqueuedAt' | 'abort' | 'reportProgress'>;
 
-/** The dependencies of one job; an awilix scope is one. */
-export interface Scope {
-  readonly cradle: object;
-  dispose(): Promise<void>;
-}
+/** The dependencies of one job. */
+export type Scope = Pick<AwilixContainer<object>, 'cradle' | 'dispose'>;
 
 /** How a worker enqueues for its tasks; it is handed in, because a worker knows no producer. */
 export interface ChildJobs {

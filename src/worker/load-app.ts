@@ -1,9 +1,9 @@
-import type { AppSource, QueueSource } from '../app/app-source.ts';
+import type { AppSource } from '../app/app-source.ts';
 import type { Log } from '../log.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
 import type { HookCall } from './call-hook.ts';
 import { type LoadedHooks, loadHooks, startHooks } from './load-hooks.ts';
-import { isPooled, type LoadedQueue, loadQueue, type OpenPool } from './load-queue.ts';
+import { type LoadedQueue, loadQueue } from './load-queue.ts';
 import type { PoolHost } from './pools/unit-pool.ts';
 import type { Worker } from './worker.ts';
 
@@ -45,7 +45,7 @@ export class LoadedApp {
       const manifest = catalog.queue(name);
       const host = { config, log: log.child({ queue: name }) };
       const queue = await app.loadQueue(name);
-      const code = await loadQueue(name, queue, host, await preparePools(queue, pools));
+      const code = await loadQueue(name, queue, host, pools);
       this.#closers.push(() => code.close());
       if (queue.hooks) this.#hooks.push({ ...(await loadHooks(queue.hooks, host)), queues: [name] });
       this.queues.push({ manifest, code, hooks: this.#hooks.filter(({ queues }) => queues.includes(name)) });
@@ -66,11 +66,4 @@ export class LoadedApp {
   async close(): Promise<void> {
     for (const close of this.#closers.splice(0).reverse()) await close().catch(() => {});
   }
-}
-
-/** Loads the code of pools where a task needs it. */
-async function preparePools(queue: QueueSource, host: PoolHost): Promise<OpenPool | undefined> {
-  if (!queue.tasks.some(isPooled)) return undefined;
-  const { UnitPool } = await import('./pools/unit-pool.ts');
-  return (source) => new UnitPool(source, host);
 }

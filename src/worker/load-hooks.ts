@@ -12,9 +12,6 @@ export interface LoadedHooks extends Hooks {
 
 const names = ['aroundJob', 'onJobFailed', 'onWorkerStart', 'onWorkerStop'] as const;
 
-/** Returns what a thrown value says, without passwords. */
-const textOf = (error: unknown) => toFailure(error, undefined, undefined).causeMessage;
-
 function hooksFailed(file: string, said: string, cause?: unknown): IsletError {
   return new IsletError('E_HOOKS_FAILED', `The hooks in ${file} failed: ${said}. The worker did not start.`, { cause });
 }
@@ -46,7 +43,7 @@ export async function loadHooks({ file, load }: ModuleSource, host: QueueHost): 
     return { ...Object.fromEntries(bound), file };
   } catch (cause) {
     if (cause instanceof IsletError && cause.code === 'E_HOOKS_FAILED') throw cause;
-    throw hooksFailed(file, textOf(cause), cause);
+    throw hooksFailed(file, toFailure(cause).causeMessage, cause);
   }
 }
 
@@ -59,7 +56,7 @@ export async function startHooks(
   try {
     await runAsHook({ warn: warnOf(log, file, 'onWorkerStart') }, () => onWorkerStart?.(started));
   } catch (cause) {
-    throw hooksFailed(file, `onWorkerStart threw: ${textOf(cause)}`, cause);
+    throw hooksFailed(file, `onWorkerStart threw: ${toFailure(cause).causeMessage}`, cause);
   }
   const { queues } = started;
   return () => callInTime(() => onWorkerStop?.({ queues }), { timers, warn: warnOf(log, file, 'onWorkerStop') });

@@ -4,12 +4,11 @@ import { findTaskProblem } from '../app/check-export.ts';
 import { IsletError } from '../errors.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import type { Scope } from './job-context.ts';
-import type { UnitPool } from './pools/unit-pool.ts';
+import type { PoolHost, UnitPool } from './pools/unit-pool.ts';
 import type { QueueHost, Registrations, Task } from './task-context.ts';
 
 /** A queue's code in this process. */
 export interface LoadedQueue {
-  /** Opens the dependencies of one job. */
   openScope(): Scope;
   /** The tasks by name and by former name. */
   readonly tasks: ReadonlyMap<string, LoadableTask>;
@@ -28,24 +27,21 @@ export interface LoadableTask {
   loaded?: Task | undefined;
 }
 
-/** Opens the pool of a task that runs in threads or processes. */
-export type OpenPool = (source: TaskSource) => UnitPool;
-
 /** How many pools are tried at once: each takes the memory of a thread or process meanwhile. */
 const provenAtOnce = 4;
 
 /**
  * Imports a queue's dependencies and tasks, but for tasks with `load: 'on-first-job'`. Those that run in threads or
- * processes are only tried, in one that is thrown away; without `openPool` they are loaded here as the others. Throws
+ * processes are only tried, in one that is thrown away; without `poolHost` they are loaded here as the others. Throws
  * `E_DEPENDENCIES_FAILED` or `E_TASK_LOAD_FAILED`.
  */
 export async function loadQueue(
   queue: string,
   source: QueueSource,
   host: QueueHost,
-  openPool?: OpenPool,
+  poolHost?: PoolHost,
 ): Promise<LoadedQueue> {
-  const all = source.tasks.map((each) => toLoadable(each, isPooled(each) ? openPool?.(each) : undefined));
+  const all = await Promise.all(source.tasks.map((task) => toLoadable(task, poolHost)));
   const pools = all.flatMap(({ pool }) => pool ?? []);
   const atOnce = all.filter(({ manifest }) => manifest.load === 'on-start');
   for (const { pool, load } of atOnce) if (!pool) await load();
@@ -66,9 +62,6 @@ export async function loadQueue(
     },
   };
 }
-
-/** Says whether a task's code runs in a pool of threads or processes, and not in the worker's own thread. */
-export const isPooled = ({ manifest }: Pick<TaskSource, 'manifest'>) => manifest.pool.kind !== 'async';
 
 /** Tries all pools, so that none is left behind, and throws the first one's error. */
 async function proveAll(pools: readonly UnitPool[]): Promise<void> {
@@ -112,7 +105,11 @@ async function openDependencies(
   }
 }
 
-function toLoadable(source: TaskSource, pool: UnitPool | undefined): LoadableTask {
+async function toLoadable(source: TaskSource, poolHost: PoolHost | undefined): Promise<LoadableTask> {
+  const { manifest } = source;
+  const isPooled = poolHost && manifest.pool.kind !== 'async';
+  // The code of pools takes memory where no task needs it.
+  const pool = isPooled ? new (await import('./pools/unit-pool.ts')).UnitPool(source, poolHost) : undefined;
   let loading: Promise<Task> | undefined;
   const load = () => {
     loading ??= importTask(source).catch((error) => {
@@ -122,7 +119,7 @@ function toLoadable(source: TaskSource, pool: UnitPool | undefined): LoadableTas
     });
     return loading;
   };
-  return { manifest: source.manifest, pool, load, loaded: undefined };
+  return { manifest, pool, load, loaded: undefined };
 }
 
 async function importTask(source: TaskSource): Promise<Task> {

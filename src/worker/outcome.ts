@@ -43,7 +43,7 @@ export function textOf(read: () => unknown): string {
 }
 
 /** Returns what a thrown value says of itself, without redacted values and passwords. */
-export function toFailure(error: unknown, manifest: AnyTask | undefined, input: unknown): Failure {
+export function toFailure(error: unknown, manifest?: AnyTask, input?: unknown): Failure {
   const secrets = redactedValues(manifest, input);
   const clean = (text: string) =>
     secrets.reduce((kept, secret) => kept.replaceAll(secret, '[redacted]'), hidePasswords(text));
@@ -63,7 +63,6 @@ export function backoffMs({ backoff }: Pick<AnyTask, 'backoff'>, attempt: number
   return Math.round(whole * (1 - jitter * random));
 }
 
-/** Names a job in a message. */
 export function describeJob({ queue, task, jobId }: Delivery): string {
   return `Job "${jobId}" of task "${task}" (queue "${queue}")`;
 }

@@ -78,7 +78,6 @@ export class Worker {
     this.#consumer?.start();
   }
 
-  /** Takes no further job. */
   drain(): void {
     this.#draining = true;
     this.#consumer?.stop();

@@ -23,12 +23,7 @@ export interface UnitHost {
 }
 
 /** Loads one task, then runs its jobs, one at a time, until the worker closes the unit. */
-export async function serveUnit(host: UnitHost): Promise<void> {
-  const unit = new UnitServer(host);
-  process.on('uncaughtException', (error) => unit.takeStray(error, true));
-  process.on('unhandledRejection', (error) => unit.takeStray(error, false));
-  await unit.load();
-}
+export const serveUnit = (host: UnitHost): Promise<void> => new UnitServer(host).load();
 
 interface LoadedTask extends ContextHost {
   readonly queue: LoadedQueue;
@@ -63,6 +58,8 @@ class UnitServer {
     this.#host = host;
     this.#channel = openWorkerChannel(host.order, host.end);
     this.#channel.onMessage((message) => this.#take(message));
+    process.on('uncaughtException', (error) => this.#takeStray(error, true));
+    process.on('unhandledRejection', (error) => this.#takeStray(error, false));
   }
 
   async load(): Promise<void> {
@@ -111,7 +108,7 @@ class UnitServer {
   }
 
   /** Takes an error that escaped from code that nobody waits for. After an exception, Node may run nothing on. */
-  takeStray(error: unknown, isException: boolean) {
+  #takeStray(error: unknown, isException: boolean) {
     const { order, end } = this.#host;
     const running = this.#running;
     if (running && running === (currentRun.getStore() ?? running)) {
@@ -122,7 +119,7 @@ class UnitServer {
     }
     if (!this.#loaded) return this.#channel.send({ say: 'broken', error: carryError(error) });
     const { task, log } = this.#loaded;
-    const problem = toFailure(error, task.manifest, undefined).causeMessage;
+    const problem = toFailure(error, task.manifest).causeMessage;
     log.warn({ queue: order.queue, task: order.task, problem }, 'An error escaped from a job that had ended');
     if (!isException) return;
     // The job that runs now has not thrown the error, and may end.
@@ -150,7 +147,7 @@ class UnitServer {
     const context = new JobContext(delivered, task.manifest, loaded);
     const attempt = { beforeRun: () => this.#ask({ say: 'start', run }) };
     try {
-      const result = await executeTask(task, { input: job.input, context, attempt });
+      const result = await executeTask(task, job.input, context, attempt);
       return { resultJson: toResultJson(task.manifest, result) };
     } catch (error) {
       return { error: carryError(error) };

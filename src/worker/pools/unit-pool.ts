@@ -58,13 +58,9 @@ export class UnitPool {
     this.size = settings.size ?? Math.max(1, availableParallelism() - 1);
   }
 
-  /** Whether as many jobs wait here as run. */
-  get isFull(): boolean {
-    return this.#waiting.size >= this.size;
-  }
-
-  /** Returns in how many milliseconds there may be room. */
-  waitMs(): number {
+  /** Returns in how many milliseconds there may be room, or nothing unless as many jobs wait here as run. */
+  waitMs(): number | undefined {
+    if (this.#waiting.size < this.size) return undefined;
     const ms = (this.#meanMs * (this.#waiting.size + 1)) / this.size;
     const bounded = Math.max(waitLimits.least, Math.min(waitLimits.most, ms));
     // The jobs that wait must not come back all at once.

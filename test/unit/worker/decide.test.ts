@@ -149,7 +149,7 @@ describe('a job whose workers crashed', () => {
 });
 
 test('a job whose pool is full comes back later, at no attempt', () => {
-  const pool = { isFull: true, waitMs: () => 1_234 } as unknown as UnitPool;
+  const pool = { waitMs: () => 1_234 } as unknown as UnitPool;
   const full = new Map([['send-email', { manifest: sendEmail, pool, load: () => Promise.reject() }]]);
   expect(decide(deliver(), full, workerDefaults, now)).toEqual({ kind: 'wait', delayMs: 1_234 });
 });

@@ -123,7 +123,7 @@ describe('runJob', () => {
 
   test('puts off a job whose pool is full, with a line for debugging only', async () => {
     const scope = scopeOf(often, step('run'));
-    const pool = { isFull: true, waitMs: () => 1_234 } as unknown as UnitPool;
+    const pool = { waitMs: () => 1_234 } as unknown as UnitPool;
     const task = { manifest: often, pool, load: () => Promise.reject() };
     scope.queue = { ...scope.queue, tasks: new Map([['send-email', task]]) };
     expect(await runJob(deliver(), scope)).toEqual({ kind: 'snoozed', delayMs: 1_234 });
