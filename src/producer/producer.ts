@@ -102,11 +102,9 @@ export function openProducer(broker: ProducerBroker, timeoutMs: number): Produce
     },
     async cancel(id, cancelOptions = {}) {
       if (!isJobId(id)) return { found: 'nowhere' };
-      try {
-        return await cancelJob(broker, id, cancelOptions);
-      } catch (error) {
+      return cancelJob(broker, id, cancelOptions).catch((error) => {
         throw broker.explain(error);
-      }
+      });
     },
     counts: (queue) => broker.counts(queue),
     workers: (queue) => broker.workers(queue),

@@ -22,12 +22,12 @@ export interface BootstrapOptions extends AppHost, Pick<WorkerOptions, 'onUnheal
 /** Loads the queues' code, connects, and starts one worker for each queue. */
 export async function bootstrap(options: BootstrapOptions): Promise<RunningWorker> {
   const app = new LoadedApp(options);
-  const broker = await loadThenConnect(app, options).catch(async (error) => {
-    await app.close();
-    throw error;
-  });
-  const running = new RunningWorker(app, broker);
+  let running: RunningWorker | undefined;
   try {
+    // A broken import must not take a job.
+    await app.load(options.queues);
+    options.checkWanted();
+    running = new RunningWorker(app, await options.connect());
     options.checkWanted();
     for (const queue of app.queues) await openWorker(queue, running, options);
     await app.tellStart(running.workers, running.clock);
@@ -35,16 +35,9 @@ export async function bootstrap(options: BootstrapOptions): Promise<RunningWorke
     for (const worker of running.workers) worker.start();
     return running;
   } catch (error) {
-    await running.stop(0).catch(() => {});
+    await (running ? running.stop(0).catch(() => {}) : app.close());
     throw error;
   }
-}
-
-/** Loads first: a broken import must not take a job. */
-async function loadThenConnect(app: LoadedApp, options: BootstrapOptions): Promise<Broker> {
-  await app.load(options.queues);
-  options.checkWanted();
-  return options.connect();
 }
 
 /** Opens the worker of one queue. The broker makes BullMQ's Worker for it, in src/broker/queue-worker.ts. */

@@ -22,8 +22,8 @@ const stoppingLimitMs = 100;
 
 export const tooLong = new Error('it took too long: nothing waits for it any longer');
 
-/** Holds the call wherever code of a hook runs, also in stray callbacks and rejections; not in the job's own code. */
-const currentHook = new AsyncLocalStorage<Pick<HookCall, 'warn'> | undefined>();
+/** Holds the call wherever code of a hook runs, also in stray callbacks and rejections; nothing in the job's own code. */
+export const currentHook = new AsyncLocalStorage<Pick<HookCall, 'warn'> | undefined>();
 
 /** Logs an error that escaped a hook, in a callback or a rejection. Returns false when it escaped something else. */
 export function blameHook(error: unknown): boolean {
@@ -31,12 +31,6 @@ export function blameHook(error: unknown): boolean {
   hook?.warn(error);
   return hook !== undefined;
 }
-
-/** Runs code of a hook, so that what escapes it, now or in a later callback, is blamed on that. Throws what it throws. */
-export const runAsHook = <T>(call: Pick<HookCall, 'warn'>, hook: () => T): T => currentHook.run(call, hook);
-
-/** Runs a job's own code, which a hook has started. */
-export const runAsJob = <T>(work: () => T): T => currentHook.run(undefined, work);
 
 /** Makes what logs the trouble of a hook, of a job's hook without the values that the manifest redacts. */
 export function warnOf(log: Log, file: string, hook: string, job?: EndedJob, manifest?: AnyTask): HookCall['warn'] {
@@ -49,7 +43,7 @@ export function warnOf(log: Log, file: string, hook: string, job?: EndedJob, man
 /** Calls a hook, and logs what it throws. Never rejects. */
 export async function callHook(hook: () => unknown, call: HookCall): Promise<void> {
   try {
-    await runAsHook(call, hook);
+    await currentHook.run(call, hook);
   } catch (error) {
     call.warn(error);
   }

@@ -1,7 +1,7 @@
 import type { Delivery, EndedJob, Failure, Outcome } from '../broker/broker.ts';
 import type { Log } from '../log.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
-import { callHook, callInTime, type HookCall, inTime, runAsJob, tooLong, warnOf } from './call-hook.ts';
+import { callHook, callInTime, currentHook, type HookCall, inTime, tooLong, warnOf } from './call-hook.ts';
 import { defer } from './deferred.ts';
 import type { HookedJob, Hooks, JobEnd } from './hooks.ts';
 import type { LoadedHooks } from './load-hooks.ts';
@@ -61,7 +61,7 @@ async function runInside(
   let running: Promise<Ended> | undefined;
   const started = defer();
   const start = () => {
-    running ??= runAsJob(work);
+    running ??= currentHook.run(undefined, work);
     started.resolve();
     return running;
   };

@@ -1,7 +1,7 @@
 import type { ModuleSource } from '../app/app-source.ts';
 import { IsletError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { callInTime, type HookCall, runAsHook, warnOf } from './call-hook.ts';
+import { callInTime, currentHook, type HookCall, warnOf } from './call-hook.ts';
 import type { Hooks, WorkerStart } from './hooks.ts';
 import { toFailure } from './outcome.ts';
 import type { QueueHost } from './task-context.ts';
@@ -36,7 +36,7 @@ export async function loadHooks({ file, load }: ModuleSource, host: QueueHost): 
   try {
     const create = await load();
     if (typeof create !== 'function') throw hooksFailed(file, 'it must export a function by default');
-    const hooks: unknown = await runAsHook({ warn: warnOf(host.log, file, 'default') }, () => create(host));
+    const hooks: unknown = await currentHook.run({ warn: warnOf(host.log, file, 'default') }, () => create(host));
     checkHooks(file, hooks);
     // A hook may be a method, and keeps its object.
     const bound = names.map((name) => [name, hooks[name]?.bind(hooks)] as const);
@@ -54,7 +54,7 @@ export async function startHooks(
   { log, timers }: { log: Log; timers: HookCall['timers'] },
 ): Promise<() => Promise<void>> {
   try {
-    await runAsHook({ warn: warnOf(log, file, 'onWorkerStart') }, () => onWorkerStart?.(started));
+    await currentHook.run({ warn: warnOf(log, file, 'onWorkerStart') }, () => onWorkerStart?.(started));
   } catch (cause) {
     throw hooksFailed(file, `onWorkerStart threw: ${toFailure(cause).causeMessage}`, cause);
   }

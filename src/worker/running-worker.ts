@@ -55,17 +55,11 @@ export class RunningWorker {
    */
   stop(graceMs: number): Promise<void> {
     const timer = setTimeout(this.#graceOver.resolve, this.graceLeftMs(graceMs));
-    this.#stopping ??= this.#stop();
-    return this.#stopping.finally(() => clearTimeout(timer));
-  }
-
-  async #stop(): Promise<void> {
-    try {
-      await this.#stopWorkers();
-    } finally {
+    this.#stopping ??= this.#stopWorkers().finally(() => {
       this.clock.close();
-      await this.broker.close();
-    }
+      return this.broker.close();
+    });
+    return this.#stopping.finally(() => clearTimeout(timer));
   }
 
   /** Stops the queues' workers in the order that loses nothing and runs nothing twice. */
