@@ -18,7 +18,7 @@ export async function runJob(delivery: Delivery, scope: RunScope): Promise<Outco
   const startedAt = performance.now();
   const decision = decide(delivery, scope.queue.tasks, scope.limits, scope.clock.now());
   if (decision.kind === 'wait') return putOff(delivery, decision.delayMs, scope);
-  const { outcome } = decision.kind === 'run' ? await run(delivery, decision, scope) : decision;
+  const outcome = decision.kind === 'run' ? (await run(delivery, decision, scope)).outcome : decision;
   logOutcome(delivery, outcome, performance.now() - startedAt, scope);
   return outcome;
 }
