@@ -2,7 +2,7 @@ import type { Broker, NewJob } from '../broker/broker.ts';
 import type { WorkerLimits } from '../manifest/defaults.ts';
 import type { ChildJobs } from './job-context.ts';
 import { joinHooks } from './job-hooks.ts';
-import { type AppHost, LoadedApp, type OwnQueue } from './load-app.ts';
+import { type AppHost, LoadedApp } from './load-app.ts';
 import type { LoadedQueue } from './load-queue.ts';
 import { RunningWorker } from './running-worker.ts';
 import { Worker, type WorkerOptions } from './worker.ts';
@@ -41,7 +41,8 @@ export async function bootstrap(options: BootstrapOptions): Promise<RunningWorke
 }
 
 /** Opens the worker of one queue. The broker makes BullMQ's Worker for it, in src/broker/queue-worker.ts. */
-async function openWorker({ manifest, code, hooks }: OwnQueue, running: RunningWorker, options: BootstrapOptions) {
+async function openWorker(own: LoadedApp['queues'][number], running: RunningWorker, options: BootstrapOptions) {
+  const { manifest, code, hooks } = own;
   const { log, limits, onUnhealthy, onJobEnd } = options;
   const { broker, clock, gate, graceEnd } = running;
   // Jobs for which no thread or process is there are left to other workers.

@@ -4,7 +4,7 @@ import type { QueueManifest } from '../manifest/define-queue.ts';
 import type { HookCall } from './call-hook.ts';
 import { type LoadedHooks, loadHooks, startHooks } from './load-hooks.ts';
 import { type LoadedQueue, loadQueue } from './load-queue.ts';
-import type { PoolHost } from './pools/unit-pool.ts';
+import type { PoolHost } from './pools/unit-handle.ts';
 import type { Worker } from './worker.ts';
 
 export interface AppHost {
@@ -15,17 +15,10 @@ export interface AppHost {
   pools: PoolHost;
 }
 
-/** A queue that this worker runs. */
-export interface OwnQueue {
-  readonly manifest: QueueManifest;
-  readonly code: LoadedQueue;
-  /** The hooks of its jobs, the outermost first. */
-  readonly hooks: readonly LoadedHooks[];
-}
-
 /** The code of the queues that this worker runs, and the hooks around it. */
 export class LoadedApp {
-  readonly queues: OwnQueue[] = [];
+  /** The queues, and the hooks of each one's jobs, the outermost first. */
+  readonly queues: { manifest: QueueManifest; code: LoadedQueue; hooks: LoadedHooks[] }[] = [];
   readonly #host: AppHost;
   /** The hooks of all queues, then those of one each, with the names of the queues that they belong to. */
   readonly #hooks: (LoadedHooks & { queues: string[] })[] = [];

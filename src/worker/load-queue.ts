@@ -4,7 +4,8 @@ import { findTaskProblem } from '../app/check-export.ts';
 import { IsletError } from '../errors.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import type { Scope } from './job-context.ts';
-import type { PoolHost, UnitPool } from './pools/unit-pool.ts';
+import type { PoolHost } from './pools/unit-handle.ts';
+import type { UnitPool } from './pools/unit-pool.ts';
 import type { QueueHost, Registrations, Task } from './task-context.ts';
 
 /** A queue's code in this process. */

@@ -10,9 +10,9 @@ import { type ChildJobs, type ContextHost, JobContext } from '../job-context.ts'
 import { type LoadableTask, type LoadedQueue, loadQueue } from '../load-queue.ts';
 import { toFailure, toResultJson } from '../outcome.ts';
 import { carryError, reviveError } from './carried-error.ts';
-import type { CodeEnd, ToUnit, UnitJob, UnitOrder } from './messages.ts';
+import type { CodeEnd, FromUnit, ToUnit, UnitJob, UnitOrder } from './messages.ts';
 import { lowerPriority, memoryMb, takesTooMuch } from './unit-resources.ts';
-import { openWorkerChannel, type WorkerChannel } from './worker-channel.ts';
+import { openWorkerChannel } from './worker-channel.ts';
 
 export interface UnitHost {
   readonly order: UnitOrder;
@@ -45,7 +45,7 @@ const currentRun = new AsyncLocalStorage<RunningJob>();
 
 class UnitServer {
   readonly #host: UnitHost;
-  readonly #channel: WorkerChannel;
+  readonly #send: (message: FromUnit) => void;
   readonly #asked = new Map<number, Deferred<void>>();
   #lastId = 0;
   #runs = 0;
@@ -56,8 +56,7 @@ class UnitServer {
 
   constructor(host: UnitHost) {
     this.#host = host;
-    this.#channel = openWorkerChannel(host.order, host.end);
-    this.#channel.onMessage((message) => this.#take(message));
+    this.#send = openWorkerChannel(host.order, (message) => this.#take(message), host.end);
     process.on('uncaughtException', (error) => this.#takeStray(error, true));
     process.on('unhandledRejection', (error) => this.#takeStray(error, false));
   }
@@ -67,15 +66,15 @@ class UnitServer {
     try {
       this.#loaded = await this.#loadTask();
       lowerPriority(order);
-      this.#channel.send({ say: 'ready', memoryMb: memoryMb(order) });
+      this.#send({ say: 'ready', memoryMb: memoryMb(order) });
     } catch (error) {
-      this.#channel.send({ say: 'broken', error: carryError(error) });
+      this.#send({ say: 'broken', error: carryError(error) });
     }
   }
 
   async #loadTask(): Promise<LoadedTask> {
     const { order, open, children } = this.#host;
-    const { app, config, log } = await open((line) => this.#channel.send({ say: 'log', line }));
+    const { app, config, log } = await open((line) => this.#send({ say: 'log', line }));
     const source = await app.loadQueue(order.queue);
     const tasks = source.tasks.filter(({ manifest }) => manifest.name === order.task);
     const host = { config, log: log.child({ queue: order.queue }) };
@@ -95,7 +94,7 @@ class UnitServer {
         return;
       case 'abort':
         if (!this.#running) return;
-        this.#channel.send({ say: 'aborting', run: this.#running.run });
+        this.#send({ say: 'aborting', run: this.#running.run });
         return this.#running.abort.abort(reviveError(message.reason));
       case 'answer': {
         const asked = this.#asked.get(message.id);
@@ -117,7 +116,7 @@ class UnitServer {
       running.escaped.resolve({ error: carryError(error) });
       return running.abort.abort(error);
     }
-    if (!this.#loaded) return this.#channel.send({ say: 'broken', error: carryError(error) });
+    if (!this.#loaded) return this.#send({ say: 'broken', error: carryError(error) });
     const { task, log } = this.#loaded;
     const problem = toFailure(error, task.manifest).causeMessage;
     log.warn({ queue: order.queue, task: order.task, problem }, 'An error escaped from a job that had ended');
@@ -136,13 +135,13 @@ class UnitServer {
     const end = await Promise.race([ended, running.escaped.promise]);
     this.#running = undefined;
     const last = this.#isSpoilt || run >= order.maxJobs || takesTooMuch(order);
-    this.#channel.send({ say: 'done', run, ...end, last });
+    this.#send({ say: 'done', run, ...end, last });
   }
 
   /** Runs the job's code, in the same steps as in the worker's own thread. Never rejects. */
   async #execute(job: UnitJob, loaded: LoadedTask, { run, abort }: RunningJob): Promise<CodeEnd> {
     const { task } = loaded;
-    const reportProgress = async (value: number | object) => this.#channel.send({ say: 'progress', run, value });
+    const reportProgress = async (value: number | object) => this.#send({ say: 'progress', run, value });
     const delivered = { ...job, queue: this.#host.order.queue, abort, reportProgress };
     const context = new JobContext(delivered, task.manifest, loaded);
     const attempt = { beforeRun: () => this.#ask({ say: 'start', run }) };
@@ -160,7 +159,7 @@ class UnitServer {
     const id = ++this.#lastId;
     const answered = defer();
     this.#asked.set(id, answered);
-    this.#channel.send({ ...request, id });
+    this.#send({ ...request, id });
     return answered.promise;
   }
 

@@ -13,24 +13,26 @@ export interface UnitProgram {
 /** A thread or process that was started. */
 export interface StartedUnit {
   send(message: ToUnit): void;
-  onMessage(take: (message: FromUnit) => void): void;
   /** Ends the unit at once, whatever it does. */
   kill(): void;
   /** Resolves at the unit's end, after its last message, with what ended it: "ended with exit code 3". */
   readonly ended: Promise<string>;
 }
 
+type Take = (message: FromUnit) => void;
+
 /** How long a dead process's last messages are waited for: a process that it started may hold its channel open. */
 const lastWordsMs = 200;
 
 const heapLimit = ({ maxMemoryMb }: UnitOrder) => `its heap may take ${maxMemoryMb} MB, by \`maxMemoryMb\``;
 
-function startThread({ file }: UnitProgram, order: UnitOrder): StartedUnit {
+function startThread({ file }: UnitProgram, order: UnitOrder, take: Take): StartedUnit {
   const thread = new Worker(file, {
     name: `islet-${order.task}`,
     argv: [JSON.stringify(order)],
     resourceLimits: { maxOldGenerationSizeMb: order.maxMemoryMb },
   });
+  thread.on('message', (text) => take(read<FromUnit>(text)));
   let failure: string | undefined;
   thread.on('error', (error: NodeJS.ErrnoException) => {
     const isMemory = error?.code === 'ERR_WORKER_OUT_OF_MEMORY';
@@ -38,7 +40,6 @@ function startThread({ file }: UnitProgram, order: UnitOrder): StartedUnit {
   });
   return {
     send: (message) => thread.postMessage(write(message)),
-    onMessage: (take) => void thread.on('message', (text) => take(read<FromUnit>(text))),
     kill: () => void thread.terminate(),
     ended: new Promise((resolve) => {
       thread.on('exit', (code) => resolve(failure ?? `ended with exit code ${code}`));
@@ -53,13 +54,14 @@ function explainEnd(order: UnitOrder, code: number | null, signal: string | null
   return signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`;
 }
 
-function startProcess(program: UnitProgram, order: UnitOrder): StartedUnit {
+function startProcess(program: UnitProgram, order: UnitOrder, take: Take): StartedUnit {
   const child = fork(program.file, [JSON.stringify(order)], {
     execArgv: [...program.execArgv, `--max-old-space-size=${order.maxMemoryMb}`],
     // The default would write the text as JSON once more.
     serialization: 'advanced',
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
+  child.on('message', (text) => take(read<FromUnit>(text)));
   const ended = new Promise<string>((resolve) => {
     child.on('error', (error) => child.pid === undefined && resolve(`could not be started: ${error.message}`));
     child.on('exit', (code, signal) => {
@@ -75,13 +77,12 @@ function startProcess(program: UnitProgram, order: UnitOrder): StartedUnit {
   return {
     // The process may be dead by now, which its end tells.
     send: (message) => child.connected && child.send(write(message), () => {}),
-    onMessage: (take) => void child.on('message', (text) => take(read<FromUnit>(text))),
     kill: () => void child.kill('SIGKILL'),
     ended,
   };
 }
 
-/** Starts a thread or process that is to run the jobs of one task. */
-export function startUnit(program: UnitProgram, order: UnitOrder): StartedUnit {
-  return order.parent === undefined ? startThread(program, order) : startProcess(program, order);
+/** Starts a thread or process that is to run the jobs of one task; `take` gets what it says. */
+export function startUnit(program: UnitProgram, order: UnitOrder, take: Take): StartedUnit {
+  return order.parent === undefined ? startThread(program, order, take) : startProcess(program, order, take);
 }

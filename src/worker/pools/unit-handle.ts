@@ -2,8 +2,14 @@ import type { Delivery, NewJob } from '../../broker/broker.ts';
 import { atMost } from '../at-most.ts';
 import { defer } from '../deferred.ts';
 import { carryError, reviveError } from './carried-error.ts';
-import type { FromUnit } from './messages.ts';
-import type { StartedUnit } from './start-unit.ts';
+import type { FromUnit, UnitOrder } from './messages.ts';
+import { type StartedUnit, startUnit, type UnitProgram } from './start-unit.ts';
+
+export interface PoolHost {
+  readonly program: UnitProgram;
+  /** Writes a line of a unit's logger among the worker's own. */
+  writeLine(line: string): void;
+}
 
 /** A job for a unit, and what its code asks of the worker: a unit has no connection of its own. */
 export interface PooledJob {
@@ -46,7 +52,7 @@ interface Running {
 export class UnitHandle {
   readonly ended: Promise<string>;
   readonly #unit: StartedUnit;
-  readonly #writeLine: (line: string) => void;
+  readonly #host: PoolHost;
   readonly #ready = defer<number>();
   /** Resolves when the unit can run jobs, with the megabytes that it takes. Rejects when it could not load its task. */
   readonly ready = this.#ready.promise;
@@ -62,9 +68,10 @@ export class UnitHandle {
   #lastWords: NodeJS.Immediate | undefined;
 
   /** `startFailed` makes the error of a unit that ended, or hung, before it was ready. */
-  constructor(unit: StartedUnit, writeLine: (line: string) => void, startFailed: (how: string) => Error) {
+  constructor(host: PoolHost, order: UnitOrder, startFailed: (how: string) => Error) {
+    const unit = startUnit(host.program, order, (message) => this.#take(message));
+    this.#host = host;
     this.#unit = unit;
-    this.#writeLine = writeLine;
     this.ended = unit.ended;
     const hung = setTimeout(() => {
       this.#ready.reject(startFailed(`did not load it within ${readyMs / 1_000} s`));
@@ -72,7 +79,6 @@ export class UnitHandle {
     }, readyMs);
     // Perhaps nobody waits for it any more.
     this.ready.catch(() => {}).finally(() => clearTimeout(hung));
-    unit.onMessage((message) => this.#take(message));
     unit.ended.then((how) => {
       this.usable = false;
       this.#ready.reject(startFailed(how));
@@ -157,7 +163,7 @@ export class UnitHandle {
         // Code that has heard of the abort has the rest of its grace.
         return running && this.#killIn(Math.max(0, running.job.graceMs() - (performance.now() - this.#abortedAt)));
       case 'log':
-        return this.#writeLine(message.line);
+        return this.#host.writeLine(message.line);
       case 'progress':
         return running?.job.progress(message.value);
       case 'done': {

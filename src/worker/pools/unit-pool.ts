@@ -5,14 +5,7 @@ import type { JobAbort } from '../../job-abort.ts';
 import type { PoolSettings } from '../../manifest/pool.ts';
 import { type Deferred, defer } from '../deferred.ts';
 import type { UnitOrder } from './messages.ts';
-import { startUnit, type UnitProgram } from './start-unit.ts';
-import { type PooledJob, type UnitEnd, UnitHandle } from './unit-handle.ts';
-
-export interface PoolHost {
-  readonly program: UnitProgram;
-  /** Writes a line of a unit's logger among the worker's own. */
-  writeLine(line: string): void;
-}
+import { type PooledJob, type PoolHost, type UnitEnd, UnitHandle } from './unit-handle.ts';
 
 /** The part of `maxMemoryMb` above which a unit is replaced after a job. */
 const replaceShare = 0.75;
@@ -103,12 +96,11 @@ export class UnitPool {
   }
 
   #start(): UnitHandle {
-    const { program, writeLine } = this.#host;
     const startFailed = (how: string) => {
       const where = `Task ${this.#name}, ${this.#source.file}`;
       return new IsletError('E_TASK_LOAD_FAILED', `${where}: the ${this.#settings.kind} that was to load it ${how}.`);
     };
-    return new UnitHandle(startUnit(program, this.#order), writeLine, startFailed);
+    return new UnitHandle(this.#host, this.#order, startFailed);
   }
 
   async #startUnit(): Promise<UnitHandle> {
