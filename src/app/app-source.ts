@@ -8,12 +8,10 @@ export interface ModuleSource {
   load(): Promise<unknown>;
 }
 
-/** One task's code. */
 export interface TaskSource extends ModuleSource {
   manifest: AnyTask;
 }
 
-/** The code of one queue. */
 export interface QueueSource {
   /** Undefined when the queue has no dependencies.ts. */
   dependencies?: ModuleSource | undefined;

@@ -121,8 +121,7 @@ async function prepare(manifest: AnyTask, payload: unknown, options: EnqueueOpti
 function toHandle(job: JobToAdd, sent: Confirmed, manifest: AnyTask, broker: ProducerBroker): JobHandle {
   const handle = { id: sent.id, task: job.task, queue: job.queue, accepted: sent.accepted };
   if (!job.keepResultMs) return handle;
-  const result = (options: { timeoutMs?: number } = {}) =>
-    readResult(broker, handle, manifest, options.timeoutMs ?? 30_000);
+  const result = ({ timeoutMs = 30_000 } = {}) => readResult(broker, handle, manifest, timeoutMs);
   return { ...handle, result } as ResultHandle<unknown>;
 }
 

@@ -5,15 +5,19 @@ import type { WorkerLimits } from '../manifest/defaults.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import type { Clock } from './clock.ts';
 import { executeTask } from './execute-task.ts';
+import type { Gate } from './gate.ts';
 import { type ContextHost, identify, JobContext } from './job-context.ts';
+import type { JobHooks } from './job-hooks.ts';
 import type { LoadableTask, LoadedQueue } from './load-queue.ts';
 import type { PooledJob } from './pools/unit-handle.ts';
 
-/** What the attempts of one queue's jobs run in. */
-export interface AttemptScope extends ContextHost {
+/** What jobs of one queue run in. */
+export interface RunScope extends ContextHost {
   queue: LoadedQueue;
   limits: WorkerLimits;
   clock: Clock;
+  gate: Pick<Gate, 'enter' | 'leave'>;
+  hooks?: JobHooks;
   /** Called when a job's code has run, as far as anybody waits for it, just before its outcome is written. */
   onEnded?(): void;
   /** Called when a job is settled without its code, which ignores its signal. The promise resolves when the code ends. */
@@ -46,7 +50,7 @@ export class Attempt implements PooledJob {
   readonly delivery: Delivery;
   started = false;
   readonly #manifest: AnyTask;
-  readonly #scope: AttemptScope;
+  readonly #scope: RunScope;
   #context: JobContext | undefined;
   #reported: Promise<void> | undefined;
   /** Stops the timer of the time-out, or of the grace after it. */
@@ -54,7 +58,7 @@ export class Attempt implements PooledJob {
   #stopListening: (() => void) | undefined;
   #reject: ((error: unknown) => void) | undefined;
 
-  constructor(delivery: Delivery, manifest: AnyTask, scope: AttemptScope) {
+  constructor(delivery: Delivery, manifest: AnyTask, scope: RunScope) {
     this.delivery = delivery;
     this.#manifest = manifest;
     this.#scope = scope;
@@ -85,10 +89,9 @@ export class Attempt implements PooledJob {
 
   onBegin(): void {
     const { name, timeoutMs } = this.#manifest;
+    const { abort } = this.delivery;
     this.#stopTimer?.();
-    this.#stopTimer = this.#scope.clock.startTimer(timeoutMs, () =>
-      this.delivery.abort.abort(new TimeoutError(name, timeoutMs)),
-    );
+    this.#stopTimer = this.#scope.clock.startTimer(timeoutMs, () => abort.abort(new TimeoutError(name, timeoutMs)));
   }
 
   send(jobs: NewJob[]): Promise<void> {

@@ -49,7 +49,6 @@ export async function callHook(hook: () => unknown, call: HookCall): Promise<voi
   }
 }
 
-/** Returns whether `work` ended in time. */
 export async function inTime(work: Promise<unknown>, { timers, stopping }: HookCall): Promise<boolean> {
   const late = defer<false>();
   const expireIn = (ms: number) => timers.startTimer(ms, () => late.resolve(false));

@@ -25,9 +25,8 @@ export interface ContextHost {
 }
 
 /**
- * What a task is given. A context makes each part when the task touches it: a scope takes 15 µs and a signal 10, all else
- * that a worker does for a job about 30. The getters stand on the class, because an object with getters of its own is
- * slow to make.
+ * What a task is given. Each part is made when the task touches it: a scope takes 15 µs and a signal 10, all else that a
+ * worker does for a job about 30. The getters stand on a class, since an object with getters of its own is slow to make.
  */
 export class JobContext implements AtLeastOnceContext<object> {
   readonly attempt: number;
@@ -87,7 +86,6 @@ export class JobContext implements AtLeastOnceContext<object> {
   }
 }
 
-/** Returns the fields by which every log line names its job. */
 export function identify({ queue, task, jobId, attempt }: Omit<EndedJob, 'input'>) {
   return { queue, task, jobId, attempt };
 }

@@ -6,7 +6,6 @@ import { defer } from './deferred.ts';
 import type { HookedJob, Hooks, JobEnd } from './hooks.ts';
 import type { LoadedHooks } from './load-hooks.ts';
 
-/** How a delivery ended, and what was thrown. */
 export interface Ended {
   outcome: Outcome;
   error?: unknown;

@@ -1,17 +1,10 @@
 import type { Delivery, Outcome } from '../broker/broker.ts';
-import { Attempt, type AttemptScope } from './attempt.ts';
+import { Attempt, type RunScope } from './attempt.ts';
 import { type Decision, decide } from './decide.ts';
-import type { Gate } from './gate.ts';
 import { identify } from './job-context.ts';
-import type { Ended, JobHooks } from './job-hooks.ts';
+import type { Ended } from './job-hooks.ts';
 import type { LoadableTask } from './load-queue.ts';
 import { classify, completed, toResultJson } from './outcome.ts';
-
-/** What jobs of one queue run in. */
-export interface RunScope extends AttemptScope {
-  gate: Pick<Gate, 'enter' | 'leave'>;
-  hooks?: JobHooks;
-}
 
 /** Runs one job to exactly one outcome. It knows no broker and never throws. */
 export async function runJob(delivery: Delivery, scope: RunScope): Promise<Outcome> {

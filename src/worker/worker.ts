@@ -1,9 +1,10 @@
 import type { Broker, BullmqWorker, Consumer, Delivery, EndedJob, Outcome } from '../broker/broker.ts';
 import { IsletError, ReleasedError } from '../errors.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
+import type { RunScope } from './attempt.ts';
 import { defer } from './deferred.ts';
 import type { Gate } from './gate.ts';
-import { type RunScope, runJob } from './run-job.ts';
+import { runJob } from './run-job.ts';
 
 export interface WorkerOptions {
   queue: QueueManifest;

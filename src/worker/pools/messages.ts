@@ -17,7 +17,6 @@ export interface UnitOrder {
 /** A job as it crosses into a unit: JSON. Its `task` may be a former name. */
 export type UnitJob = Pick<Delivery, 'task' | 'jobId' | 'input' | 'attempt' | 'enqueuedAt'>;
 
-/** What the worker says to a unit. */
 export type ToUnit =
   | { readonly say: 'run'; readonly job: UnitJob }
   | { readonly say: 'abort'; readonly reason: CarriedError }

@@ -1,8 +1,8 @@
 import { fork } from 'node:child_process';
 import { Worker } from 'node:worker_threads';
+import { atMost } from '../at-most.ts';
 import { type FromUnit, read, type ToUnit, type UnitOrder, write } from './messages.ts';
 
-/** The program that units run, and how. */
 export interface UnitProgram {
   /** The path of the program's module, which finds its order, as JSON, in its first argument. */
   readonly file: string;
@@ -10,7 +10,6 @@ export interface UnitProgram {
   readonly execArgv: readonly string[];
 }
 
-/** A thread or process that was started. */
 export interface StartedUnit {
   send(message: ToUnit): void;
   /** Ends the unit at once, whatever it does. */
@@ -64,14 +63,11 @@ function startProcess(program: UnitProgram, order: UnitOrder, take: Take): Start
   child.on('message', (text) => take(read<FromUnit>(text)));
   const ended = new Promise<string>((resolve) => {
     child.on('error', (error) => child.pid === undefined && resolve(`could not be started: ${error.message}`));
-    child.on('exit', (code, signal) => {
-      const over = () => resolve(explainEnd(order, code, signal));
-      if (!child.connected) return over();
-      const timer = setTimeout(() => child.connected && child.disconnect(), lastWordsMs);
-      child.once('disconnect', () => {
-        clearTimeout(timer);
-        over();
-      });
+    child.on('exit', async (code, signal) => {
+      const disconnected = new Promise((over) => child.once('disconnect', over));
+      if (child.connected) await atMost(lastWordsMs, disconnected);
+      if (child.connected) child.disconnect();
+      resolve(explainEnd(order, code, signal));
     });
   });
   return {

@@ -24,7 +24,6 @@ export interface PooledJob {
   send(jobs: NewJob[]): Promise<void>;
 }
 
-/** How a job's code ended in its unit. */
 export type UnitEnd =
   | { readonly kind: 'returned'; readonly resultJson: string | undefined }
   | { readonly kind: 'threw'; readonly error: unknown }

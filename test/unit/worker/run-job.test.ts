@@ -5,10 +5,10 @@ import type { Delivery } from '../../../src/broker/broker.ts';
 import { CancelledError, LockLostError, ReleasedError } from '../../../src/errors.ts';
 import { workerDefaults } from '../../../src/manifest/defaults.ts';
 import { type AnyTask, defineTask } from '../../../src/manifest/define-task.ts';
-import { currentJob, describeCurrentJob } from '../../../src/worker/attempt.ts';
+import { currentJob, describeCurrentJob, type RunScope } from '../../../src/worker/attempt.ts';
 import { UnblockedClock } from '../../../src/worker/clock.ts';
 import type { UnitPool } from '../../../src/worker/pools/unit-pool.ts';
-import { type RunScope, runJob } from '../../../src/worker/run-job.ts';
+import { runJob } from '../../../src/worker/run-job.ts';
 import type { Task, TaskContext } from '../../../src/worker/task-context.ts';
 import { deliver } from './delivery.ts';
 
