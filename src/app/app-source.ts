@@ -13,9 +13,7 @@ export interface TaskSource extends ModuleSource {
 }
 
 export interface QueueSource {
-  /** Undefined when the queue has no dependencies.ts. */
   dependencies?: ModuleSource | undefined;
-  /** Undefined when the queue has no hooks.ts. */
   hooks?: ModuleSource | undefined;
   tasks: TaskSource[];
 }

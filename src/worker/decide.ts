@@ -23,9 +23,7 @@ const postponeMs = { least: 1_000, most: 15_000 };
 export function decide(delivery: Delivery, tasks: LoadedQueue['tasks'], limits: WorkerLimits, nowMs: number): Decision {
   const { memory, jobId, version } = delivery;
   const task = tasks.get(delivery.task);
-  if (memory.cancel !== undefined) {
-    return cancelled(delivery, task?.manifest, new CancelledError(jobId, memory.cancel));
-  }
+  if (memory.cancel !== undefined) return cancelled(delivery, task?.manifest, new CancelledError(jobId, memory.cancel));
   if (!task || (version !== undefined && version > task.manifest.version)) {
     return postpone(delivery, tasks, limits.unknownTaskDeadlineMs, nowMs);
   }
@@ -55,10 +53,10 @@ function unknownTask(delivery: Delivery, task: LoadableTask | undefined, known: 
   const problem = task
     ? `Task "${name}" (queue "${queue}") has version ${task.manifest.version} in this worker, the job needs version ${version}.`
     : `Queue "${queue}" has no task "${name}".${didYouMean(name, known)}`;
-  const advice = task
-    ? 'Deploy newer workers, then retry the job.'
-    : 'Deploy workers that have it, or keep its old name in `formerNames`.';
-  return new IsletError('E_TASK_UNKNOWN', `${problem} ${waited} ${advice}`);
+  const cure = task
+    ? 'newer workers, then retry the job.'
+    : 'workers that have it, or keep its old name in `formerNames`.';
+  return new IsletError('E_TASK_UNKNOWN', `${problem} ${waited} Deploy ${cure}`);
 }
 
 const harmedOnlyItself = ({ blame }: Crash) => blame === 'unit';

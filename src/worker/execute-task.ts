@@ -3,10 +3,7 @@ import type { LoadableTask } from './load-queue.ts';
 import { toFailure } from './outcome.ts';
 import type { TaskContext } from './task-context.ts';
 
-/**
- * Runs one task on one input, in every pool. `beforeRun` is the last step before the task's code, which does not start
- * when that throws. Awaits only what takes time: each promise costs a job a microsecond.
- */
+/** Runs one task on one input, in every pool. Awaits only what takes time: each promise costs a job a microsecond. */
 export async function executeTask(
   task: LoadableTask,
   input: unknown,

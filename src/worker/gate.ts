@@ -1,9 +1,6 @@
 import type { Consumer, Delivery } from '../broker/broker.ts';
 
-/**
- * Lets a job that is suspected of ending its worker run alone in this process, since what ends the process ends the jobs of
- * all its queues. A crash then convicts that job, or it is cleared.
- */
+/** Lets a job that may end its worker run alone, beside no job of any queue: a crash then convicts it, or it is cleared. */
 export class Gate {
   readonly #consumers = new Map<string, Promise<Consumer>>();
   #alone: Delivery | undefined;

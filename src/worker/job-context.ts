@@ -7,7 +7,6 @@ import { type AtLeastOnceContext, type ChildOptions, type Enqueue, verdicts } fr
 /** What a context is made of; a thread or process of a pool has no more of a delivery. */
 type Delivered = Pick<Delivery, 'queue' | 'task' | 'jobId' | 'attempt' | 'enqueuedAt' | 'abort' | 'reportProgress'>;
 
-/** The dependencies of one job. */
 export type Scope = Pick<AwilixContainer<object>, 'cradle' | 'dispose'>;
 
 /** How a worker enqueues for its tasks; it is handed in, because a worker knows no producer. */

@@ -11,7 +11,6 @@ export interface AppHost {
   app: AppSource;
   config: unknown;
   log: Log;
-  /** The program by which the threads and processes of pools are started. */
   pools: PoolHost;
 }
 

@@ -6,9 +6,7 @@ import type { Hooks, WorkerStart } from './hooks.ts';
 import { toFailure } from './outcome.ts';
 import type { QueueHost } from './task-context.ts';
 
-export interface LoadedHooks extends Hooks {
-  readonly file: string;
-}
+export type LoadedHooks = Hooks & { readonly file: string };
 
 const names = ['aroundJob', 'onJobFailed', 'onWorkerStart', 'onWorkerStop'] as const;
 

@@ -73,10 +73,7 @@ async function proveAll(pools: readonly UnitPool[]): Promise<void> {
   }
 }
 
-/**
- * Opens a queue's dependencies, every singleton at once: what cannot be opened stops the worker's start. Throws
- * `E_DEPENDENCIES_FAILED`, and then disposes of what was opened.
- */
+/** Opens every singleton at once. Throws `E_DEPENDENCIES_FAILED`, and then disposes of what was opened. */
 async function openDependencies(
   queue: string,
   source: ModuleSource | undefined,

@@ -103,14 +103,7 @@ export function completed(delivery: Delivery, manifest: AnyTask, resultJson: str
   return overrule(delivery, manifest) ?? { kind: 'completed', resultJson, keepResultMs };
 }
 
-/** What else decides how a failed attempt ends. */
-export interface AttemptState {
-  /** Whether the task's code was reached. */
-  started: boolean;
-  limits: Pick<WorkerLimits, 'maxReleases' | 'windowMs'>;
-}
-
-function release(delivery: Delivery, manifest: AnyTask, { started, limits }: AttemptState): Outcome {
+function release(delivery: Delivery, manifest: AnyTask, started: boolean, limits: WorkerLimits): Outcome {
   if (!started) return { kind: 'released', counted: false };
   if (manifest.delivery === 'at-most-once') return interrupted(delivery, manifest);
   const { maxReleases, windowMs } = limits;
@@ -132,12 +125,18 @@ function grantVerdict(delivery: Delivery, manifest: AnyTask, asked: SnoozeError 
   return failed(delivery, manifest, new IsletError('E_VERDICT_REFUSED', `${seen} ${advice}`));
 }
 
-/** Returns the outcome of a delivery whose task threw, or could not be run. */
-export function classify(delivery: Delivery, manifest: AnyTask, error: unknown, state: AttemptState): Outcome {
+/** Returns the outcome of a delivery whose task threw, or could not be run; `started` is whether its code was reached. */
+export function classify(
+  delivery: Delivery,
+  manifest: AnyTask,
+  error: unknown,
+  started: boolean,
+  limits: WorkerLimits,
+): Outcome {
   const overruled = overrule(delivery, manifest);
   if (overruled) return overruled;
   const { reason } = delivery.abort;
-  if (reason instanceof ReleasedError) return release(delivery, manifest, state);
+  if (reason instanceof ReleasedError) return release(delivery, manifest, started, limits);
   if (error instanceof SnoozeError || error instanceof RateLimitedError) return grantVerdict(delivery, manifest, error);
   // Libraries throw an error of their own when their signal aborts, which says less than its reason.
   const isTimeout = reason instanceof TimeoutError && error instanceof Error && error.name === 'AbortError';

@@ -45,8 +45,7 @@ async function runAttempt(delivery: Delivery, task: LoadableTask, scope: RunScop
     const json = pool ? await pool.run(attempt) : toResultJson(manifest, await attempt.run(task));
     return { outcome: completed(delivery, manifest, json), error: delivery.abort.reason };
   } catch (error) {
-    const { started } = attempt;
-    return { outcome: classify(delivery, manifest, error, { started, limits: scope.limits }), error };
+    return { outcome: classify(delivery, manifest, error, attempt.started, scope.limits), error };
   } finally {
     const closing = attempt.close();
     if (closing) await closing;

@@ -18,6 +18,7 @@ export interface WorkerOptions {
 
 /** Runs the jobs of one queue. */
 export class Worker {
+  readonly queue: string;
   readonly #options: WorkerOptions;
   readonly #scope: RunScope;
   readonly #running = new Set<Delivery>();
@@ -33,6 +34,7 @@ export class Worker {
   done = 0;
 
   constructor(options: WorkerOptions) {
+    this.queue = options.queue.name;
     this.#options = options;
     this.#scope = {
       ...options.scope,
@@ -42,10 +44,6 @@ export class Worker {
         options.onJobEnd?.();
       },
     };
-  }
-
-  get queue(): string {
-    return this.#options.queue.name;
   }
 
   /** BullMQ's Worker of this queue; undefined where no BullMQ is. */

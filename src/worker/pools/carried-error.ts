@@ -1,7 +1,6 @@
 import * as errors from '../../errors.ts';
 import { textOf } from '../outcome.ts';
 
-/** A thrown value as JSON. */
 export type CarriedError =
   | {
       readonly kind: 'error';

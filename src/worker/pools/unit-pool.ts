@@ -19,7 +19,6 @@ const newest = 0.3;
  * abort ends their threads before the code hears of it, and neither replaces one thread by its jobs and memory.
  */
 export class UnitPool {
-  /** How many jobs run at once. */
   readonly size: number;
   readonly #source: TaskSource;
   /** The task's name in messages. */
@@ -91,7 +90,7 @@ export class UnitPool {
   async close(): Promise<void> {
     this.#closed = true;
     this.#waiting.clear();
-    for (const unit of this.#units) void this.#retire(unit);
+    for (const unit of this.#units) this.#retire(unit);
     await Promise.all(this.#leaving);
   }
 
@@ -126,11 +125,10 @@ export class UnitPool {
   }
 
   /** Makes room for a unit's successor at once; the unit disposes of what it opened beside that. */
-  #retire(unit: UnitHandle): Promise<void> {
+  #retire(unit: UnitHandle): void {
     this.#leave(unit);
     const closing = unit.close().finally(() => this.#leaving.delete(closing));
     this.#leaving.add(closing);
-    return closing;
   }
 
   #nextInLine(): Deferred<UnitHandle> | undefined {
@@ -171,11 +169,11 @@ export class UnitPool {
 
   #giveBack(unit: UnitHandle) {
     if (!this.#units.has(unit)) return;
-    if (!unit.usable) return void this.#retire(unit);
+    if (!unit.usable) return this.#retire(unit);
     const next = this.#nextInLine();
     if (next) return next.resolve(unit);
     const { idleTimeoutMs } = this.#settings;
-    if (idleTimeoutMs === 0 || this.#closed) return void this.#retire(unit);
+    if (idleTimeoutMs === 0 || this.#closed) return this.#retire(unit);
     const timer = setTimeout(() => this.#retire(unit), idleTimeoutMs);
     this.#idle.set(unit, timer);
   }
