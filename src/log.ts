@@ -18,8 +18,6 @@ const mostWaiting = 4_194_304;
 /** Lines that follow one another faster than this, in milliseconds, may leave together. */
 const burstMs = 1;
 
-const isFull = ({ code }: NodeJS.ErrnoException) => code === 'EAGAIN' || code === 'EBUSY';
-
 /** Writes as much as there is room for, and returns how many bytes that was. What nobody will read counts as written. */
 function writeSome(bytes: Uint8Array): number {
   let written = 0;
@@ -27,7 +25,8 @@ function writeSome(bytes: Uint8Array): number {
     while (written < bytes.length) written += writeSync(standardOutput, bytes, written);
     return written;
   } catch (error) {
-    return isFull(error as NodeJS.ErrnoException) ? written : bytes.length;
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'EAGAIN' || code === 'EBUSY' ? written : bytes.length;
   }
 }
 
@@ -64,11 +63,11 @@ class Output {
   }
 
   write(line: string): void {
-    if (this.#rest.length > 0) this.#append(line);
-    else if (!this.#isBurst() || !this.#shared?.add(line)) {
+    if (this.#rest.length > 0 || !this.#isBurst() || !this.#shared?.add(line)) {
       this.#flush();
-      if (this.#rest.length > 0) this.#append(line);
-      else this.#try(Buffer.from(line));
+      if (this.#rest.length === 0) this.#try(Buffer.from(line));
+      else if (this.#rest.length + this.#behind.length + line.length > mostWaiting) this.#dropped += 1;
+      else this.#behind += line;
     }
     this.#goOnLater();
   }
@@ -94,18 +93,11 @@ class Output {
     this.#rest = bytes.subarray(writeSome(bytes));
   }
 
-  /** Writes the lines that wait in shared memory; those that find no room go on waiting here. */
+  /** Writes the lines in shared memory, which has none while bytes wait here. Those that find no room wait here then. */
   #flush(): void {
     if (!this.#shared || this.#shared.isEmpty) return;
-    if (this.#rest.length === 0) this.#shared.flush(writeSome);
-    const left = this.#shared.empty();
-    if (this.#rest.length === 0) this.#rest = left;
-    else this.#behind += left.toString();
-  }
-
-  #append(line: string): void {
-    if (this.#rest.length + this.#behind.length + line.length > mostWaiting) this.#dropped += 1;
-    else this.#behind += line;
+    this.#shared.flush(writeSome);
+    this.#rest = this.#shared.empty();
   }
 
   #goOnLater(): void {
@@ -136,15 +128,11 @@ class Output {
   }
 }
 
-interface LogOptions {
-  /** Writes the lines, in place of standard output. */
-  write?: WriteLine;
-  /** Memory in which lines may wait until the end of a turn, because another thread writes them if this one cannot. */
-  shared?: SharedLines | undefined;
-}
-
-/** Creates a logger that writes lines of JSON on standard output. */
-export function createLog(level: string, { write, shared }: LogOptions = {}): Logger {
+/**
+ * Creates a logger that writes lines of JSON on standard output, or by `write`. In `shared` memory, lines may wait until the
+ * end of a turn of the event loop, because another thread writes them if this one cannot.
+ */
+export function createLog(level: string, { write, shared }: { write?: WriteLine; shared?: SharedLines } = {}): Logger {
   const options = { level, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime };
   return pino(options, write ? { write } : new Output(shared));
 }
