@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { KeptWorker, type WorkerStatus } from './kept-worker.ts';
+import { KeptWorker } from './kept-worker.ts';
 import type { LineLog } from './line-log.ts';
 import { type FromWorker, refusedExitCode, type WorkerSettingsToParent } from './messages.ts';
 import { crashLoopDeaths, crashLoopExitCode, pauseBeforeStart, steadyMs } from './restarts.ts';
@@ -18,14 +18,7 @@ export interface SupervisorOptions {
   random?: () => number;
 }
 
-export interface SupervisorStatus {
-  readonly parent: { readonly pid: number; readonly ageMs: number; readonly rssMb: number };
-  readonly workers: readonly WorkerStatus[];
-}
-
 const isSteady = ({ readyAt }: KeptWorker) => readyAt !== undefined && performance.now() - readyAt >= steadyMs;
-
-const toMb = (bytes: number) => Math.round(bytes / 1_048_576);
 
 /**
  * Keeps worker processes. A worker that dies is replaced. Workers that are due are recycled one at a time: the successor
@@ -71,13 +64,10 @@ export class Supervisor {
     return this.#ready().length > 0 ? 'ok' : 'starting';
   }
 
-  get status(): SupervisorStatus {
-    const parent = {
-      pid: process.pid,
-      ageMs: Math.round(process.uptime() * 1_000),
-      rssMb: toMb(process.memoryUsage.rss()),
-    };
-    return { parent, workers: [...this.#workers].map(({ status }) => status) };
+  get status() {
+    const ageMs = Math.round(process.uptime() * 1_000);
+    const rssMb = Math.round(process.memoryUsage.rss() / 1_048_576);
+    return { parent: { pid: process.pid, ageMs, rssMb }, workers: [...this.#workers].map(({ status }) => status) };
   }
 
   /** Replaces all workers, one by one; a worker that is starting may have loaded the old code, too. */
@@ -131,7 +121,8 @@ export class Supervisor {
     while ([...this.#workers].some((worker) => worker.index === index)) index += 1;
     try {
       const child = this.#options.create(index);
-      const worker: KeptWorker = new KeptWorker(child, index, (message) => this.#hear(worker, message));
+      const worker = new KeptWorker(child, index);
+      child.onMessage((message) => this.#hear(worker, message));
       void child.ended.then((exit) => this.#onEnded(worker, exit));
       this.#workers.add(worker);
       return true;
@@ -145,15 +136,22 @@ export class Supervisor {
 
   #hear(worker: KeptWorker, message: FromWorker): void {
     if (message.say === 'settings') {
+      worker.graceMs = message.gracefulTimeoutMs;
       this.#graceMs = message.gracefulTimeoutMs;
       this.#log.level = message.logLevel;
       this.#options.onSettings?.(message);
-    } else if (message.say === 'ready') this.#onReady(worker);
-    else if (message.say === 'due') this.#recycleNext();
-    else if (message.say === 'leaving') this.#onLeaving(worker, message.failed);
+    } else if (message.say === 'load') worker.load = message;
+    // A worker that was asked to end, and says only now that it is ready, is none to count on.
+    else if (message.say === 'ready' && worker.state === 'starting') this.#onReady(worker);
+    else if (message.say === 'leaving' && !worker.asked) this.#onLeaving(worker, message.failed);
+    else if (message.say === 'due') {
+      worker.due ??= message.why;
+      this.#recycleNext();
+    }
   }
 
   #onReady(worker: KeptWorker): void {
+    worker.becomeReady();
     setTimeout(() => this.#onSteady(worker), steadyMs).unref();
     // The worker has looked for what the dead left before it was ready, and was told of no death since.
     if (this.#lastDeathAt > worker.startedAt) worker.child.tell({ say: 'died' });
@@ -179,6 +177,7 @@ export class Supervisor {
   }
 
   #onLeaving(worker: KeptWorker, failed: boolean): void {
+    worker.state = 'leaving';
     worker.endWithin(this.#graceMs);
     if (failed) this.#countDeath(worker, 'it stops by itself');
     this.#keepUp();
