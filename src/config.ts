@@ -178,26 +178,13 @@ export type WorkerSettings = Readonly<typeof workerDefaults>;
 
 /** Reads the settings of a worker; what is not set has its default. Durations are in milliseconds, sizes in megabytes. */
 export function readWorkerSettings({ worker = {} }: Pick<IsletConfig, 'worker'>): WorkerSettings {
-  const settings = isletSettings.worker;
-  const read = <K extends keyof typeof settings>(key: K) =>
-    settings[key].format(worker[key] ?? settings[key].default) as ReturnType<(typeof settings)[K]['format']>;
-  return {
-    gracefulTimeoutMs: read('gracefulTimeout'),
-    unknownTaskDeadlineMs: read('unknownTaskDeadline'),
-    maxReleases: read('maxReleases'),
-    maxCrashes: read('maxCrashes'),
-    windowMs: read('window'),
-    maxAbandoned: read('maxAbandoned'),
-    guard: read('guard'),
-    maxBlockMs: read('maxBlock'),
-    healthPort: read('healthPort'),
-    processes: read('processes'),
-    maxAgeMs: read('maxAge'),
-    maxAgeVarianceMs: read('maxAgeVariance'),
-    maxJobs: read('maxJobs'),
-    maxMemoryMb: read('maxMemory'),
-    recycle: read('recycle'),
-  };
+  const read = Object.keys(workerDefaults).map((name) => {
+    // In code, a number with a unit has it in its name.
+    const key = name.replace(/M[sb]$/, '') as keyof typeof isletSettings.worker;
+    const { format, default: otherwise } = isletSettings.worker[key];
+    return [name, format(worker[key] ?? otherwise)];
+  });
+  return Object.fromEntries(read);
 }
 
 /** The part of a convict config that `readConfig` uses; the app brings convict, so that this module loads nothing. */

@@ -11,15 +11,7 @@ export interface FoundManifest {
 }
 
 /** All manifests of an app, checked together. Names are looked up as map keys, never as paths. */
-export interface Catalog {
-  readonly tasks: ReadonlyMap<string, AnyTask>;
-  readonly queues: ReadonlyMap<string, QueueManifest>;
-  /** Throws `E_TASK_UNKNOWN`. Former names are not accepted here: they are for jobs that are already in Redis. */
-  task(name: string): AnyTask;
-  /** Throws `E_QUEUE_UNKNOWN`. */
-  queue(name: string): QueueManifest;
-  tasksOf(queue: string): AnyTask[];
-}
+export type Catalog = ReturnType<typeof createCatalog>;
 
 /** The manifests of an app, before they are checked together. */
 interface FoundManifests {
@@ -35,7 +27,7 @@ interface Problem {
 }
 
 /** Checks all manifests together. Throws `E_CATALOG_INVALID` for duplicates, unknown queues and wrong folders. */
-export function createCatalog(found: FoundManifests): Catalog {
+export function createCatalog(found: FoundManifests) {
   const [problem] = findCatalogProblems(found);
   if (problem) throw new IsletError('E_CATALOG_INVALID', problem.message);
   // A manifest has the name of its folder.
@@ -50,9 +42,11 @@ export function createCatalog(found: FoundManifests): Catalog {
   return {
     tasks,
     queues,
-    task: (name) => lookUp(tasks, 'task', name),
-    queue: (name) => lookUp(queues, 'queue', name),
-    tasksOf: (queue) => [...tasks.values()].filter((task) => task.queue === queue),
+    /** Throws `E_TASK_UNKNOWN`. Former names are not accepted here: they are for jobs that are already in Redis. */
+    task: (name: string) => lookUp(tasks, 'task', name),
+    /** Throws `E_QUEUE_UNKNOWN`. */
+    queue: (name: string) => lookUp(queues, 'queue', name),
+    tasksOf: (queue: string) => [...tasks.values()].filter((task) => task.queue === queue),
   };
 }
 

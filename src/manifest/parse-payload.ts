@@ -3,16 +3,13 @@ import { IsletError } from '../errors.ts';
 import { describe } from './check-options.ts';
 import type { AnyTask, PayloadOutput } from './define-task.ts';
 
-const keyOf = (segment: PropertyKey | StandardSchemaV1.PathSegment): PropertyKey =>
-  typeof segment === 'object' ? segment.key : segment;
-
 function valueAt(root: unknown, path: PropertyKey[]): unknown {
   return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], root);
 }
 
 /** Describes an issue: path, what the schema expected, and what it got, but never the value of a redacted field. */
 function explain(issue: StandardSchemaV1.Issue, value: unknown, redact: readonly string[]): string {
-  const path = (issue.path ?? []).map(keyOf);
+  const path = (issue.path ?? []).map((segment) => (typeof segment === 'object' ? segment.key : segment));
   const where = path.length > 0 ? `\`${path.map(String).join('.')}\`` : 'the value';
   if (redact.length > 0 && (path.length === 0 || redact.includes(String(path[0])))) {
     const got = valueAt(value, path);

@@ -23,14 +23,15 @@ export class KeptWorker {
   due: RecycleReason | 'signal' | undefined;
   /** Whether the worker's early end has been counted. */
   counted = false;
-  /** What the worker's jobs get at its end, in milliseconds, by its own settings: another worker's may be newer. */
-  graceMs: number | undefined;
+  /** What the worker's jobs get at its end, in milliseconds; other workers' settings may be newer than its own. */
+  graceMs: number;
   load: WorkerLoad = { jobs: 0, running: 0, rssMb: 0 };
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(child: WorkerChild, index: number) {
+  constructor(child: WorkerChild, index: number, graceMs: number) {
     this.child = child;
     this.index = index;
+    this.graceMs = graceMs;
     void child.ended.then(() => clearTimeout(this.#timer));
     this.#killAfter(startLimitMs);
     child.start();
@@ -54,16 +55,16 @@ export class KeptWorker {
     this.#timer = setTimeout(() => this.kill(), ms);
   }
 
-  /** Kills the worker unless it ends by itself soon after its grace, which is `graceMs` if it has told none. */
-  endWithin(graceMs: number): void {
-    this.#killAfter((this.graceMs ?? graceMs) + killMarginMs);
+  /** Kills the worker unless it ends by itself soon after its grace. */
+  killAfterGrace(): void {
+    this.#killAfter(this.graceMs + killMarginMs);
   }
 
-  /** Lets running jobs finish for `graceMs` milliseconds; a second call changes nothing. */
-  stop(graceMs: number): void {
+  /** Lets running jobs finish within the worker's grace; a second call changes nothing. */
+  stop(): void {
     if (this.asked) return;
     this.asked = true;
-    this.endWithin(graceMs);
+    this.killAfterGrace();
     // A worker that drains already would take this for a second signal, and abort.
     if (this.state !== 'leaving') this.child.stop();
     this.state = 'leaving';

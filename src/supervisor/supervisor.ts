@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { KeptWorker } from './kept-worker.ts';
 import type { LineLog } from './line-log.ts';
-import { type FromWorker, refusedExitCode, type WorkerSettingsToParent } from './messages.ts';
+import { type FromWorker, refusedExitCode } from './messages.ts';
 import { crashLoopDeaths, crashLoopExitCode, pauseBeforeStart, steadyMs } from './restarts.ts';
 import type { WorkerChild, WorkerExit } from './worker-child.ts';
 
@@ -14,7 +14,7 @@ export interface SupervisorOptions {
   /** Makes a worker that waits for its start. Indexes count from 0, and no two living workers share one. */
   create(index: number): WorkerChild;
   /** Called with each worker's settings. */
-  onSettings?(settings: WorkerSettingsToParent): void;
+  onSettings?(settings: { healthPort: number; devRedis: boolean }): void;
   random?: () => number;
 }
 
@@ -25,12 +25,14 @@ const isSteady = ({ readyAt }: KeptWorker) => readyAt !== undefined && performan
  * takes jobs before the old one stops to.
  */
 export class Supervisor {
-  /** Resolves with the exit code when no worker is left. */
-  readonly ended: Promise<number>;
   readonly #options: SupervisorOptions;
   readonly #log: LineLog;
   readonly #workers = new Set<KeptWorker>();
   #end: (code: number) => void = () => {};
+  /** Resolves with the exit code when no worker is left. */
+  readonly ended = new Promise<number>((resolve) => {
+    this.#end = resolve;
+  });
   #graceMs: number;
   /** Whether a worker was ready once, so that the code is known to start. */
   #proven = false;
@@ -49,9 +51,6 @@ export class Supervisor {
     this.#options = options;
     this.#log = options.log;
     this.#graceMs = options.gracefulTimeoutMs;
-    this.ended = new Promise((resolve) => {
-      this.#end = resolve;
-    });
   }
 
   start(): void {
@@ -88,7 +87,7 @@ export class Supervisor {
   giveUp(exitCode: number): void {
     this.#exitCode ??= exitCode;
     clearTimeout(this.#startTimer);
-    for (const worker of this.#workers) worker.stop(this.#graceMs);
+    for (const worker of this.#workers) worker.stop();
     if (this.#workers.size === 0) this.#end(this.#exitCode);
   }
 
@@ -121,7 +120,7 @@ export class Supervisor {
     while ([...this.#workers].some((worker) => worker.index === index)) index += 1;
     try {
       const child = this.#options.create(index);
-      const worker = new KeptWorker(child, index);
+      const worker = new KeptWorker(child, index, this.#graceMs);
       child.onMessage((message) => this.#hear(worker, message));
       void child.ended.then((exit) => this.#onEnded(worker, exit));
       this.#workers.add(worker);
@@ -165,7 +164,7 @@ export class Supervisor {
       const { pid, ageMs, jobs, rssMb } = outgoing.status;
       const fields = { worker: pid, why: outgoing.due, ageMs, jobs, rssMb, successor: worker.status.pid };
       this.#log.write('info', fields, 'Recycling a worker');
-      outgoing.stop(this.#graceMs);
+      outgoing.stop();
     }
     this.#keepUp();
     this.#recycleNext();
@@ -178,7 +177,7 @@ export class Supervisor {
 
   #onLeaving(worker: KeptWorker, failed: boolean): void {
     worker.state = 'leaving';
-    worker.endWithin(this.#graceMs);
+    worker.killAfterGrace();
     if (failed) this.#countDeath(worker, 'it stops by itself');
     this.#keepUp();
   }

@@ -10,12 +10,6 @@ export interface WorkerExit {
 
 export type WorkerChild = ReturnType<typeof createWorkerChild>;
 
-export interface LaunchOptions {
-  profile?: ProfileName;
-  /** Whether the log can be read from `output`, or goes where the parent's goes. Default: 'pipe'. */
-  output?: 'pipe' | 'inherit';
-}
-
 /**
  * Creates a worker process, which loads the framework and waits for its start: `program` is the file that runs, `args` is
  * the command line of a supervised worker, and `env` is its environment beside that of its launch profile. A worker whose
@@ -25,7 +19,7 @@ export function createWorkerChild(
   program: string,
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
-  { profile = defaultProfile, output = 'pipe' }: LaunchOptions = {},
+  { profile = defaultProfile, output = 'pipe' }: { profile?: ProfileName; output?: 'pipe' | 'inherit' } = {},
 ) {
   const launch = launchProfiles[profile];
   const child = fork(program, args, {
@@ -49,7 +43,7 @@ export function createWorkerChild(
     pid: child.pid,
     /** Lets the worker load the app, as it is on disk now, and take jobs. */
     start: () => tell({ say: 'start', parent: process.pid }),
-    /** The worker's log, as lines of JSON; empty when the worker writes to its parent's output. */
+    /** The worker's log, as lines of JSON, unless the worker writes to its parent's output. */
     output: child.stdout as Readable,
     ended,
     onMessage: (listener: (message: FromWorker) => void) => void child.on('message', listener),
