@@ -199,20 +199,17 @@ interface ConfigSource {
   file: string;
 }
 
-/** Returns where a bad value came from, since convict does not say that. */
-function originOf(schema: object, key: string, { env, file }: ConfigSource): string {
-  const find = (node: unknown, part: string) => (node as Record<string, unknown> | undefined)?.[part];
-  const variable = key.split('.').concat('env').reduce<unknown>(find, schema);
-  return typeof variable === 'string' && env[variable] !== undefined ? `environment variable ${variable}` : file;
-}
-
-function explain(said: string, schema: object, source: ConfigSource): string {
+/** Explains what convict said; it does not say where a bad value came from. */
+function explain(said: string, schema: object, { env, file }: ConfigSource): string {
   const [, key = '', problem = ''] = /^([\w.-]+): (.*)$/s.exec(said) ?? [];
   const unknown = /configuration param '([^']+)' not declared/.exec(said)?.[1];
-  if (unknown) return `\`${unknown}\` in ${source.file} is not a setting. Remove it, or declare it in config/schema.ts`;
+  if (unknown) return `\`${unknown}\` in ${file} is not a setting. Remove it, or declare it in config/schema.ts`;
   if (!key) return said;
   const shown = problem.replace(/: value was (.*)$/s, (_, value) => `, got ${hidePasswords(value)}`);
-  return `\`${key}\`: ${shown} (from ${originOf(schema, key, source)})`;
+  const find = (node: unknown, part: string) => (node as Record<string, unknown> | undefined)?.[part];
+  const variable = key.split('.').concat('env').reduce<unknown>(find, schema);
+  const isFromEnv = typeof variable === 'string' && env[variable] !== undefined;
+  return `\`${key}\`: ${shown} (from ${isFromEnv ? `environment variable ${variable}` : file})`;
 }
 
 /** Loads a file of settings. An environment without a file of its own has the defaults. */

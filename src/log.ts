@@ -8,7 +8,6 @@ export type Log = Pick<Logger, 'trace' | 'debug' | 'info' | 'warn' | 'error' | '
 /** Writes one line, which ends with a line feed. */
 export type WriteLine = (line: string) => void;
 
-const standardOutput = 1;
 /** How long, in milliseconds, the reader of a full pipe gets before the next attempt. */
 const retryMs = 10;
 /** How often a write is tried at the end of the process. */
@@ -22,7 +21,7 @@ const burstMs = 1;
 function writeSome(bytes: Uint8Array): number {
   let written = 0;
   try {
-    while (written < bytes.length) written += writeSync(standardOutput, bytes, written);
+    while (written < bytes.length) written += writeSync(1, bytes, written);
     return written;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;

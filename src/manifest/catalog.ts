@@ -14,17 +14,10 @@ export interface FoundManifest {
 export type Catalog = ReturnType<typeof createCatalog>;
 
 /** The manifests of an app, before they are checked together. */
-interface FoundManifests {
-  tasks: FoundManifest[];
-  queues: FoundManifest[];
-}
+type FoundManifests = Record<'tasks' | 'queues', FoundManifest[]>;
 
 /** What is wrong with a manifest, and with which option of it. */
-interface Problem {
-  file: string;
-  message: string;
-  option?: string;
-}
+type Problem = { file: string; message: string; option?: string };
 
 /** Checks all manifests together. Throws `E_CATALOG_INVALID` for duplicates, unknown queues and wrong folders. */
 export function createCatalog(found: FoundManifests) {
@@ -41,7 +34,6 @@ export function createCatalog(found: FoundManifests) {
   };
   return {
     tasks,
-    queues,
     /** Throws `E_TASK_UNKNOWN`. Former names are not accepted here: they are for jobs that are already in Redis. */
     task: (name: string) => lookUp(tasks, 'task', name),
     /** Throws `E_QUEUE_UNKNOWN`. */

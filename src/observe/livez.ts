@@ -6,14 +6,12 @@ import { IsletError } from '../errors.ts';
 const limits = { maxHeaderSize: 4_096, headersTimeout: 5_000, requestTimeout: 5_000 };
 const maxConnections = 32;
 
-type Health = 'starting' | 'ok' | 'failed';
-
 /**
  * Answers `GET /livez` on a port of all interfaces, since probes come from outside of a container: 200 when a worker takes
  * jobs or was asked to stop, 503 when it is starting, or stops by itself and has to be replaced. Throws
  * `E_HEALTH_PORT_REFUSED`.
  */
-export async function openLivez(port: number, health: () => Health): Promise<{ close(): void }> {
+export async function openLivez(port: number, health: () => 'starting' | 'ok' | 'failed'): Promise<{ close(): void }> {
   const server = createServer(limits, ({ method, url }, response) => {
     const now = method === 'GET' && url === '/livez' ? health() : undefined;
     const status = now === undefined ? 404 : now === 'ok' ? 200 : 503;

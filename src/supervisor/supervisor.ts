@@ -142,16 +142,23 @@ export class Supervisor {
     } else if (message.say === 'load') worker.load = message;
     // A worker that was asked to end, and says only now that it is ready, is none to count on.
     else if (message.say === 'ready' && worker.state === 'starting') this.#onReady(worker);
-    else if (message.say === 'leaving' && !worker.asked) this.#onLeaving(worker, message.failed);
     else if (message.say === 'due') {
       worker.due ??= message.why;
       this.#recycleNext();
+    } else if (message.say === 'leaving' && !worker.asked) {
+      worker.state = 'leaving';
+      worker.killAfterGrace();
+      if (message.failed) this.#countDeath(worker, 'it stops by itself');
+      this.#keepUp();
     }
   }
 
   #onReady(worker: KeptWorker): void {
     worker.becomeReady();
-    setTimeout(() => this.#onSteady(worker), steadyMs).unref();
+    setTimeout(() => {
+      // A worker that started before the deaths does not show whether another would start now.
+      if (this.#workers.has(worker) && !worker.counted && worker.startedAt >= this.#deathsSince) this.#earlyDeaths = 0;
+    }, steadyMs).unref();
     // The worker has looked for what the dead left before it was ready, and was told of no death since.
     if (this.#lastDeathAt > worker.startedAt) worker.child.tell({ say: 'died' });
     if (!this.#proven) {
@@ -168,18 +175,6 @@ export class Supervisor {
     }
     this.#keepUp();
     this.#recycleNext();
-  }
-
-  #onSteady(worker: KeptWorker): void {
-    // A worker that started before the deaths does not show whether another would start now.
-    if (this.#workers.has(worker) && !worker.counted && worker.startedAt >= this.#deathsSince) this.#earlyDeaths = 0;
-  }
-
-  #onLeaving(worker: KeptWorker, failed: boolean): void {
-    worker.state = 'leaving';
-    worker.killAfterGrace();
-    if (failed) this.#countDeath(worker, 'it stops by itself');
-    this.#keepUp();
   }
 
   #onEnded(worker: KeptWorker, { code, signal }: WorkerExit): void {
