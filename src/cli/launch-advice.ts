@@ -12,11 +12,6 @@ export interface Launched {
   profile: ProfileName | undefined;
 }
 
-export interface LaunchAdvice {
-  fields: { profile: ProfileName; saves: string; costs: string; start: string };
-  text: string;
-}
-
 /** Quotes a word for a shell. Names with a quote in them are not expected. */
 const quote = (word: string) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word}'`);
 
@@ -27,7 +22,7 @@ function shorten(file: string): string {
 }
 
 /** Returns the line that starts a worker in its profile; undefined when the worker was started so. */
-export function adviseLaunch({ execArgv, argv, platform, profile }: Launched): LaunchAdvice | undefined {
+export function adviseLaunch({ execArgv, argv, platform, profile }: Launched) {
   const meant = profile ?? defaultProfile;
   if (isLaunchedAs(meant, execArgv)) return undefined;
   const { env, saves, costs } = launchProfiles[meant];

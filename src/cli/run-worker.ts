@@ -14,7 +14,7 @@ import { advise } from './launch-advice.ts';
 import type { OpenRedis } from './open-redis.ts';
 import { awaitStart, exitRefused, type ParentLine } from './parent-line.ts';
 import { Ending } from './signals.ts';
-import { checkMemoryLimit, watchRecycling } from './watch-recycling.ts';
+import { checkMemoryLimit, readRssMb, watchRecycling } from './watch-recycling.ts';
 import type { WorkerFlags } from './worker-flags.ts';
 import { planWorker, type WorkerPlan } from './worker-plan.ts';
 
@@ -28,10 +28,8 @@ export interface WorkerSource {
   openRedis(config: IsletConfig): Promise<OpenRedis>;
 }
 
-const toMb = (bytes: number) => Math.round(bytes / 1_048_576);
-
 function announce(worker: RunningWorker, log: Log): void {
-  const rssMb = toMb(process.memoryUsage.rss());
+  const rssMb = readRssMb();
   log.info({ queues: worker.queues, redis: worker.redis, rssMb }, 'Worker ready');
   if (!process.stdout.isTTY || process.channel) return;
   const lines = worker.queues.map(
