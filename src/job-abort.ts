@@ -29,11 +29,8 @@ export class JobAbort {
 
   /** Calls `listener` at the abort, or now if that was before. Only the last listener counts. Returns how to remove it. */
   onAbort(listener: () => void): () => void {
-    if (this.aborted) {
-      listener();
-      return () => {};
-    }
-    this.#listener = listener;
+    if (this.aborted) listener();
+    else this.#listener = listener;
     return () => {
       if (this.#listener === listener) this.#listener = undefined;
     };

@@ -2,8 +2,6 @@
 // one heap for their allocations. The code of V8's middle compiler, which is in Node since 22, takes 5 MB.
 const small = ['--optimize-for-size', '--max-semi-space-size=1', '--semi-space-growth-factor=1', '--no-maglev'];
 const oneArena = { MALLOC_ARENA_MAX: '1' };
-// Code is not compiled at all. --lite-mode would save a little more, but takes WebAssembly away, and with it fetch.
-const interpreted = ['--no-opt', '--no-sparkplug'];
 
 /**
  * How a worker's Node is started, for everything that starts one: with flags that Node takes on its command line only, and
@@ -27,7 +25,8 @@ export const launchProfiles = {
   },
   /** The least memory, for queues that do nothing but wait. */
   minimal: {
-    flags: [...small, ...interpreted],
+    // Code is not compiled at all. --lite-mode would save a little more, but takes WebAssembly away, and with it fetch.
+    flags: [...small, '--no-opt', '--no-sparkplug'],
     env: oneArena,
     saves: 'about 35 % of the peak memory (45 % on Node 26)',
     costs: 'about twice the CPU per job, and code that computes runs many times slower',

@@ -4,7 +4,6 @@ import { IsletError } from '../errors.ts';
 
 /** A probe needs no more than this. */
 const limits = { maxHeaderSize: 4_096, headersTimeout: 5_000, requestTimeout: 5_000 };
-const maxConnections = 32;
 
 /**
  * Answers `GET /livez` on a port of all interfaces, since probes come from outside of a container: 200 when a worker takes
@@ -19,7 +18,7 @@ export async function openLivez(port: number, health: () => 'starting' | 'ok' | 
     response.writeHead(status, { 'content-type': 'text/plain', 'cache-control': 'no-store', connection: 'close' });
     response.end(`${now ?? 'not found'}\n`);
   });
-  server.maxConnections = maxConnections;
+  server.maxConnections = 32;
   try {
     server.listen(port);
     await once(server, 'listening');

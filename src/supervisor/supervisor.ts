@@ -26,7 +26,6 @@ const isSteady = ({ readyAt }: KeptWorker) => readyAt !== undefined && performan
  */
 export class Supervisor {
   readonly #options: SupervisorOptions;
-  readonly #log: LineLog;
   readonly #workers = new Set<KeptWorker>();
   #end: (code: number) => void = () => {};
   /** Resolves with the exit code when no worker is left. */
@@ -49,12 +48,22 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    this.#log = options.log;
     this.#graceMs = options.gracefulTimeoutMs;
   }
 
+  /** Starts missing workers. The first one starts alone, so that code which does not start is tried once at a time. */
   start(): void {
-    this.#keepUp();
+    if (this.#exitCode !== undefined) return;
+    const live = this.#live();
+    const starting = live.filter(({ state }) => state === 'starting').length;
+    const extra = this.#outgoing?.state === 'ready' ? 1 : 0;
+    const wanted = this.#proven ? this.#options.processes + extra : 1;
+    const missing = Math.min(wanted - live.length, Math.max(2, availableParallelism()) - starting);
+    if (missing <= 0) return;
+    const pauseMs = this.#startAt - performance.now();
+    clearTimeout(this.#startTimer);
+    if (pauseMs > 0) this.#startTimer = setTimeout(() => this.start(), pauseMs);
+    else for (let count = 0; count < missing; count++) if (!this.#launch()) return;
   }
 
   /** `ok` while a worker takes jobs, or when all were asked to stop; `failed` when the supervisor gives up. */
@@ -99,21 +108,6 @@ export class Supervisor {
     return this.#live().filter(({ state }) => state === 'ready');
   }
 
-  /** Starts missing workers. The first one starts alone, so that code which does not start is tried once at a time. */
-  #keepUp(): void {
-    if (this.#exitCode !== undefined) return;
-    const live = this.#live();
-    const starting = live.filter(({ state }) => state === 'starting').length;
-    const extra = this.#outgoing?.state === 'ready' ? 1 : 0;
-    const wanted = this.#proven ? this.#options.processes + extra : 1;
-    const missing = Math.min(wanted - live.length, Math.max(2, availableParallelism()) - starting);
-    if (missing <= 0) return;
-    const pauseMs = this.#startAt - performance.now();
-    clearTimeout(this.#startTimer);
-    if (pauseMs > 0) this.#startTimer = setTimeout(() => this.#keepUp(), pauseMs);
-    else for (let count = 0; count < missing; count++) if (!this.#launch()) return;
-  }
-
   /** Starts a worker. A system that is short of memory or processes refuses that, and is asked again after a pause. */
   #launch(): boolean {
     let index = 0;
@@ -128,7 +122,7 @@ export class Supervisor {
     } catch (error) {
       const how = error instanceof Error ? error.message : String(error);
       this.#countEarlyDeath({ how }, 'A worker cannot be started');
-      setTimeout(() => this.#keepUp());
+      setTimeout(() => this.start());
       return false;
     }
   }
@@ -137,7 +131,7 @@ export class Supervisor {
     if (message.say === 'settings') {
       worker.graceMs = message.gracefulTimeoutMs;
       this.#graceMs = message.gracefulTimeoutMs;
-      this.#log.level = message.logLevel;
+      this.#options.log.level = message.logLevel;
       this.#options.onSettings?.(message);
     } else if (message.say === 'load') worker.load = message;
     // A worker that was asked to end, and says only now that it is ready, is none to count on.
@@ -149,7 +143,7 @@ export class Supervisor {
       worker.state = 'leaving';
       worker.killAfterGrace();
       if (message.failed) this.#countDeath(worker, 'it stops by itself');
-      this.#keepUp();
+      this.start();
     }
   }
 
@@ -164,16 +158,16 @@ export class Supervisor {
     if (!this.#proven) {
       this.#proven = true;
       const { processes } = this.#options;
-      this.#log.write('info', { processes, rssMb: this.status.parent.rssMb }, 'Supervisor ready');
+      this.#options.log.write('info', { processes, rssMb: this.status.parent.rssMb }, 'Supervisor ready');
     }
     const outgoing = this.#outgoing;
     if (outgoing?.state === 'ready' && this.#ready().length > this.#options.processes) {
       const { pid, ageMs, jobs, rssMb } = outgoing.status;
       const fields = { worker: pid, why: outgoing.due, ageMs, jobs, rssMb, successor: worker.status.pid };
-      this.#log.write('info', fields, 'Recycling a worker');
+      this.#options.log.write('info', fields, 'Recycling a worker');
       outgoing.stop();
     }
-    this.#keepUp();
+    this.start();
     this.#recycleNext();
   }
 
@@ -188,7 +182,7 @@ export class Supervisor {
     if (code === refusedExitCode && !this.#proven) this.giveUp(refusedExitCode);
     else this.#explainEnd(worker, code, signal);
     if (this.#exitCode !== undefined && this.#workers.size === 0) this.#end(this.#exitCode);
-    this.#keepUp();
+    this.start();
     this.#recycleNext();
   }
 
@@ -197,9 +191,9 @@ export class Supervisor {
     if (worker.asked) {
       // A worker that was still starting does not drain.
       const drains = worker.readyAt !== undefined;
-      if (code !== 0 && drains) this.#log.write('warn', fields, 'A worker did not end as it was asked');
+      if (code !== 0 && drains) this.#options.log.write('warn', fields, 'A worker did not end as it was asked');
     } else if (code === 0 && worker.state === 'leaving') {
-      this.#log.write('info', fields, 'A worker has drained by itself, or was asked to by somebody else');
+      this.#options.log.write('info', fields, 'A worker has drained by itself, or was asked to by somebody else');
     } else {
       const how = signal ?? `exit code ${code}`;
       this.#countDeath(worker, worker.killed ? `${how}, since it hung` : how);
@@ -215,7 +209,7 @@ export class Supervisor {
       // Where no worker is left that takes jobs, the pause after earlier deaths is skipped.
       if (this.#ready().length === 0) this.#startAt = 0;
       const pauseMs = Math.max(0, Math.round(this.#startAt - performance.now()));
-      this.#log.write('error', { ...fields, pauseMs }, 'A worker died: it is replaced');
+      this.#options.log.write('error', { ...fields, pauseMs }, 'A worker died: it is replaced');
     } else this.#countEarlyDeath(fields);
   }
 
@@ -225,12 +219,12 @@ export class Supervisor {
     if (this.#earlyDeaths === 1) this.#deathsSince = performance.now();
     if (this.#earlyDeaths >= crashLoopDeaths && !this.#ready().some(isSteady)) {
       const loop = { code: 'E_CRASH_LOOP', ...fields, deaths: this.#earlyDeaths, exitCode: crashLoopExitCode };
-      this.#log.write('fatal', loop, `Workers die again and again before ${steadyMs / 1_000} s: giving up`);
+      this.#options.log.write('fatal', loop, `Workers die again and again before ${steadyMs / 1_000} s: giving up`);
       this.giveUp(crashLoopExitCode);
     } else {
       const pauseMs = pauseBeforeStart(this.#earlyDeaths, this.#options.random ?? Math.random);
       this.#startAt = performance.now() + pauseMs;
-      this.#log.write('error', { ...fields, pauseMs }, what);
+      this.#options.log.write('error', { ...fields, pauseMs }, what);
     }
   }
 
@@ -238,6 +232,6 @@ export class Supervisor {
   #recycleNext(): void {
     if (this.#exitCode !== undefined || this.#outgoing || this.#live().length < this.#options.processes) return;
     this.#outgoing = this.#ready().find(({ due }) => due !== undefined);
-    if (this.#outgoing) this.#keepUp();
+    if (this.#outgoing) this.start();
   }
 }
