@@ -4,10 +4,8 @@ import { readDuration, readSize } from './units.ts';
 
 /** Accepts a Redis URL, or nothing. Its message never shows the value, which may hold a password. */
 function redisUrl(value: unknown): void {
-  if (value === null) return;
-  if (typeof value !== 'string' || !/^rediss?:\/\/\S+$/.test(value) || !URL.canParse(value)) {
-    throw new Error('expected a redis:// or rediss:// URL');
-  }
+  if (value === null || (typeof value === 'string' && /^rediss?:\/\/\S+$/.test(value) && URL.canParse(value))) return;
+  throw new Error('expected a redis:// or rediss:// URL');
 }
 
 /** The longest duration, in milliseconds; timers take little more. */
@@ -83,9 +81,8 @@ export const isletSettings = {
     prefix: {
       doc: 'What all keys in Redis start with; producers and workers must agree. Default: "islet".',
       format: (value: unknown) => {
-        if (typeof value !== 'string' || !/^[\w-]{1,60}$/.test(value)) {
-          throw new Error('expected 1 to 60 letters, digits, "-" or "_"');
-        }
+        if (typeof value === 'string' && /^[\w-]{1,60}$/.test(value)) return;
+        throw new Error('expected 1 to 60 letters, digits, "-" or "_"');
       },
       default: 'islet',
       env: 'REDIS_PREFIX',

@@ -36,7 +36,6 @@ export class JobAbort {
     };
   }
 
-  /** Throws the reason of an abort that has happened. */
   throwIfAborted(): void {
     if (this.aborted) throw this.reason;
   }

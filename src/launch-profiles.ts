@@ -4,9 +4,8 @@ const small = ['--optimize-for-size', '--max-semi-space-size=1', '--semi-space-g
 const oneArena = { MALLOC_ARENA_MAX: '1' };
 
 /**
- * How a worker's Node is started, for everything that starts one: with flags that Node takes on its command line only, and
- * variables that mean nothing but on Linux with glibc. The figures are measured against Node's defaults, with a built worker
- * and 100 HTTP jobs in flight; docs/benchmarks.md explains them.
+ * How a worker's Node is started: with flags that Node takes on its command line only, and variables that mean nothing but
+ * on Linux with glibc. Savings and costs are against Node's defaults; docs/benchmarks.md says how they were measured.
  */
 export const launchProfiles = {
   /** The default: for queues that mostly wait for others and compute a little. */

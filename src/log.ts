@@ -118,9 +118,8 @@ class Output {
     // No further turn of the event loop would end a burst.
     this.#ended = true;
     this.#flush();
-    const room = new Int32Array(new SharedArrayBuffer(4));
     for (let attempt = 0; this.#rest.length > 0 && attempt < lastAttempts; attempt += 1) {
-      Atomics.wait(room, 0, 0, retryMs);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, retryMs);
       clearTimeout(this.#timer);
       this.#goOn();
     }

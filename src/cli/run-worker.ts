@@ -219,7 +219,7 @@ class WorkerRun {
     const { parent, plan } = this.#prepared;
     if (!parent && !plan.exits) return undefined;
     return watchRecycling(worker, plan.settings, {
-      onLook: (load) => parent?.tell({ say: 'load', ...load }),
+      onLook: (load) => parent?.tell({ say: 'load', load }),
       onDue: (why, state) => {
         if (parent) parent.tell({ say: 'due', why });
         else this.#ending.drain({ why, ...state }, 'A limit is reached: draining');

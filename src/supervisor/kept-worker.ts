@@ -17,7 +17,6 @@ export class KeptWorker {
   state: 'starting' | 'ready' | 'leaving' = 'starting';
   /** Whether the parent has told the worker to end. */
   asked = false;
-  /** Whether the worker was killed because it did not end. */
   killed = false;
   /** Why the worker is to be replaced. */
   due: RecycleReason | 'signal' | undefined;
@@ -38,9 +37,8 @@ export class KeptWorker {
   }
 
   get status() {
-    const { jobs, running, rssMb } = this.load;
     const ageMs = Math.round(performance.now() - this.startedAt);
-    return { pid: this.child.pid ?? -1, state: this.state, ageMs, jobs, running, rssMb };
+    return { pid: this.child.pid ?? -1, state: this.state, ageMs, ...this.load };
   }
 
   /** Notes that the worker takes jobs. */

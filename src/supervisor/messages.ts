@@ -17,7 +17,7 @@ export type FromWorker =
   | { say: 'settings'; gracefulTimeoutMs: number; healthPort: number; logLevel: string; devRedis: boolean }
   /** The worker takes jobs. */
   | { say: 'ready' }
-  | ({ say: 'load' } & WorkerLoad)
+  | { say: 'load'; load: WorkerLoad }
   /** The worker has reached a limit and is to be replaced; it goes on until it is stopped. */
   | { say: 'due'; why: RecycleReason }
   /** The worker takes no further job and will end; `failed` when nobody has asked for that. */

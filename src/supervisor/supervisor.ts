@@ -133,7 +133,7 @@ export class Supervisor {
       this.#graceMs = message.gracefulTimeoutMs;
       this.#options.log.level = message.logLevel;
       this.#options.onSettings?.(message);
-    } else if (message.say === 'load') worker.load = message;
+    } else if (message.say === 'load') worker.load = message.load;
     // A worker that was asked to end, and says only now that it is ready, is none to count on.
     else if (message.say === 'ready' && worker.state === 'starting') this.#onReady(worker);
     else if (message.say === 'due') {
