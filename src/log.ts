@@ -6,7 +6,7 @@ import type { SharedLines } from './shared-lines.ts';
 export type Log = Pick<Logger, 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'child'>;
 
 /** Writes one line, which ends with a line feed. */
-export type WriteLine = (line: string) => void;
+type WriteLine = (line: string) => void;
 
 /** How long, in milliseconds, the reader of a full pipe gets before the next attempt. */
 const retryMs = 10;

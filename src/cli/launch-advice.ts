@@ -3,7 +3,7 @@ import { defaultProfile, isLaunchedAs, launchCommand, launchProfiles, type Profi
 import type { Log } from '../log.ts';
 import type { WorkerFlags } from './worker-flags.ts';
 
-export interface Launched {
+interface Launched {
   /** The flags of this process's Node, and its command line. */
   execArgv: readonly string[];
   argv: readonly string[];

@@ -11,7 +11,7 @@ import type { RunningWorker } from '../worker/running-worker.ts';
 
 type State = WorkerLoad & { ageMs: number };
 
-export interface RecyclingEvents {
+interface RecyclingEvents {
   /** Called at once, and regularly from then on. */
   onLook(load: WorkerLoad): void;
   /** Called once, when a limit is reached. */

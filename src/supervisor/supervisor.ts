@@ -5,7 +5,7 @@ import { type FromWorker, refusedExitCode } from './messages.ts';
 import { crashLoopDeaths, crashLoopExitCode, pauseBeforeStart, steadyMs } from './restarts.ts';
 import type { WorkerChild, WorkerExit } from './worker-child.ts';
 
-export interface SupervisorOptions {
+interface SupervisorOptions {
   /** How many workers take jobs at any time. */
   processes: number;
   /** How long running jobs may go on at a stop, in milliseconds, until a worker has told the settings. */
