@@ -5,9 +5,6 @@ import type { SharedLines } from './shared-lines.ts';
 /** The logger of tasks and dependencies; every line of a job carries `queue, task, jobId, attempt`. */
 export type Log = Pick<Logger, 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'child'>;
 
-/** Writes one line, which ends with a line feed. */
-type WriteLine = (line: string) => void;
-
 /** How long, in milliseconds, the reader of a full pipe gets before the next attempt. */
 const retryMs = 10;
 /** How often a write is tried at the end of the process. */
@@ -43,7 +40,7 @@ function noteDropped(lines: number): string {
  * A line is written at once, so that it is there when the process crashes next. Where another thread sees the lines that
  * wait, only the first line of a burst is; the others of the same turn of the event loop leave with one write.
  */
-class Output {
+export class LogOutput {
   readonly #shared: SharedLines | undefined;
   /** Bytes that have found no room, and the lines after them. */
   #rest: Buffer = Buffer.alloc(0);
@@ -54,13 +51,15 @@ class Output {
   /** When the last line came, while others may follow it. */
   #lineAt: number | undefined;
 
-  constructor(shared: SharedLines | undefined) {
+  /** In `shared` memory lines may wait, because another thread writes them if this one cannot. */
+  constructor(shared?: SharedLines) {
     this.#shared = shared;
     // This makes a pipe refuse writes when it is full; otherwise they would block the process.
     void process.stdout.writable;
     process.on('exit', () => this.#end());
   }
 
+  /** Writes a line, which ends with a line feed. */
   write(line: string): void {
     if (this.#rest.length > 0 || !this.#isBurst() || !this.#shared?.add(line)) {
       this.#flush();
@@ -126,17 +125,8 @@ class Output {
   }
 }
 
-/**
- * Creates a logger that writes lines of JSON on standard output, or by `write`. In `shared` memory, lines may wait until the
- * end of a turn of the event loop, because another thread writes them if this one cannot.
- */
-export function createLog(level: string, { write, shared }: { write?: WriteLine; shared?: SharedLines } = {}): Logger {
+/** Creates a logger that writes lines of JSON. */
+export function createLog(level: string, output: { write(line: string): void }): Logger {
   const options = { level, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime };
-  return pino(options, write ? { write } : new Output(shared));
-}
-
-/** Creates what writes lines of a logger in another thread or process among those of this logger. */
-export function openLines(log: Logger): WriteLine {
-  const stream = (log as unknown as Record<symbol, { write: WriteLine }>)[pino.symbols.streamSym];
-  return (line) => void stream?.write(line);
+  return pino(options, output);
 }

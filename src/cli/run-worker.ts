@@ -3,7 +3,7 @@ import type { Broker } from '../broker/broker.ts';
 import { type BrokerOptions, connectBroker } from '../broker/bullmq-broker.ts';
 import { type IsletConfig, readWorkerSettings } from '../config.ts';
 import { flagsOfUnits } from '../launch-profiles.ts';
-import { createLog, type Log, openLines } from '../log.ts';
+import { createLog, type Log, LogOutput } from '../log.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob } from '../producer/prepare-job.ts';
 import { SharedLines } from '../shared-lines.ts';
@@ -90,7 +90,8 @@ class WorkerRun {
   readonly #prepared: Prepared;
   /** Log lines that the guard's thread can write while this one is blocked. */
   readonly #lines: SharedLines | undefined;
-  readonly #log: ReturnType<typeof createLog>;
+  readonly #output: LogOutput;
+  readonly #log: Log;
   readonly #ending: Ending;
   #worker: RunningWorker | undefined;
   #watch: ReturnType<typeof watchRecycling> | undefined;
@@ -99,7 +100,8 @@ class WorkerRun {
     const { parent, config, plan } = prepared;
     this.#prepared = prepared;
     this.#lines = plan.settings.guard ? new SharedLines() : undefined;
-    this.#log = createLog(config.log.level, { shared: this.#lines });
+    this.#output = new LogOutput(this.#lines);
+    this.#log = createLog(config.log.level, this.#output);
     this.#ending = new Ending(this.#log, plan.settings.gracefulTimeoutMs, {
       supervised: parent !== undefined,
       onStop: (failed) => parent?.tell({ say: 'leaving', failed }),
@@ -175,7 +177,7 @@ class WorkerRun {
       },
       pools: {
         program: { file: source.unitProgram, execArgv: flagsOfUnits(process.execArgv) },
-        writeLine: openLines(log),
+        writeLine: (line) => this.#output.write(line),
       },
       children: ({ send }) => ({ deriveId: deriveJobId, send, prepare: prepareJob }),
       onUnhealthy: (error) => {

@@ -29,7 +29,7 @@ export function whyRecycle(
   return maxAgeMs !== undefined && ageMs >= maxAgeMs ? 'age' : undefined;
 }
 
-/** Tells whether a process has to stop before its successor is there, since a leak must stay bounded. */
+/** Tells whether a process has to stop before its successor is there, so that a leak stays bounded. */
 export function mustStopNow({ rssMb }: { rssMb: number }, maxMemoryMb: number | undefined): boolean {
   return maxMemoryMb !== undefined && rssMb >= maxMemoryMb * 1.5;
 }
