@@ -4,10 +4,8 @@ import { readDuration, readSize } from './units.ts';
 
 /** Accepts a Redis URL, or nothing. Its message never shows the value, which may hold a password. */
 function redisUrl(value: unknown): void {
-  if (value === null) return;
-  if (typeof value !== 'string' || !/^rediss?:\/\/\S+$/.test(value) || !URL.canParse(value)) {
-    throw new Error('expected a redis:// or rediss:// URL');
-  }
+  if (value === null || (typeof value === 'string' && /^rediss?:\/\/\S+$/.test(value) && URL.canParse(value))) return;
+  throw new Error('expected a redis:// or rediss:// URL');
 }
 
 /** The longest duration, in milliseconds; timers take little more. */
@@ -17,29 +15,31 @@ export const maxDurationMs = 24 * 86_400_000;
 type Format<T> = (value: unknown) => T;
 
 /** Makes the default text, because convict turns a variable into the type of its default first: "25s" into 25. */
-const setting = <T>(format: Format<T>, value: unknown) => ({ format, default: String(value) });
+const setting = <T>(env: string, format: Format<T>, value: unknown) => ({ format, default: String(value), env });
+
+/** Creates a format for numbers from `min` to `max`, which `read` reads from a text; NaN stands for any other text. */
+function range(expected: string, read: (text: string) => number, min: number, max = Infinity): Format<number> {
+  return (value) => {
+    const number = read(String(value));
+    if (number >= min && number <= max) return number;
+    throw new Error(`expected ${expected}`);
+  };
+}
+
+const readMs = (text: string) => readDuration(/^\d+$/.test(text) ? `${text}ms` : text);
+const readWhole = (text: string) => (/^\d{1,9}$/.test(text) ? Number(text) : Number.NaN);
 
 function duration(minMs: number): Format<number> {
-  return (value) => {
-    const text = String(value);
-    const ms = readDuration(/^\d+$/.test(text) ? `${text}ms` : text);
-    if (ms >= minMs && ms <= maxDurationMs) return ms;
-    throw new Error(`expected milliseconds or a duration such as 25s or 10m, from ${minMs}ms to 24d`);
-  };
+  const expected = `milliseconds or a duration such as 25s or 10m, from ${minMs}ms to 24d`;
+  return range(expected, readMs, minMs, maxDurationMs);
 }
 
-function count(min: number, max = Number.POSITIVE_INFINITY): Format<number> {
-  return (value) => {
-    if (/^\d{1,9}$/.test(String(value)) && Number(value) >= min && Number(value) <= max) return Number(value);
-    throw new Error(`expected a whole number from ${min}${Number.isFinite(max) ? ` to ${max}` : ''}`);
-  };
+function count(min: number, max?: number): Format<number> {
+  return range(`a whole number from ${min}${max === undefined ? '' : ` to ${max}`}`, readWhole, min, max);
 }
 
-function megabytes(value: unknown): number {
-  const mb = readSize(String(value));
-  if (mb >= 1) return mb;
-  throw new Error('expected a size such as 300mb or 1gb');
-}
+const megabytes = range('a size such as 300mb or 1gb', readSize, 1);
+const port = range('a port from 1 to 65535, or 0 for none', readWhole, 0, 65_535);
 
 function orNone<T>(format: Format<T>): Format<T | undefined> {
   return (value) => {
@@ -55,11 +55,6 @@ function orNone<T>(format: Format<T>): Format<T | undefined> {
 function replaceOrExit(value: unknown): 'replace' | 'exit' {
   if (value === 'replace' || value === 'exit') return value;
   throw new Error('expected replace or exit');
-}
-
-function port(value: unknown): number {
-  if (/^\d{1,5}$/.test(String(value)) && Number(value) <= 65_535) return Number(value);
-  throw new Error('expected a port from 1 to 65535, or 0 for none');
 }
 
 function onOrOff(value: unknown): boolean {
@@ -86,9 +81,8 @@ export const isletSettings = {
     prefix: {
       doc: 'What all keys in Redis start with; producers and workers must agree. Default: "islet".',
       format: (value: unknown) => {
-        if (typeof value !== 'string' || !/^[\w-]{1,60}$/.test(value)) {
-          throw new Error('expected 1 to 60 letters, digits, "-" or "_"');
-        }
+        if (typeof value === 'string' && /^[\w-]{1,60}$/.test(value)) return;
+        throw new Error('expected 1 to 60 letters, digits, "-" or "_"');
       },
       default: 'islet',
       env: 'REDIS_PREFIX',
@@ -105,73 +99,59 @@ export const isletSettings = {
   worker: {
     gracefulTimeout: {
       doc: "What running jobs get at the worker's stop, before they are aborted and given back. Default: 25s.",
-      ...setting(duration(0), workerDefaults.gracefulTimeoutMs),
-      env: 'WORKER_GRACEFUL_TIMEOUT',
+      ...setting('WORKER_GRACEFUL_TIMEOUT', duration(0), workerDefaults.gracefulTimeoutMs),
     },
     unknownTaskDeadline: {
       doc: 'How long a job waits for a worker that knows its task and version, before it fails. Default: 10m.',
-      ...setting(duration(0), workerDefaults.unknownTaskDeadlineMs),
-      env: 'WORKER_UNKNOWN_TASK_DEADLINE',
+      ...setting('WORKER_UNKNOWN_TASK_DEADLINE', duration(0), workerDefaults.unknownTaskDeadlineMs),
     },
     maxReleases: {
       doc: 'How often, within the window, stopping workers give a running job back, before it fails. Default: 20.',
-      ...setting(count(0), workerDefaults.maxReleases),
-      env: 'WORKER_MAX_RELEASES',
+      ...setting('WORKER_MAX_RELEASES', count(0), workerDefaults.maxReleases),
     },
     maxCrashes: {
       doc: 'At how many crashes, within the window, a job fails as E_POISONED. Default: 3.',
-      ...setting(count(1), workerDefaults.maxCrashes),
-      env: 'WORKER_MAX_CRASHES',
+      ...setting('WORKER_MAX_CRASHES', count(1), workerDefaults.maxCrashes),
     },
     window: {
       doc: 'How long a release and a crash count. Default: 24h.',
-      ...setting(duration(1_000), workerDefaults.windowMs),
-      env: 'WORKER_WINDOW',
+      ...setting('WORKER_WINDOW', duration(1_000), workerDefaults.windowMs),
     },
     maxAbandoned: {
       doc: 'How many jobs may run on although they were timed out, before the worker stops. Default: 10.',
-      ...setting(count(0), workerDefaults.maxAbandoned),
-      env: 'WORKER_MAX_ABANDONED',
+      ...setting('WORKER_MAX_ABANDONED', count(0), workerDefaults.maxAbandoned),
     },
     guard: {
       doc: 'Whether a thread keeps the locks while the event loop is blocked. Default: true.',
-      ...setting(onOrOff, workerDefaults.guard),
-      env: 'WORKER_GUARD',
+      ...setting('WORKER_GUARD', onOrOff, workerDefaults.guard),
     },
     maxBlock: {
       doc: 'How long the event loop may be blocked, before the guard ends the process. Default: 2m.',
-      ...setting(duration(1_000), workerDefaults.maxBlockMs),
-      env: 'WORKER_MAX_BLOCK',
+      ...setting('WORKER_MAX_BLOCK', duration(1_000), workerDefaults.maxBlockMs),
     },
     healthPort: {
       doc: 'Where a worker answers GET /livez, on all interfaces; 0 for nowhere. Default: 0.',
-      ...setting(port, workerDefaults.healthPort),
-      env: 'WORKER_HEALTH_PORT',
+      ...setting('WORKER_HEALTH_PORT', port, workerDefaults.healthPort),
     },
     processes: {
       doc: 'How many worker processes a parent keeps, 1 to 64; none for one process without a parent. Default: none.',
-      ...setting(orNone(count(1, 64)), 'none'),
-      env: 'WORKER_PROCESSES',
+      ...setting('WORKER_PROCESSES', orNone(count(1, 64)), 'none'),
     },
     maxAge: {
       doc: 'At what age a worker process is replaced by a fresh one, from 5s; none for never. Default: none.',
-      ...setting(orNone(duration(5_000)), 'none'),
-      env: 'WORKER_MAX_AGE',
+      ...setting('WORKER_MAX_AGE', orNone(duration(5_000)), 'none'),
     },
     maxAgeVariance: {
       doc: 'By how much each process may be replaced earlier or later, up to the age, so that not all are at once. Default: 0.',
-      ...setting(duration(0), workerDefaults.maxAgeVarianceMs),
-      env: 'WORKER_MAX_AGE_VARIANCE',
+      ...setting('WORKER_MAX_AGE_VARIANCE', duration(0), workerDefaults.maxAgeVarianceMs),
     },
     maxJobs: {
       doc: 'After how many jobs a worker process is replaced; none for never. Default: none.',
-      ...setting(orNone(count(1)), 'none'),
-      env: 'WORKER_MAX_JOBS',
+      ...setting('WORKER_MAX_JOBS', orNone(count(1)), 'none'),
     },
     maxMemory: {
       doc: 'At what resident memory a worker process is replaced, such as 300mb; none for never. Default: none.',
-      ...setting(orNone(megabytes), 'none'),
-      env: 'WORKER_MAX_MEMORY',
+      ...setting('WORKER_MAX_MEMORY', orNone(megabytes), 'none'),
     },
     recycle: {
       doc: 'What follows on a reached limit: replace, by a parent; or exit, with 0, for an orchestrator that restarts. Default: replace.',
@@ -195,26 +175,13 @@ export type WorkerSettings = Readonly<typeof workerDefaults>;
 
 /** Reads the settings of a worker; what is not set has its default. Durations are in milliseconds, sizes in megabytes. */
 export function readWorkerSettings({ worker = {} }: Pick<IsletConfig, 'worker'>): WorkerSettings {
-  const settings = isletSettings.worker;
-  const read = <K extends keyof typeof settings>(key: K) =>
-    settings[key].format(worker[key] ?? settings[key].default) as ReturnType<(typeof settings)[K]['format']>;
-  return {
-    gracefulTimeoutMs: read('gracefulTimeout'),
-    unknownTaskDeadlineMs: read('unknownTaskDeadline'),
-    maxReleases: read('maxReleases'),
-    maxCrashes: read('maxCrashes'),
-    windowMs: read('window'),
-    maxAbandoned: read('maxAbandoned'),
-    guard: read('guard'),
-    maxBlockMs: read('maxBlock'),
-    healthPort: read('healthPort'),
-    processes: read('processes'),
-    maxAgeMs: read('maxAge'),
-    maxAgeVarianceMs: read('maxAgeVariance'),
-    maxJobs: read('maxJobs'),
-    maxMemoryMb: read('maxMemory'),
-    recycle: read('recycle'),
-  };
+  const read = Object.keys(workerDefaults).map((name) => {
+    // In code, a number with a unit has it in its name.
+    const key = name.replace(/M[sb]$/, '') as keyof typeof isletSettings.worker;
+    const { format, default: otherwise } = isletSettings.worker[key];
+    return [name, format(worker[key] ?? otherwise)];
+  });
+  return Object.fromEntries(read);
 }
 
 /** The part of a convict config that `readConfig` uses; the app brings convict, so that this module loads nothing. */
@@ -229,20 +196,17 @@ interface ConfigSource {
   file: string;
 }
 
-/** Returns where a bad value came from, since convict does not say that. */
-function originOf(schema: object, key: string, { env, file }: ConfigSource): string {
-  const find = (node: unknown, part: string) => (node as Record<string, unknown> | undefined)?.[part];
-  const variable = key.split('.').concat('env').reduce<unknown>(find, schema);
-  return typeof variable === 'string' && env[variable] !== undefined ? `environment variable ${variable}` : file;
-}
-
-function explain(said: string, schema: object, source: ConfigSource): string {
+/** Explains what convict said; it does not say where a bad value came from. */
+function explain(said: string, schema: object, { env, file }: ConfigSource): string {
   const [, key = '', problem = ''] = /^([\w.-]+): (.*)$/s.exec(said) ?? [];
   const unknown = /configuration param '([^']+)' not declared/.exec(said)?.[1];
-  if (unknown) return `\`${unknown}\` in ${source.file} is not a setting. Remove it, or declare it in config/schema.ts`;
+  if (unknown) return `\`${unknown}\` in ${file} is not a setting. Remove it, or declare it in config/schema.ts`;
   if (!key) return said;
   const shown = problem.replace(/: value was (.*)$/s, (_, value) => `, got ${hidePasswords(value)}`);
-  return `\`${key}\`: ${shown} (from ${originOf(schema, key, source)})`;
+  const find = (node: unknown, part: string) => (node as Record<string, unknown> | undefined)?.[part];
+  const variable = key.split('.').concat('env').reduce<unknown>(find, schema);
+  const isFromEnv = typeof variable === 'string' && env[variable] !== undefined;
+  return `\`${key}\`: ${shown} (from ${isFromEnv ? `environment variable ${variable}` : file})`;
 }
 
 /** Loads a file of settings. An environment without a file of its own has the defaults. */

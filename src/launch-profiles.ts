@@ -1,21 +1,12 @@
-/** How a worker's Node is started: by flags that Node takes on its command line only, and by environment variables. */
-export interface LaunchProfile {
-  readonly flags: readonly string[];
-  /** These variables take effect on Linux with glibc, and mean nothing elsewhere. */
-  readonly env: Readonly<Record<string, string>>;
-  /** Against Node's defaults, measured with a built worker and 100 HTTP jobs in flight. */
-  readonly saves: string;
-  readonly costs: string;
-}
-
 // The young generation stays at its smallest, so that the garbage of jobs is collected soon. With one arena, threads share
 // one heap for their allocations. The code of V8's middle compiler, which is in Node since 22, takes 5 MB.
 const small = ['--optimize-for-size', '--max-semi-space-size=1', '--semi-space-growth-factor=1', '--no-maglev'];
 const oneArena = { MALLOC_ARENA_MAX: '1' };
-// Code is not compiled at all. --lite-mode would save a little more, but takes WebAssembly away, and with it fetch.
-const interpreted = ['--no-opt', '--no-sparkplug'];
 
-/** The launch lines of a worker, for everything that starts one. Their figures stand in docs/benchmarks.md. */
+/**
+ * How a worker's Node is started: with flags that Node takes on its command line only, and variables that mean nothing but
+ * on Linux with glibc. Savings and costs are against Node's defaults; docs/benchmarks.md says how they were measured.
+ */
 export const launchProfiles = {
   /** The default: for queues that mostly wait for others and compute a little. */
   lean: {
@@ -33,14 +24,16 @@ export const launchProfiles = {
   },
   /** The least memory, for queues that do nothing but wait. */
   minimal: {
-    flags: [...small, ...interpreted],
+    // Code is not compiled at all. --lite-mode would save a little more, but takes WebAssembly away, and with it fetch.
+    flags: [...small, '--no-opt', '--no-sparkplug'],
     env: oneArena,
     saves: 'about 35 % of the peak memory (45 % on Node 26)',
     costs: 'about twice the CPU per job, and code that computes runs many times slower',
   },
-} as const satisfies Record<string, LaunchProfile>;
+} as const;
 
 export type ProfileName = keyof typeof launchProfiles;
+export type LaunchProfile = (typeof launchProfiles)[ProfileName];
 
 export const profileNames = Object.keys(launchProfiles) as ProfileName[];
 
@@ -52,10 +45,10 @@ const normalize = (flag: string) => flag.replaceAll('_', '-');
 
 /** Tells whether a process has the flags of a profile or, for `throughput`, none of those of the others. */
 export function isLaunchedAs(name: ProfileName, execArgv: readonly string[]): boolean {
-  const given = new Set(execArgv.map(normalize));
   const { flags } = launchProfiles[name];
-  if (flags.length > 0) return flags.every((flag) => given.has(flag));
-  return profileNames.every((other) => launchProfiles[other].flags.every((flag) => !given.has(flag)));
+  if (flags.length === 0) return withoutProfile(execArgv).length === execArgv.length;
+  const given = execArgv.map(normalize);
+  return flags.every((flag) => given.includes(flag));
 }
 
 /** Flags that hold for one process only, or that another process would take for itself. */

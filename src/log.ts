@@ -5,10 +5,6 @@ import type { SharedLines } from './shared-lines.ts';
 /** The logger of tasks and dependencies; every line of a job carries `queue, task, jobId, attempt`. */
 export type Log = Pick<Logger, 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'child'>;
 
-/** Writes one line, which ends with a line feed. */
-export type WriteLine = (line: string) => void;
-
-const standardOutput = 1;
 /** How long, in milliseconds, the reader of a full pipe gets before the next attempt. */
 const retryMs = 10;
 /** How often a write is tried at the end of the process. */
@@ -18,16 +14,15 @@ const mostWaiting = 4_194_304;
 /** Lines that follow one another faster than this, in milliseconds, may leave together. */
 const burstMs = 1;
 
-const isFull = ({ code }: NodeJS.ErrnoException) => code === 'EAGAIN' || code === 'EBUSY';
-
 /** Writes as much as there is room for, and returns how many bytes that was. What nobody will read counts as written. */
 function writeSome(bytes: Uint8Array): number {
   let written = 0;
   try {
-    while (written < bytes.length) written += writeSync(standardOutput, bytes, written);
+    while (written < bytes.length) written += writeSync(1, bytes, written);
     return written;
   } catch (error) {
-    return isFull(error as NodeJS.ErrnoException) ? written : bytes.length;
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'EAGAIN' || code === 'EBUSY' ? written : bytes.length;
   }
 }
 
@@ -45,7 +40,7 @@ function noteDropped(lines: number): string {
  * A line is written at once, so that it is there when the process crashes next. Where another thread sees the lines that
  * wait, only the first line of a burst is; the others of the same turn of the event loop leave with one write.
  */
-class Output {
+export class LogOutput {
   readonly #shared: SharedLines | undefined;
   /** Bytes that have found no room, and the lines after them. */
   #rest: Buffer = Buffer.alloc(0);
@@ -56,19 +51,21 @@ class Output {
   /** When the last line came, while others may follow it. */
   #lineAt: number | undefined;
 
-  constructor(shared: SharedLines | undefined) {
+  /** In `shared` memory lines may wait, because another thread writes them if this one cannot. */
+  constructor(shared?: SharedLines) {
     this.#shared = shared;
     // This makes a pipe refuse writes when it is full; otherwise they would block the process.
     void process.stdout.writable;
     process.on('exit', () => this.#end());
   }
 
+  /** Writes a line, which ends with a line feed. */
   write(line: string): void {
-    if (this.#rest.length > 0) this.#append(line);
-    else if (!this.#isBurst() || !this.#shared?.add(line)) {
+    if (this.#rest.length > 0 || !this.#isBurst() || !this.#shared?.add(line)) {
       this.#flush();
-      if (this.#rest.length > 0) this.#append(line);
-      else this.#try(Buffer.from(line));
+      if (this.#rest.length === 0) this.#try(Buffer.from(line));
+      else if (this.#rest.length + this.#behind.length + line.length > mostWaiting) this.#dropped += 1;
+      else this.#behind += line;
     }
     this.#goOnLater();
   }
@@ -94,18 +91,11 @@ class Output {
     this.#rest = bytes.subarray(writeSome(bytes));
   }
 
-  /** Writes the lines that wait in shared memory; those that find no room go on waiting here. */
+  /** Writes the lines in shared memory, which has none while bytes wait here. Those that find no room wait here then. */
   #flush(): void {
     if (!this.#shared || this.#shared.isEmpty) return;
-    if (this.#rest.length === 0) this.#shared.flush(writeSome);
-    const left = this.#shared.empty();
-    if (this.#rest.length === 0) this.#rest = left;
-    else this.#behind += left.toString();
-  }
-
-  #append(line: string): void {
-    if (this.#rest.length + this.#behind.length + line.length > mostWaiting) this.#dropped += 1;
-    else this.#behind += line;
+    this.#shared.flush(writeSome);
+    this.#rest = this.#shared.empty();
   }
 
   #goOnLater(): void {
@@ -127,30 +117,16 @@ class Output {
     // No further turn of the event loop would end a burst.
     this.#ended = true;
     this.#flush();
-    const room = new Int32Array(new SharedArrayBuffer(4));
     for (let attempt = 0; this.#rest.length > 0 && attempt < lastAttempts; attempt += 1) {
-      Atomics.wait(room, 0, 0, retryMs);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, retryMs);
       clearTimeout(this.#timer);
       this.#goOn();
     }
   }
 }
 
-interface LogOptions {
-  /** Writes the lines, in place of standard output. */
-  write?: WriteLine;
-  /** Memory in which lines may wait until the end of a turn, because another thread writes them if this one cannot. */
-  shared?: SharedLines | undefined;
-}
-
-/** Creates a logger that writes lines of JSON on standard output. */
-export function createLog(level: string, { write, shared }: LogOptions = {}): Logger {
+/** Creates a logger that writes lines of JSON. */
+export function createLog(level: string, output: { write(line: string): void }): Logger {
   const options = { level, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime };
-  return pino(options, write ? { write } : new Output(shared));
-}
-
-/** Creates what writes lines of a logger in another thread or process among those of this logger. */
-export function openLines(log: Logger): WriteLine {
-  const stream = (log as unknown as Record<symbol, { write: WriteLine }>)[pino.symbols.streamSym];
-  return (line) => void stream?.write(line);
+  return pino(options, output);
 }

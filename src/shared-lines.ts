@@ -1,6 +1,3 @@
-/** Takes bytes, and returns how many it took: fewer than all when their reader has no room. */
-export type TakeBytes = (bytes: Uint8Array) => number;
-
 const capacity = 65_536;
 /** In UTF-8, a character takes three bytes at most, and a pair of surrogates four. */
 const bytesPerCharacter = 3;
@@ -41,8 +38,8 @@ export class SharedLines {
     return true;
   }
 
-  /** Writes the waiting lines, as far as they are taken. */
-  flush(take: TakeBytes): void {
+  /** Writes the waiting lines by `take`, which returns how many bytes it took: fewer than all when there is no room. */
+  flush(take: (bytes: Uint8Array) => number): void {
     this.#locked(() => {
       for (;;) {
         const start = Atomics.load(this.#words, startWord);
@@ -57,8 +54,7 @@ export class SharedLines {
   /** Takes out what has not been written. Only the thread that adds calls this. */
   empty(): Buffer {
     return this.#locked(() => {
-      const [start, end] = [this.#words[startWord], this.#words[endWord]];
-      const rest = Buffer.from(this.#bytes.subarray(start, end));
+      const rest = Buffer.from(this.#bytes.subarray(this.#words[startWord], this.#words[endWord]));
       this.#words[startWord] = 0;
       this.#words[endWord] = 0;
       return rest;

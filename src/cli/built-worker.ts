@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type BuiltQueue, openBuiltApp } from '../app/built-app.ts';
-import { findConfiguredRedis, redisMissing } from './configured-redis.ts';
+import { openRedis } from './open-redis.ts';
 import { reportError, UsageError } from './report-error.ts';
+import { startWorker } from './start-worker.ts';
 import { toTable } from './to-table.ts';
 import { flagsOf, showFlag, type WorkerFlags } from './worker-flags.ts';
-import { countProcesses } from './worker-plan.ts';
 
 const flags = flagsOf('built');
 const optionOf = (name: string) => name.replace('--', '');
@@ -59,24 +59,10 @@ export async function runBuiltWorker(
       return;
     }
     process.chdir(folder);
+    const [, program = ''] = process.argv;
     const openApp = () => openBuiltApp(built);
-    const processes = await countProcesses(given, () => openApp().config());
-    if (processes !== undefined) {
-      const { supervise } = await import('./supervise.ts');
-      const [, program = ''] = process.argv;
-      return await supervise(given, { processes, program, command: [], env });
-    }
-    const { runWorker } = await import('./run-worker.ts');
-    await runWorker(given, {
-      queues: [queue],
-      openApp,
-      unitProgram: join(folder, 'unit.js'),
-      async openRedis(config) {
-        const configured = findConfiguredRedis(config);
-        if (configured) return configured;
-        throw redisMissing();
-      },
-    });
+    const source = { queues: [queue], openApp, unitProgram: join(folder, 'unit.js'), openRedis };
+    await startWorker(given, source, { program, command: [], env });
   } catch (error) {
     process.exitCode = reportError(error, args.includes('--verbose'));
   }

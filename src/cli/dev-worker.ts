@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FromWorker } from '../supervisor/messages.ts';
 import type { WorkerChild } from '../supervisor/worker-child.ts';
 
-export interface DevWorkerOptions {
+interface DevWorkerOptions {
   /** Starts a worker with the code as it is now. */
   start(): Promise<WorkerChild>;
   /** How long a dismissed worker may live, in milliseconds. */

@@ -18,7 +18,7 @@ export interface TaskFlags {
   pool?: PoolKind;
 }
 
-export interface QueueFlags {
+interface QueueFlags {
   concurrency?: number;
 }
 

@@ -3,18 +3,13 @@ import { defaultProfile, isLaunchedAs, launchCommand, launchProfiles, type Profi
 import type { Log } from '../log.ts';
 import type { WorkerFlags } from './worker-flags.ts';
 
-export interface Launched {
+interface Launched {
   /** The flags of this process's Node, and its command line. */
   execArgv: readonly string[];
   argv: readonly string[];
   platform: string;
   /** The profile that was asked for; without one, the default is meant. */
   profile: ProfileName | undefined;
-}
-
-export interface LaunchAdvice {
-  fields: { profile: ProfileName; saves: string; costs: string; start: string };
-  text: string;
 }
 
 /** Quotes a word for a shell. Names with a quote in them are not expected. */
@@ -27,7 +22,7 @@ function shorten(file: string): string {
 }
 
 /** Returns the line that starts a worker in its profile; undefined when the worker was started so. */
-export function adviseLaunch({ execArgv, argv, platform, profile }: Launched): LaunchAdvice | undefined {
+export function adviseLaunch({ execArgv, argv, platform, profile }: Launched) {
   const meant = profile ?? defaultProfile;
   if (isLaunchedAs(meant, execArgv)) return undefined;
   const { env, saves, costs } = launchProfiles[meant];

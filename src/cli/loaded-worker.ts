@@ -1,4 +1,3 @@
 // All of Islet that a worker's process has loaded: the command, and what the command loads for a worker.
 import './worker-command.ts';
-import './open-redis.ts';
 import './run-worker.ts';

@@ -6,18 +6,7 @@ import { type FromWorker, refusedExitCode, type ToWorker } from '../supervisor/m
 import { reportError } from './report-error.ts';
 
 /** The line of a supervised worker to its parent. */
-export interface ParentLine {
-  readonly pid: number;
-  tell(message: FromWorker): void;
-  /** From now on, the worker hears its parent and notices when it is gone. */
-  listen(events: { onMessage(message: ToWorker): void; onGone(): void }): void;
-  /** Returns the same app, which tells the parent of each queue whose code it loads. */
-  tellLoads(app: AppSource): AppSource;
-  /** From now on there may be jobs: this process may outlive its parent for so long, in milliseconds. */
-  allow(ms: number): void;
-  /** Tells the parent that jobs are taken. A guard that knows the parent's id watches the parent from now on. */
-  sayReady(guarded: boolean): void;
-}
+export type ParentLine = Awaited<ReturnType<typeof awaitStart>>;
 
 /** Ends a worker that has taken no job yet. */
 const exitOrphaned = () => process.exit(0);
@@ -31,7 +20,7 @@ function tell(message: FromWorker): void {
  * Waits, with all of the framework loaded, until the parent says that the app may be loaded. Without a parent there is
  * nothing to wait for, and the process ends.
  */
-export async function awaitStart(): Promise<ParentLine> {
+export async function awaitStart() {
   process.on('disconnect', exitOrphaned);
   // The parent may have gone while the framework was loaded, when nobody listened.
   if (!process.connected) exitOrphaned();
@@ -42,22 +31,26 @@ export async function awaitStart(): Promise<ParentLine> {
   return {
     pid: parent,
     tell,
-    listen({ onMessage, onGone }) {
+    /** Lets the worker hear its parent, and notice when it is gone. */
+    listen({ onMessage, onGone }: { onMessage(message: ToWorker): void; onGone(): void }) {
       process.on('message', onMessage);
       process.on('disconnect', onGone);
       process.removeListener('disconnect', exitOrphaned);
       // Listening to the parent is no reason to live.
       process.channel?.unref();
     },
-    tellLoads: (app) => ({
+    /** Returns the same app, which tells the parent of each queue whose code it loads. */
+    tellLoads: (app: AppSource): AppSource => ({
       ...app,
       loadQueue(queue) {
         tell({ say: 'loading', queue });
         return app.loadQueue(queue);
       },
     }),
+    /** Notes that there may be jobs: this process may outlive its parent for so many milliseconds. */
     allow: watch.allow,
-    sayReady(guarded) {
+    /** Tells the parent that jobs are taken. A guard that knows the parent's id watches the parent from now on. */
+    sayReady(guarded: boolean) {
       if (guarded) void watch.close();
       tell({ say: 'ready' });
     },

@@ -18,7 +18,7 @@ function showEnd({ task, outcome, durationMs, attempt, jobId, code, error }: Fie
 }
 
 /** Shows one line of a worker's log, without time and level. */
-export function describeLine(fields: Fields): string {
+function describeLine(fields: Fields): string {
   if (fields.msg === 'Job finished') return showEnd(fields);
   const of = fields.task === undefined ? '' : `${fields.task}, job ${fields.jobId}: `;
   return `${of}${fields.msg}${showRest(fields)}`;

@@ -3,18 +3,18 @@ import type { Broker } from '../broker/broker.ts';
 import { type BrokerOptions, connectBroker } from '../broker/bullmq-broker.ts';
 import { type IsletConfig, readWorkerSettings } from '../config.ts';
 import { flagsOfUnits } from '../launch-profiles.ts';
-import { createLog, type Log, openLines } from '../log.ts';
+import { createLog, type Log, LogOutput } from '../log.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob } from '../producer/prepare-job.ts';
 import { SharedLines } from '../shared-lines.ts';
 import { describeCurrentJob } from '../worker/attempt.ts';
 import { bootstrap } from '../worker/bootstrap.ts';
 import { blockedExitMs, exitLimitMs, type RunningWorker } from '../worker/running-worker.ts';
-import type { OpenRedis } from './configured-redis.ts';
 import { advise } from './launch-advice.ts';
+import type { OpenRedis } from './open-redis.ts';
 import { awaitStart, exitRefused, type ParentLine } from './parent-line.ts';
 import { Ending } from './signals.ts';
-import { checkMemoryLimit, watchRecycling } from './watch-recycling.ts';
+import { checkMemoryLimit, readRssMb, watchRecycling } from './watch-recycling.ts';
 import type { WorkerFlags } from './worker-flags.ts';
 import { planWorker, type WorkerPlan } from './worker-plan.ts';
 
@@ -28,10 +28,8 @@ export interface WorkerSource {
   openRedis(config: IsletConfig): Promise<OpenRedis>;
 }
 
-const toMb = (bytes: number) => Math.round(bytes / 1_048_576);
-
 function announce(worker: RunningWorker, log: Log): void {
-  const rssMb = toMb(process.memoryUsage.rss());
+  const rssMb = readRssMb();
   log.info({ queues: worker.queues, redis: worker.broker.description, rssMb }, 'Worker ready');
   if (!process.stdout.isTTY || process.channel) return;
   const lines = worker.queues.map(
@@ -92,7 +90,8 @@ class WorkerRun {
   readonly #prepared: Prepared;
   /** Log lines that the guard's thread can write while this one is blocked. */
   readonly #lines: SharedLines | undefined;
-  readonly #log: ReturnType<typeof createLog>;
+  readonly #output: LogOutput;
+  readonly #log: Log;
   readonly #ending: Ending;
   #worker: RunningWorker | undefined;
   #watch: ReturnType<typeof watchRecycling> | undefined;
@@ -101,7 +100,8 @@ class WorkerRun {
     const { parent, config, plan } = prepared;
     this.#prepared = prepared;
     this.#lines = plan.settings.guard ? new SharedLines() : undefined;
-    this.#log = createLog(config.log.level, { shared: this.#lines });
+    this.#output = new LogOutput(this.#lines);
+    this.#log = createLog(config.log.level, this.#output);
     this.#ending = new Ending(this.#log, plan.settings.gracefulTimeoutMs, {
       supervised: parent !== undefined,
       onStop: (failed) => parent?.tell({ say: 'leaving', failed }),
@@ -177,7 +177,7 @@ class WorkerRun {
       },
       pools: {
         program: { file: source.unitProgram, execArgv: flagsOfUnits(process.execArgv) },
-        writeLine: openLines(log),
+        writeLine: (line) => this.#output.write(line),
       },
       children: { deriveId: deriveJobId, prepare: prepareJob },
       onUnhealthy: (error) => {
@@ -221,7 +221,7 @@ class WorkerRun {
     const { parent, plan } = this.#prepared;
     if (!parent && !plan.exits) return undefined;
     return watchRecycling(worker, plan.settings, {
-      onLook: (load) => parent?.tell({ say: 'load', ...load }),
+      onLook: (load) => parent?.tell({ say: 'load', load }),
       onDue: (why, state) => {
         if (parent) parent.tell({ say: 'due', why });
         else this.#ending.drain({ why, ...state }, 'A limit is reached: draining');

@@ -1,4 +1,4 @@
-import type { SupervisorStatus } from '../supervisor/supervisor.ts';
+import type { Supervisor } from '../supervisor/supervisor.ts';
 import { toTable } from './to-table.ts';
 
 const units: [ms: number, name: string][] = [
@@ -22,7 +22,7 @@ function showAge(ms: number): string {
 }
 
 /** Shows a status as a table for people, one line for each process. */
-export function showStatus({ parent, workers }: SupervisorStatus): string {
+export function showStatus({ parent, workers }: Supervisor['status']): string {
   const rows = workers.map(({ pid, state, ageMs, jobs, running, rssMb }) => {
     return [pid, state, showAge(ageMs), jobs, running, `${rssMb} MB`].map(String);
   });

@@ -5,7 +5,7 @@ import { blameHook } from '../worker/call-hook.ts';
 import { exitLimitMs, type RunningWorker } from '../worker/running-worker.ts';
 import { StopRequests } from './stop-requests.ts';
 
-export interface EndingOptions {
+interface EndingOptions {
   /** A terminal's SIGINT is for the parent, which tells its workers what follows from it. */
   supervised: boolean;
   /** Called once, when the worker takes no further job; `failed` when nobody has asked for that. */

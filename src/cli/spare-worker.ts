@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createWorkerChild, type WorkerChild } from '../supervisor/worker-child.ts';
 
-export interface SpareWorkerOptions {
+interface SpareWorkerOptions {
   /** The file of the command line. */
   program: string;
   env: Readonly<Record<string, string | undefined>>;

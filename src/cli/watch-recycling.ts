@@ -11,7 +11,7 @@ import type { RunningWorker } from '../worker/running-worker.ts';
 
 type State = WorkerLoad & { ageMs: number };
 
-export interface RecyclingEvents {
+interface RecyclingEvents {
   /** Called at once, and regularly from then on. */
   onLook(load: WorkerLoad): void;
   /** Called once, when a limit is reached. */
@@ -27,7 +27,8 @@ const busyLookMs = 50;
 /** The part of its memory limit that a worker with nothing to do must stay below. */
 const idleShare = 0.9;
 
-const rssMb = () => Math.round(process.memoryUsage.rss() / 1_048_576);
+/** Returns the resident memory of this process, in megabytes. */
+export const readRssMb = () => Math.round(process.memoryUsage.rss() / 1_048_576);
 
 /** Watches the age, jobs and memory of this worker process for a reason to replace it. Its age counts from now. */
 export function watchRecycling(worker: Pick<RunningWorker, 'jobs'>, limits: RecycleLimits, events: RecyclingEvents) {
@@ -50,7 +51,7 @@ export function watchRecycling(worker: Pick<RunningWorker, 'jobs'>, limits: Recy
   const look = () => {
     lookedAt = performance.now();
     const { running, done } = worker.jobs();
-    const load = { jobs: done, running, rssMb: rssMb() };
+    const load = { jobs: done, running, rssMb: readRssMb() };
     events.onLook(load);
     judge(load);
   };
@@ -70,7 +71,7 @@ export function watchRecycling(worker: Pick<RunningWorker, 'jobs'>, limits: Recy
 
 /** Refuses a memory limit that a worker with no job would reach. Throws `E_MEMORY_LIMIT_LOW`. */
 export function checkMemoryLimit(maxMemoryMb: number | undefined): void {
-  const idleMb = rssMb();
+  const idleMb = readRssMb();
   if (maxMemoryMb === undefined || idleMb < maxMemoryMb * idleShare) return;
   const seen = `The memory limit of ${maxMemoryMb} MB is too low: this worker takes ${idleMb} MB with no job.`;
   const advice = `Set --max-memory or worker.maxMemory to ${Math.ceil((idleMb * 1.5) / 10) * 10}mb or more.`;

@@ -1,29 +1,24 @@
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { openAppFolder } from '../app/folder-app.ts';
+import type { IsletConfig } from '../config.ts';
 import type { Surroundings } from './main.ts';
+import { openRedis } from './open-redis.ts';
 import { UsageError } from './report-error.ts';
+import { startWorker } from './start-worker.ts';
 import { flagsOf, showFlag, type WorkerFlags } from './worker-flags.ts';
-import { countProcesses } from './worker-plan.ts';
 
-/** Runs a worker of the app in the working directory, or the parent of several. A parent needs no worker and no broker. */
+/** Runs a worker of the app in the working directory, or the parent of several. */
 async function work(flags: WorkerFlags, { path, program, env }: Surroundings): Promise<void> {
   const { queue: queues = [] } = flags;
   if (queues.length === 0) throw new UsageError('Name a queue: islet worker --queue <name>.');
-  const openApp = () => openAppFolder(process.cwd());
-  const processes = await countProcesses(flags, () => openApp().config());
-  if (processes !== undefined) {
-    const { supervise } = await import('./supervise.ts');
-    return supervise(flags, { processes, program, command: ['worker'], env });
-  }
-  const { runWorker } = await import('./run-worker.ts');
-  const { openRedis } = await import('./open-redis.ts');
-  await runWorker(flags, {
+  const source = {
     queues,
-    openApp,
+    openApp: () => openAppFolder(process.cwd()),
     unitProgram: fileURLToPath(new URL('./folder-unit.js', import.meta.url)),
-    openRedis: (config) => openRedis(config, flags.devRedis === true, path),
-  });
+    openRedis: (config: IsletConfig) => openRedis(config, flags.devRedis === true, path),
+  };
+  await startWorker(flags, source, { program, command: ['worker'], env });
 }
 
 function toOption(named: ReturnType<typeof flagsOf>[number]): Option {

@@ -29,7 +29,7 @@ export interface WorkerFlag {
   readonly only?: WorkerProgram;
 }
 
-export type WorkerProgram = 'folder' | 'built';
+type WorkerProgram = 'folder' | 'built';
 
 const text: FlagType<string> = { shown: 'name', reader: () => (given) => given, write: (value) => value };
 const duration = (minMs?: number): FlagType<number> => ({

@@ -17,44 +17,38 @@ export interface WorkerPlan {
 
 type RecycleKey = 'processes' | 'maxAge' | 'maxAgeVariance' | 'recycle';
 
-/**
- * Creates the error for keys that do not go together, each named as the operator gave it: `E_USAGE` if a flag is part of
- * it, else `E_CONFIG_INVALID`.
- */
-function refuse(flags: WorkerFlags, keys: RecycleKey[], explain: (...names: string[]) => string): IsletError {
-  const isFlag = (key: RecycleKey) => flags[key] !== undefined;
-  const message = explain(...keys.map((key) => (isFlag(key) ? flagName(key) : `worker.${key}`)));
-  return keys.some(isFlag) ? new UsageError(message) : new IsletError('E_CONFIG_INVALID', message);
+/** Names a key as the operator gave it. */
+function nameOf(flags: WorkerFlags, key: RecycleKey): string {
+  return flags[key] === undefined ? `worker.${key}` : flagName(key);
+}
+
+/** Creates the error for keys that do not go together: `E_USAGE` if a flag is part of it, else `E_CONFIG_INVALID`. */
+function refuse(flags: WorkerFlags, keys: RecycleKey[], message: string): IsletError {
+  const isUsage = keys.some((key) => flags[key] !== undefined);
+  return isUsage ? new UsageError(message) : new IsletError('E_CONFIG_INVALID', message);
 }
 
 function checkVariance(flags: WorkerFlags, { maxAgeMs, maxAgeVarianceMs }: WorkerSettings): void {
-  const keys: RecycleKey[] = ['maxAgeVariance', 'maxAge'];
-  if (maxAgeMs === undefined && maxAgeVarianceMs > 0) {
-    throw refuse(flags, keys, (variance, age) => `${variance} needs ${age}, which is not set.`);
-  }
-  if (maxAgeMs !== undefined && maxAgeVarianceMs > maxAgeMs) {
-    const [age, variance] = [maxAgeMs, maxAgeVarianceMs].map(showDuration);
-    throw refuse(
-      flags,
-      keys,
-      (theVariance, theAge) => `${theVariance} (${variance}) is above ${theAge} (${age}). Make it less.`,
-    );
-  }
+  if (maxAgeVarianceMs === 0 || (maxAgeMs !== undefined && maxAgeVarianceMs <= maxAgeMs)) return;
+  const [variance, age] = [nameOf(flags, 'maxAgeVariance'), nameOf(flags, 'maxAge')];
+  const problem =
+    maxAgeMs === undefined
+      ? `${variance} needs ${age}, which is not set.`
+      : `${variance} (${showDuration(maxAgeVarianceMs)}) is above ${age} (${showDuration(maxAgeMs)}). Make it less.`;
+  throw refuse(flags, ['maxAgeVariance', 'maxAge'], problem);
 }
 
 function checkExit(flags: WorkerFlags, { processes }: WorkerSettings, limited: boolean): void {
+  const recycle = nameOf(flags, 'recycle');
   if (processes !== undefined) {
-    throw refuse(
-      flags,
-      ['recycle', 'processes'],
-      (recycle, number) =>
-        `${recycle} exit is for one worker without a parent, but ${number} is ${processes}. Leave one out.`,
-    );
+    const seen = `${nameOf(flags, 'processes')} is ${processes}`;
+    const problem = `${recycle} exit is for one worker without a parent, but ${seen}. Leave one out.`;
+    throw refuse(flags, ['recycle', 'processes'], problem);
   }
   if (limited) return;
   const limits = (['maxAge', 'maxJobs', 'maxMemory'] as const).map(flagName);
   const named = limits.join(', ').replace(/, (?=[^,]*$)/, ' or ');
-  throw refuse(flags, ['recycle'], (recycle) => `${recycle} exit needs a limit: ${named}.`);
+  throw refuse(flags, ['recycle'], `${recycle} exit needs a limit: ${named}.`);
 }
 
 /** Decides how a worker runs; a flag wins over its setting. Throws `E_USAGE` and `E_CONFIG_INVALID`. */

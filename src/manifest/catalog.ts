@@ -11,40 +11,21 @@ export interface FoundManifest {
 }
 
 /** All manifests of an app, checked together. Names are looked up as map keys, never as paths. */
-export interface Catalog {
-  readonly tasks: ReadonlyMap<string, AnyTask>;
-  readonly queues: ReadonlyMap<string, QueueManifest>;
-  /** Throws `E_TASK_UNKNOWN`. Former names are not accepted here: they are for jobs that are already in Redis. */
-  task(name: string): AnyTask;
-  /** Throws `E_QUEUE_UNKNOWN`. */
-  queue(name: string): QueueManifest;
-  tasksOf(queue: string): AnyTask[];
-}
-
-/** What is wrong with an app's manifests, and in which file. */
-export interface CatalogProblem {
-  message: string;
-  file: string;
-  /** The option of the manifest that the problem is about. */
-  option: string | undefined;
-}
+export type Catalog = ReturnType<typeof createCatalog>;
 
 /** The manifests of an app, before they are checked together. */
-export interface FoundManifests {
-  tasks: FoundManifest[];
-  queues: FoundManifest[];
-}
+type FoundManifests = Record<'tasks' | 'queues', FoundManifest[]>;
 
-type Report = (file: string, message: string, option?: string) => void;
+/** What is wrong with a manifest, and with which option of it. */
+type Problem = { file: string; message: string; option?: string };
 
 /** Checks all manifests together. Throws `E_CATALOG_INVALID` for duplicates, unknown queues and wrong folders. */
-export function createCatalog(found: FoundManifests): Catalog {
+export function createCatalog(found: FoundManifests) {
   const [problem] = findCatalogProblems(found);
   if (problem) throw new IsletError('E_CATALOG_INVALID', problem.message);
-  const byName = <T extends Named>(all: FoundManifest[]) =>
-    new Map(all.map(({ value }) => [(value as T).name, value as T] as const));
-  const tasks = byName<AnyTask>(found.tasks);
-  const queues = byName<QueueManifest>(found.queues);
+  // A manifest has the name of its folder.
+  const tasks = new Map(found.tasks.map(({ folder, value }) => [folder, value as AnyTask]));
+  const queues = new Map(found.queues.map(({ folder, value }) => [folder, value as QueueManifest]));
   const lookUp = <T>(map: Map<string, T>, kind: 'task' | 'queue', name: string): T => {
     const hit = map.get(name);
     if (hit) return hit;
@@ -53,43 +34,40 @@ export function createCatalog(found: FoundManifests): Catalog {
   };
   return {
     tasks,
-    queues,
-    task: (name) => lookUp(tasks, 'task', name),
-    queue: (name) => lookUp(queues, 'queue', name),
-    tasksOf: (queue) => [...tasks.values()].filter((task) => task.queue === queue),
+    /** Throws `E_TASK_UNKNOWN`. Former names are not accepted here: they are for jobs that are already in Redis. */
+    task: (name: string) => lookUp(tasks, 'task', name),
+    /** Throws `E_QUEUE_UNKNOWN`. */
+    queue: (name: string) => lookUp(queues, 'queue', name),
+    tasksOf: (queue: string) => [...tasks.values()].filter((task) => task.queue === queue),
   };
 }
 
 /** Lists all that is wrong with manifests, each and together. `known` are queues that are there, although broken. */
-export function findCatalogProblems(found: FoundManifests, known: readonly string[] = []): CatalogProblem[] {
-  const problems: CatalogProblem[] = [];
-  const report: Report = (file, message, option) => void problems.push({ file, message, option });
-  const queues = collect<QueueManifest>('queue', found.queues, report);
-  const tasks = collect<AnyTask>('task', found.tasks, report);
-  checkTasks(tasks, new Set([...queues.keys(), ...known]), report);
-  checkPriorities(tasks, report);
+export function findCatalogProblems(found: FoundManifests, known: readonly string[] = []): Problem[] {
+  const problems: Problem[] = [];
+  const queues = collect<QueueManifest>('queue', found.queues, problems);
+  const tasks = collect<AnyTask>('task', found.tasks, problems);
+  checkTasks(tasks, new Set([...queues.keys(), ...known]), problems);
+  checkPriorities(tasks, problems);
   return problems;
-}
-
-interface Named {
-  name: string;
 }
 
 type Collected<T> = Map<string, { manifest: T; file: string }>;
 
 /** Returns the manifests that are what they seem to be, by name. */
-function collect<T extends Named>(kind: 'task' | 'queue', found: FoundManifest[], report: Report): Collected<T> {
+function collect<T extends { name: string }>(kind: 'task' | 'queue', found: FoundManifest[], problems: Problem[]) {
   const byName: Collected<T> = new Map();
   for (const { folder, file, value } of found) {
     const manifest = value as (T & { kind: unknown }) | undefined;
     if (manifest?.kind !== kind) {
       const maker = kind === 'task' ? 'defineTask' : 'defineQueue';
-      report(file, `${file} must export by default what ${maker}() returns. Fix that export.`);
+      problems.push({ file, message: `${file} must export by default what ${maker}() returns. Fix that export.` });
     } else if (byName.has(manifest.name)) {
-      report(file, `There are two ${kind}s "${manifest.name}"; one of them is ${file}.`, 'name');
+      const message = `There are two ${kind}s "${manifest.name}"; one of them is ${file}.`;
+      problems.push({ file, message, option: 'name' });
     } else if (manifest.name !== folder) {
-      const seen = `${file} names its ${kind} "${manifest.name}", its folder is "${folder}".`;
-      report(file, `${seen} Make them equal.`, 'name');
+      const message = `${file} names its ${kind} "${manifest.name}", its folder is "${folder}". Make them equal.`;
+      problems.push({ file, message, option: 'name' });
     } else {
       byName.set(manifest.name, { manifest, file });
     }
@@ -97,31 +75,33 @@ function collect<T extends Named>(kind: 'task' | 'queue', found: FoundManifest[]
   return byName;
 }
 
-function checkTasks(tasks: Collected<AnyTask>, queues: ReadonlySet<string>, report: Report): void {
-  const claimed = new Map<string, string>([...tasks.keys()].map((name) => [name, name]));
-  for (const { manifest: task, file } of tasks.values()) {
-    if (!queues.has(task.queue)) {
-      const seen = `Task "${task.name}" names a queue "${task.queue}" that is not there.`;
-      report(file, `${seen}${didYouMean(task.queue, queues)}`, 'queue');
+function checkTasks(tasks: Collected<AnyTask>, queues: ReadonlySet<string>, problems: Problem[]): void {
+  const owners = new Map([...tasks.keys()].map((name) => [name, name]));
+  for (const { manifest, file } of tasks.values()) {
+    const { name, queue, formerNames } = manifest;
+    if (!queues.has(queue)) {
+      const guess = didYouMean(queue, queues);
+      const message = `Task "${name}" names a queue "${queue}" that is not there.${guess}`;
+      problems.push({ file, message, option: 'queue' });
     }
-    for (const former of task.formerNames) {
-      const owner = claimed.get(former);
-      claimed.set(former, task.name);
+    for (const former of formerNames) {
+      const owner = owners.get(former);
+      owners.set(former, name);
       if (!owner) continue;
-      const seen = `Task "${task.name}" has the former name "${former}", which is claimed by task "${owner}".`;
-      report(file, seen, 'formerNames');
+      const message = `Task "${name}" has the former name "${former}", which is claimed by task "${owner}".`;
+      problems.push({ file, message, option: 'formerNames' });
     }
   }
 }
 
-function checkPriorities(tasks: Collected<AnyTask>, report: Report): void {
+function checkPriorities(tasks: Collected<AnyTask>, problems: Problem[]): void {
   const first = new Map<string, AnyTask>();
   for (const { manifest: task, file } of tasks.values()) {
     const other = first.get(task.queue) ?? task;
     first.set(task.queue, other);
     if ((other.priority === undefined) === (task.priority === undefined)) continue;
     const seen = `Queue "${task.queue}" mixes tasks with and without a priority ("${other.name}", "${task.name}")`;
-    const advice = 'jobs without one would starve the others. Give all of its tasks a priority, or none.';
-    report(file, `${seen}; ${advice}`, task.priority === undefined ? 'name' : 'priority');
+    const message = `${seen}; jobs without one would starve the others. Give all of its tasks a priority, or none.`;
+    problems.push({ file, message, option: task.priority === undefined ? 'name' : 'priority' });
   }
 }

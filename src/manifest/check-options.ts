@@ -3,6 +3,7 @@ import { didYouMean } from './did-you-mean.ts';
 
 /** Returns what was expected, or nothing when the value is right. */
 export type Check = (value: unknown) => string | undefined;
+export type Checks = Record<string, Check>;
 
 /** Creates a check that expects a value for which `is` holds. */
 export function expecting(what: string, is: (value: unknown) => boolean): Check {
@@ -45,16 +46,23 @@ export function describe(value: unknown): string {
   return Array.isArray(value) ? `a list of ${value.length}` : `a ${typeof value}`;
 }
 
-/** Throws `E_MANIFEST_INVALID` for a missing, unknown or wrong option; `owner` is, for example, `Task "send-email"`. */
-export function checkOptions(owner: string, options: object, required: string[], table: Record<string, Check>): void {
-  const fail = (problem: string) => new IsletError('E_MANIFEST_INVALID', `${owner} does not parse: ${problem}`);
-  if (!isObject(options)) throw fail(`expected options, got ${describe(options)}.`);
-  const given = new Map(Object.entries(options));
-  for (const key of required) if (!given.has(key)) throw fail(`\`${key}\` is missing. Add it to the manifest.`);
-  for (const [key, value] of given) {
+/** Creates the error for a manifest; `owner` is, for example, `Task "send-email"`. */
+export function invalid(owner: string, problem: string): IsletError {
+  return new IsletError('E_MANIFEST_INVALID', `${owner} does not parse: ${problem}`);
+}
+
+/** Returns the options that are not undefined. Throws `E_MANIFEST_INVALID` for a missing, unknown or wrong one. */
+export function checkOptions<T extends object>(owner: string, options: T, required: string[], table: Checks): T {
+  if (!isObject(options)) throw invalid(owner, `expected options, got ${describe(options)}.`);
+  const all = Object.entries(options);
+  const given = Object.fromEntries(all.filter(([, value]) => value !== undefined));
+  const missing = required.find((key) => !Object.hasOwn(given, key));
+  if (missing !== undefined) throw invalid(owner, `\`${missing}\` is missing. Add it to the manifest.`);
+  for (const [key, value] of all) {
     const check = Object.hasOwn(table, key) ? table[key] : undefined;
-    if (!check) throw fail(`it has no option \`${key}\`.${didYouMean(key, Object.keys(table))}`);
+    if (!check) throw invalid(owner, `it has no option \`${key}\`.${didYouMean(key, Object.keys(table))}`);
     const expected = value === undefined ? undefined : check(value);
-    if (expected) throw fail(`\`${key}\`: expected ${expected}, got ${describe(value)}.`);
+    if (expected) throw invalid(owner, `\`${key}\`: expected ${expected}, got ${describe(value)}.`);
   }
+  return given as T;
 }

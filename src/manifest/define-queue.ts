@@ -64,7 +64,7 @@ export interface QueueManifest extends Readonly<Required<Omit<QueueOptions, 'ret
 /** Declares a queue. Throws `E_MANIFEST_INVALID` for an option that is missing, unknown or wrong. */
 export function defineQueue(options: QueueOptions): QueueManifest {
   const owner = `Queue "${String(options?.name)}"`;
-  checkOptions(owner, options, ['name'], {
+  const given = checkOptions(owner, options, ['name'], {
     name: checks.name,
     concurrency: checks.integer(1, 10_000),
     lockDurationMs: checks.integer(5_000),
@@ -72,20 +72,20 @@ export function defineQueue(options: QueueOptions): QueueManifest {
     retention: checks.object,
     budget: checks.object,
   });
-  checkOptions(`${owner}, retention`, options.retention ?? {}, [], {
+  const retention = checkOptions(`${owner}, retention`, given.retention ?? {}, [], {
     failedForMs: checks.integer(1_000),
     failedCount: checks.integer(0),
     completedForMs: checks.integer(1_000),
     completedCount: checks.integer(0),
   });
-  checkOptions(`${owner}, budget`, options.budget ?? {}, [], {
+  checkOptions(`${owner}, budget`, given.budget ?? {}, [], {
     maxRssMb: checks.integer(1),
     packages: checks.packages,
   });
   return Object.freeze({
     ...queueDefaults,
-    ...options,
+    ...given,
     kind: 'queue' as const,
-    retention: { ...queueDefaults.retention, ...options.retention },
+    retention: { ...queueDefaults.retention, ...retention },
   });
 }

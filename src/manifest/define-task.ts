@@ -1,6 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { IsletError } from '../errors.ts';
-import { type Check, checkOptions, checks } from './check-options.ts';
+import { type Checks, checkOptions, checks, invalid } from './check-options.ts';
 import type { Checked, Refused } from './checked.ts';
 import { taskDefaults } from './defaults.ts';
 import { type PoolKind, type PoolOptions, parsePool, type TaskPool } from './pool.ts';
@@ -127,7 +126,7 @@ export type ResultOutput<M extends AnyTask> = M['result'] extends Schema
   ? StandardSchemaV1.InferOutput<M['result']>
   : unknown;
 
-const taskChecks: Record<string, Check> = {
+const taskChecks: Checks = {
   name: checks.name,
   queue: checks.name,
   payload: checks.schema,
@@ -148,19 +147,12 @@ const taskChecks: Record<string, Check> = {
   priority: checks.integer(1, 2_097_151),
 };
 
-const backoffChecks: Record<string, Check> = {
+const backoffChecks: Checks = {
   type: checks.oneOf('fixed', 'exponential'),
   delayMs: checks.integer(0),
   maxDelayMs: checks.integer(0),
   jitter: checks.fraction,
 };
-
-function checkAttempts(owner: string, delivery: DeliveryGuarantee | undefined, attempts: unknown): void {
-  if (delivery !== 'at-most-once' || attempts === undefined || attempts === 1) return;
-  const seen = `\`attempts\` is ${attempts}, and \`delivery\` is "at-most-once"`;
-  const advice = 'A second attempt would be a second start. Remove `attempts`, or `delivery`.';
-  throw new IsletError('E_MANIFEST_INVALID', `${owner} does not parse: ${seen}. ${advice}`);
-}
 
 /** Declares a task. Throws `E_MANIFEST_INVALID` for an option that is missing, unknown or wrong. */
 export function defineTask<const Given extends TaskOptions>(
@@ -172,19 +164,19 @@ export function defineTask<const Given extends TaskOptions>(
   OptionOf<Given, 'priority'>,
   OptionOf<Given, 'delivery'> extends undefined ? 'at-least-once' : NonNullable<OptionOf<Given, 'delivery'>>
 > {
-  const given = options as TaskOptions;
-  const owner = `Task "${String(given?.name)}"`;
-  checkOptions(owner, given, ['name', 'queue', 'payload'], taskChecks);
-  checkAttempts(owner, given.delivery, given.attempts);
-  checkOptions(`${owner}, backoff`, given.backoff ?? {}, [], backoffChecks);
-  const backoff = { ...taskDefaults.backoff, ...given.backoff };
-  if (backoff.maxDelayMs < backoff.delayMs) {
-    const seen = `maxDelayMs ${backoff.maxDelayMs} is below delayMs ${backoff.delayMs}`;
-    throw new IsletError('E_MANIFEST_INVALID', `${owner}, backoff does not parse: ${seen}.`);
+  const owner = `Task "${String((options as TaskOptions)?.name)}"`;
+  const given = checkOptions(owner, options as TaskOptions, ['name', 'queue', 'payload'], taskChecks);
+  const isOnce = given.delivery === 'at-most-once';
+  const { attempts = isOnce ? 1 : taskDefaults.attempts } = given;
+  if (isOnce && attempts > 1) {
+    const seen = `\`attempts\` is ${attempts}, and \`delivery\` is "at-most-once"`;
+    throw invalid(owner, `${seen}. A second attempt would be a second start. Remove \`attempts\`, or \`delivery\`.`);
   }
-  const { redact = [], formerNames = [] } = given;
-  const attempts = given.attempts ?? (given.delivery === 'at-most-once' ? 1 : taskDefaults.attempts);
-  const set = { ...given, backoff, redact, formerNames, attempts, pool: parsePool(owner, given.pool) };
-  const whole = { ...taskDefaults, result: undefined, keepResultMs: undefined, priority: undefined, ...set };
+  const ofBackoff = `${owner}, backoff`;
+  const backoff = { ...taskDefaults.backoff, ...checkOptions(ofBackoff, given.backoff ?? {}, [], backoffChecks) };
+  const { delayMs, maxDelayMs } = backoff;
+  if (maxDelayMs < delayMs) throw invalid(ofBackoff, `maxDelayMs ${maxDelayMs} is below delayMs ${delayMs}.`);
+  const pool = parsePool(owner, given.pool);
+  const whole = { ...taskDefaults, redact: [], formerNames: [], ...given, attempts, backoff, pool };
   return Object.freeze({ ...whole, kind: 'task' }) as never;
 }

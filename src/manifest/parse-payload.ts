@@ -3,23 +3,16 @@ import { IsletError } from '../errors.ts';
 import { describe } from './check-options.ts';
 import type { AnyTask, PayloadOutput } from './define-task.ts';
 
-const keyOf = (segment: PropertyKey | StandardSchemaV1.PathSegment): PropertyKey =>
-  typeof segment === 'object' ? segment.key : segment;
-
-function valueAt(root: unknown, path: PropertyKey[]): unknown {
-  return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], root);
-}
-
 /** Describes an issue: path, what the schema expected, and what it got, but never the value of a redacted field. */
 function explain(issue: StandardSchemaV1.Issue, value: unknown, redact: readonly string[]): string {
-  const path = (issue.path ?? []).map(keyOf);
+  const path = (issue.path ?? []).map((segment) => (typeof segment === 'object' ? segment.key : segment));
   const where = path.length > 0 ? `\`${path.map(String).join('.')}\`` : 'the value';
+  const got = path.reduce<unknown>((outer, key) => (outer as Record<PropertyKey, unknown> | undefined)?.[key], value);
   if (redact.length > 0 && (path.length === 0 || redact.includes(String(path[0])))) {
-    const got = valueAt(value, path);
     const length = typeof got === 'string' ? ` of length ${got.length}` : '';
     return `${where} is not valid, got a ${got === null ? 'null' : typeof got}${length} (redacted)`;
   }
-  return `${where}: ${issue.message}, got ${describe(valueAt(value, path))}`;
+  return `${where}: ${issue.message}, got ${describe(got)}`;
 }
 
 type Parsed = StandardSchemaV1.Result<unknown>;

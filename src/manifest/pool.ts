@@ -1,10 +1,11 @@
-import { IsletError } from '../errors.ts';
-import { type Check, checkOptions, checks, describe } from './check-options.ts';
+import { type Checks, checkOptions, checks, describe, invalid } from './check-options.ts';
 import { poolDefaults, taskDefaults } from './defaults.ts';
 import { didYouMean } from './did-you-mean.ts';
 
+export const poolKinds = ['async', 'thread', 'process'] as const;
+
 /** Where a task's code runs: in the worker's own thread, in other threads of its process, or in processes of their own. */
-export type PoolKind = 'async' | 'thread' | 'process';
+export type PoolKind = (typeof poolKinds)[number];
 
 /** A pool of units. Each is a thread or a process, and runs one job at a time. */
 export interface PoolOptions {
@@ -36,9 +37,7 @@ export interface PoolSettings extends Readonly<Required<Omit<PoolOptions, 'size'
   readonly size: number | undefined;
 }
 
-export const poolKinds = ['async', 'thread', 'process'] as const satisfies readonly PoolKind[];
-
-const poolChecks: Record<string, Check> = {
+const poolChecks: Checks = {
   kind: checks.oneOf('thread', 'process'),
   size: checks.integer(1, 128),
   maxJobs: checks.integer(1),
@@ -46,19 +45,15 @@ const poolChecks: Record<string, Check> = {
   idleTimeoutMs: checks.integer(0, 2_147_483_647),
 };
 
-function refuse(owner: string, pool: unknown): IsletError {
-  const expected = 'expected "async", "thread", "process", or an object such as { kind: "thread", size: 2 }';
-  const guess = typeof pool === 'string' ? didYouMean(pool, poolKinds) : '';
-  const seen = `\`pool\`: ${expected}, got ${describe(pool)}`;
-  return new IsletError('E_MANIFEST_INVALID', `${owner} does not parse: ${seen}.${guess}`);
-}
-
 /** Reads a manifest's `pool`. Throws `E_MANIFEST_INVALID`. */
 export function parsePool(owner: string, pool: unknown = taskDefaults.pool): TaskPool {
   if (pool === 'async') return Object.freeze({ kind: pool });
   if (pool === 'thread' || pool === 'process') return parsePool(owner, { kind: pool });
-  if (typeof pool !== 'object' || pool === null || Array.isArray(pool)) throw refuse(owner, pool);
-  checkOptions(`${owner}, pool`, pool, ['kind'], poolChecks);
-  const given = Object.fromEntries(Object.entries(pool).filter(([, value]) => value !== undefined));
+  if (typeof pool !== 'object' || pool === null || Array.isArray(pool)) {
+    const expected = 'expected "async", "thread", "process", or an object such as { kind: "thread", size: 2 }';
+    const guess = typeof pool === 'string' ? didYouMean(pool, poolKinds) : '';
+    throw invalid(owner, `\`pool\`: ${expected}, got ${describe(pool)}.${guess}`);
+  }
+  const given = checkOptions(`${owner}, pool`, pool, ['kind'], poolChecks);
   return Object.freeze({ size: undefined, ...poolDefaults, ...given }) as PoolSettings;
 }

@@ -1,31 +1,24 @@
 import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
+import { createServer } from 'node:http';
 import { IsletError } from '../errors.ts';
-
-/** `ok`: the worker takes jobs, or was asked to stop. `failed`: it stops by itself and has to be replaced. */
-export type Health = 'starting' | 'ok' | 'failed';
 
 /** A probe needs no more than this. */
 const limits = { maxHeaderSize: 4_096, headersTimeout: 5_000, requestTimeout: 5_000 };
-const maxConnections = 32;
 
-function createListener(health: () => Health): RequestListener {
-  return ({ method, url }, response) => {
+/**
+ * Answers `GET /livez` on a port of all interfaces, since probes come from outside of a container: 200 when a worker takes
+ * jobs or was asked to stop, 503 when it is starting, or stops by itself and has to be replaced. Throws
+ * `E_HEALTH_PORT_REFUSED`.
+ */
+export async function openLivez(port: number, health: () => 'starting' | 'ok' | 'failed'): Promise<{ close(): void }> {
+  const server = createServer(limits, ({ method, url }, response) => {
     const now = method === 'GET' && url === '/livez' ? health() : undefined;
     const status = now === undefined ? 404 : now === 'ok' ? 200 : 503;
     // The probe is done, and its connection would only be kept.
     response.writeHead(status, { 'content-type': 'text/plain', 'cache-control': 'no-store', connection: 'close' });
     response.end(`${now ?? 'not found'}\n`);
-  };
-}
-
-/**
- * Answers `GET /livez` on a port of all interfaces, since probes come from outside of a container: 200 when a worker is
- * well, 503 when it is starting or has failed. Throws `E_HEALTH_PORT_REFUSED`.
- */
-export async function openLivez(port: number, health: () => Health): Promise<{ close(): void }> {
-  const server = createServer(limits, createListener(health));
-  server.maxConnections = maxConnections;
+  });
+  server.maxConnections = 32;
   try {
     server.listen(port);
     await once(server, 'listening');

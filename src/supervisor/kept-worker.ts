@@ -1,13 +1,6 @@
-import type { FromWorker, WorkerLoad } from './messages.ts';
+import type { WorkerLoad } from './messages.ts';
 import type { RecycleReason } from './recycling.ts';
 import type { WorkerChild } from './worker-child.ts';
-
-/** One worker process, as its parent knows it. */
-export interface WorkerStatus extends WorkerLoad {
-  readonly pid: number;
-  readonly state: 'starting' | 'ready' | 'leaving';
-  readonly ageMs: number;
-}
 
 /** A worker that is neither ready nor gone by then hangs, in milliseconds. */
 const startLimitMs = 120_000;
@@ -21,50 +14,38 @@ export class KeptWorker {
   readonly index: number;
   readonly startedAt = performance.now();
   readyAt: number | undefined;
-  state: WorkerStatus['state'] = 'starting';
+  state: 'starting' | 'ready' | 'leaving' = 'starting';
   /** Whether the parent has told the worker to end. */
   asked = false;
-  /** Whether the worker was killed because it did not end. */
   killed = false;
   /** Why the worker is to be replaced. */
   due: RecycleReason | 'signal' | undefined;
   /** Whether the worker's early end has been counted. */
   counted = false;
-  /** What the worker's jobs get at its end, in milliseconds, by its own settings: another worker's may be newer. */
-  #graceMs: number | undefined;
-  #load: WorkerLoad = { jobs: 0, running: 0, rssMb: 0 };
+  /** What the worker's jobs get at its end, in milliseconds; other workers' settings may be newer than its own. */
+  graceMs: number;
+  load: WorkerLoad = { jobs: 0, running: 0, rssMb: 0 };
   #timer: NodeJS.Timeout | undefined;
 
-  /** `onNews` is called with what the worker tells, except for its load and for what the parent has caused itself. */
-  constructor(child: WorkerChild, index: number, onNews: (message: FromWorker) => void) {
+  constructor(child: WorkerChild, index: number, graceMs: number) {
     this.child = child;
     this.index = index;
-    child.onMessage((message) => {
-      if (this.#isNews(message)) onNews(message);
-    });
+    this.graceMs = graceMs;
     void child.ended.then(() => clearTimeout(this.#timer));
     this.#killAfter(startLimitMs);
     child.start();
   }
 
-  get status(): WorkerStatus {
+  get status() {
     const ageMs = Math.round(performance.now() - this.startedAt);
-    return { pid: this.child.pid ?? -1, state: this.state, ageMs, ...this.#load };
+    return { pid: this.child.pid ?? -1, state: this.state, ageMs, ...this.load };
   }
 
-  #isNews(message: FromWorker): boolean {
-    if (message.say === 'settings') this.#graceMs = message.gracefulTimeoutMs;
-    else if (message.say === 'ready' && this.state === 'starting') {
-      clearTimeout(this.#timer);
-      this.state = 'ready';
-      this.readyAt = performance.now();
-    } else if (message.say === 'due') this.due ??= message.why;
-    else if (message.say === 'leaving' && !this.asked) this.state = 'leaving';
-    else {
-      if (message.say === 'load') this.#load = { jobs: message.jobs, running: message.running, rssMb: message.rssMb };
-      return false;
-    }
-    return true;
+  /** Notes that the worker takes jobs. */
+  becomeReady(): void {
+    clearTimeout(this.#timer);
+    this.state = 'ready';
+    this.readyAt = performance.now();
   }
 
   #killAfter(ms: number): void {
@@ -72,16 +53,16 @@ export class KeptWorker {
     this.#timer = setTimeout(() => this.kill(), ms);
   }
 
-  /** Kills the worker unless it ends by itself soon after its grace, which is `graceMs` if it has told none. */
-  endWithin(graceMs: number): void {
-    this.#killAfter((this.#graceMs ?? graceMs) + killMarginMs);
+  /** Kills the worker unless it ends by itself soon after its grace. */
+  killAfterGrace(): void {
+    this.#killAfter(this.graceMs + killMarginMs);
   }
 
-  /** Lets running jobs finish for `graceMs` milliseconds; a second call changes nothing. */
-  stop(graceMs: number): void {
+  /** Lets running jobs finish within the worker's grace; a second call changes nothing. */
+  stop(): void {
     if (this.asked) return;
     this.asked = true;
-    this.endWithin(graceMs);
+    this.killAfterGrace();
     // A worker that drains already would take this for a second signal, and abort.
     if (this.state !== 'leaving') this.child.stop();
     this.state = 'leaving';

@@ -13,10 +13,11 @@ export type ToWorker =
 export type FromWorker =
   /** The worker loads the code of this queue now. */
   | { say: 'loading'; queue: string }
-  | ({ say: 'settings' } & WorkerSettingsToParent)
+  /** The parent loads no settings itself. `devRedis`: whether the worker uses the project's private Redis. */
+  | { say: 'settings'; gracefulTimeoutMs: number; healthPort: number; logLevel: string; devRedis: boolean }
   /** The worker takes jobs. */
   | { say: 'ready' }
-  | ({ say: 'load' } & WorkerLoad)
+  | { say: 'load'; load: WorkerLoad }
   /** The worker has reached a limit and is to be replaced; it goes on until it is stopped. */
   | { say: 'due'; why: RecycleReason }
   /** The worker takes no further job and will end; `failed` when nobody has asked for that. */
@@ -25,17 +26,8 @@ export type FromWorker =
 /** The exit code of a worker that does not start, and would not start at a second try. */
 export const refusedExitCode = 2;
 
-/** What a parent has to know of the settings, since it loads none itself. */
-export interface WorkerSettingsToParent {
-  gracefulTimeoutMs: number;
-  healthPort: number;
-  logLevel: string;
-  /** Whether the worker uses the project's private Redis, which runs as long as somebody uses it. */
-  devRedis: boolean;
-}
-
+/** How many jobs' code has run, how many jobs' code runs now, and the resident memory. */
 export interface WorkerLoad {
-  /** How many jobs' code has run, and how many jobs' code runs now. */
   jobs: number;
   running: number;
   rssMb: number;

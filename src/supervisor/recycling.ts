@@ -9,17 +9,14 @@ export interface RecycleLimits {
 
 export type RecycleReason = 'age' | 'jobs' | 'memory';
 
-/** The least age, in milliseconds, that is worth a start. */
-const leastAgeMs = 1_000;
-
 export function hasLimits({ maxAgeMs, maxJobs, maxMemoryMb }: RecycleLimits): boolean {
   return maxAgeMs !== undefined || maxJobs !== undefined || maxMemoryMb !== undefined;
 }
 
-/** Draws the age of one process, so that processes which started together are not replaced together. */
+/** Draws the age of one process, a second or more, so that processes which start together are not replaced together. */
 export function drawMaxAge({ maxAgeMs, maxAgeVarianceMs }: RecycleLimits, random: () => number): number | undefined {
   if (maxAgeMs === undefined) return undefined;
-  return Math.max(leastAgeMs, Math.round(maxAgeMs + (2 * random() - 1) * maxAgeVarianceMs));
+  return Math.max(1_000, Math.round(maxAgeMs + (2 * random() - 1) * maxAgeVarianceMs));
 }
 
 /** Returns the most pressing limit that a process has reached. Its own `maxAgeMs` was drawn for it. */
@@ -32,10 +29,7 @@ export function whyRecycle(
   return maxAgeMs !== undefined && ageMs >= maxAgeMs ? 'age' : undefined;
 }
 
-/** At this multiple of its memory limit a process takes no further job, although its successor is not there yet. */
-const memoryMargin = 1.5;
-
-/** Tells whether a process has to stop now, so that a leak stays bounded even where a start takes long. */
+/** Tells whether a process has to stop before its successor is there, so that a leak stays bounded. */
 export function mustStopNow({ rssMb }: { rssMb: number }, maxMemoryMb: number | undefined): boolean {
-  return maxMemoryMb !== undefined && rssMb >= maxMemoryMb * memoryMargin;
+  return maxMemoryMb !== undefined && rssMb >= maxMemoryMb * 1.5;
 }

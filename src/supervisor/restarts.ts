@@ -7,12 +7,9 @@ export const crashLoopDeaths = 5;
 /** The exit code of a supervisor that has given up: an error inside the software, in sysexits.h. */
 export const crashLoopExitCode = 70;
 
-const firstPauseMs = 500;
-const longestPauseMs = 30_000;
-
-/** Returns how many milliseconds to wait before a dead worker is replaced, when so many in a row died early. */
+/** Returns how many milliseconds to wait, 30_000 at most, before a dead worker is replaced, when so many died early. */
 export function pauseBeforeStart(earlyDeaths: number, random: () => number): number {
   if (earlyDeaths <= 1) return 0;
-  const longest = Math.min(longestPauseMs, firstPauseMs * 2 ** (earlyDeaths - 2));
+  const longest = Math.min(30_000, 500 * 2 ** (earlyDeaths - 2));
   return Math.round(longest * (0.5 + random() / 2));
 }

@@ -1,11 +1,11 @@
 import { availableParallelism } from 'node:os';
-import { KeptWorker, type WorkerStatus } from './kept-worker.ts';
+import { KeptWorker } from './kept-worker.ts';
 import type { LineLog } from './line-log.ts';
-import { type FromWorker, refusedExitCode, type WorkerSettingsToParent } from './messages.ts';
+import { type FromWorker, refusedExitCode } from './messages.ts';
 import { crashLoopDeaths, crashLoopExitCode, pauseBeforeStart, steadyMs } from './restarts.ts';
 import type { WorkerChild, WorkerExit } from './worker-child.ts';
 
-export interface SupervisorOptions {
+interface SupervisorOptions {
   /** How many workers take jobs at any time. */
   processes: number;
   /** How long running jobs may go on at a stop, in milliseconds, until a worker has told the settings. */
@@ -14,30 +14,24 @@ export interface SupervisorOptions {
   /** Makes a worker that waits for its start. Indexes count from 0, and no two living workers share one. */
   create(index: number): WorkerChild;
   /** Called with each worker's settings. */
-  onSettings?(settings: WorkerSettingsToParent): void;
+  onSettings?(settings: { healthPort: number; devRedis: boolean }): void;
   random?: () => number;
 }
 
-export interface SupervisorStatus {
-  readonly parent: { readonly pid: number; readonly ageMs: number; readonly rssMb: number };
-  readonly workers: readonly WorkerStatus[];
-}
-
 const isSteady = ({ readyAt }: KeptWorker) => readyAt !== undefined && performance.now() - readyAt >= steadyMs;
-
-const toMb = (bytes: number) => Math.round(bytes / 1_048_576);
 
 /**
  * Keeps worker processes. A worker that dies is replaced. Workers that are due are recycled one at a time: the successor
  * takes jobs before the old one stops to.
  */
 export class Supervisor {
-  /** Resolves with the exit code when no worker is left. */
-  readonly ended: Promise<number>;
   readonly #options: SupervisorOptions;
-  readonly #log: LineLog;
   readonly #workers = new Set<KeptWorker>();
   #end: (code: number) => void = () => {};
+  /** Resolves with the exit code when no worker is left. */
+  readonly ended = new Promise<number>((resolve) => {
+    this.#end = resolve;
+  });
   #graceMs: number;
   /** Whether a worker was ready once, so that the code is known to start. */
   #proven = false;
@@ -54,15 +48,22 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    this.#log = options.log;
     this.#graceMs = options.gracefulTimeoutMs;
-    this.ended = new Promise((resolve) => {
-      this.#end = resolve;
-    });
   }
 
+  /** Starts missing workers. The first one starts alone, so that code which does not start is tried once at a time. */
   start(): void {
-    this.#keepUp();
+    if (this.#exitCode !== undefined) return;
+    const live = this.#live();
+    const starting = live.filter(({ state }) => state === 'starting').length;
+    const extra = this.#outgoing?.state === 'ready' ? 1 : 0;
+    const wanted = this.#proven ? this.#options.processes + extra : 1;
+    const missing = Math.min(wanted - live.length, Math.max(2, availableParallelism()) - starting);
+    if (missing <= 0) return;
+    const pauseMs = this.#startAt - performance.now();
+    clearTimeout(this.#startTimer);
+    if (pauseMs > 0) this.#startTimer = setTimeout(() => this.start(), pauseMs);
+    else for (let count = 0; count < missing; count++) if (!this.#launch()) return;
   }
 
   /** `ok` while a worker takes jobs, or when all were asked to stop; `failed` when the supervisor gives up. */
@@ -71,13 +72,10 @@ export class Supervisor {
     return this.#ready().length > 0 ? 'ok' : 'starting';
   }
 
-  get status(): SupervisorStatus {
-    const parent = {
-      pid: process.pid,
-      ageMs: Math.round(process.uptime() * 1_000),
-      rssMb: toMb(process.memoryUsage.rss()),
-    };
-    return { parent, workers: [...this.#workers].map(({ status }) => status) };
+  get status() {
+    const ageMs = Math.round(process.uptime() * 1_000);
+    const rssMb = Math.round(process.memoryUsage.rss() / 1_048_576);
+    return { parent: { pid: process.pid, ageMs, rssMb }, workers: [...this.#workers].map(({ status }) => status) };
   }
 
   /** Replaces all workers, one by one; a worker that is starting may have loaded the old code, too. */
@@ -98,7 +96,7 @@ export class Supervisor {
   giveUp(exitCode: number): void {
     this.#exitCode ??= exitCode;
     clearTimeout(this.#startTimer);
-    for (const worker of this.#workers) worker.stop(this.#graceMs);
+    for (const worker of this.#workers) worker.stop();
     if (this.#workers.size === 0) this.#end(this.#exitCode);
   }
 
@@ -110,78 +108,67 @@ export class Supervisor {
     return this.#live().filter(({ state }) => state === 'ready');
   }
 
-  /** Starts missing workers. The first one starts alone, so that code which does not start is tried once at a time. */
-  #keepUp(): void {
-    if (this.#exitCode !== undefined) return;
-    const live = this.#live();
-    const starting = live.filter(({ state }) => state === 'starting').length;
-    const extra = this.#outgoing?.state === 'ready' ? 1 : 0;
-    const wanted = this.#proven ? this.#options.processes + extra : 1;
-    const missing = Math.min(wanted - live.length, Math.max(2, availableParallelism()) - starting);
-    if (missing <= 0) return;
-    const pauseMs = this.#startAt - performance.now();
-    clearTimeout(this.#startTimer);
-    if (pauseMs > 0) this.#startTimer = setTimeout(() => this.#keepUp(), pauseMs);
-    else for (let count = 0; count < missing; count++) if (!this.#launch()) return;
-  }
-
   /** Starts a worker. A system that is short of memory or processes refuses that, and is asked again after a pause. */
   #launch(): boolean {
     let index = 0;
     while ([...this.#workers].some((worker) => worker.index === index)) index += 1;
     try {
       const child = this.#options.create(index);
-      const worker: KeptWorker = new KeptWorker(child, index, (message) => this.#hear(worker, message));
+      const worker = new KeptWorker(child, index, this.#graceMs);
+      child.onMessage((message) => this.#hear(worker, message));
       void child.ended.then((exit) => this.#onEnded(worker, exit));
       this.#workers.add(worker);
       return true;
     } catch (error) {
       const how = error instanceof Error ? error.message : String(error);
       this.#countEarlyDeath({ how }, 'A worker cannot be started');
-      setTimeout(() => this.#keepUp());
+      setTimeout(() => this.start());
       return false;
     }
   }
 
   #hear(worker: KeptWorker, message: FromWorker): void {
     if (message.say === 'settings') {
+      worker.graceMs = message.gracefulTimeoutMs;
       this.#graceMs = message.gracefulTimeoutMs;
-      this.#log.level = message.logLevel;
+      this.#options.log.level = message.logLevel;
       this.#options.onSettings?.(message);
-    } else if (message.say === 'ready') this.#onReady(worker);
-    else if (message.say === 'due') this.#recycleNext();
-    else if (message.say === 'leaving') this.#onLeaving(worker, message.failed);
+    } else if (message.say === 'load') worker.load = message.load;
+    // A worker that was asked to end, and says only now that it is ready, is none to count on.
+    else if (message.say === 'ready' && worker.state === 'starting') this.#onReady(worker);
+    else if (message.say === 'due') {
+      worker.due ??= message.why;
+      this.#recycleNext();
+    } else if (message.say === 'leaving' && !worker.asked) {
+      worker.state = 'leaving';
+      worker.killAfterGrace();
+      if (message.failed) this.#countDeath(worker, 'it stops by itself');
+      this.start();
+    }
   }
 
   #onReady(worker: KeptWorker): void {
-    setTimeout(() => this.#onSteady(worker), steadyMs).unref();
+    worker.becomeReady();
+    setTimeout(() => {
+      // A worker that started before the deaths does not show whether another would start now.
+      if (this.#workers.has(worker) && !worker.counted && worker.startedAt >= this.#deathsSince) this.#earlyDeaths = 0;
+    }, steadyMs).unref();
     // The worker has looked for what the dead left before it was ready, and was told of no death since.
     if (this.#lastDeathAt > worker.startedAt) worker.child.tell({ say: 'died' });
     if (!this.#proven) {
       this.#proven = true;
       const { processes } = this.#options;
-      this.#log.write('info', { processes, rssMb: this.status.parent.rssMb }, 'Supervisor ready');
+      this.#options.log.write('info', { processes, rssMb: this.status.parent.rssMb }, 'Supervisor ready');
     }
     const outgoing = this.#outgoing;
     if (outgoing?.state === 'ready' && this.#ready().length > this.#options.processes) {
       const { pid, ageMs, jobs, rssMb } = outgoing.status;
       const fields = { worker: pid, why: outgoing.due, ageMs, jobs, rssMb, successor: worker.status.pid };
-      this.#log.write('info', fields, 'Recycling a worker');
-      outgoing.stop(this.#graceMs);
+      this.#options.log.write('info', fields, 'Recycling a worker');
+      outgoing.stop();
     }
-    this.#keepUp();
+    this.start();
     this.#recycleNext();
-  }
-
-  #onSteady(worker: KeptWorker): void {
-    // A worker that started before the deaths does not show whether another would start now.
-    if (this.#workers.has(worker) && !worker.counted && worker.startedAt >= this.#deathsSince) this.#earlyDeaths = 0;
-  }
-
-  #onLeaving(worker: KeptWorker, failed: boolean): void {
-    worker.endWithin(this.#graceMs);
-    if (failed) this.#countDeath(worker, 'it stops by itself');
-    this.#keepUp();
   }
 
   #onEnded(worker: KeptWorker, { code, signal }: WorkerExit): void {
@@ -195,7 +182,7 @@ export class Supervisor {
     if (code === refusedExitCode && !this.#proven) this.giveUp(refusedExitCode);
     else this.#explainEnd(worker, code, signal);
     if (this.#exitCode !== undefined && this.#workers.size === 0) this.#end(this.#exitCode);
-    this.#keepUp();
+    this.start();
     this.#recycleNext();
   }
 
@@ -204,9 +191,9 @@ export class Supervisor {
     if (worker.asked) {
       // A worker that was still starting does not drain.
       const drains = worker.readyAt !== undefined;
-      if (code !== 0 && drains) this.#log.write('warn', fields, 'A worker did not end as it was asked');
+      if (code !== 0 && drains) this.#options.log.write('warn', fields, 'A worker did not end as it was asked');
     } else if (code === 0 && worker.state === 'leaving') {
-      this.#log.write('info', fields, 'A worker has drained by itself, or was asked to by somebody else');
+      this.#options.log.write('info', fields, 'A worker has drained by itself, or was asked to by somebody else');
     } else {
       const how = signal ?? `exit code ${code}`;
       this.#countDeath(worker, worker.killed ? `${how}, since it hung` : how);
@@ -222,7 +209,7 @@ export class Supervisor {
       // Where no worker is left that takes jobs, the pause after earlier deaths is skipped.
       if (this.#ready().length === 0) this.#startAt = 0;
       const pauseMs = Math.max(0, Math.round(this.#startAt - performance.now()));
-      this.#log.write('error', { ...fields, pauseMs }, 'A worker died: it is replaced');
+      this.#options.log.write('error', { ...fields, pauseMs }, 'A worker died: it is replaced');
     } else this.#countEarlyDeath(fields);
   }
 
@@ -232,12 +219,12 @@ export class Supervisor {
     if (this.#earlyDeaths === 1) this.#deathsSince = performance.now();
     if (this.#earlyDeaths >= crashLoopDeaths && !this.#ready().some(isSteady)) {
       const loop = { code: 'E_CRASH_LOOP', ...fields, deaths: this.#earlyDeaths, exitCode: crashLoopExitCode };
-      this.#log.write('fatal', loop, `Workers die again and again before ${steadyMs / 1_000} s: giving up`);
+      this.#options.log.write('fatal', loop, `Workers die again and again before ${steadyMs / 1_000} s: giving up`);
       this.giveUp(crashLoopExitCode);
     } else {
       const pauseMs = pauseBeforeStart(this.#earlyDeaths, this.#options.random ?? Math.random);
       this.#startAt = performance.now() + pauseMs;
-      this.#log.write('error', { ...fields, pauseMs }, what);
+      this.#options.log.write('error', { ...fields, pauseMs }, what);
     }
   }
 
@@ -245,6 +232,6 @@ export class Supervisor {
   #recycleNext(): void {
     if (this.#exitCode !== undefined || this.#outgoing || this.#live().length < this.#options.processes) return;
     this.#outgoing = this.#ready().find(({ due }) => due !== undefined);
-    if (this.#outgoing) this.#keepUp();
+    if (this.#outgoing) this.start();
   }
 }

@@ -8,40 +8,19 @@ export interface WorkerExit {
   signal: NodeJS.Signals | null;
 }
 
-/**
- * One worker process that a parent keeps. It loads the framework when it is made, and then waits. A worker whose parent is
- * gone drains and ends by itself, and is ended if it cannot.
- */
-export interface WorkerChild {
-  readonly pid: number | undefined;
-  /** Lets the worker load the app, as it is on disk now, and take jobs. */
-  start(): void;
-  /** The worker's log, as lines of JSON; empty when the worker writes to its parent's output. */
-  readonly output: Readable;
-  readonly ended: Promise<WorkerExit>;
-  onMessage(listener: (message: FromWorker) => void): void;
-  tell(message: ToWorker): void;
-  /** Lets running jobs finish, gives back the others, and ends the worker, which is killed if it lives after `limitMs`. */
-  stop(limitMs?: number): void;
-  kill(): void;
-}
-
-export interface LaunchOptions {
-  profile?: ProfileName;
-  /** Whether the log can be read from `output`, or goes where the parent's goes. Default: 'pipe'. */
-  output?: 'pipe' | 'inherit';
-}
+export type WorkerChild = ReturnType<typeof createWorkerChild>;
 
 /**
- * Starts a process that waits until it may be a worker: `program` is the file that runs, `args` is the command line of a
- * supervised worker, and `env` is its environment beside that of its launch profile.
+ * Creates a worker process, which loads the framework and waits for its start: `program` is the file that runs, `args` is
+ * the command line of a supervised worker, and `env` is its environment beside that of its launch profile. A worker whose
+ * parent is gone drains and ends by itself, and is ended if it cannot.
  */
 export function createWorkerChild(
   program: string,
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
-  { profile = defaultProfile, output = 'pipe' }: LaunchOptions = {},
-): WorkerChild {
+  { profile = defaultProfile, output = 'pipe' }: { profile?: ProfileName; output?: 'pipe' | 'inherit' } = {},
+) {
   const launch = launchProfiles[profile];
   const child = fork(program, args, {
     // What somebody has set deliberately holds.
@@ -62,12 +41,15 @@ export function createWorkerChild(
   const kill = () => void child.kill('SIGKILL');
   return {
     pid: child.pid,
+    /** Lets the worker load the app, as it is on disk now, and take jobs. */
     start: () => tell({ say: 'start', parent: process.pid }),
+    /** The worker's log, as lines of JSON, unless the worker writes to its parent's output. */
     output: child.stdout as Readable,
     ended,
-    onMessage: (listener) => void child.on('message', listener),
+    onMessage: (listener: (message: FromWorker) => void) => void child.on('message', listener),
     tell,
-    stop(limitMs) {
+    /** Lets running jobs finish, gives back the others, and ends the worker, which is killed if it lives after `limitMs`. */
+    stop(limitMs?: number) {
       child.kill('SIGTERM');
       if (limitMs === undefined) return;
       const limit = setTimeout(kill, limitMs);

@@ -14,8 +14,8 @@ afterEach(() => void child.kill('SIGKILL'));
 /** Starts a process that logs `lines` lines when it is told to, and then ends at once, or does what `then` says. */
 function start(lines: number, then = 'process.exit(3)') {
   const code = `
-    import { createLog } from '${module}';
-    const log = createLog('info');
+    import { createLog, LogOutput } from '${module}';
+    const log = createLog('info', new LogOutput());
     process.stdin.once('data', () => {
       for (let line = 1; line <= ${lines}; line += 1) log.info({ line, filler: 'x'.repeat(1_000) }, 'A line');
       process.on('exit', () => log.info({}, 'The last line'));
@@ -99,10 +99,10 @@ describe('lines that wait for the end of a turn of the event loop', () => {
     const folder = pathToFileURL(resolve('dist/src')).href;
     const code = `
       import { Guard } from '${folder}/guard/guard.js';
-      import { createLog } from '${folder}/log.js';
+      import { createLog, LogOutput } from '${folder}/log.js';
       import { SharedLines } from '${folder}/shared-lines.js';
       const shared = new SharedLines();
-      const log = createLog('info', { shared });
+      const log = createLog('info', new LogOutput(shared));
       const thread = new URL('${folder}/broker/guard-thread.js');
       const options = { thread, redis: 'redis://127.0.0.1:1', maxBlockMs: 1_500, stopWithinMs: 1_000, describeCurrentJob() {} };
       new Guard({ ...options, logs: true, lines: shared.memory });

@@ -15,6 +15,12 @@ describe('defineTask', () => {
     expect(defineTask(minimal)).toMatchObject({ ...taskDefaults, pool: { kind: taskDefaults.pool } });
   });
 
+  test('takes an option that is undefined for one that is not given', () => {
+    const options = { timeoutMs: undefined, redact: undefined, backoff: { delayMs: undefined } };
+    expect(define(options)()).toEqual(defineTask(minimal));
+    expect(define({ payload: undefined })).toThrow('`payload` is missing. Add it to the manifest.');
+  });
+
   test.each([
     [{ attemps: 5 }, 'Task "send-email" does not parse: it has no option `attemps`. Did you mean "attempts"?'],
     [{ attempts: 0 }, 'Task "send-email" does not parse: `attempts`: expected an integer from 1 to 1000, got 0.'],
@@ -67,6 +73,11 @@ describe('an at-most-once task', () => {
 describe('defineQueue', () => {
   test('fills in every default', () => {
     expect(defineQueue({ name: 'mail' })).toMatchObject(queueDefaults);
+  });
+
+  test('takes an option that is undefined for one that is not given', () => {
+    const options = { name: 'mail', concurrency: undefined, retention: { failedCount: undefined } };
+    expect(defineQueue(options as QueueOptions)).toEqual(defineQueue({ name: 'mail' }));
   });
 
   test.each([
