@@ -16,15 +16,7 @@ const { failed, completed, delayed, prioritized, wait, paused, events } = keyNam
  * other. KEYS: job, result, then the script's own. ARGV: id, reason, failed reason, result as JSON, milliseconds to keep
  * it, cancel channel, start of a dedupe key, most events.
  */
-const cancelScript = defineScript(
-  failed,
-  completed,
-  delayed,
-  prioritized,
-  wait,
-  paused,
-  events,
-)(`
+const cancelScript = defineScript(failed, completed, delayed, prioritized, wait, paused, events)`
 local job, result, failed, completed, delayed, prioritized, wait, paused, events = unpack(KEYS)
 local id = ARGV[1]
 if redis.call('EXISTS', job) == 0 then return 'nowhere' end
@@ -50,7 +42,7 @@ if tonumber(ARGV[5]) > 0 then
   redis.call('PUBLISH', result, ARGV[4])
 end
 return 'waiting'
-`);
+`;
 
 /** Looks for a job's hash in all queues that were ever used. */
 export async function findQueues(client: Redis, prefix: string, id: string): Promise<string[]> {

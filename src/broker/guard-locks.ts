@@ -6,13 +6,13 @@ import { defineScript, runScript } from './lua.ts';
 const limitMs = 5_000;
 
 // PEXPIRE and not SET: a full Redis refuses SET, and a lock that is gone must not come back.
-const extend = defineScript()(`
+const extend = defineScript()`
   for i, key in ipairs(KEYS) do
     if redis.call('GET', key) == ARGV[2 * i - 1] then
       redis.call('PEXPIRE', key, ARGV[2 * i])
     end
   end
-`);
+`;
 
 /** Groups locks by their queues, whose keys are in several slots of a cluster. */
 function byQueue(locks: readonly HeldLock[]): HeldLock[][] {
