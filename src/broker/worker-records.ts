@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { identifyProcess, isProvablyAlive, isProvablyDead, type ProcessIdentity } from '../process/process-identity.ts';
+import { identifyProcess, lives, type ProcessIdentity } from '../process/process-identity.ts';
 import type { Crash } from './broker.ts';
 import type { StoredCrash } from './memory.ts';
 import { recoverWorker } from './scripts.ts';
@@ -60,9 +60,10 @@ export class WorkerRecords {
 
   #isDead(id: string, record: WorkerRecord): boolean {
     if (id === this.#scope.workerId) return false;
+    const isAlive = lives(record, this.#self);
     // The next holder of a slot may be here before the last one has drained, where their parent was killed.
-    const hadMySlot = this.#slot !== undefined && record.slot === this.#slot && !isProvablyAlive(record, this.#self);
-    return hadMySlot || isProvablyDead(record, this.#self);
+    const hadMySlot = this.#slot !== undefined && record.slot === this.#slot;
+    return hadMySlot ? isAlive !== true : isAlive === false;
   }
 
   async #forgetOld(entries: readonly [string, string][]): Promise<void> {

@@ -8,12 +8,10 @@ export interface ParentThreadData {
   memory: SharedArrayBuffer;
 }
 
-const lookMs = 250;
-
 const { parent, memory } = workerData as ParentThreadData;
 const words = new Int32Array(memory);
 
 // An orphan gets another parent.
-while (process.ppid === parent) Atomics.wait(words, 0, 0, lookMs);
+while (process.ppid === parent) Atomics.wait(words, 0, 0, 250);
 Atomics.wait(words, 0, 0, Atomics.load(words, 1));
 process.kill(process.pid, 'SIGKILL');

@@ -23,11 +23,8 @@ function readOr<T>(read: () => T): T | undefined {
   }
 }
 
-interface Stat {
-  startedAt: string;
-  /** A zombie is dead, and only not buried yet. */
-  isDead: boolean;
-}
+/** What the system tells of a process; a zombie is dead, and only not buried yet. */
+type Stat = { startedAt: string; isDead: boolean };
 
 /** Reads /proc/<pid>/stat; the name before the fields may hold blanks and parentheses. */
 function readStat(pid: number): Stat | undefined {
@@ -58,7 +55,8 @@ export function isAlive({ pid, startedAt }: ProcessRef): boolean {
 }
 
 /** Identifies this process, also to other machines. */
-export function identifyProcess(pid = process.pid): ProcessIdentity {
+export function identifyProcess(): ProcessIdentity {
+  const { pid } = process;
   return {
     boot: readOr(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()),
     pidNamespace: readOr(() => readlinkSync('/proc/self/ns/pid')),
@@ -76,20 +74,10 @@ function exists(pid: number): boolean {
 }
 
 /** Tells whether a process lives; undefined where this one cannot tell: another kernel, or another pid namespace. */
-function lives(other: ProcessIdentity, self: ProcessIdentity): boolean | undefined {
-  const comparable = self.boot !== undefined && self.pidNamespace !== undefined && self.startedAt !== undefined;
-  if (!comparable || other.boot !== self.boot || other.pidNamespace !== self.pidNamespace) return undefined;
+export function lives(other: ProcessIdentity, self: ProcessIdentity): boolean | undefined {
+  const known = self.boot !== undefined && self.pidNamespace !== undefined && self.startedAt !== undefined;
+  if (!known || other.boot !== self.boot || other.pidNamespace !== self.pidNamespace) return undefined;
   if (!exists(other.pid)) return false;
   const stat = readStat(other.pid);
   return stat && !stat.isDead && stat.startedAt === other.startedAt;
-}
-
-/** Tells whether a process is dead beyond doubt. */
-export function isProvablyDead(other: ProcessIdentity, self: ProcessIdentity): boolean {
-  return lives(other, self) === false;
-}
-
-/** Tells whether a process lives beyond doubt. */
-export function isProvablyAlive(other: ProcessIdentity, self: ProcessIdentity): boolean {
-  return lives(other, self) === true;
 }
