@@ -39,10 +39,12 @@ export async function openLocks(url: string): Promise<GuardLocks> {
   };
   return {
     extend: (locks) => all(byQueue(locks).map(extendGroup)),
-    blame: ({ workersKey, workerId, jobId }) => all([client.hset(workersKey, `${workerId}:culprit`, jobId)]),
-    sayStopping(locks) {
-      const workers = new Map(locks.map(({ workersKey, workerId }) => [workersKey, `${workerId}:stopping`]));
-      return all([...workers].map(([workersKey, field]) => client.hset(workersKey, field, Date.now())));
+    note(what, locks) {
+      const oneOfEach = new Map(locks.map((lock) => [lock.workersKey, lock])).values();
+      const noted = Array.from(oneOfEach, ({ workersKey, workerId, jobId }) =>
+        client.hset(workersKey, `${workerId}:${what}`, what === 'culprit' ? jobId : Date.now()),
+      );
+      return all(noted);
     },
     close: () => client.disconnect(),
   };

@@ -2,16 +2,34 @@ import { url as inspectorUrl } from 'node:inspector';
 import { Worker } from 'node:worker_threads';
 import { answerBlockReports } from './block-report.ts';
 import { writeLine } from './guard-log.ts';
-import type { GuardSettings, GuardThreadData } from './guard-settings.ts';
 import { GuardTable, type HeldLock } from './guard-table.ts';
 import { beatMs } from './guard-watch.ts';
 
-export interface GuardOptions extends GuardSettings {
+export interface GuardOptions {
   /** The program of the guard's thread: a module that calls `runGuard`. */
   thread: URL;
   /** Returns the job whose code runs now, as JSON of a `RunningJob`. Called in the midst of that code. */
   describeCurrentJob(): string | undefined;
+  /** Where Redis is, as a URL. The guard connects only while the event loop is blocked. */
+  redis: string;
+  /**
+   * How long the locks of a blocked event loop are kept, in milliseconds. After that the process is ended by SIGKILL, so
+   * that its jobs run elsewhere, and the job whose code blocked is charged with it if it is known. A process with an open
+   * inspector is never ended, and its blocks are not named: a breakpoint is one.
+   */
+  maxBlockMs: number;
+  /** How long after a SIGTERM or SIGINT the process may live, in milliseconds, if its event loop is blocked then. */
+  stopWithinMs: number;
+  /** The process that started this one. When it is gone, this one is asked to stop. */
+  parent?: number;
+  /** Whether the guard writes log lines, to standard output in the shape of the worker's own. */
+  logs: boolean;
+  /** The memory of `SharedLines`: log lines that the guard writes when the event loop cannot. */
+  lines?: SharedArrayBuffer | undefined;
 }
+
+/** What the main thread hands to the guard's. */
+export type GuardThreadData = Omit<GuardOptions, 'thread' | 'describeCurrentJob'> & { memory: SharedArrayBuffer };
 
 const warning = 'The event loop guard stopped; the worker goes on without it';
 
@@ -31,7 +49,6 @@ export class Guard {
   readonly #forget: () => void;
   readonly #beating: NodeJS.Timeout;
   readonly #thread: Worker | undefined;
-  #closing: Promise<unknown> | undefined;
 
   constructor({ describeCurrentJob, thread, ...settings }: GuardOptions) {
     this.#logs = settings.logs;
@@ -93,7 +110,6 @@ export class Guard {
 
   async close(): Promise<void> {
     this.#stop();
-    this.#closing ??= this.#thread?.terminate();
-    await this.#closing;
+    await this.#thread?.terminate();
   }
 }
