@@ -33,12 +33,9 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   const onBack = () => {
     for (const consumer of consumers.values()) consumer.onReconnect();
   };
-  const connection = new WorkerConnection({
-    ...{ url, prefix },
-    onChange(event) {
-      onConnection?.(event);
-      if (!event.lost) onBack();
-    },
+  const connection = new WorkerConnection(url, prefix, (event) => {
+    onConnection?.(event);
+    if (!event.lost) onBack();
   });
   const { client } = connection;
   await connection.open();

@@ -24,8 +24,6 @@ function byQueue(locks: readonly HeldLock[]): HeldLock[][] {
 /** Connects for the time of one block. A command that hangs is given up after 5 s, when the next one is due. */
 export async function openLocks(url: string): Promise<GuardLocks> {
   const client = createClient(url, { maxRetriesPerRequest: 0, commandTimeout: limitMs, connectTimeout: limitMs });
-  // Without a listener ioredis prints each lost connection; every command reports its own failure.
-  client.on('error', () => {});
   await connectOnce(client, url, limitMs);
   const all = async (work: Promise<unknown>[]) => {
     await Promise.all(work).catch((error) => {

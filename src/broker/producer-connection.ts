@@ -50,7 +50,6 @@ export class ProducerConnection implements ProducerBroker {
       retryStrategy: (times) => Math.min(times * 50, 1_000),
       reconnectOnError: findPrimary(),
     });
-    client.on('error', () => {});
     // Each call that waits for the connection listens to it. BullMQ adds to the limit, so that 0 would be one.
     client.setMaxListeners(Number.POSITIVE_INFINITY);
     this.#client = client;
