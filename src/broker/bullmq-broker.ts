@@ -47,7 +47,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   }
   const subscriber = openAnother(client);
   subscriber.on('ready', onBack);
-  subscriber.on('message', (channel: string, jobId: string) => consumers.get(channel)?.cancels.told(jobId));
+  subscriber.on('message', (channel: string, jobId: string) => consumers.get(channel)?.onCancel(jobId));
   const guard = options.guard && new Guard({ redis: url, thread: guardThread, ...options.guard });
   const sender = new Sender(client, prefix);
   return {
@@ -56,7 +56,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
       const queue = new QueueHandle(client, prefix, consumeOptions.queue.name);
       try {
         await subscriber.subscribe(queue.cancelChannel);
-        const consumer = await QueueConsumer.open({ queue, guard, slot }, consumeOptions);
+        const consumer = await QueueConsumer.open({ queue, options: consumeOptions, guard, slot });
         consumers.set(queue.cancelChannel, consumer);
         connection.waitOut();
         return consumer;

@@ -25,13 +25,6 @@ export interface BackendHost {
   onTrouble(error: unknown): void;
 }
 
-interface BackendParts {
-  queue: QueueHandle;
-  /** A connection of its own that waits for jobs. The backend closes it. */
-  blocking: Redis;
-  host: BackendHost;
-}
-
 /** Tells whether no option of the job's own changes how it is completed. */
 function isPlain({ opts, parentKey }: FetchedJob): boolean {
   return parentKey === undefined && !opts.attempts && opts.removeOnComplete === undefined;
@@ -51,13 +44,14 @@ const troubleRestMs = 1_000;
 export class JobBackend extends QueueBackend {
   readonly wait: JobWait;
   readonly #host: BackendHost;
-  /** The reply that came with the settling of a job, until BullMQ's loop asks for it. */
-  #came: NextJob | undefined;
+  /** What came with the settling of a job, for BullMQ's next question, which has to follow at once. */
+  came: NextJob | undefined;
   #fetching: Promise<unknown> = Promise.resolve();
   /** Redis refused the last fetch. It may be full, and could still hand out jobs with a settling. */
   #troubled = false;
 
-  constructor({ queue, blocking, host }: BackendParts, options: WorkerOptions) {
+  /** `blocking` waits for jobs, and is closed with the backend. */
+  constructor(queue: QueueHandle, blocking: Redis, host: BackendHost, options: WorkerOptions) {
     super(queue, options);
     this.#host = host;
     this.wait = new JobWait(blocking, this.keys.marker ?? '', (error) => this.#refused(error));
@@ -73,11 +67,11 @@ export class JobBackend extends QueueBackend {
 
   /** Never rejects. */
   override async moveToActive(token: string, name?: string): Promise<NextJob> {
-    const came = this.#came;
-    this.#came = undefined;
+    const { came } = this;
+    this.came = undefined;
     if (came) return came;
     if (!this.wait.isOver) return nothing;
-    this.wait.asked();
+    this.wait.isDoubtful = false;
     const sentAt = performance.now();
     const fetching = super.moveToActive(token, name ?? '');
     this.#fetching = fetching;
@@ -136,11 +130,6 @@ export class JobBackend extends QueueBackend {
     return [job as unknown as JobJson, job.id, 0, dueAt];
   }
 
-  /** Keeps what came with the settling of a job for BullMQ's next question, which has to follow at once. */
-  keep(next: NextJob): void {
-    this.#came = next;
-  }
-
   #refused(error: unknown): void {
     if (this.wait.isStopped) return;
     this.#troubled = true;
@@ -156,7 +145,7 @@ export class JobBackend extends QueueBackend {
 
   /** Fetches no job until `wait.rejoin`. Resolves when the fetch in flight was answered. */
   async isolate(): Promise<void> {
-    this.wait.isolate();
+    this.wait.isIsolated = true;
     await this.#fetching.catch(() => {});
   }
 

@@ -16,7 +16,8 @@ import type { FetchedJob } from './bullmq-internals.ts';
 import { type BackendHost, JobBackend, type NextJob } from './job-backend.ts';
 import { mostWaitSeconds } from './job-wait.ts';
 import { bullmqQueue } from './keys.ts';
-import type { QueueHandle } from './queue-handle.ts';
+import type { Hold } from './locks.ts';
+import type { WorkerParts } from './worker-scope.ts';
 
 /** How a delivery ended, and what was fetched with the command that wrote this: perhaps a job, locked for `token`. */
 export interface Delivered {
@@ -26,44 +27,18 @@ export interface Delivered {
 }
 
 /** Runs the jobs that BullMQ's loop hands to a Worker. */
-export interface QueueWorkerHost extends Pick<BackendHost, 'onFetched'> {
+interface QueueWorkerHost extends Pick<BackendHost, 'onFetched'> {
   /** Runs a job and writes how it ended; `undefined` when another delivery of it goes on here. Never rejects. */
   deliver(job: FetchedJob, mayFetch: () => boolean): Promise<Delivered | undefined>;
-  /** Aborts a job that runs here, and returns whether one did. */
-  cancel(jobId: string, reason: string | undefined): boolean;
-  holds(): ReadonlyMap<string, unknown>;
-}
-
-interface QueueWorkerOptions {
-  queue: QueueHandle;
-  concurrency: number;
-  lockDurationMs: number;
-  /** Waits for jobs; the Worker closes it. */
-  blocking: Redis;
-  host: QueueWorkerHost;
+  holds(): ReadonlyMap<string, Hold>;
 }
 
 type Listener = WorkerListener<unknown, unknown, string, JobProgress>;
 type BullmqJob = Job<unknown, unknown, string, JobProgress>;
-type Traced<T> = (
-  kind: SpanKind,
-  name: string,
-  of: string,
-  work: (span?: Span, destination?: string) => T | Promise<T>,
-  metadata?: string,
-) => Promise<T>;
 
 /** So often BullMQ is asked for the next job of a scheduler, with this wait before each further time. */
 const schedulerTries = 10;
 const schedulerWaitMs = 1_000;
-
-/** Makes an error of a failure, which has become text on its way, for the listeners of BullMQ's events. */
-function toError({ causeName, causeMessage, stack }: Failure): Error {
-  const error = new Error(causeMessage);
-  error.name = causeName;
-  error.stack = stack;
-  return error;
-}
 
 /**
  * BullMQ's Worker for one queue, driven by BullMQ's own loop. Islet runs the jobs, keeps their locks and writes how they
@@ -82,7 +57,8 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   /** BullMQ's Jobs, made for those who listen to events. */
   readonly #jobs = new WeakMap<object, BullmqJob>();
 
-  constructor({ queue, concurrency, lockDurationMs, blocking, host }: QueueWorkerOptions) {
+  /** `blocking` waits for jobs, and is closed with the Worker. */
+  constructor({ queue, options }: WorkerParts, blocking: Redis, host: QueueWorkerHost) {
     const backendHost = {
       onFetched: (job: FetchedJob) => {
         this.#drainedTold = false;
@@ -98,15 +74,15 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
       {
         connection: queue.client,
         prefix: queue.prefix,
-        concurrency,
-        lockDuration: lockDurationMs,
+        concurrency: options.concurrency,
+        lockDuration: options.queue.lockDurationMs,
         drainDelay: mostWaitSeconds,
         runRetryDelay: schedulerWaitMs,
         autorun: false,
         skipLockRenewal: true,
         skipStalledCheck: true,
       },
-      (_name, options) => new JobBackend({ queue, blocking, host: backendHost }, options),
+      (_name, bullmqOptions) => new JobBackend(queue, blocking, backendHost, bullmqOptions),
     );
     this.#host = host;
     // A job names its worker so, also one that comes with the settling of another.
@@ -198,7 +174,13 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   }
 
   /** Traces work, and does it whatever the tracer does. */
-  override async trace<T>(...[kind, name, of, work, metadata]: Parameters<Traced<T>>): Promise<Awaited<T>> {
+  override async trace<T>(
+    kind: SpanKind,
+    name: string,
+    of: string,
+    work: (span?: Span, destination?: string) => T | Promise<T>,
+    metadata?: string,
+  ): Promise<Awaited<T>> {
     if (!this.opts.telemetry) return await work();
     let working: T | Promise<T> | undefined;
     // BullMQ looks at the number of parameters.
@@ -209,10 +191,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     try {
       return await super.trace(kind, name, of, once, metadata);
     } catch (error) {
-      const own = await Promise.resolve(working).then(
-        () => undefined,
-        (failure) => failure,
-      );
+      const own = await Promise.resolve(working).catch((failure) => failure);
       if (error !== own) this.emit('error', error as Error);
       return await once();
     }
@@ -247,7 +226,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     const [next] = ended.next;
     // This is all that BullMQ's own way does with a job that follows another.
     if (next && !this.#seemsEmpty && next.repeatJobKey === undefined) return this.createJob(next);
-    this.backend.keep(ended.next);
+    this.backend.came = ended.next;
     return super.moveToActive(ended.token, this.id);
   }
 
@@ -263,7 +242,8 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   }
 
   #tellFailed(fetched: FetchedJob, { kind, failure }: Extract<Outcome, { failure: Failure }>): void {
-    const error = toError(failure);
+    const { causeName: name, causeMessage, stack } = failure;
+    const error = Object.assign(new Error(causeMessage), { name, stack });
     const job = this.#ended(fetched);
     job.failedReason = error.message;
     if (kind === 'retry') job.finishedOn = undefined;
@@ -278,11 +258,16 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   }
 
   override cancelJob(jobId: string, reason?: string): boolean {
-    return this.#host.cancel(jobId, reason);
+    return (
+      this.#host
+        .holds()
+        .get(jobId)
+        ?.cancel(reason ?? 'BullMQ was asked to') ?? false
+    );
   }
 
   override cancelAllJobs(reason?: string): void {
-    for (const jobId of [...this.#host.holds().keys()]) this.#host.cancel(jobId, reason);
+    for (const jobId of [...this.#host.holds().keys()]) this.cancelJob(jobId, reason);
   }
 
   override close(force?: boolean): Promise<void> {

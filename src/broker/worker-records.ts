@@ -7,7 +7,6 @@ import type { WorkerScope } from './worker-scope.ts';
 
 interface WorkerRecord extends ProcessIdentity {
   readonly host: string;
-  /** A name that the operator promises no two living workers share. */
   readonly slot: string | undefined;
 }
 
@@ -29,18 +28,16 @@ function parseRecord(text: string): WorkerRecord | undefined {
  */
 export class WorkerRecords {
   readonly #scope: WorkerScope;
-  readonly #slot: string | undefined;
   readonly #self = identifyProcess();
 
-  constructor(scope: WorkerScope, slot: string | undefined) {
+  constructor(scope: WorkerScope) {
     this.#scope = scope;
-    this.#slot = slot;
   }
 
   /** Enters this worker: from now on others can tell whether it lives. */
   async enter(): Promise<void> {
-    const { queue, workerId } = this.#scope;
-    const record: WorkerRecord = { ...this.#self, host: hostname(), slot: this.#slot };
+    const { queue, workerId, slot } = this.#scope;
+    const record: WorkerRecord = { ...this.#self, host: hostname(), slot };
     await queue.client.hset(queue.workersKey, workerId, JSON.stringify(record), `${workerId}:seen`, Date.now());
   }
 
@@ -59,10 +56,11 @@ export class WorkerRecords {
   }
 
   #isDead(id: string, record: WorkerRecord): boolean {
-    if (id === this.#scope.workerId) return false;
+    const { workerId, slot } = this.#scope;
+    if (id === workerId) return false;
     const isAlive = lives(record, this.#self);
     // The next holder of a slot may be here before the last one has drained, where their parent was killed.
-    const hadMySlot = this.#slot !== undefined && record.slot === this.#slot;
+    const hadMySlot = slot !== undefined && record.slot === slot;
     return hadMySlot ? isAlive !== true : isAlive === false;
   }
 
@@ -77,30 +75,22 @@ export class WorkerRecords {
     if (fields.length > 0) await client.hdel(workersKey, ...fields);
   }
 
-  /** Says that this worker is `stopping` (what it leaves is no crash), or which job is `waiting` until all others end. */
-  say(what: 'stopping' | 'waiting', value: string | number): Promise<unknown> {
+  /** Says something of this worker, in the fields `stopping`, `culprit` and `waiting`. */
+  say(said: Partial<Record<'stopping' | 'culprit' | 'waiting', string | number>>): Promise<unknown> {
     const { queue, workerId } = this.#scope;
-    return queue.client.hset(queue.workersKey, `${workerId}:${what}`, value);
+    const fields = Object.entries(said).flatMap(([name, value]) => [`${workerId}:${name}`, value]);
+    return queue.client.hset(queue.workersKey, ...fields);
   }
 
-  /** Says that a suspect runs alone: it is charged with what happens to this worker, until `sayAgainMany`. */
-  sayAlone(jobId: string): Promise<unknown> {
+  /** Takes back what `say` has said of single jobs. */
+  sayNoMore(): Promise<unknown> {
     const { queue, workerId } = this.#scope;
-    const { client, workersKey } = queue;
-    return client.multi().hset(workersKey, `${workerId}:culprit`, jobId).hdel(workersKey, `${workerId}:waiting`).exec();
-  }
-
-  sayAgainMany(): Promise<unknown> {
-    return this.#forget(':culprit', ':waiting');
+    return queue.client.hdel(queue.workersKey, `${workerId}:culprit`, `${workerId}:waiting`);
   }
 
   leave(): Promise<unknown> {
-    return this.#forget('', ':seen');
-  }
-
-  #forget(...endings: string[]): Promise<unknown> {
     const { queue, workerId } = this.#scope;
-    return queue.client.hdel(queue.workersKey, ...endings.map((ending) => workerId + ending));
+    return queue.client.hdel(queue.workersKey, workerId, `${workerId}:seen`);
   }
 
   /** Leaves out locks that ran out although their worker lives or stopped: it was frozen, or cut off from Redis. */
