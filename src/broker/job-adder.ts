@@ -24,23 +24,15 @@ export class JobAdder extends QueueBackend {
   }
 
   override execCommand(...command: Command): Promise<unknown> {
-    const [target, name, args] = command;
+    const [target, name] = command;
     if ((target as unknown) !== this.redis) return super.execCommand(...command);
-    return this.#send(name, args as (string | Buffer)[]);
-  }
-
-  #send(name: string, args: readonly (string | Buffer)[]): Promise<unknown> {
+    const args = command[2] as (string | Buffer)[];
     const keyCount = args.length - addArgumentCount;
     const template = this.templateOf(name, name, () => ({
       args: [keyCount, ...args],
       holes: [0, 1, 2].map((index) => ({ argument: 2 + keyCount + index })),
     }));
-    if (!template) return this.#sendPlainly(name, args);
-    return sendEncoded(this.redis, template.encode(args.slice(keyCount)), () => this.#sendPlainly(name, args));
-  }
-
-  /** Sends a command in BullMQ's own way, which brings the script to a Redis that does not know it. */
-  async #sendPlainly(name: string, args: readonly (string | Buffer)[]): Promise<unknown> {
-    return super.execCommand(await this.client, name, [...args]);
+    const plainly = async () => super.execCommand(await this.client, name, [...args]);
+    return template ? sendEncoded(this.redis, template.encode(args.slice(keyCount)), plainly) : plainly();
   }
 }

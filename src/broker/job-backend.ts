@@ -25,11 +25,6 @@ export interface BackendHost {
   onTrouble(error: unknown): void;
 }
 
-/** Tells whether no option of the job's own changes how it is completed. */
-function isPlain({ opts, parentKey }: FetchedJob): boolean {
-  return parentKey === undefined && !opts.attempts && opts.removeOnComplete === undefined;
-}
-
 /** BullMQ takes this for a wait that ended without a job. */
 const nothing: NextJob = [];
 
@@ -87,25 +82,21 @@ export class JobBackend extends QueueBackend {
 
   /** Completes a job without a result, as `moveToCompleted` does, and fetches the next one if `fetchNext`. */
   complete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Promise<unknown> {
-    const plainly = () => this.#completePlainly(job, keep, token, fetchNext);
-    const bytes = isPlain(job) ? this.#encodeComplete(job, keep, token, fetchNext) : undefined;
-    return bytes ? sendEncoded(this.redis, bytes, plainly) : plainly();
-  }
-
-  async #completePlainly(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Promise<unknown> {
-    const kept = job.opts.removeOnComplete ?? keep;
-    const { result } = await this.moveToCompleted(toBullmq(job), null, kept, token, fetchNext);
-    return result;
-  }
-
-  #encodeComplete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Buffer | undefined {
+    const { id, opts, parentKey } = job;
+    const plainly = async () => {
+      const kept = opts.removeOnComplete ?? keep;
+      return (await this.moveToCompleted(toBullmq(job), null, kept, token, fetchNext)).result;
+    };
+    // A job whose own options change how it is completed fits no template.
+    if (parentKey !== undefined || opts.attempts || opts.removeOnComplete !== undefined) return plainly();
     const metrics = (this.queue.opts as WorkerOptions).metrics?.maxDataPoints;
     const template = this.templateOf(`${fetchNext} ${token.length} ${metrics}`, 'moveToFinished', () => {
-      const opts = [toBullmq(job), 'null', 'returnvalue', keep, 'completed', token, 0, fetchNext] as const;
-      const args = this.moveToFinishedArgs(...opts).map((argument) => (argument ?? '') as string);
+      const call = [toBullmq(job), 'null', 'returnvalue', keep, 'completed', token, 0, fetchNext] as const;
+      const args = this.moveToFinishedArgs(...call).map((argument) => (argument ?? '') as string);
       return { args: [finishKeyCount, ...args], holes: finishHoles(token) };
     });
-    return template?.encode([this.toKey(job.id), job.id, String(Date.now()), token]);
+    if (!template) return plainly();
+    return sendEncoded(this.redis, template.encode([this.toKey(id), id, String(Date.now()), token]), plainly);
   }
 
   /** Reads what came with the end of a job; throws what BullMQ's own scripts refuse, with its code. */
