@@ -28,9 +28,9 @@ export type Outcome =
   | { kind: 'released'; counted: boolean }
   | { kind: 'lost' };
 
-/** A delivery that ended because its worker, or its thread or process of a pool, died. Times are in ms since 1970. */
+/** A delivery that ended because its worker, or its thread or process of a pool, died. */
 export interface Crash {
-  /** When the crash was found. */
+  /** When the crash was found, in milliseconds since 1970. */
   readonly at: number;
   readonly worker: string;
   /**
@@ -107,7 +107,7 @@ export interface ConsumeOptions {
    * none was. Never throws.
    */
   onSettled?(job: EndedJob, outcome: Outcome): void;
-  /** Called with trouble that concerns no single job, such as a lost connection; once per incident. */
+  /** Called once per trouble that concerns no single job. */
   onTrouble(error: Error): void;
   /** Called when jobs went back into the queue because their worker is dead, frozen or cut off. */
   onRecovered(jobIds: string[]): void;

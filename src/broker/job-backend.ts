@@ -20,8 +20,8 @@ export type NextJob = [json?: JobJson | null, id?: string, limitMs?: number, due
 export interface BackendHost {
   /** Called with a job that was fetched and locked: it is this worker's from now on. */
   onFetched(job: FetchedJob): void;
-  /** Called when the queue was asked and has no job that may start now. */
-  onEmpty(): void;
+  /** Called when the queue was asked and has no job any more that may start now. */
+  onDrained(): void;
   onTrouble(error: unknown): void;
 }
 
@@ -44,6 +44,7 @@ export class JobBackend extends QueueBackend {
   #fetching: Promise<unknown> = Promise.resolve();
   /** Redis refused the last fetch. It may be full, and could still hand out jobs with a settling. */
   #troubled = false;
+  #drained = false;
 
   /** `blocking` waits for jobs, and is closed with the backend. */
   constructor(queue: QueueHandle, blocking: Redis, host: BackendHost, options: WorkerOptions) {
@@ -113,12 +114,16 @@ export class JobBackend extends QueueBackend {
     const { job, limitedMs, dueAt } = decodeFetch(reply, token, sentAt);
     // BullMQ's own pause for a limit would last until a running job ends.
     if (limitedMs > 0) this.wait.restFor(Math.min(limitedMs, mostWaitSeconds * 1_000));
-    if (!job) {
-      if (limitedMs === 0) this.#host.onEmpty();
-      return [null, undefined, 0, dueAt];
+    if (job) {
+      this.#drained = false;
+      this.#host.onFetched(job);
+      return [job as unknown as JobJson, job.id, 0, dueAt];
     }
-    this.#host.onFetched(job);
-    return [job as unknown as JobJson, job.id, 0, dueAt];
+    if (limitedMs === 0 && !this.#drained) {
+      this.#drained = true;
+      this.#host.onDrained();
+    }
+    return [null, undefined, 0, dueAt];
   }
 
   #refused(error: unknown): void {

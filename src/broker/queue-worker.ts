@@ -50,8 +50,6 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   /** Jobs of schedulers for which BullMQ could not make the next job. */
   readonly #unscheduled = new WeakSet<object>();
   #started = false;
-  #readyUntold = false;
-  #drainedTold = false;
   /** BullMQ takes the queue for empty until it gets a job in its own way. */
   #seemsEmpty = true;
   /** BullMQ's Jobs, made for those who listen to events. */
@@ -60,11 +58,8 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   /** `blocking` waits for jobs, and is closed with the Worker. */
   constructor({ queue, options }: WorkerParts, blocking: Redis, host: QueueWorkerHost) {
     const backendHost = {
-      onFetched: (job: FetchedJob) => {
-        this.#drainedTold = false;
-        host.onFetched(job);
-      },
-      onEmpty: () => this.#tellDrained(),
+      onFetched: host.onFetched,
+      onDrained: () => void super.emit('drained'),
       onTrouble: (error: unknown) => void this.emit('error', error as Error),
     };
     super(
@@ -95,8 +90,8 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   }
 
   override run(): Promise<void> {
+    if (!this.#started) process.nextTick(() => super.emit('ready'));
     this.#started = true;
-    if (this.#readyUntold) process.nextTick(() => super.emit('ready'));
     // A hook may resume it: its jobs must not run as code of that hook.
     return this.#outside(() => super.run());
   }
@@ -112,18 +107,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
    * anybody could listen, and its `active` with what its loop carries.
    */
   override emit<Event extends keyof Listener>(event: Event, ...args: Parameters<Listener[Event]>): boolean {
-    if (event === 'drained' || event === 'active') return false;
-    if (event === 'ready' && !this.#started) {
-      this.#readyUntold = true;
-      return false;
-    }
-    return super.emit(event, ...args);
-  }
-
-  #tellDrained(): void {
-    if (this.#drainedTold) return;
-    this.#drainedTold = true;
-    super.emit('drained');
+    return event !== 'drained' && event !== 'ready' && event !== 'active' && super.emit(event, ...args);
   }
 
   /** Lets BullMQ's loop carry what was fetched: to make a Job takes longer than all else between two jobs. */
