@@ -56,40 +56,33 @@ export class Settler {
    * that Redis does not take is held. Throws `E_LOCK_LOST` when another worker has the job: then nothing was written.
    */
   async settle(ending: Ending): Promise<Delivered> {
-    const { backend, queue } = this.#scope;
+    const { backend, queue, onTrouble } = this.#scope;
     const { job, hold } = ending;
-    for (;;) {
+    for (let isDoubtful = false; ; ) {
       const { outcome } = ending;
-      // The job that is fetched with it is locked with the same token.
-      const { token } = hold;
-      const sentAt = performance.now();
       try {
+        if (isDoubtful && !(await this.#claim(hold))) return { outcome, token: hold.token };
+        isDoubtful = false;
+        // The job that is fetched with it is locked with the same token.
+        const { token } = hold;
+        const sentAt = performance.now();
         const reply = await this.#write(ending);
         return { outcome, token, next: backend.receiveNext(job, reply, token, sentAt) };
       } catch (error) {
         const { code } = error as { code?: unknown };
-        if (queue.client.status === 'end') throw error;
-        if (code === ErrorCode.JobNotExist) return { outcome, token };
-        if (notOurs.includes(code)) {
-          const isOurs = await this.#claim(hold).catch((refusal) => this.#waitAfter(refusal));
-          if (!isOurs) return { outcome, token };
-        } else if (typeof code === 'number' && outcome.kind === 'completed') {
+        if (queue.client.status === 'end' || error instanceof LockLostError) throw error;
+        if (code === ErrorCode.JobNotExist) return { outcome, token: hold.token };
+        if (notOurs.includes(code)) isDoubtful = true;
+        else if (typeof code === 'number' && outcome.kind === 'completed') {
           // A job of a BullMQ flow may not complete: its children failed, or have not ended.
           const seen = `Job "${job.id}" cannot be completed: ${(error as Error).message}`;
           ending.outcome = failUnrun('E_JOB_DEPENDENCIES', seen);
         } else {
-          await this.#waitAfter(error);
+          onTrouble(error);
+          await setTimeout(writeAgainMs);
         }
       }
     }
-  }
-
-  /** Waits after a refusal of Redis, before it is asked again. */
-  async #waitAfter(error: unknown): Promise<true> {
-    if (error instanceof LockLostError) throw error;
-    this.#scope.onTrouble(error);
-    await setTimeout(writeAgainMs);
-    return true;
   }
 
   /**
