@@ -111,8 +111,7 @@ export class Locks {
 
   /** Asks whether a job is still this worker's, and takes its lock back where that is possible. */
   async takeBack(hold: Hold): Promise<LockState> {
-    const [state] = await this.#renew([hold]);
-    return state ?? 'lost';
+    return (await this.#renew([hold]))[0] ?? 'lost';
   }
 
   /** Renews all locks, after an outage before anybody takes their jobs for stalled. */
@@ -127,15 +126,14 @@ export class Locks {
   }
 
   async #renewAll(): Promise<void> {
-    const wanted = [...this.#holds.values()];
-    if (wanted.length === 0) return;
-    const asked = wanted.map(({ token }) => token);
-    const states = await this.#renew(wanted);
-    wanted.forEach((hold, index) => {
+    const asked = Array.from(this.#holds.values(), (hold) => ({ hold, token: hold.token }));
+    if (asked.length === 0) return;
+    const states = await this.#renew(asked.map(({ hold }) => hold));
+    for (const [index, { hold, token }] of asked.entries()) {
       // The job was settled meanwhile, or fetched and adopted again under another token.
-      const changed = this.#holds.get(hold.jobId) !== hold || hold.token !== asked[index];
+      const changed = this.#holds.get(hold.jobId) !== hold || hold.token !== token;
       if (states[index] === 'lost' && !changed) hold.abort.abort(new LockLostError(hold.jobId));
-    });
+    }
   }
 
   async #renew(wanted: Hold[]): Promise<LockState[]> {

@@ -183,10 +183,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
 
   /** Never rejects. */
   override processJob(job: BullmqJob, _token: string, mayFetch: () => boolean = () => true) {
-    return this.opts.telemetry ? this.#processInSpan(job, mayFetch) : this.#process(job, mayFetch);
-  }
-
-  #processInSpan(job: BullmqJob, mayFetch: () => boolean): Promise<BullmqJob | undefined> {
+    if (!this.opts.telemetry) return this.#process(job, mayFetch);
     const work = (span?: Span) => {
       span?.setAttributes({
         [TelemetryAttributes.WorkerId]: this.id,

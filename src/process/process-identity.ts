@@ -1,21 +1,17 @@
-import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, readlinkSync } from 'node:fs';
-
-/** One process of this machine: its number, and when it was started, because numbers are given out again. */
-export interface ProcessRef {
-  readonly pid: number;
-  /** In clock ticks since the boot, or in the words of `ps` where there is no /proc. */
-  readonly startedAt: string | undefined;
-}
+import { readFileSync, readlinkSync } from 'node:fs';
 
 /** What tells a process from every other one, also from those of other machines and containers. */
-export interface ProcessIdentity extends ProcessRef {
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** In clock ticks since the boot: numbers of processes are given out again. */
+  readonly startedAt: string | undefined;
   /** The running kernel; undefined where the system does not tell (macOS, Windows). */
   readonly boot: string | undefined;
   readonly pidNamespace: string | undefined;
 }
 
-function readOr<T>(read: () => T): T | undefined {
+/** Returns what is read, or undefined where that fails. */
+export function readOr<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch {
@@ -24,34 +20,14 @@ function readOr<T>(read: () => T): T | undefined {
 }
 
 /** What the system tells of a process; a zombie is dead, and only not buried yet. */
-type Stat = { startedAt: string; isDead: boolean };
+export type Stat = { startedAt: string; isDead: boolean };
 
 /** Reads /proc/<pid>/stat; the name before the fields may hold blanks and parentheses. */
-function readStat(pid: number): Stat | undefined {
+export function readStat(pid: number): Stat | undefined {
   const text = readOr(() => readFileSync(`/proc/${pid}/stat`, 'utf8'));
   const fields = text?.slice(text.lastIndexOf(')') + 2).split(' ');
   const [state, startedAt] = [fields?.[0], fields?.[19]];
   return state && startedAt ? { startedAt, isDead: state === 'Z' || state === 'X' } : undefined;
-}
-
-/** Asks `ps`, where there is no /proc. */
-function askPs(pid: number): Stat | undefined {
-  const args = ['-o', 'stat=,lstart=', '-p', String(pid)];
-  const told = readOr(() => execFileSync('ps', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
-  const [state, ...startedAt] = (told ?? '').trim().split(/\s+/);
-  return state ? { startedAt: startedAt.join(' '), isDead: state.startsWith('Z') } : undefined;
-}
-
-/** Refers to a running process. Returns undefined when there is none, or only a zombie. */
-export function processRef(pid: number): ProcessRef | undefined {
-  const stat = existsSync('/proc/self/stat') ? readStat(pid) : askPs(pid);
-  return stat && !stat.isDead ? { pid, startedAt: stat.startedAt } : undefined;
-}
-
-/** Tells whether a process of this machine lives. */
-export function isAlive({ pid, startedAt }: ProcessRef): boolean {
-  const now = processRef(pid);
-  return now !== undefined && now.startedAt === startedAt;
 }
 
 /** Identifies this process, also to other machines. */
