@@ -71,7 +71,6 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
       await Promise.allSettled([...consumers.values()].map((consumer) => consumer.recoverDead()));
     },
     async close() {
-      if (client.status === 'ready') await sender.close();
       connection.close();
       subscriber.disconnect();
       await guard?.close();

@@ -11,7 +11,7 @@ import {
   type WorkerListener,
 } from 'bullmq';
 import type { Redis } from 'ioredis';
-import type { Failure, Outcome } from './broker.ts';
+import type { Outcome } from './broker.ts';
 import type { FetchedJob } from './bullmq-internals.ts';
 import { type BackendHost, JobBackend, type NextJob } from './job-backend.ts';
 import { mostWaitSeconds } from './job-wait.ts';
@@ -212,39 +212,26 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   }
 
   #tellEnd(fetched: FetchedJob, outcome: Outcome): void {
-    if (outcome.kind === 'completed') this.#tell('completed', () => this.#tellCompleted(fetched, outcome.resultJson));
-    else if ('failure' in outcome) this.#tell('failed', () => this.#tellFailed(fetched, outcome));
-  }
-
-  #tellCompleted(fetched: FetchedJob, resultJson: string | undefined): void {
-    const job = this.#ended(fetched);
-    job.returnvalue = resultJson === undefined ? undefined : JSON.parse(resultJson);
-    this.emit('completed', job, job.returnvalue, 'active');
-  }
-
-  #tellFailed(fetched: FetchedJob, { kind, failure }: Extract<Outcome, { failure: Failure }>): void {
-    const { causeName: name, causeMessage, stack } = failure;
-    const error = Object.assign(new Error(causeMessage), { name, stack });
-    const job = this.#ended(fetched);
-    job.failedReason = error.message;
-    if (kind === 'retry') job.finishedOn = undefined;
-    this.emit('failed', job, error, 'active');
-  }
-
-  #ended(fetched: FetchedJob): BullmqJob {
-    const job = this.#jobOf(fetched);
-    job.finishedOn = Date.now();
-    job.attemptsMade = fetched.attemptsMade + 1;
-    return job;
+    const isCompleted = outcome.kind === 'completed';
+    if (!isCompleted && !('failure' in outcome)) return;
+    this.#tell(isCompleted ? 'completed' : 'failed', () => {
+      const job = this.#jobOf(fetched);
+      job.attemptsMade = fetched.attemptsMade + 1;
+      if (outcome.kind !== 'retry') job.finishedOn = Date.now();
+      if (isCompleted) {
+        job.returnvalue = outcome.resultJson === undefined ? undefined : JSON.parse(outcome.resultJson);
+        this.emit('completed', job, job.returnvalue, 'active');
+      } else {
+        const { causeName: name, causeMessage, stack } = outcome.failure;
+        job.failedReason = causeMessage;
+        this.emit('failed', job, Object.assign(new Error(causeMessage), { name, stack }), 'active');
+      }
+    });
   }
 
   override cancelJob(jobId: string, reason?: string): boolean {
-    return (
-      this.#host
-        .holds()
-        .get(jobId)
-        ?.cancel(reason ?? 'BullMQ was asked to') ?? false
-    );
+    const hold = this.#host.holds().get(jobId);
+    return hold?.cancel(reason ?? 'BullMQ was asked to') ?? false;
   }
 
   override cancelAllJobs(reason?: string): void {

@@ -9,11 +9,9 @@ import { QueueHandle } from './queue-handle.ts';
 
 type QueueOf = Queue<unknown, unknown, string, unknown, unknown, string, JobAdder>;
 type BullmqClient = Awaited<JobAdder['client']>;
-type Reply = [error: unknown, value: unknown];
 
 /** Reads BullMQ's answer: a job's id, or a number below 0 for a refusal. */
-function toAdded(job: JobToAdd, [error, id]: Reply, taken: boolean): Added {
-  if (error) return { error };
+function toAdded(job: JobToAdd, id: unknown, taken: boolean): Added {
   if (typeof id === 'string' && (id === job.id || job.dedupe)) return { id, accepted: id === job.id && !taken };
   const seen = `Redis answered "${id}" for job "${job.id}"`;
   return {
@@ -23,7 +21,7 @@ function toAdded(job: JobToAdd, [error, id]: Reply, taken: boolean): Added {
 
 async function addOne(job: JobToAdd, adder: JobAdder): Promise<Added> {
   try {
-    return toAdded(job, [undefined, await adder.add(job)], false);
+    return toAdded(job, await adder.add(job), false);
   } catch (error) {
     return { error };
   }
@@ -39,10 +37,11 @@ async function addCarefully(jobs: readonly JobToAdd[], adder: JobAdder, client: 
     await adder.add(job, batch);
   }
   const replies = ((await batch.exec()) ?? []).values();
-  const reply = (): Reply => replies.next().value ?? [new Error('no answer'), undefined];
+  const reply = () => replies.next().value ?? [new Error('no answer')];
   return jobs.map((job) => {
     const taken = job.ownId === true && Number(reply()[1]) > 0;
-    return toAdded(job, reply(), taken);
+    const [error, id] = reply();
+    return error ? { error } : toAdded(job, id, taken);
   });
 }
 
@@ -120,9 +119,5 @@ export class Sender {
 
   workers(name: string): Promise<number> {
     return this.#open(name).getWorkersCount();
-  }
-
-  async close(): Promise<void> {
-    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
   }
 }

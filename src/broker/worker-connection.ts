@@ -1,6 +1,5 @@
 import type { Redis } from 'ioredis';
 import { connectOnce, createClient, isNoPrimary } from './connection.ts';
-import { probeKey } from './keys.ts';
 
 /** Tells that an outage begins, with a reason if Redis gave one, or that it is over after so many milliseconds. */
 export type ConnectionEvent = { lost: true; reason?: string } | { lost: false; downMs: number };
@@ -61,8 +60,8 @@ export class WorkerConnection {
   async #probe(): Promise<void> {
     if (this.#lostAt === undefined || this.#isProbing) return;
     this.#isProbing = true;
-    // This write removes nothing. A Redis that refuses all writes for another reason is back all the same.
-    await this.client.del(probeKey(this.#prefix)).catch(() => {});
+    // This key is never set. A Redis that refuses all writes for another reason is back all the same.
+    await this.client.del(`${this.#prefix}:islet:probe`).catch(() => {});
     this.#isProbing = false;
     if (this.client.status !== 'ready') return;
     const downMs = Math.round(performance.now() - this.#lostAt);
