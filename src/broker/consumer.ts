@@ -11,7 +11,7 @@ import { Locks } from './locks.ts';
 import { QueueWorker } from './queue-worker.ts';
 import { StalledCheck } from './stalled-check.ts';
 import { createTroubleReport } from './trouble.ts';
-import { WorkerRecords } from './worker-records.ts';
+import { enterWorker, leaveWorkers, recoverDead, sayNoMore, sayOfWorker } from './worker-records.ts';
 import type { WorkerParts, WorkerScope } from './worker-scope.ts';
 
 /** A loop with room that has not moved for so long has stopped: one of its waits lasts 12 seconds at most. */
@@ -22,7 +22,6 @@ export class QueueConsumer implements Consumer {
   readonly #scope: WorkerScope;
   readonly #worker: QueueWorker;
   readonly #locks: Locks;
-  readonly #records: WorkerRecords;
   readonly #check: StalledCheck;
   #wokenAt = 0;
   #closing: Promise<void> | undefined;
@@ -58,8 +57,7 @@ export class QueueConsumer implements Consumer {
     this.#scope = scope;
     this.#worker = worker;
     this.#locks = new Locks(scope);
-    this.#records = new WorkerRecords(scope);
-    const deliveries = new Deliveries(scope, this.#locks, this.#records);
+    const deliveries = new Deliveries(scope, this.#locks);
     this.#check = new StalledCheck(scope, this.#locks, (stalled) => {
       this.#recovered(stalled);
       this.#watchLoop();
@@ -74,7 +72,7 @@ export class QueueConsumer implements Consumer {
     const { queue } = this.#scope;
     await queue.client.sadd(queuesKey(queue.prefix), queue.name);
     await queue.client.hset(queue.key(keyNames.meta), metaFields.maxEvents, maxEvents);
-    await this.#records.enter();
+    await enterWorker(this.#scope);
     await this.recoverDead();
   }
 
@@ -84,7 +82,7 @@ export class QueueConsumer implements Consumer {
   }
 
   async recoverDead(): Promise<void> {
-    this.#recovered(await this.#records.recoverDead());
+    this.#recovered(await recoverDead(this.#scope));
   }
 
   #recovered(jobIds: string[]): void {
@@ -121,17 +119,17 @@ export class QueueConsumer implements Consumer {
   async isolate(jobId?: string): Promise<void> {
     const most = jobId === undefined ? 0 : 1;
     await this.#scope.backend.isolate();
-    if (jobId !== undefined) await this.#records.say({ waiting: jobId });
+    if (jobId !== undefined) await sayOfWorker(this.#scope, { waiting: jobId });
     while (!this.#worker.closing && this.#locks.holds.size > most) await this.#locks.nextDrop();
     // From now on, the job alone is charged with what happens to this worker.
-    if (jobId !== undefined) await this.#records.say({ culprit: jobId, waiting: '' });
+    if (jobId !== undefined) await sayOfWorker(this.#scope, { culprit: jobId, waiting: '' });
   }
 
   async rejoin(jobId?: string): Promise<void> {
     if (jobId !== undefined) {
       const hold = this.#locks.holds.get(jobId);
       if (hold) hold.cleared = true;
-      await this.#records.sayNoMore().catch(this.#scope.onTrouble);
+      await sayNoMore(this.#scope).catch(this.#scope.onTrouble);
     }
     this.#scope.backend.wait.rejoin();
   }
@@ -140,7 +138,7 @@ export class QueueConsumer implements Consumer {
     if (this.#worker.closing) return;
     void this.#worker.close();
     this.#locks.endWait();
-    this.#records.say({ stopping: Date.now() }).catch(this.#scope.onTrouble);
+    sayOfWorker(this.#scope, { stopping: Date.now() }).catch(this.#scope.onTrouble);
   }
 
   close(): Promise<void> {
@@ -152,7 +150,7 @@ export class QueueConsumer implements Consumer {
     this.stop();
     await this.#worker.close();
     this.#closeTimers();
-    await this.#records.leave();
+    await leaveWorkers(this.#scope);
   }
 
   #closeTimers(): void {

@@ -7,7 +7,7 @@ import type { Hold, Locks, TakenJob } from './locks.ts';
 import type { Delivered } from './queue-worker.ts';
 import { writeFence } from './scripts.ts';
 import { failUnrun, Settler } from './settle.ts';
-import type { WorkerRecords } from './worker-records.ts';
+import { proveCrashes } from './worker-records.ts';
 import type { WorkerScope } from './worker-scope.ts';
 
 /** Makes what the worker is handed of a fetched job; one that was cancelled meanwhile arrives aborted. */
@@ -52,13 +52,11 @@ function toEnded(queue: string, job: FetchedJob): EndedJob {
 export class Deliveries {
   readonly #scope: WorkerScope;
   readonly #locks: Locks;
-  readonly #records: WorkerRecords;
   readonly #settler: Settler;
 
-  constructor(scope: WorkerScope, locks: Locks, records: WorkerRecords) {
+  constructor(scope: WorkerScope, locks: Locks) {
     this.#scope = scope;
     this.#locks = locks;
-    this.#records = records;
     this.#settler = new Settler(scope, locks);
   }
 
@@ -128,6 +126,6 @@ export class Deliveries {
     }
     const { crashes } = job.memory;
     const run = (proven: Crash[]) => options.run(toDelivery(job, hold, proven, this.#scope));
-    return crashes.length === 0 ? run([]) : this.#records.proveCrashes(crashes).then(run);
+    return crashes.length === 0 ? run([]) : proveCrashes(this.#scope, crashes).then(run);
   }
 }

@@ -25,9 +25,6 @@ export interface BackendHost {
   onTrouble(error: unknown): void;
 }
 
-/** BullMQ takes this for a wait that ended without a job. */
-const nothing: NextJob = [];
-
 /** Redis is not asked for a job for so long after it has refused one. */
 const troubleRestMs = 1_000;
 
@@ -61,12 +58,12 @@ export class JobBackend extends QueueBackend {
     return passUndecoded(command[1], await super.execCommand(...command));
   }
 
-  /** Never rejects. */
+  /** Never rejects. BullMQ takes an empty answer for a wait that ended without a job. */
   override async moveToActive(token: string, name?: string): Promise<NextJob> {
     const { came } = this;
     this.came = undefined;
     if (came) return came;
-    if (!this.wait.isOver) return nothing;
+    if (!this.wait.isOver) return [];
     this.wait.isDoubtful = false;
     const sentAt = performance.now();
     const fetching = super.moveToActive(token, name ?? '');
@@ -77,7 +74,7 @@ export class JobBackend extends QueueBackend {
       return this.receive(reply as FetchReply, token, sentAt);
     } catch (error) {
       this.#refused(error);
-      return nothing;
+      return [];
     }
   }
 
