@@ -113,10 +113,7 @@ export const addArgumentCount = 3;
 /** How many keys the script moveToFinished takes. */
 export const finishKeyCount = 14;
 
-/**
- * Names the arguments of `EVALSHA <sha> <number of keys> ...` that differ from job to job in moveToFinished: the job's
- * key and id, the time, and the token among the options.
- */
+/** Names what differs from job to job in the EVALSHA of moveToFinished: key, id, time, and the token in the options. */
 export function finishHoles(token: string): Hole[] {
   return [{ argument: 13 }, { argument: 16 }, { argument: 17 }, { argument: 23, text: token }];
 }

@@ -1,8 +1,6 @@
-/**
- * What BullMQ calls things in Redis, and how it writes numbers there. `bullmq-names.test.ts` compares each with BullMQ;
- * what the code relies on beside them is in `bullmq-internals.ts`. This file imports nothing, because processes that
- * load no BullMQ need the names, too.
- */
+// What BullMQ calls things in Redis, and how it writes numbers there. `bullmq-names.test.ts` compares each with BullMQ;
+// what the code relies on beside them is in `bullmq-internals.ts`. This file imports nothing, because processes that
+// load no BullMQ need the names, too.
 
 /** The last parts of the keys of a queue. */
 export const keyNames = {

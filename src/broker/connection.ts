@@ -16,7 +16,7 @@ export function createClient(url: string, options: RedisOptions): Redis {
   }
   // Without ioredis's own check, a Redis that loads its data says so to the first command.
   const ours = { lazyConnect: true, connectTimeout: openLimitMs, enableReadyCheck: false };
-  return prepare(new TurnRedis(url, { ...ours, ...options }));
+  return prepare(new TurnRedis(url, { ...ours, ...options, replyMapping: 'legacy' }));
 }
 
 export function openAnother(client: Redis, options?: RedisOptions): Redis {
@@ -80,10 +80,7 @@ async function untilLoaded(client: Redis, lastLookAt: number): Promise<void> {
   });
 }
 
-/**
- * Waits until a connection is open, for at most `limitMs`, or throws what Redis said. It listens to errors meanwhile,
- * because ioredis reports a refused password or database as an event and goes on.
- */
+/** Waits for an open connection, or throws what Redis said: ioredis tells of a refused password only by an event. */
 export async function untilOpened(client: Redis, url: string, limitMs: number, opened: Promise<unknown>) {
   let last: unknown;
   const remember = (error: unknown) => {

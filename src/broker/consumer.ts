@@ -19,6 +19,7 @@ const stuckMs = 30_000;
 
 /** Takes one queue's jobs: BullMQ's Worker, and what Islet puts around it. */
 export class QueueConsumer implements Consumer {
+  readonly worker: BullmqWorker;
   readonly #scope: WorkerScope;
   readonly #worker: QueueWorker;
   readonly #locks: Locks;
@@ -56,16 +57,13 @@ export class QueueConsumer implements Consumer {
     const scope = { ...parts, workerId: worker.id, backend: worker.getBackend(), onTrouble };
     this.#scope = scope;
     this.#worker = worker;
+    this.worker = worker as unknown as BullmqWorker;
     this.#locks = new Locks(scope);
     const deliveries = new Deliveries(scope, this.#locks);
     this.#check = new StalledCheck(scope, this.#locks, (stalled) => {
       this.#recovered(stalled);
       this.#watchLoop();
     });
-  }
-
-  get worker(): BullmqWorker {
-    return this.#worker as unknown as BullmqWorker;
   }
 
   async #enter(): Promise<void> {

@@ -102,10 +102,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     return super.pause(doNotWaitActive);
   }
 
-  /**
-   * Holds back three events of BullMQ's own: its `drained` comes also when no job may be asked for, its `ready` before
-   * anybody could listen, and its `active` with what its loop carries.
-   */
+  /** Holds back `drained`, which may only mean a pause, `ready`, which comes too early, and `active`, without a Job. */
   override emit<Event extends keyof Listener>(event: Event, ...args: Parameters<Listener[Event]>): boolean {
     return event !== 'drained' && event !== 'ready' && event !== 'active' && super.emit(event, ...args);
   }

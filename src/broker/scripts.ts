@@ -74,9 +74,8 @@ return states
 `;
 
 /**
- * Puts a job of this worker's back at the head of the queue, and writes what is to be remembered of it.
- * KEYS: job, then the script's own. ARGV: id, token, fetch number, then fields and values.
- * Returns 0 when another worker has the job.
+ * Puts a job of this worker's back at the head of the queue, with fields to remember. Returns 0 when another worker has
+ * the job. KEYS: job, then the script's own. ARGV: id, token, fetch number, then fields and values.
  */
 export const putBack = defineScript(active, wait, prioritized, marker, events)`
 local id, token, starts = ARGV[1], ARGV[2], ARGV[3]

@@ -36,8 +36,6 @@ export function failUnrun(code: string, causeMessage: string): OutcomeOf<'failed
   return { kind: 'failed', failure: { code, causeName: 'Error', causeMessage, stack: '' } };
 }
 
-const nothing: Promise<undefined> = Promise.resolve(undefined);
-
 export class Settler {
   readonly #scope: WorkerScope;
   readonly #locks: Locks;
@@ -85,10 +83,7 @@ export class Settler {
     }
   }
 
-  /**
-   * Makes sure that a job is this worker's: its lock may have run out, or it came back under another one while its end
-   * was being written. Returns false when it was settled already and the answer got lost. Throws `E_LOCK_LOST`.
-   */
+  /** Makes sure that the job is ours. Returns false when only the answer to its end was lost. Throws `E_LOCK_LOST`. */
   async #claim(hold: Hold): Promise<boolean> {
     const state = await this.#locks.takeBack(hold);
     if (state !== 'lost') return state === 'held';
@@ -100,22 +95,10 @@ export class Settler {
 
   #write(ending: Ending): Promise<unknown> {
     const { outcome } = ending;
-    switch (outcome.kind) {
-      case 'completed':
-        return this.#complete(ending, outcome);
-      case 'failed':
-      case 'cancelled':
-        return this.#fail(ending, outcome);
-      case 'retry':
-      case 'snoozed':
-      case 'postponed':
-        return this.#delay(ending, outcome);
-      case 'rateLimited':
-      case 'released':
-        return this.#giveBack(ending, outcome);
-      case 'lost':
-        return nothing;
-    }
+    if (outcome.kind === 'completed') return this.#complete(ending, outcome);
+    if (outcome.kind === 'failed' || outcome.kind === 'cancelled') return this.#fail(ending, outcome);
+    if (outcome.kind === 'rateLimited' || outcome.kind === 'released') return this.#giveBack(ending, outcome);
+    return outcome.kind === 'lost' ? Promise.resolve() : this.#delay(ending, outcome);
   }
 
   #complete({ job, hold, mayFetch }: Ending, outcome: OutcomeOf<'completed'>): Promise<unknown> {

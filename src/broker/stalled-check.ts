@@ -8,10 +8,7 @@ const silenceLimitMs = 15_000;
 /** A fetch whose reply is missing so long after Redis has answered others is lost. */
 const replyLimitMs = 1_000;
 
-/**
- * Checks for stalled jobs, as every worker does in turn: it says that this worker lives, gives back jobs whose lock ran
- * out, and gives back jobs that Redis handed to this worker in a reply that never arrived.
- */
+/** Gives back jobs whose lock ran out, as every worker does in turn, and those whose reply never arrived. */
 export class StalledCheck {
   readonly #scope: WorkerScope;
   readonly #locks: Locks;

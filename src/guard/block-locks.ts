@@ -4,10 +4,7 @@ import type { HeldLock } from './guard-table.ts';
 export interface GuardLocks {
   /** Extends those of the locks that this process still holds. Throws what Redis said, as an error of Islet's. */
   extend(locks: readonly HeldLock[]): Promise<void>;
-  /**
-   * Notes for whoever recovers the jobs of these locks that one of them, the `culprit`, ends its worker, or that the
-   * worker was told to stop, so that it is no crash that its jobs are left.
-   */
+  /** Notes that a lock's job, the `culprit`, ends its worker, or that the locks' worker was told to stop. */
   note(what: 'culprit' | 'stopping', locks: readonly HeldLock[]): Promise<void>;
   close(): void;
 }

@@ -31,8 +31,6 @@ export interface GuardOptions {
 /** What the main thread hands to the guard's. */
 export type GuardThreadData = Omit<GuardOptions, 'thread' | 'describeCurrentJob'> & { memory: SharedArrayBuffer };
 
-const warning = 'The event loop guard stopped; the worker goes on without it';
-
 // The thread's own heap cannot grow into the worker's budget, and it loads nothing that is preloaded for the app.
 const smallThread = {
   name: 'islet-guard',
@@ -73,9 +71,9 @@ export class Guard {
     }
   }
 
-  #broke({ message }: Error): void {
+  #broke({ message: reason }: Error): void {
     this.#stop();
-    if (this.#logs) writeLine('warn', warning, { reason: message });
+    if (this.#logs) writeLine('warn', 'The event loop guard stopped; the worker goes on without it', { reason });
   }
 
   #lookForInspector(): void {
@@ -92,18 +90,12 @@ export class Guard {
     this.#forget();
   }
 
-  /**
-   * Guards a lock, by a write to shared memory, and returns what ends this. It does not guard more than 4096 locks at
-   * once, and no lock whose names are longer than 1 KB together: a blocked event loop may lose these.
-   */
+  /** Guards a lock, but not more than 4096 at once, or names of over 1 KB. Returns what ends this. */
   hold(lock: HeldLock): () => void {
     return this.#table.hold(lock);
   }
 
-  /**
-   * Ends the process at that time, in milliseconds since 1970, if its event loop is blocked then. Returns when it has to
-   * be gone indeed: earlier, if it was asked to stop while it was blocked.
-   */
+  /** Ends the process at that time if its event loop is blocked then. Returns the earliest time that was asked for. */
   exitBy(epochMs: number): number {
     return this.#table.bringForward(epochMs);
   }

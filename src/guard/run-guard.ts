@@ -7,17 +7,14 @@ import type { GuardThreadData } from './guard.ts';
 import { writeLine, writeSome } from './guard-log.ts';
 import { listenForStop } from './guard-signals.ts';
 import { GuardTable } from './guard-table.ts';
-import { type Decision, decideOnBlock, isLate, look, lookMs } from './guard-watch.ts';
+import { decideOnBlock, isLate, look, lookMs } from './guard-watch.ts';
 
 /** So long the end of a blocked process may wait for the main thread, and then again for Redis. */
 const lastWordsMs = 1_000;
 /** So long the end of a process may wait for Redis once its time to stop is over. */
 const lastNoteMs = 400;
 
-/**
- * Watches the event loop of this process from the present thread, for as long as both live. It calls `openLocks` at the
- * first block of more than a quarter of a second: until then it loads nothing of Redis.
- */
+/** Watches the event loop from the present thread, and loads nothing of Redis before the first block of 250 ms. */
 export function runGuard(data: GuardThreadData, openLocks: OpenLocks): Promise<never> {
   return new GuardThread(data, openLocks).run();
 }
@@ -90,7 +87,7 @@ class GuardThread {
   }
 
   /** Ends the process, unless it recovers or turns out to be debugged while its culprit is looked for. */
-  async #endProcess(why: NonNullable<Decision['end']>, locks: BlockLocks): Promise<void> {
+  async #endProcess(why: 'blocked' | 'overdue', locks: BlockLocks): Promise<void> {
     const table = this.#table;
     // The main thread is asked anew, because one job's code may have followed on another's between two beats.
     const report = why === 'blocked' ? await limited(askMainThread(), lastWordsMs) : undefined;

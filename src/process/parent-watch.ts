@@ -1,5 +1,4 @@
 import { Worker } from 'node:worker_threads';
-import type { ParentThreadData } from './parent-thread.ts';
 
 // The thread is small, and loads nothing that is preloaded for the app.
 const smallThread = {
@@ -23,8 +22,8 @@ export function watchParent(parent: number) {
   const words = new Int32Array(memory);
   const allow = (ms: number) => void Atomics.store(words, 1, ms);
   allow(idleLimitMs);
-  const workerData: ParentThreadData = { parent, memory };
-  const thread = new Worker(new URL('./parent-thread.js', import.meta.url), { ...smallThread, workerData });
+  const options = { ...smallThread, workerData: { parent, memory } };
+  const thread = new Worker(new URL('./parent-thread.js', import.meta.url), options);
   // The thread is no reason for the process to live, and a worker that runs without it is better than none.
   thread.on('error', () => {}).unref();
   return { allow, close: () => thread.terminate() };
