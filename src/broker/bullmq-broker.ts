@@ -23,8 +23,6 @@ export interface BrokerOptions {
   onConnection?(event: ConnectionEvent): void;
 }
 
-const guardThread = new URL('./guard-thread.js', import.meta.url);
-
 /** Connects to Redis as a worker does. Throws `E_REDIS_UNREACHABLE`, `E_REDIS_REFUSED` or `E_REDIS_EVICTS`. */
 export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   const { redis: url, prefix, slot, onConnection, onNotice } = options;
@@ -48,7 +46,8 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   const subscriber = openAnother(client);
   subscriber.on('ready', onBack);
   subscriber.on('message', (channel: string, jobId: string) => consumers.get(channel)?.onCancel(jobId));
-  const guard = options.guard && new Guard({ redis: url, thread: guardThread, ...options.guard });
+  const thread = new URL('./guard-thread.js', import.meta.url);
+  const guard = options.guard && new Guard({ redis: url, thread, ...options.guard });
   const sender = new Sender(client, prefix);
   return {
     description: hidePasswords(url),

@@ -62,11 +62,10 @@ export class Deliveries {
 
   /** Takes a job that was fetched. If it came back while its code still runs here, that run goes on under the new lock. */
   take(job: TakenJob): void {
-    const locks = this.#locks;
-    const known = locks.holds.get(job.id);
-    if (!known || known.abort.reason instanceof LockLostError) job.hold = locks.hold(job);
+    const known = this.#locks.holds.get(job.id);
+    if (!known || known.abort.reason instanceof LockLostError) job.hold = this.#locks.hold(job);
     else if (known.ended) known.again = job;
-    else locks.adopt(known, job);
+    else this.#locks.adopt(known, job);
   }
 
   /** Runs a job that was taken, and writes how it ended. Never rejects. */

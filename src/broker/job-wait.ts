@@ -36,7 +36,6 @@ export class JobWait {
     this.#onRefused = onRefused;
   }
 
-  /** Notes that the loop that fetches goes on. */
   moved(): void {
     this.movedAt = performance.now();
   }
@@ -45,7 +44,6 @@ export class JobWait {
     return !this.isStopped && !this.isIsolated && performance.now() >= this.#restUntil;
   }
 
-  /** Lets no job be asked for, for so long. */
   restFor(ms: number): void {
     this.#restUntil = performance.now() + ms;
   }

@@ -52,7 +52,6 @@ export class GuardTable {
     this.#text = new Uint8Array(memory, lengthsStart + 4 * capacity);
   }
 
-  /** Notes that the event loop turns. */
   beat(): void {
     Atomics.add(this.#words, beatWord, 1);
   }

@@ -13,9 +13,8 @@ const smallThread = {
 const idleLimitMs = 1_000;
 
 /**
- * Ends this process by SIGKILL soon after its parent has died, if it has not ended by itself by then: an import that
- * computes for ever may block its main thread. The parent tells its id as `parent`, and may be gone already. `allow` says
- * how long this process may live without its parent from then on, in milliseconds.
+ * Ends this process by SIGKILL soon after its parent has died, if it has not ended by itself: an import that computes for
+ * ever may block it. `allow` says how long it may outlive its parent, which may be gone already, in milliseconds.
  */
 export function watchParent(parent: number) {
   const memory = new SharedArrayBuffer(8);

@@ -10,7 +10,6 @@ export interface ProcessIdentity {
   readonly pidNamespace: string | undefined;
 }
 
-/** Returns what is read, or undefined where that fails. */
 export function readOr<T>(read: () => T): T | undefined {
   try {
     return read();
@@ -30,7 +29,6 @@ export function readStat(pid: number): Stat | undefined {
   return state && startedAt ? { startedAt, isDead: state === 'Z' || state === 'X' } : undefined;
 }
 
-/** Identifies this process, also to other machines. */
 export function identifyProcess(): ProcessIdentity {
   const { pid } = process;
   return {
