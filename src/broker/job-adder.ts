@@ -6,12 +6,11 @@ import { toJobOptions } from './job-options.ts';
 import { QueueBackend } from './queue-backend.ts';
 
 type Command = Parameters<QueueBackend['execCommand']>;
-type Target = Command[0];
 
 /** BullMQ's scripts for one queue, as a producer calls them. The keys of each command are encoded once. */
 export class JobAdder extends QueueBackend {
   /** Adds a job to the queue: at once, or to a transaction. Resolves with what BullMQ's script says: an id. */
-  add(job: JobToAdd, transaction?: Target): Promise<unknown> {
+  add(job: JobToAdd, transaction?: Command[0]): Promise<unknown> {
     const opts = toJobOptions(job);
     const json = {
       name: job.task,
@@ -20,7 +19,7 @@ export class JobAdder extends QueueBackend {
       timestamp: Date.now(),
       deduplicationId: opts.deduplication?.id,
     };
-    return this.addJobToTransaction(transaction ?? (this.redis as unknown as Target), json as JobJson, job.id);
+    return this.addJobToTransaction(transaction ?? (this.redis as unknown as Command[0]), json as JobJson, job.id);
   }
 
   override execCommand(...command: Command): Promise<unknown> {

@@ -56,7 +56,8 @@ export class Settler {
   async settle(ending: Ending): Promise<Delivered> {
     const { backend, queue, onTrouble } = this.#scope;
     const { job, hold } = ending;
-    for (let isDoubtful = false; ; ) {
+    let isDoubtful = false;
+    for (;;) {
       const { outcome } = ending;
       try {
         if (isDoubtful && !(await this.#claim(hold))) return { outcome, token: hold.token };
