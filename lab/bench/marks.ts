@@ -34,6 +34,38 @@ const cpu = (key: string): FigurePath => ['noop', key, 'cpuMicrosPerJob'];
 const firstCpu = (key: string): FigurePath => ['noop', key, 'firstCpuMicros'];
 const bare = 'bullmq';
 
+/** The end of a contender's key, and what a rule says of it: Node 20 and the newest. */
+const bothNodes = [
+  ['', ''],
+  ['-newest', ', newest Node'],
+] as const;
+
+/** The limits of CPU against bare BullMQ: with a log line per no-op job, and under the load. */
+const cpuLimits = [
+  { profile: 'throughput', noop: 1.15, load: 1.15 },
+  { profile: 'lean', noop: 1.8, load: 1.4 },
+] as const;
+
+function cpuOfNoop([end, note]: (typeof bothNodes)[number]): Rule[] {
+  return cpuLimits.flatMap(({ profile, noop: atMost }) =>
+    [cpu, firstCpu].map((figure) => ({
+      what: `CPU per no-op job${figure === firstCpu ? ' of the first 20,000' : ''}, ${profile} / bare with a log line${note}`,
+      of: figure(`islet-${profile}${end}`),
+      against: figure(`bullmq-log${end}`),
+      atMost,
+    })),
+  );
+}
+
+function cpuOfLoad([end, note]: (typeof bothNodes)[number]): Rule[] {
+  return cpuLimits.map(({ profile, load: atMost }) => ({
+    what: `CPU of the load, ${profile} / bare BullMQ${note}`,
+    of: loadCpu(`islet-${profile}${end}`),
+    against: loadCpu(`${bare}${end}`),
+    atMost,
+  }));
+}
+
 const rules: readonly Rule[] = [
   { what: 'peak RSS under load, lean / bare BullMQ', of: peak('islet-lean'), against: peak(bare), atMost: 0.8 },
   {
@@ -81,54 +113,7 @@ const rules: readonly Rule[] = [
     against: ['concurrency', 'islet-lean@100', 'peakRssMb'],
     atMost: 1.6,
   },
-  {
-    what: 'CPU per no-op job, throughput / bare with a log line',
-    of: cpu('islet-throughput'),
-    against: cpu('bullmq-log'),
-    atMost: 1.15,
-  },
-  {
-    what: 'the same of the first 20,000',
-    of: firstCpu('islet-throughput'),
-    against: firstCpu('bullmq-log'),
-    atMost: 1.15,
-  },
-  {
-    what: 'CPU per no-op job, lean / bare with a log line',
-    of: cpu('islet-lean'),
-    against: cpu('bullmq-log'),
-    atMost: 1.8,
-  },
-  {
-    what: 'the same of the first 20,000, lean',
-    of: firstCpu('islet-lean'),
-    against: firstCpu('bullmq-log'),
-    atMost: 1.8,
-  },
-  {
-    what: 'CPU per no-op job, throughput / bare with a log line, newest Node',
-    of: cpu('islet-throughput-newest'),
-    against: cpu('bullmq-log-newest'),
-    atMost: 1.15,
-  },
-  {
-    what: 'the same of the first 20,000, newest Node',
-    of: firstCpu('islet-throughput-newest'),
-    against: firstCpu('bullmq-log-newest'),
-    atMost: 1.15,
-  },
-  {
-    what: 'CPU per no-op job, lean / bare with a log line, newest Node',
-    of: cpu('islet-lean-newest'),
-    against: cpu('bullmq-log-newest'),
-    atMost: 1.8,
-  },
-  {
-    what: 'the same of the first 20,000, lean, newest Node',
-    of: firstCpu('islet-lean-newest'),
-    against: firstCpu('bullmq-log-newest'),
-    atMost: 1.8,
-  },
+  ...bothNodes.flatMap(cpuOfNoop),
   {
     what: 'no-op jobs/s, throughput / bare BullMQ without a log line, newest Node',
     of: rate('islet-throughput-newest'),
@@ -155,25 +140,7 @@ const rules: readonly Rule[] = [
     against: ['enqueue', bare, 'bulkPerSecond'],
     atLeast: 1,
   },
-  {
-    what: 'CPU of the load, throughput / bare BullMQ',
-    of: loadCpu('islet-throughput'),
-    against: loadCpu(bare),
-    atMost: 1.15,
-  },
-  { what: 'CPU of the load, lean / bare BullMQ', of: loadCpu('islet-lean'), against: loadCpu(bare), atMost: 1.4 },
-  {
-    what: 'CPU of the load, throughput / bare BullMQ, newest Node',
-    of: loadCpu('islet-throughput-newest'),
-    against: loadCpu('bullmq-newest'),
-    atMost: 1.15,
-  },
-  {
-    what: 'CPU of the load, lean / bare BullMQ, newest Node',
-    of: loadCpu('islet-lean-newest'),
-    against: loadCpu('bullmq-newest'),
-    atMost: 1.4,
-  },
+  ...bothNodes.flatMap(cpuOfLoad),
   {
     what: 'jobs/s with 1,000 in flight, lean / bare BullMQ',
     of: ['concurrency', 'islet-lean@1000', 'jobsPerSecond'],

@@ -8,17 +8,13 @@ export interface ModuleSource {
   load(): Promise<unknown>;
 }
 
-/** One task's code. */
 export interface TaskSource extends ModuleSource {
   manifest: AnyTask;
 }
 
-/** The code of one queue. */
 export interface QueueSource {
-  /** Undefined when the queue has no dependencies.ts. */
-  dependencies: ModuleSource | undefined;
-  /** Undefined when the queue has no hooks.ts. */
-  hooks: ModuleSource | undefined;
+  dependencies?: ModuleSource | undefined;
+  hooks?: ModuleSource | undefined;
   tasks: TaskSource[];
 }
 

@@ -12,9 +12,10 @@ export function openAppFolder(root: string): AppSource {
     catalog ??= discoverManifests(code);
     return catalog;
   };
-  const findModule = (folder: string, name: string): ModuleSource | undefined => {
+  const toSource = (file: string): ModuleSource => ({ file: relative(root, file), load: () => importDefault(file) });
+  const findModule = (folder: string, name: string) => {
     const file = findFile(folder, name);
-    return file === undefined ? undefined : { file: relative(root, file), load: () => importDefault(file) };
+    return file === undefined ? undefined : toSource(file);
   };
   return {
     manifests,
@@ -24,8 +25,7 @@ export function openAppFolder(root: string): AppSource {
       const folder = join(code, 'queues', queue(name).name);
       const tasks = tasksOf(name).map((manifest) => {
         const taskFolder = join(code, 'tasks', manifest.name);
-        const file = findFile(taskFolder, 'task') ?? join(taskFolder, 'task.js');
-        return { manifest, file: relative(root, file), load: () => importDefault(file) };
+        return { manifest, ...toSource(findFile(taskFolder, 'task') ?? join(taskFolder, 'task.js')) };
       });
       return { dependencies: findModule(folder, 'dependencies'), hooks: findModule(folder, 'hooks'), tasks };
     },

@@ -28,15 +28,12 @@ export type Outcome =
   | { kind: 'released'; counted: boolean }
   | { kind: 'lost' };
 
-/** A delivery that ended because its worker, or its thread or process of a pool, died. Times are in ms since 1970. */
+/** A delivery that ended because its worker, or its thread or process of a pool, died. */
 export interface Crash {
-  /** When the crash was found. */
+  /** When the crash was found, in milliseconds since 1970. */
   readonly at: number;
   readonly worker: string;
-  /**
-   * `culprit`: this job is known to have ended its worker. `suspect`: it was one of those that ran. `unit`: it ended
-   * its thread or process of a pool, and no other job.
-   */
+  /** `culprit`: the job ended its worker. `suspect`: it ran then. `unit`: it ended its own thread or process alone. */
   readonly blame: 'culprit' | 'suspect' | 'unit';
 }
 
@@ -102,12 +99,9 @@ export interface ConsumeOptions {
   concurrency: number;
   /** Never throws: whatever happens to a delivery is an outcome. */
   run(delivery: Delivery): Promise<Outcome>;
-  /**
-   * Called when a delivery is over, also one that never reached `run`, with the outcome that was written, or `lost` when
-   * none was. Never throws.
-   */
+  /** Called when a delivery is over, also without `run`, with what was written or `lost`. Never throws. */
   onSettled?(job: EndedJob, outcome: Outcome): void;
-  /** Called with trouble that concerns no single job, such as a lost connection; once per incident. */
+  /** Called once per trouble that concerns no single job. */
   onTrouble(error: Error): void;
   /** Called when jobs went back into the queue because their worker is dead, frozen or cut off. */
   onRecovered(jobIds: string[]): void;

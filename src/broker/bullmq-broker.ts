@@ -23,8 +23,6 @@ export interface BrokerOptions {
   onConnection?(event: ConnectionEvent): void;
 }
 
-const guardThread = new URL('./guard-thread.js', import.meta.url);
-
 /** Connects to Redis as a worker does. Throws `E_REDIS_UNREACHABLE`, `E_REDIS_REFUSED` or `E_REDIS_EVICTS`. */
 export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   const { redis: url, prefix, slot, onConnection, onNotice } = options;
@@ -33,12 +31,9 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   const onBack = () => {
     for (const consumer of consumers.values()) consumer.onReconnect();
   };
-  const connection = new WorkerConnection({
-    ...{ url, prefix },
-    onChange(event) {
-      onConnection?.(event);
-      if (!event.lost) onBack();
-    },
+  const connection = new WorkerConnection(url, prefix, (event) => {
+    onConnection?.(event);
+    if (!event.lost) onBack();
   });
   const { client } = connection;
   await connection.open();
@@ -50,8 +45,9 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   }
   const subscriber = openAnother(client);
   subscriber.on('ready', onBack);
-  subscriber.on('message', (channel: string, jobId: string) => consumers.get(channel)?.cancels.told(jobId));
-  const guard = options.guard && new Guard({ redis: url, thread: guardThread, ...options.guard });
+  subscriber.on('message', (channel: string, jobId: string) => consumers.get(channel)?.onCancel(jobId));
+  const thread = new URL('./guard-thread.js', import.meta.url);
+  const guard = options.guard && new Guard({ redis: url, thread, ...options.guard });
   const sender = new Sender(client, prefix);
   return {
     description: hidePasswords(url),
@@ -59,7 +55,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
       const queue = new QueueHandle(client, prefix, consumeOptions.queue.name);
       try {
         await subscriber.subscribe(queue.cancelChannel);
-        const consumer = await QueueConsumer.open({ queue, guard, slot }, consumeOptions);
+        const consumer = await QueueConsumer.open({ queue, options: consumeOptions, guard, slot });
         consumers.set(queue.cancelChannel, consumer);
         connection.waitOut();
         return consumer;
@@ -74,7 +70,6 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
       await Promise.allSettled([...consumers.values()].map((consumer) => consumer.recoverDead()));
     },
     async close() {
-      if (client.status === 'ready') await sender.close();
       connection.close();
       subscriber.disconnect();
       await guard?.close();

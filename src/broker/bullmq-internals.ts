@@ -21,15 +21,10 @@ export interface FetchedJob extends Omit<JobJson, 'data' | 'returnvalue'> {
   readonly sentAt: number;
 }
 
-interface Fetched {
-  readonly job?: FetchedJob;
-  /** The queue gives no job for so many milliseconds. */
-  readonly limitedMs: number;
-  /** When the next delayed job is due, in milliseconds since 1970; 0 without one. */
-  readonly dueAt: number;
-}
-
-/** The reply of a script that fetches a job. The hash has names and values in turn. */
+/**
+ * The reply of a script that fetches a job. The hash has names and values in turn; the queue gives no job for `limitedMs`
+ * milliseconds; `dueAt` says when the next delayed job is due, in milliseconds since 1970, or 0 without one.
+ */
 type RawFetch = [hash: string[] | 0 | null, id: string | 0, limitedMs: number, dueAt: number];
 
 /** A RawFetch as it comes from Redis or out of BullMQ's own decoder. */
@@ -42,28 +37,20 @@ export function passUndecoded(command: string, reply: unknown): unknown {
   return Array.isArray(reply) && fetchingCommands.includes(command) ? [null, reply] : reply;
 }
 
-export function decodeFetch(reply: FetchReply, token: string, sentAt: number): Fetched {
+export function decodeFetch(reply: FetchReply, token: string, sentAt: number) {
   const raw = Array.isArray(reply[1]) ? reply[1] : reply;
   const [hash, id, limitedMs, dueAt] = raw as unknown as Partial<RawFetch>;
-  const times = { limitedMs: Number(limitedMs ?? 0), dueAt: Number(dueAt ?? 0) };
-  return hash ? { ...times, job: decodeJob(hash, String(id), token, sentAt) } : times;
+  const job = hash ? decodeJob(hash, String(id), token, sentAt) : undefined;
+  return { job, limitedMs: Number(limitedMs ?? 0), dueAt: Number(dueAt ?? 0) };
 }
 
-/** Parses JSON of a job's hash. A plain producer may have written anything there: that fails one job, not a fetch. */
-function parse<T>(text: string | undefined, otherwise: T): { value: T; problem?: string } {
+/** Parses what a job's hash holds. A plain producer may have written anything there: that fails one job, not a fetch. */
+function parse<T>(text: string | undefined, otherwise: T, read: (text: string) => T = JSON.parse) {
   if (text === undefined) return { value: otherwise };
   try {
-    return { value: JSON.parse(text) as T };
+    return { value: read(text) };
   } catch (error) {
     return { value: otherwise, problem: (error as Error).message };
-  }
-}
-
-function decodeOptions(text: string | undefined): JobsOptions {
-  try {
-    return Job.optsFromJSON(text);
-  } catch {
-    return {};
   }
 }
 
@@ -71,7 +58,7 @@ function decodeJob(hash: readonly string[], id: string, token: string, sentAt: n
   const raw: Record<string, string | undefined> = {};
   for (let index = 0; index + 1 < hash.length; index += 2) raw[hash[index] ?? ''] = hash[index + 1];
   const payloadJson = raw[field.payload] ?? '{}';
-  const opts = decodeOptions(raw[field.options]);
+  const opts = parse<JobsOptions>(raw[field.options], {}, Job.optsFromJSON).value;
   const { value: data, problem: payloadProblem } = parse<unknown>(payloadJson, undefined);
   return {
     id,
@@ -126,10 +113,7 @@ export const addArgumentCount = 3;
 /** How many keys the script moveToFinished takes. */
 export const finishKeyCount = 14;
 
-/**
- * Names the arguments of `EVALSHA <sha> <number of keys> ...` that differ from job to job in moveToFinished: the job's
- * key and id, the time, and the token among the options.
- */
+/** Names what differs from job to job in the EVALSHA of moveToFinished: key, id, time, and the token in the options. */
 export function finishHoles(token: string): Hole[] {
   return [{ argument: 13 }, { argument: 16 }, { argument: 17 }, { argument: 23, text: token }];
 }

@@ -1,8 +1,6 @@
-/**
- * What BullMQ calls things in Redis, and how it writes numbers there. `bullmq-names.test.ts` compares each with BullMQ;
- * what the code relies on beside them is in `bullmq-internals.ts`. This file imports nothing, because processes that
- * load no BullMQ need the names, too.
- */
+// What BullMQ calls things in Redis, and how it writes numbers there. `bullmq-names.test.ts` compares each with BullMQ;
+// what the code relies on beside them is in `bullmq-internals.ts`. This file imports nothing, because processes that
+// load no BullMQ need the names, too.
 
 /** The last parts of the keys of a queue. */
 export const keyNames = {
@@ -42,7 +40,6 @@ export const tokenSeparator = ':';
 /** The name of a deduplication key begins with it. The key's value is the id of the job that stands for it. */
 export const deduplicationStart = 'de:';
 
-/** The fields of a job's hash. */
 export const jobFields = {
   name: 'name',
   payload: 'data',
@@ -70,12 +67,10 @@ export const jobFields = {
   deduplicationId: 'deid',
 } as const;
 
-/** The fields of a queue's `meta` hash. */
 export const metaFields = {
   /** So many jobs may start in so many milliseconds. */
   limitMax: 'max',
   limitDuration: 'duration',
-  /** How many events are kept. */
   maxEvents: 'opts.maxLenEvents',
 } as const;
 

@@ -1,13 +1,16 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { CancelledError } from '../errors.ts';
 import type { CancelFound, StoredResult } from './broker.ts';
 import { deduplicationStart, eventArgs, jobFields, keyNames } from './bullmq-names.ts';
 import { readStamp } from './job-options.ts';
 import { maxEvents, queueKey, queuesKey } from './keys.ts';
+import type { Locks } from './locks.ts';
 import { defineScript, execAll } from './lua.ts';
 import { memoryFields } from './memory.ts';
 import type { QueueHandle } from './queue-handle.ts';
 import { luaNow } from './scripts.ts';
+import type { WorkerScope } from './worker-scope.ts';
 
 const { failed, completed, delayed, prioritized, wait, paused, events } = keyNames;
 
@@ -16,15 +19,7 @@ const { failed, completed, delayed, prioritized, wait, paused, events } = keyNam
  * other. KEYS: job, result, then the script's own. ARGV: id, reason, failed reason, result as JSON, milliseconds to keep
  * it, cancel channel, start of a dedupe key, most events.
  */
-const cancelScript = defineScript(
-  failed,
-  completed,
-  delayed,
-  prioritized,
-  wait,
-  paused,
-  events,
-)(`
+const cancelScript = defineScript(failed, completed, delayed, prioritized, wait, paused, events)`
 local job, result, failed, completed, delayed, prioritized, wait, paused, events = unpack(KEYS)
 local id = ARGV[1]
 if redis.call('EXISTS', job) == 0 then return 'nowhere' end
@@ -50,7 +45,7 @@ if tonumber(ARGV[5]) > 0 then
   redis.call('PUBLISH', result, ARGV[4])
 end
 return 'waiting'
-`);
+`;
 
 /** Looks for a job's hash in all queues that were ever used. */
 export async function findQueues(client: Redis, prefix: string, id: string): Promise<string[]> {
@@ -71,4 +66,18 @@ export async function cancelJob(queue: QueueHandle, id: string, reason: string):
   const places = [queue.cancelChannel, queue.key(deduplicationStart)];
   const args = [id, reason, failedReason, JSON.stringify(stored), keepResultMs, ...places, maxEvents];
   return (await queue.run(cancelScript, args, id, `result:${id}`)) as CancelFound;
+}
+
+/** Looks whether a job was cancelled, and aborts it if it runs here. */
+export async function lookForCancel({ queue, workerId }: WorkerScope, { holds }: Locks, id: string): Promise<void> {
+  // The answer comes after that of a fetch in flight, so the job is known by then.
+  const [reason, fetchedBy] = await queue.client.hmget(queue.key(id), memoryFields.cancel, jobFields.worker);
+  if (typeof reason !== 'string') return;
+  await setImmediate();
+  const hold = holds.get(id);
+  if (hold) hold.cancelled = !hold.cancel(reason);
+  if (hold || fetchedBy !== workerId) return;
+  // The job was cancelled while it was settled here, perhaps as a retry that would only end when it is due.
+  const isDelayed = (await queue.client.zscore(queue.key(delayed), id)) !== null;
+  if (isDelayed) await cancelJob(queue, id, reason);
 }

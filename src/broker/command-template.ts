@@ -12,7 +12,7 @@ const lengthLine = (length: number) => `$${length}${lineEnd}`;
 
 /** Encodes an argument; one with a hole in two pieces, which stand before and after the hole. */
 function encodeArgument(argument: Argument, hole: Hole | undefined): Buffer[] {
-  if (hole && !('text' in hole)) return [Buffer.alloc(0), Buffer.alloc(0)];
+  if (hole && !('text' in hole)) return [Buffer.alloc(0), Buffer.from(lineEnd)];
   const bytes = Buffer.isBuffer(argument) ? argument : Buffer.from(String(argument));
   const all = Buffer.concat([Buffer.from(lengthLine(bytes.length)), bytes, Buffer.from(lineEnd)]);
   if (!hole) return [all];
@@ -50,7 +50,7 @@ export class CommandTemplate {
       const size = Buffer.byteLength(value);
       const head = this.#isWhole[index] ? lengthLine(size) : '';
       heads.push(head);
-      length += head.length + size + (head ? lineEnd.length : 0);
+      length += head.length + size;
     }
     const bytes = Buffer.allocUnsafe(length);
     let at = 0;
@@ -60,7 +60,6 @@ export class CommandTemplate {
       if (head === undefined || value === undefined) continue;
       if (head) at += bytes.write(head, at, 'latin1');
       at += typeof value === 'string' ? bytes.write(value, at) : value.copy(bytes, at);
-      if (head) at += bytes.write(lineEnd, at, 'latin1');
     }
     return bytes;
   }

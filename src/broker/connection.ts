@@ -3,12 +3,6 @@ import type { Redis, RedisOptions } from 'ioredis';
 import { hidePasswords, IsletError } from '../errors.ts';
 import { TurnRedis } from './turn-redis.ts';
 
-function checkUrl(url: string): void {
-  if (/^rediss?:\/\/\S+$/.test(url) && URL.canParse(url)) return;
-  const seen = hidePasswords(String(url)).slice(0, 80);
-  throw new IsletError('E_REDIS_URL_INVALID', `Expected a redis:// or rediss:// URL, got "${seen}". Fix REDIS_URL.`);
-}
-
 const loadingRestMs = 100;
 
 /** How long a connection may take to open, and then again to give its first answer. */
@@ -16,21 +10,23 @@ const openLimitMs = 3_000;
 
 /** Creates a client that has not connected yet. Throws `E_REDIS_URL_INVALID`. */
 export function createClient(url: string, options: RedisOptions): Redis {
-  checkUrl(url);
+  if (!/^rediss?:\/\/\S+$/.test(url) || !URL.canParse(url)) {
+    const seen = hidePasswords(String(url)).slice(0, 80);
+    throw new IsletError('E_REDIS_URL_INVALID', `Expected a redis:// or rediss:// URL, got "${seen}". Fix REDIS_URL.`);
+  }
   // Without ioredis's own check, a Redis that loads its data says so to the first command.
   const ours = { lazyConnect: true, connectTimeout: openLimitMs, enableReadyCheck: false };
-  return limitFirstAnswer(new TurnRedis(url, { ...ours, ...options }));
+  return prepare(new TurnRedis(url, { ...ours, ...options, replyMapping: 'legacy' }));
 }
 
 export function openAnother(client: Redis, options?: RedisOptions): Redis {
-  const another = client.duplicate(options);
-  // Without a listener ioredis prints each lost connection.
-  another.on('error', () => {});
-  return limitFirstAnswer(another);
+  return prepare(client.duplicate(options));
 }
 
-/** Gives up a connection that a middleman took and does not forward: ioredis would wait for its first answer for ever. */
-function limitFirstAnswer(client: Redis): Redis {
+function prepare(client: Redis): Redis {
+  // Without a listener ioredis prints each lost connection.
+  client.on('error', () => {});
+  // A middleman may take a connection and not forward it: ioredis would wait for the first answer for ever.
   client.on('connect', () => {
     const { stream } = client;
     const timer = setTimeout(() => stream.destroy(), openLimitMs);
@@ -71,39 +67,21 @@ export function explainRedisError(url: string, error: unknown): IsletError {
 export function within<T>(work: Promise<T>, limitMs: number): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`no answer within ${limitMs} ms`)), limitMs);
-    const over = <Value>(settle: (value: Value) => void) => {
-      return (value: Value) => {
-        clearTimeout(timer);
-        settle(value);
-      };
-    };
-    work.then(over(resolve), over(reject));
+    work.then(resolve, reject).then(() => clearTimeout(timer));
   });
 }
 
 /** Waits for an answer. A Redis that started just now may still load its data, and is asked again. */
 async function untilLoaded(client: Redis, lastLookAt: number): Promise<void> {
-  for (;;) {
-    try {
-      await client.ping();
-      return;
-    } catch (error) {
-      if (!/^LOADING\b/.test((error as Error).message) || performance.now() > lastLookAt) throw error;
-      await sleep(loadingRestMs);
-    }
-  }
+  await client.ping().catch(async (error: Error) => {
+    if (!/^LOADING\b/.test(error.message) || performance.now() > lastLookAt) throw error;
+    await sleep(loadingRestMs);
+    await untilLoaded(client, lastLookAt);
+  });
 }
 
-/**
- * Waits until a connection is open, for at most `limitMs`, or throws what Redis said. It listens to errors meanwhile,
- * because ioredis reports a refused password or database as an event and goes on.
- */
-export async function untilOpened(
-  client: Redis,
-  url: string,
-  limitMs: number,
-  opened: Promise<unknown>,
-): Promise<void> {
+/** Waits for an open connection, or throws what Redis said: ioredis tells of a refused password only by an event. */
+export async function untilOpened(client: Redis, url: string, limitMs: number, opened: Promise<unknown>) {
   let last: unknown;
   const remember = (error: unknown) => {
     last = error;

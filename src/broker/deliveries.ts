@@ -1,18 +1,37 @@
 import { LockLostError } from '../errors.ts';
-import type { EndedJob, Outcome } from './broker.ts';
+import type { Crash, Delivery, EndedJob, Outcome } from './broker.ts';
 import type { FetchedJob } from './bullmq-internals.ts';
-import type { CancelWatch } from './cancel-watch.ts';
-import { FetchedDelivery } from './fetched-delivery.ts';
+import { lookForCancel } from './cancel.ts';
+import { readStamp } from './job-options.ts';
 import type { Hold, Locks, TakenJob } from './locks.ts';
 import type { Delivered } from './queue-worker.ts';
+import { writeFence } from './scripts.ts';
 import { failUnrun, Settler } from './settle.ts';
-import type { WorkerRecords } from './worker-records.ts';
+import { proveCrashes } from './worker-records.ts';
 import type { WorkerScope } from './worker-scope.ts';
 
-interface DeliveriesParts {
-  locks: Locks;
-  cancels: CancelWatch;
-  records: WorkerRecords;
+/** Makes what the worker is handed of a fetched job; one that was cancelled meanwhile arrives aborted. */
+function toDelivery(job: FetchedJob, hold: Hold, crashes: Crash[], scope: WorkerScope): Delivery {
+  const { queue, workerId, backend } = scope;
+  const { version, keepResultMs } = readStamp(job.opts);
+  if (job.memory.cancel !== undefined) hold.cancel(job.memory.cancel);
+  return {
+    queue: queue.name,
+    task: job.name,
+    jobId: job.id,
+    input: job.data,
+    version,
+    keepResultMs,
+    memory: { ...job.memory, crashes },
+    enqueuedAt: job.timestamp,
+    attempt: job.attemptsMade + 1,
+    abort: hold.abort,
+    reportProgress: (value) => backend.updateProgress(job.id, value),
+    async markStarted() {
+      const { starts, token } = hold;
+      return (await queue.run(writeFence, [token, `${workerId}:${starts}`], job.id)) === 1;
+    },
+  };
 }
 
 /** Returns what is told of a job that is out of a worker's hands; its payload is parsed when somebody looks at it. */
@@ -32,22 +51,21 @@ function toEnded(queue: string, job: FetchedJob): EndedJob {
 /** The jobs of one queue that this worker has: from their fetch until it is written how they ended. */
 export class Deliveries {
   readonly #scope: WorkerScope;
-  readonly #parts: DeliveriesParts;
+  readonly #locks: Locks;
   readonly #settler: Settler;
 
-  constructor(scope: WorkerScope, parts: DeliveriesParts) {
+  constructor(scope: WorkerScope, locks: Locks) {
     this.#scope = scope;
-    this.#parts = parts;
-    this.#settler = new Settler(scope, parts.locks);
+    this.#locks = locks;
+    this.#settler = new Settler(scope, locks);
   }
 
   /** Takes a job that was fetched. If it came back while its code still runs here, that run goes on under the new lock. */
   take(job: TakenJob): void {
-    const { locks } = this.#parts;
-    const known = locks.holds.get(job.id);
-    if (!known || known.abort.reason instanceof LockLostError) job.hold = locks.hold(job);
+    const known = this.#locks.holds.get(job.id);
+    if (!known || known.abort.reason instanceof LockLostError) job.hold = this.#locks.hold(job);
     else if (known.ended) known.again = job;
-    else locks.adopt(known, job);
+    else this.#locks.adopt(known, job);
   }
 
   /** Runs a job that was taken, and writes how it ended. Never rejects. */
@@ -56,7 +74,7 @@ export class Deliveries {
     const { hold } = job;
     if (!hold) return undefined;
     const { options, onTrouble } = this.#scope;
-    const { locks, cancels } = this.#parts;
+    const locks = this.#locks;
     let written: Outcome = { kind: 'lost' };
     try {
       // The answer lay unread while the process was blocked or frozen, and nobody renewed its lock.
@@ -68,7 +86,7 @@ export class Deliveries {
       written = settled.outcome;
       if (hold.cancelled) {
         locks.drop(hold);
-        cancels.told(job.id);
+        void lookForCancel(this.#scope, locks, job.id).catch(onTrouble);
       }
       return settled;
     } catch (error) {
@@ -85,7 +103,7 @@ export class Deliveries {
 
   /** Waits until the outcome of a job's last run is written, when the job came back while that is being done. */
   async #dropped(job: TakenJob): Promise<void> {
-    const hold = this.#parts.locks.holds.get(job.id);
+    const hold = this.#locks.holds.get(job.id);
     if (hold?.again !== job) return;
     const { onDrop } = hold;
     await new Promise<void>((resolve) => {
@@ -106,9 +124,7 @@ export class Deliveries {
       return failUnrun('E_PAYLOAD_INVALID', seen);
     }
     const { crashes } = job.memory;
-    if (crashes.length === 0) return options.run(new FetchedDelivery(job, hold, [], this.#scope));
-    return this.#parts.records
-      .proveCrashes(crashes)
-      .then((proven) => options.run(new FetchedDelivery(job, hold, proven, this.#scope)));
+    const run = (proven: Crash[]) => options.run(toDelivery(job, hold, proven, this.#scope));
+    return crashes.length === 0 ? run([]) : proveCrashes(this.#scope, crashes).then(run);
   }
 }

@@ -6,13 +6,13 @@ import { defineScript, runScript } from './lua.ts';
 const limitMs = 5_000;
 
 // PEXPIRE and not SET: a full Redis refuses SET, and a lock that is gone must not come back.
-const extend = defineScript()(`
+const extend = defineScript()`
   for i, key in ipairs(KEYS) do
     if redis.call('GET', key) == ARGV[2 * i - 1] then
       redis.call('PEXPIRE', key, ARGV[2 * i])
     end
   end
-`);
+`;
 
 /** Groups locks by their queues, whose keys are in several slots of a cluster. */
 function byQueue(locks: readonly HeldLock[]): HeldLock[][] {
@@ -24,8 +24,6 @@ function byQueue(locks: readonly HeldLock[]): HeldLock[][] {
 /** Connects for the time of one block. A command that hangs is given up after 5 s, when the next one is due. */
 export async function openLocks(url: string): Promise<GuardLocks> {
   const client = createClient(url, { maxRetriesPerRequest: 0, commandTimeout: limitMs, connectTimeout: limitMs });
-  // Without a listener ioredis prints each lost connection; every command reports its own failure.
-  client.on('error', () => {});
   await connectOnce(client, url, limitMs);
   const all = async (work: Promise<unknown>[]) => {
     await Promise.all(work).catch((error) => {
@@ -39,10 +37,12 @@ export async function openLocks(url: string): Promise<GuardLocks> {
   };
   return {
     extend: (locks) => all(byQueue(locks).map(extendGroup)),
-    blame: ({ workersKey, workerId, jobId }) => all([client.hset(workersKey, `${workerId}:culprit`, jobId)]),
-    sayStopping(locks) {
-      const workers = new Map(locks.map(({ workersKey, workerId }) => [workersKey, `${workerId}:stopping`]));
-      return all([...workers].map(([workersKey, field]) => client.hset(workersKey, field, Date.now())));
+    note(what, locks) {
+      const oneOfEach = new Map(locks.map((lock) => [lock.workersKey, lock])).values();
+      const noted = Array.from(oneOfEach, ({ workersKey, workerId, jobId }) =>
+        client.hset(workersKey, `${workerId}:${what}`, what === 'culprit' ? jobId : Date.now()),
+      );
+      return all(noted);
     },
     close: () => client.disconnect(),
   };

@@ -20,25 +20,10 @@ export type NextJob = [json?: JobJson | null, id?: string, limitMs?: number, due
 export interface BackendHost {
   /** Called with a job that was fetched and locked: it is this worker's from now on. */
   onFetched(job: FetchedJob): void;
-  /** Called when the queue was asked and has no job that may start now. */
-  onEmpty(): void;
+  /** Called when the queue was asked and has no job any more that may start now. */
+  onDrained(): void;
   onTrouble(error: unknown): void;
 }
-
-interface BackendParts {
-  queue: QueueHandle;
-  /** A connection of its own that waits for jobs. The backend closes it. */
-  blocking: Redis;
-  host: BackendHost;
-}
-
-/** Tells whether no option of the job's own changes how it is completed. */
-function isPlain({ opts, parentKey }: FetchedJob): boolean {
-  return parentKey === undefined && !opts.attempts && opts.removeOnComplete === undefined;
-}
-
-/** BullMQ takes this for a wait that ended without a job. */
-const nothing: NextJob = [];
 
 /** Redis is not asked for a job for so long after it has refused one. */
 const troubleRestMs = 1_000;
@@ -51,13 +36,15 @@ const troubleRestMs = 1_000;
 export class JobBackend extends QueueBackend {
   readonly wait: JobWait;
   readonly #host: BackendHost;
-  /** The reply that came with the settling of a job, until BullMQ's loop asks for it. */
-  #came: NextJob | undefined;
+  /** What came with the settling of a job, for BullMQ's next question, which has to follow at once. */
+  came: NextJob | undefined;
   #fetching: Promise<unknown> = Promise.resolve();
   /** Redis refused the last fetch. It may be full, and could still hand out jobs with a settling. */
   #troubled = false;
+  #drained = false;
 
-  constructor({ queue, blocking, host }: BackendParts, options: WorkerOptions) {
+  /** `blocking` waits for jobs, and is closed with the backend. */
+  constructor(queue: QueueHandle, blocking: Redis, host: BackendHost, options: WorkerOptions) {
     super(queue, options);
     this.#host = host;
     this.wait = new JobWait(blocking, this.keys.marker ?? '', (error) => this.#refused(error));
@@ -71,13 +58,13 @@ export class JobBackend extends QueueBackend {
     return passUndecoded(command[1], await super.execCommand(...command));
   }
 
-  /** Never rejects. */
+  /** Never rejects. BullMQ takes an empty answer for a wait that ended without a job. */
   override async moveToActive(token: string, name?: string): Promise<NextJob> {
-    const came = this.#came;
-    this.#came = undefined;
+    const { came } = this;
+    this.came = undefined;
     if (came) return came;
-    if (!this.wait.isOver) return nothing;
-    this.wait.asked();
+    if (!this.wait.isOver) return [];
+    this.wait.isDoubtful = false;
     const sentAt = performance.now();
     const fetching = super.moveToActive(token, name ?? '');
     this.#fetching = fetching;
@@ -87,31 +74,27 @@ export class JobBackend extends QueueBackend {
       return this.receive(reply as FetchReply, token, sentAt);
     } catch (error) {
       this.#refused(error);
-      return nothing;
+      return [];
     }
   }
 
   /** Completes a job without a result, as `moveToCompleted` does, and fetches the next one if `fetchNext`. */
   complete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Promise<unknown> {
-    const plainly = () => this.#completePlainly(job, keep, token, fetchNext);
-    const bytes = isPlain(job) ? this.#encodeComplete(job, keep, token, fetchNext) : undefined;
-    return bytes ? sendEncoded(this.redis, bytes, plainly) : plainly();
-  }
-
-  async #completePlainly(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Promise<unknown> {
-    const kept = job.opts.removeOnComplete ?? keep;
-    const { result } = await this.moveToCompleted(toBullmq(job), null, kept, token, fetchNext);
-    return result;
-  }
-
-  #encodeComplete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Buffer | undefined {
+    const { id, opts, parentKey } = job;
+    const plainly = async () => {
+      const kept = opts.removeOnComplete ?? keep;
+      return (await this.moveToCompleted(toBullmq(job), null, kept, token, fetchNext)).result;
+    };
+    // A job whose own options change how it is completed fits no template.
+    if (parentKey !== undefined || opts.attempts || opts.removeOnComplete !== undefined) return plainly();
     const metrics = (this.queue.opts as WorkerOptions).metrics?.maxDataPoints;
     const template = this.templateOf(`${fetchNext} ${token.length} ${metrics}`, 'moveToFinished', () => {
-      const opts = [toBullmq(job), 'null', 'returnvalue', keep, 'completed', token, 0, fetchNext] as const;
-      const args = this.moveToFinishedArgs(...opts).map((argument) => (argument ?? '') as string);
+      const call = [toBullmq(job), 'null', 'returnvalue', keep, 'completed', token, 0, fetchNext] as const;
+      const args = this.moveToFinishedArgs(...call).map((argument) => (argument ?? '') as string);
       return { args: [finishKeyCount, ...args], holes: finishHoles(token) };
     });
-    return template?.encode([this.toKey(job.id), job.id, String(Date.now()), token]);
+    if (!template) return plainly();
+    return sendEncoded(this.redis, template.encode([this.toKey(id), id, String(Date.now()), token]), plainly);
   }
 
   /** Reads what came with the end of a job; throws what BullMQ's own scripts refuse, with its code. */
@@ -128,17 +111,16 @@ export class JobBackend extends QueueBackend {
     const { job, limitedMs, dueAt } = decodeFetch(reply, token, sentAt);
     // BullMQ's own pause for a limit would last until a running job ends.
     if (limitedMs > 0) this.wait.restFor(Math.min(limitedMs, mostWaitSeconds * 1_000));
-    if (!job) {
-      if (limitedMs === 0) this.#host.onEmpty();
-      return [null, undefined, 0, dueAt];
+    if (job) {
+      this.#drained = false;
+      this.#host.onFetched(job);
+      return [job as unknown as JobJson, job.id, 0, dueAt];
     }
-    this.#host.onFetched(job);
-    return [job as unknown as JobJson, job.id, 0, dueAt];
-  }
-
-  /** Keeps what came with the settling of a job for BullMQ's next question, which has to follow at once. */
-  keep(next: NextJob): void {
-    this.#came = next;
+    if (limitedMs === 0 && !this.#drained) {
+      this.#drained = true;
+      this.#host.onDrained();
+    }
+    return [null, undefined, 0, dueAt];
   }
 
   #refused(error: unknown): void {
@@ -156,7 +138,7 @@ export class JobBackend extends QueueBackend {
 
   /** Fetches no job until `wait.rejoin`. Resolves when the fetch in flight was answered. */
   async isolate(): Promise<void> {
-    this.wait.isolate();
+    this.wait.isIsolated = true;
     await this.#fetching.catch(() => {});
   }
 

@@ -19,12 +19,12 @@ export class JobWait {
   readonly #onRefused: (error: unknown) => void;
   /** When the loop that fetches went on last, by performance.now(). */
   movedAt = performance.now();
-  #isolated = false;
-  #stopped = false;
+  isIsolated = false;
+  isStopped = false;
   /** No job is asked for until this time of performance.now(). */
   #restUntil = 0;
   /** A wait was given up, and a mark may be lost with it: the queue is asked before the next wait. */
-  #isDoubtful = false;
+  isDoubtful = false;
   /** Until this time of performance.now(), Redis may give a mark to a wait that was not answered. */
   #waryUntil = 0;
   #resting = new AbortController();
@@ -36,36 +36,21 @@ export class JobWait {
     this.#onRefused = onRefused;
   }
 
-  /** Notes that the loop that fetches goes on. */
   moved(): void {
     this.movedAt = performance.now();
   }
 
-  get isStopped(): boolean {
-    return this.#stopped;
-  }
-
-  get isIsolated(): boolean {
-    return this.#isolated;
-  }
-
   get isOver(): boolean {
-    return !this.#stopped && !this.#isolated && performance.now() >= this.#restUntil;
+    return !this.isStopped && !this.isIsolated && performance.now() >= this.#restUntil;
   }
 
-  /** Lets no job be asked for, for so long. */
   restFor(ms: number): void {
     this.#restUntil = performance.now() + ms;
   }
 
-  /** Notes that the queue is being asked. */
-  asked(): void {
-    this.#isDoubtful = false;
-  }
-
   /** Waits for a mark, for at most so many seconds; `null` says that it is time to ask. Never rejects. */
   async forMark(seconds: number): Promise<{ member: string; score: number } | null> {
-    if ((await this.#rest()) || this.#isDoubtful || this.#stopped) return null;
+    if ((await this.#rest()) || this.isDoubtful || this.isStopped) return null;
     const most = performance.now() < this.#waryUntil ? waryWaitSeconds : mostWaitSeconds;
     const wait = Math.min(Math.max(seconds, leastWaitSeconds), most);
     const over = new AbortController();
@@ -84,7 +69,7 @@ export class JobWait {
       over.abort();
       this.moved();
     }
-    this.#isDoubtful = true;
+    this.isDoubtful = true;
     this.#waryUntil = performance.now() + mostWaitSeconds * 1_000;
     return null;
   }
@@ -92,9 +77,9 @@ export class JobWait {
   /** Waits while no job may be asked for, and returns whether that was so. */
   async #rest(): Promise<boolean> {
     let rested = false;
-    while (!this.#stopped && !this.isOver) {
+    while (!this.isStopped && !this.isOver) {
       rested = true;
-      const leftMs = this.#isolated ? longestTimerMs : this.#restUntil - performance.now();
+      const leftMs = this.isIsolated ? longestTimerMs : this.#restUntil - performance.now();
       await sleep(leftMs, undefined, { signal: this.#resting.signal }).catch(() => {});
     }
     return rested;
@@ -105,32 +90,23 @@ export class JobWait {
     this.#resting = new AbortController();
   }
 
-  isolate(): void {
-    this.#isolated = true;
-  }
-
   rejoin(): void {
-    this.#isolated = false;
+    this.isIsolated = false;
     this.#endRest();
     this.moved();
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.isStopped = true;
     this.#endRest();
-    // ioredis lets commands wait while a connection is opened again.
-    this.#giveUp();
-    this.#blocking.disconnect();
+    this.interrupt();
   }
 
   /** Gives up a wait, also one that would never end. */
   interrupt(): void {
-    this.#giveUp();
-    if (!this.#stopped) this.#blocking.disconnect(true);
-  }
-
-  #giveUp(): void {
-    this.#isDoubtful = true;
+    this.isDoubtful = true;
+    // ioredis lets commands wait while a connection is opened again.
     this.#endWait();
+    this.#blocking.disconnect(!this.isStopped);
   }
 }

@@ -26,11 +26,6 @@ export const ownKeyNames = {
   cancel: 'islet:cancel',
 } as const;
 
-/** Returns a key that is never set: removing it shows whether Redis takes writes. */
-export function probeKey(prefix: string): string {
-  return `${prefix}:islet:probe`;
-}
-
 /** Returns the key of the set of all queues that were ever used: a job of unknown queue is looked for in these. */
 export function queuesKey(prefix: string): string {
   return `${prefix}:islet:queues`;

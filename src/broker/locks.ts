@@ -1,5 +1,4 @@
-import { LockLostError } from '../errors.ts';
-import type { Guard } from '../guard/guard.ts';
+import { CancelledError, LockLostError } from '../errors.ts';
 import { JobAbort } from '../job-abort.ts';
 import type { FetchedJob } from './bullmq-internals.ts';
 import { lockSuffix } from './bullmq-names.ts';
@@ -7,7 +6,7 @@ import { renewLocks } from './scripts.ts';
 import type { WorkerScope } from './worker-scope.ts';
 
 /** What became of a lock: this worker has it, the job was settled already, or another worker has the job. */
-export type LockState = 'held' | 'settled' | 'lost';
+type LockState = 'held' | 'settled' | 'lost';
 
 const nothing = () => {};
 
@@ -35,6 +34,12 @@ export class Hold {
     this.token = token;
     this.starts = attemptsStarted;
   }
+
+  /** Aborts the job. Returns false when its code has ended: then there is nothing to abort. */
+  cancel(reason: string): boolean {
+    if (!this.ended) this.abort.abort(new CancelledError(this.jobId, reason));
+    return !this.ended;
+  }
 }
 
 /** A fetched job with its hold. It has none when it came back while its code still runs here: that run goes on. */
@@ -51,7 +56,6 @@ const renewAgainMs = 500;
  */
 export class Locks {
   readonly #scope: WorkerScope;
-  readonly #guard: Guard | undefined;
   readonly #durationMs: number;
   readonly #holds = new Map<string, Hold>();
   readonly holds: ReadonlyMap<string, Hold> = this.#holds;
@@ -60,9 +64,8 @@ export class Locks {
   /** Ends the wait of `nextDrop`. */
   endWait = nothing;
 
-  constructor(scope: WorkerScope, guard: Guard | undefined) {
+  constructor(scope: WorkerScope) {
     this.#scope = scope;
-    this.#guard = guard;
     this.#durationMs = scope.options.queue.lockDurationMs;
     this.#arm(this.#durationMs / 4);
   }
@@ -99,17 +102,16 @@ export class Locks {
   }
 
   #tellGuard(hold: Hold): void {
-    if (!this.#guard) return;
-    const { queue, workerId } = this.#scope;
+    const { queue, workerId, guard } = this.#scope;
+    if (!guard) return;
     const { jobId, token } = hold;
     const [key, durationMs] = [queue.key(jobId) + lockSuffix, this.#durationMs];
-    hold.letGo = this.#guard.hold({ key, token, durationMs, workersKey: queue.workersKey, workerId, jobId });
+    hold.letGo = guard.hold({ key, token, durationMs, workersKey: queue.workersKey, workerId, jobId });
   }
 
   /** Asks whether a job is still this worker's, and takes its lock back where that is possible. */
   async takeBack(hold: Hold): Promise<LockState> {
-    const [state] = await this.#renew([hold]);
-    return state ?? 'lost';
+    return (await this.#renew([hold]))[0] ?? 'lost';
   }
 
   /** Renews all locks, after an outage before anybody takes their jobs for stalled. */
@@ -124,15 +126,14 @@ export class Locks {
   }
 
   async #renewAll(): Promise<void> {
-    const wanted = [...this.#holds.values()];
-    if (wanted.length === 0) return;
-    const asked = wanted.map(({ token }) => token);
-    const states = await this.#renew(wanted);
-    wanted.forEach((hold, index) => {
+    const asked = Array.from(this.#holds.values(), (hold) => ({ hold, token: hold.token }));
+    if (asked.length === 0) return;
+    const states = await this.#renew(asked.map(({ hold }) => hold));
+    for (const [index, { hold, token }] of asked.entries()) {
       // The job was settled meanwhile, or fetched and adopted again under another token.
-      const changed = this.#holds.get(hold.jobId) !== hold || hold.token !== asked[index];
+      const changed = this.#holds.get(hold.jobId) !== hold || hold.token !== token;
       if (states[index] === 'lost' && !changed) hold.abort.abort(new LockLostError(hold.jobId));
-    });
+    }
   }
 
   async #renew(wanted: Hold[]): Promise<LockState[]> {

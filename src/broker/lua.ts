@@ -10,8 +10,11 @@ export interface Script {
 }
 
 /** Defines a script by the keys that it takes of every queue, and then by its text. */
-export function defineScript(...keys: readonly string[]): (lua: string) => Script {
-  return (lua) => ({ lua, sha: createHash('sha1').update(lua).digest('hex'), keys });
+export function defineScript(...keys: readonly string[]) {
+  return (text: TemplateStringsArray, ...names: readonly (string | number)[]): Script => {
+    const lua = String.raw(text, ...names);
+    return { lua, sha: createHash('sha1').update(lua).digest('hex'), keys };
+  };
 }
 
 /** Tells whether Redis does not know a script yet, or any more. */

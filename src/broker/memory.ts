@@ -2,13 +2,11 @@ import type { Crash, JobMemory } from './broker.ts';
 
 /** Islet's own fields in a job's hash. Times are in milliseconds since 1970. */
 export const memoryFields = {
-  /** The delivery that wrote the at-most-once fence. */
   started: 'i:started',
   /** Times, separated by blanks. */
   releases: 'i:releases',
   /** `<time>,<worker>,<blame>`, separated by blanks. The blame may be "expired": not proven yet. */
   crashes: 'i:crashes',
-  /** Why the job was cancelled. */
   cancel: 'i:cancel',
   unknownSince: 'i:unknown',
   /** BullMQ's count of fetches (`ats`) in the last delivery that was settled: the job may not be taken back. */

@@ -35,7 +35,7 @@ export class ProducerConnection implements ProducerBroker {
   readonly #client: Redis;
   readonly #feed: ResultFeed;
   readonly #sender: Sender;
-  #closing: Promise<void> | undefined;
+  #isClosed = false;
 
   constructor(options: ProducerConnectionOptions) {
     this.#options = options;
@@ -50,7 +50,6 @@ export class ProducerConnection implements ProducerBroker {
       retryStrategy: (times) => Math.min(times * 50, 1_000),
       reconnectOnError: findPrimary(),
     });
-    client.on('error', () => {});
     // Each call that waits for the connection listens to it. BullMQ adds to the limit, so that 0 would be one.
     client.setMaxListeners(Number.POSITIVE_INFINITY);
     this.#client = client;
@@ -60,7 +59,7 @@ export class ProducerConnection implements ProducerBroker {
 
   #refuseClosed(): void {
     // A closed client would connect again.
-    if (this.#closing) throw closed();
+    if (this.#isClosed) throw closed();
   }
 
   async ready(): Promise<void> {
@@ -69,7 +68,7 @@ export class ProducerConnection implements ProducerBroker {
   }
 
   async add(jobs: readonly JobToAdd[], limitMs: number): Promise<Added[]> {
-    if (this.#closing || !takesCommands(this.#client)) await this.ready();
+    if (this.#isClosed || !takesCommands(this.#client)) await this.ready();
     return within(this.#sender.add(jobs), limitMs);
   }
 
@@ -107,15 +106,10 @@ export class ProducerConnection implements ProducerBroker {
     return explainRedisError(this.#options.url, error);
   }
 
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
-  }
-
-  async #close(): Promise<void> {
+  /** Leaves BullMQ's Queues open: all that they have is this connection, and their own `close` may wait for it. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
     this.#feed.close(closed());
-    // BullMQ's close waits for a connection that may never come, or not answer.
-    if (this.#client.status === 'ready') await within(this.#sender.close(), this.#options.timeoutMs).catch(() => {});
     this.#client.disconnect();
   }
 }

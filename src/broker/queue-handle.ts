@@ -7,7 +7,6 @@ export class QueueHandle {
   readonly client: Redis;
   readonly prefix: string;
   readonly name: string;
-  /** Every key of the queue begins with it. */
   readonly keyStart: string;
   readonly workersKey: string;
   readonly cancelChannel: string;

@@ -11,12 +11,13 @@ import {
   type WorkerListener,
 } from 'bullmq';
 import type { Redis } from 'ioredis';
-import type { Failure, Outcome } from './broker.ts';
+import type { Outcome } from './broker.ts';
 import type { FetchedJob } from './bullmq-internals.ts';
 import { type BackendHost, JobBackend, type NextJob } from './job-backend.ts';
 import { mostWaitSeconds } from './job-wait.ts';
 import { bullmqQueue } from './keys.ts';
-import type { QueueHandle } from './queue-handle.ts';
+import type { Hold } from './locks.ts';
+import type { WorkerParts } from './worker-scope.ts';
 
 /** How a delivery ended, and what was fetched with the command that wrote this: perhaps a job, locked for `token`. */
 export interface Delivered {
@@ -26,44 +27,18 @@ export interface Delivered {
 }
 
 /** Runs the jobs that BullMQ's loop hands to a Worker. */
-export interface QueueWorkerHost extends Pick<BackendHost, 'onFetched'> {
+interface QueueWorkerHost extends Pick<BackendHost, 'onFetched'> {
   /** Runs a job and writes how it ended; `undefined` when another delivery of it goes on here. Never rejects. */
   deliver(job: FetchedJob, mayFetch: () => boolean): Promise<Delivered | undefined>;
-  /** Aborts a job that runs here, and returns whether one did. */
-  cancel(jobId: string, reason: string | undefined): boolean;
-  holds(): ReadonlyMap<string, unknown>;
-}
-
-interface QueueWorkerOptions {
-  queue: QueueHandle;
-  concurrency: number;
-  lockDurationMs: number;
-  /** Waits for jobs; the Worker closes it. */
-  blocking: Redis;
-  host: QueueWorkerHost;
+  holds(): ReadonlyMap<string, Hold>;
 }
 
 type Listener = WorkerListener<unknown, unknown, string, JobProgress>;
 type BullmqJob = Job<unknown, unknown, string, JobProgress>;
-type Traced<T> = (
-  kind: SpanKind,
-  name: string,
-  of: string,
-  work: (span?: Span, destination?: string) => T | Promise<T>,
-  metadata?: string,
-) => Promise<T>;
 
 /** So often BullMQ is asked for the next job of a scheduler, with this wait before each further time. */
 const schedulerTries = 10;
 const schedulerWaitMs = 1_000;
-
-/** Makes an error of a failure, which has become text on its way, for the listeners of BullMQ's events. */
-function toError({ causeName, causeMessage, stack }: Failure): Error {
-  const error = new Error(causeMessage);
-  error.name = causeName;
-  error.stack = stack;
-  return error;
-}
 
 /**
  * BullMQ's Worker for one queue, driven by BullMQ's own loop. Islet runs the jobs, keeps their locks and writes how they
@@ -75,20 +50,16 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   /** Jobs of schedulers for which BullMQ could not make the next job. */
   readonly #unscheduled = new WeakSet<object>();
   #started = false;
-  #readyUntold = false;
-  #drainedTold = false;
   /** BullMQ takes the queue for empty until it gets a job in its own way. */
   #seemsEmpty = true;
   /** BullMQ's Jobs, made for those who listen to events. */
   readonly #jobs = new WeakMap<object, BullmqJob>();
 
-  constructor({ queue, concurrency, lockDurationMs, blocking, host }: QueueWorkerOptions) {
+  /** `blocking` waits for jobs, and is closed with the Worker. */
+  constructor({ queue, options }: WorkerParts, blocking: Redis, host: QueueWorkerHost) {
     const backendHost = {
-      onFetched: (job: FetchedJob) => {
-        this.#drainedTold = false;
-        host.onFetched(job);
-      },
-      onEmpty: () => this.#tellDrained(),
+      onFetched: host.onFetched,
+      onDrained: () => void super.emit('drained'),
       onTrouble: (error: unknown) => void this.emit('error', error as Error),
     };
     super(
@@ -98,15 +69,15 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
       {
         connection: queue.client,
         prefix: queue.prefix,
-        concurrency,
-        lockDuration: lockDurationMs,
+        concurrency: options.concurrency,
+        lockDuration: options.queue.lockDurationMs,
         drainDelay: mostWaitSeconds,
         runRetryDelay: schedulerWaitMs,
         autorun: false,
         skipLockRenewal: true,
         skipStalledCheck: true,
       },
-      (_name, options) => new JobBackend({ queue, blocking, host: backendHost }, options),
+      (_name, bullmqOptions) => new JobBackend(queue, blocking, backendHost, bullmqOptions),
     );
     this.#host = host;
     // A job names its worker so, also one that comes with the settling of another.
@@ -119,8 +90,8 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   }
 
   override run(): Promise<void> {
+    if (!this.#started) process.nextTick(() => super.emit('ready'));
     this.#started = true;
-    if (this.#readyUntold) process.nextTick(() => super.emit('ready'));
     // A hook may resume it: its jobs must not run as code of that hook.
     return this.#outside(() => super.run());
   }
@@ -131,23 +102,9 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     return super.pause(doNotWaitActive);
   }
 
-  /**
-   * Holds back three events of BullMQ's own: its `drained` comes also when no job may be asked for, its `ready` before
-   * anybody could listen, and its `active` with what its loop carries.
-   */
+  /** Holds back `drained`, which may only mean a pause, `ready`, which comes too early, and `active`, without a Job. */
   override emit<Event extends keyof Listener>(event: Event, ...args: Parameters<Listener[Event]>): boolean {
-    if (event === 'drained' || event === 'active') return false;
-    if (event === 'ready' && !this.#started) {
-      this.#readyUntold = true;
-      return false;
-    }
-    return super.emit(event, ...args);
-  }
-
-  #tellDrained(): void {
-    if (this.#drainedTold) return;
-    this.#drainedTold = true;
-    super.emit('drained');
+    return event !== 'drained' && event !== 'ready' && event !== 'active' && super.emit(event, ...args);
   }
 
   /** Lets BullMQ's loop carry what was fetched: to make a Job takes longer than all else between two jobs. */
@@ -198,7 +155,13 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   }
 
   /** Traces work, and does it whatever the tracer does. */
-  override async trace<T>(...[kind, name, of, work, metadata]: Parameters<Traced<T>>): Promise<Awaited<T>> {
+  override async trace<T>(
+    kind: SpanKind,
+    name: string,
+    of: string,
+    work: (span?: Span, destination?: string) => T | Promise<T>,
+    metadata?: string,
+  ): Promise<Awaited<T>> {
     if (!this.opts.telemetry) return await work();
     let working: T | Promise<T> | undefined;
     // BullMQ looks at the number of parameters.
@@ -209,10 +172,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     try {
       return await super.trace(kind, name, of, once, metadata);
     } catch (error) {
-      const own = await Promise.resolve(working).then(
-        () => undefined,
-        (failure) => failure,
-      );
+      const own = await Promise.resolve(working).catch((failure) => failure);
       if (error !== own) this.emit('error', error as Error);
       return await once();
     }
@@ -220,10 +180,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
 
   /** Never rejects. */
   override processJob(job: BullmqJob, _token: string, mayFetch: () => boolean = () => true) {
-    return this.opts.telemetry ? this.#processInSpan(job, mayFetch) : this.#process(job, mayFetch);
-  }
-
-  #processInSpan(job: BullmqJob, mayFetch: () => boolean): Promise<BullmqJob | undefined> {
+    if (!this.opts.telemetry) return this.#process(job, mayFetch);
     const work = (span?: Span) => {
       span?.setAttributes({
         [TelemetryAttributes.WorkerId]: this.id,
@@ -247,42 +204,35 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     const [next] = ended.next;
     // This is all that BullMQ's own way does with a job that follows another.
     if (next && !this.#seemsEmpty && next.repeatJobKey === undefined) return this.createJob(next);
-    this.backend.keep(ended.next);
+    this.backend.came = ended.next;
     return super.moveToActive(ended.token, this.id);
   }
 
   #tellEnd(fetched: FetchedJob, outcome: Outcome): void {
-    if (outcome.kind === 'completed') this.#tell('completed', () => this.#tellCompleted(fetched, outcome.resultJson));
-    else if ('failure' in outcome) this.#tell('failed', () => this.#tellFailed(fetched, outcome));
-  }
-
-  #tellCompleted(fetched: FetchedJob, resultJson: string | undefined): void {
-    const job = this.#ended(fetched);
-    job.returnvalue = resultJson === undefined ? undefined : JSON.parse(resultJson);
-    this.emit('completed', job, job.returnvalue, 'active');
-  }
-
-  #tellFailed(fetched: FetchedJob, { kind, failure }: Extract<Outcome, { failure: Failure }>): void {
-    const error = toError(failure);
-    const job = this.#ended(fetched);
-    job.failedReason = error.message;
-    if (kind === 'retry') job.finishedOn = undefined;
-    this.emit('failed', job, error, 'active');
-  }
-
-  #ended(fetched: FetchedJob): BullmqJob {
-    const job = this.#jobOf(fetched);
-    job.finishedOn = Date.now();
-    job.attemptsMade = fetched.attemptsMade + 1;
-    return job;
+    const isCompleted = outcome.kind === 'completed';
+    if (!isCompleted && !('failure' in outcome)) return;
+    this.#tell(isCompleted ? 'completed' : 'failed', () => {
+      const job = this.#jobOf(fetched);
+      job.attemptsMade = fetched.attemptsMade + 1;
+      if (outcome.kind !== 'retry') job.finishedOn = Date.now();
+      if (isCompleted) {
+        job.returnvalue = outcome.resultJson === undefined ? undefined : JSON.parse(outcome.resultJson);
+        this.emit('completed', job, job.returnvalue, 'active');
+      } else {
+        const { causeName: name, causeMessage, stack } = outcome.failure;
+        job.failedReason = causeMessage;
+        this.emit('failed', job, Object.assign(new Error(causeMessage), { name, stack }), 'active');
+      }
+    });
   }
 
   override cancelJob(jobId: string, reason?: string): boolean {
-    return this.#host.cancel(jobId, reason);
+    const hold = this.#host.holds().get(jobId);
+    return hold?.cancel(reason ?? 'BullMQ was asked to') ?? false;
   }
 
   override cancelAllJobs(reason?: string): void {
-    for (const jobId of [...this.#host.holds().keys()]) this.#host.cancel(jobId, reason);
+    for (const jobId of [...this.#host.holds().keys()]) this.cancelJob(jobId, reason);
   }
 
   override close(force?: boolean): Promise<void> {

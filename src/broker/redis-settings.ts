@@ -7,10 +7,7 @@ async function readSetting(client: Redis, name: string): Promise<string> {
   return value;
 }
 
-/**
- * Looks whether this Redis can lose jobs by its settings. Throws `E_REDIS_EVICTS` when it may drop keys to make room,
- * unless that is allowed; returns what else the operator has to know.
- */
+/** Throws `E_REDIS_EVICTS` when Redis may drop jobs and that is not allowed. Returns what else one has to know. */
 export async function checkRedisSettings(
   client: Redis,
   url: string,

@@ -21,30 +21,27 @@ export class ResultFeed {
   }
 
   /** Waits for what is stored under a key, at most `timeoutMs` milliseconds. */
-  async wait(key: string, timeoutMs: number): Promise<string | undefined> {
+  wait(key: string, timeoutMs: number): Promise<string | undefined> {
     const { reading, subscriber } = this.#connect();
     const group = this.#waiters.get(key) ?? new Set();
     this.#waiters.set(key, group);
-    let waiter: Waiter = { wake() {}, fail() {} };
+    let waiter: Waiter;
+    let timer: NodeJS.Timeout;
     const told = new Promise<string | undefined>((wake, fail) => {
       waiter = { wake, fail };
+      group.add(waiter);
+      timer = setTimeout(() => {
+        timer = setTimeout(wake, lastLookMs, undefined);
+        const found = reading.get(key);
+        found.then((stored) => wake(stored ?? undefined)).catch(() => {});
+      }, timeoutMs);
     });
-    group.add(waiter);
-    let timer = setTimeout(() => {
-      timer = setTimeout(waiter.wake, lastLookMs, undefined);
-      reading.get(key).then(
-        (stored) => waiter.wake(stored ?? undefined),
-        () => {},
-      );
-    }, timeoutMs);
     this.#look(key);
-    try {
-      return await told;
-    } finally {
+    return told.finally(() => {
       clearTimeout(timer);
       group.delete(waiter);
       if (group.size === 0 && this.#waiters.delete(key)) subscriber.unsubscribe(key).catch(() => {});
-    }
+    });
   }
 
   #connect() {

@@ -40,11 +40,7 @@ end
  * ARGV: key start, lock duration, then id, token and fetch number of each job.
  * Returns one of "held", "settled" and "lost" for each.
  */
-export const renewLocks = defineScript(
-  active,
-  wait,
-  prioritized,
-)(`
+export const renewLocks = defineScript(active, wait, prioritized)`
 ${retract}
 local states = {}
 for i = 3, #ARGV, 3 do
@@ -75,20 +71,13 @@ for i = 3, #ARGV, 3 do
   states[#states + 1] = state
 end
 return states
-`);
+`;
 
 /**
- * Puts a job of this worker's back at the head of the queue, and writes what is to be remembered of it.
- * KEYS: job, then the script's own. ARGV: id, token, fetch number, then fields and values.
- * Returns 0 when another worker has the job.
+ * Puts a job of this worker's back at the head of the queue, with fields to remember. Returns 0 when another worker has
+ * the job. KEYS: job, then the script's own. ARGV: id, token, fetch number, then fields and values.
  */
-export const putBack = defineScript(
-  active,
-  wait,
-  prioritized,
-  marker,
-  events,
-)(`
+export const putBack = defineScript(active, wait, prioritized, marker, events)`
 local id, token, starts = ARGV[1], ARGV[2], ARGV[3]
 local holder = redis.call('GET', KEYS[1] .. '${lockSuffix}')
 if holder ~= token then
@@ -109,27 +98,24 @@ end
 redis.call('ZADD', KEYS[5], ${baseMark.score}, '${baseMark.member}')
 redis.call('XADD', KEYS[6], '*', ${eventArgs.waiting('active')})
 return 1
-`);
+`;
 
 /** Makes the queue give no job for ARGV milliseconds. BullMQ honours this only where a maximum is set: a vast one is. */
-export const limitQueue = defineScript(
-  keyNames.meta,
-  keyNames.limiter,
-)(`
+export const limitQueue = defineScript(keyNames.meta, keyNames.limiter)`
 redis.call('HSETNX', KEYS[1], '${metaFields.limitMax}', '${neverReached}')
 redis.call('HSETNX', KEYS[1], '${metaFields.limitDuration}', '1000')
 local left = redis.call('PTTL', KEYS[2])
 if left < tonumber(ARGV[1]) then redis.call('SET', KEYS[2], '${neverReached}', 'PX', ARGV[1]) end
-`);
+`;
 
 /** Writes the at-most-once fence. KEYS: job. ARGV: token, name of the delivery. Returns 1 when that may run. */
-export const writeFence = defineScript()(`
+export const writeFence = defineScript()`
 if redis.call('GET', KEYS[1] .. '${lockSuffix}') ~= ARGV[1] then return 0 end
 local started = redis.call('HGET', KEYS[1], 'i:started')
 if started and started ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], 'i:started', ARGV[2])
 return 1
-`);
+`;
 
 const recoveryKeys = [active, wait, marker, events, ownKeyNames.workers];
 
@@ -162,10 +148,7 @@ end
  * back. ARGV: key start, worker, interval in milliseconds.
  * Returns the ids that were given back, then ids and tokens of the jobs whose lock this worker holds.
  */
-export const lookForStalled = defineScript(
-  ...recoveryKeys,
-  ownKeyNames.looked,
-)(`
+export const lookForStalled = defineScript(...recoveryKeys, ownKeyNames.looked)`
 ${giveBack}
 redis.call('HSET', workers, ARGV[2] .. ':seen', now)
 local since = tonumber(now) - tonumber(redis.call('GET', KEYS[6]) or '0')
@@ -184,10 +167,10 @@ for _, id in ipairs(redis.call('LRANGE', active, 0, -1)) do
   end
 end
 return {stalled, held}
-`);
+`;
 
 /** Gives back all jobs of a dead worker, and forgets it, but not that it stopped. ARGV: key start, worker. Returns ids. */
-export const recoverWorker = defineScript(...recoveryKeys)(`
+export const recoverWorker = defineScript(...recoveryKeys)`
 ${giveBack}
 local dead, given = ARGV[2], {}
 for _, id in ipairs(redis.call('LRANGE', active, 0, -1)) do
@@ -199,4 +182,4 @@ for _, id in ipairs(redis.call('LRANGE', active, 0, -1)) do
 end
 redis.call('HDEL', workers, dead, dead .. ':seen', dead .. ':culprit', dead .. ':waiting')
 return given
-`);
+`;

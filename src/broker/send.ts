@@ -8,12 +8,9 @@ import { bullmqQueue, maxEvents, queuesKey } from './keys.ts';
 import { QueueHandle } from './queue-handle.ts';
 
 type QueueOf = Queue<unknown, unknown, string, unknown, unknown, string, JobAdder>;
-type BullmqClient = Awaited<JobAdder['client']>;
-type Reply = [error: unknown, value: unknown];
 
 /** Reads BullMQ's answer: a job's id, or a number below 0 for a refusal. */
-function toAdded(job: JobToAdd, [error, id]: Reply, taken: boolean): Added {
-  if (error) return { error };
+function toAdded(job: JobToAdd, id: unknown, taken: boolean): Added {
   if (typeof id === 'string' && (id === job.id || job.dedupe)) return { id, accepted: id === job.id && !taken };
   const seen = `Redis answered "${id}" for job "${job.id}"`;
   return {
@@ -23,15 +20,15 @@ function toAdded(job: JobToAdd, [error, id]: Reply, taken: boolean): Added {
 
 async function addOne(job: JobToAdd, adder: JobAdder): Promise<Added> {
   try {
-    return toAdded(job, [undefined, await adder.add(job)], false);
+    return toAdded(job, await adder.add(job), false);
   } catch (error) {
     return { error };
   }
 }
 
 /** Adds jobs whose ids others may have, in a transaction: nobody takes an id between the question and the answer. */
-async function addCarefully(jobs: readonly JobToAdd[], adder: JobAdder, client: BullmqClient): Promise<Added[]> {
-  const batch = client.multi();
+async function addCarefully(jobs: readonly JobToAdd[], adder: JobAdder): Promise<Added[]> {
+  const batch = (await adder.client).multi();
   for (const job of jobs) {
     const keys = [job.id, `${deduplicationStart}${job.id}`].map((key) => adder.toKey(key));
     // BullMQ's type of a batch names only the commands that it uses itself.
@@ -39,10 +36,11 @@ async function addCarefully(jobs: readonly JobToAdd[], adder: JobAdder, client: 
     await adder.add(job, batch);
   }
   const replies = ((await batch.exec()) ?? []).values();
-  const reply = (): Reply => replies.next().value ?? [new Error('no answer'), undefined];
+  const reply = () => replies.next().value ?? [new Error('no answer')];
   return jobs.map((job) => {
     const taken = job.ownId === true && Number(reply()[1]) > 0;
-    return toAdded(job, reply(), taken);
+    const [error, id] = reply();
+    return error ? { error } : toAdded(job, id, taken);
   });
 }
 
@@ -62,16 +60,9 @@ export class Sender {
     const known = this.#queues.get(name);
     if (known) return known;
     const handle = new QueueHandle(this.#client, this.#prefix, name);
-    const queue: QueueOf = new Queue(
-      bullmqQueue(name).name,
-      {
-        connection: this.#client,
-        prefix: this.#prefix,
-        streams: { events: { maxLen: maxEvents } },
-        skipVersionCheck: true,
-      },
-      (_name, options) => new JobAdder(handle, options),
-    );
+    const streams = { events: { maxLen: maxEvents } };
+    const options = { connection: this.#client, prefix: this.#prefix, streams, skipVersionCheck: true };
+    const queue: QueueOf = new Queue(bullmqQueue(name).name, options, (_name, given) => new JobAdder(handle, given));
     // The command that a lost connection hits reports it.
     queue.on('error', () => {});
     this.#queues.set(name, queue);
@@ -86,7 +77,7 @@ export class Sender {
     // A queue that cannot be registered now is registered with the next jobs.
     const registered = this.#registered.has(name) ? undefined : this.#register(name).catch(() => {});
     const added = jobs.some(({ ownId }) => ownId)
-      ? await addCarefully(jobs, adder, await adder.client)
+      ? await addCarefully(jobs, adder)
       : await Promise.all(jobs.map((job) => addOne(job, adder)));
     await registered;
     return added;
@@ -120,9 +111,5 @@ export class Sender {
 
   workers(name: string): Promise<number> {
     return this.#open(name).getWorkersCount();
-  }
-
-  async close(): Promise<void> {
-    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
   }
 }

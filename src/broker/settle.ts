@@ -36,8 +36,6 @@ export function failUnrun(code: string, causeMessage: string): OutcomeOf<'failed
   return { kind: 'failed', failure: { code, causeName: 'Error', causeMessage, stack: '' } };
 }
 
-const nothing: Promise<undefined> = Promise.resolve(undefined);
-
 export class Settler {
   readonly #scope: WorkerScope;
   readonly #locks: Locks;
@@ -56,46 +54,37 @@ export class Settler {
    * that Redis does not take is held. Throws `E_LOCK_LOST` when another worker has the job: then nothing was written.
    */
   async settle(ending: Ending): Promise<Delivered> {
-    const { backend, queue } = this.#scope;
+    const { backend, queue, onTrouble } = this.#scope;
     const { job, hold } = ending;
+    let isDoubtful = false;
     for (;;) {
       const { outcome } = ending;
-      // The job that is fetched with it is locked with the same token.
-      const { token } = hold;
-      const sentAt = performance.now();
       try {
+        if (isDoubtful && !(await this.#claim(hold))) return { outcome, token: hold.token };
+        isDoubtful = false;
+        // The job that is fetched with it is locked with the same token.
+        const { token } = hold;
+        const sentAt = performance.now();
         const reply = await this.#write(ending);
         return { outcome, token, next: backend.receiveNext(job, reply, token, sentAt) };
       } catch (error) {
         const { code } = error as { code?: unknown };
-        if (queue.client.status === 'end') throw error;
-        if (code === ErrorCode.JobNotExist) return { outcome, token };
-        if (notOurs.includes(code)) {
-          const isOurs = await this.#claim(hold).catch((refusal) => this.#waitAfter(refusal));
-          if (!isOurs) return { outcome, token };
-        } else if (typeof code === 'number' && outcome.kind === 'completed') {
+        if (queue.client.status === 'end' || error instanceof LockLostError) throw error;
+        if (code === ErrorCode.JobNotExist) return { outcome, token: hold.token };
+        if (notOurs.includes(code)) isDoubtful = true;
+        else if (typeof code === 'number' && outcome.kind === 'completed') {
           // A job of a BullMQ flow may not complete: its children failed, or have not ended.
           const seen = `Job "${job.id}" cannot be completed: ${(error as Error).message}`;
           ending.outcome = failUnrun('E_JOB_DEPENDENCIES', seen);
         } else {
-          await this.#waitAfter(error);
+          onTrouble(error);
+          await setTimeout(writeAgainMs);
         }
       }
     }
   }
 
-  /** Waits after a refusal of Redis, before it is asked again. */
-  async #waitAfter(error: unknown): Promise<true> {
-    if (error instanceof LockLostError) throw error;
-    this.#scope.onTrouble(error);
-    await setTimeout(writeAgainMs);
-    return true;
-  }
-
-  /**
-   * Makes sure that a job is this worker's: its lock may have run out, or it came back under another one while its end
-   * was being written. Returns false when it was settled already and the answer got lost. Throws `E_LOCK_LOST`.
-   */
+  /** Makes sure that the job is ours. Returns false when only the answer to its end was lost. Throws `E_LOCK_LOST`. */
   async #claim(hold: Hold): Promise<boolean> {
     const state = await this.#locks.takeBack(hold);
     if (state !== 'lost') return state === 'held';
@@ -107,22 +96,10 @@ export class Settler {
 
   #write(ending: Ending): Promise<unknown> {
     const { outcome } = ending;
-    switch (outcome.kind) {
-      case 'completed':
-        return this.#complete(ending, outcome);
-      case 'failed':
-      case 'cancelled':
-        return this.#fail(ending, outcome);
-      case 'retry':
-      case 'snoozed':
-      case 'postponed':
-        return this.#delay(ending, outcome);
-      case 'rateLimited':
-      case 'released':
-        return this.#giveBack(ending, outcome);
-      case 'lost':
-        return nothing;
-    }
+    if (outcome.kind === 'completed') return this.#complete(ending, outcome);
+    if (outcome.kind === 'failed' || outcome.kind === 'cancelled') return this.#fail(ending, outcome);
+    if (outcome.kind === 'rateLimited' || outcome.kind === 'released') return this.#giveBack(ending, outcome);
+    return outcome.kind === 'lost' ? Promise.resolve() : this.#delay(ending, outcome);
   }
 
   #complete({ job, hold, mayFetch }: Ending, outcome: OutcomeOf<'completed'>): Promise<unknown> {

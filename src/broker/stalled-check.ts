@@ -2,27 +2,17 @@ import type { Locks } from './locks.ts';
 import { lookForStalled, putBack } from './scripts.ts';
 import type { WorkerScope } from './worker-scope.ts';
 
-/** Hears what a check has found. */
-interface StalledCheckHost {
-  /** Called after each look: Redis answers. */
-  onLook(): void;
-  onStalled(jobIds: string[]): void;
-}
-
 /** A connection is opened anew after so long without an answer: a host that vanished says nothing at all. */
 const silenceLimitMs = 15_000;
 
 /** A fetch whose reply is missing so long after Redis has answered others is lost. */
 const replyLimitMs = 1_000;
 
-/**
- * Checks for stalled jobs, as every worker does in turn: it says that this worker lives, gives back jobs whose lock ran
- * out, and gives back jobs that Redis handed to this worker in a reply that never arrived.
- */
+/** Gives back jobs whose lock ran out, as every worker does in turn, and those whose reply never arrived. */
 export class StalledCheck {
   readonly #scope: WorkerScope;
   readonly #locks: Locks;
-  readonly #host: StalledCheckHost;
+  readonly #onLook: (stalled: string[]) => void;
   /** Since when Redis has had jobs for this worker's that are unknown here, by id and token: a reply may be on its way. */
   #unknownSince = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
@@ -31,10 +21,11 @@ export class StalledCheck {
   /** The waits before the next looks, when these are to come sooner than usual. */
   #soonMs: number[] = [];
 
-  constructor(scope: WorkerScope, locks: Locks, host: StalledCheckHost) {
+  /** `onLook` is called after each look that Redis answered, with the ids of jobs that were given back. */
+  constructor(scope: WorkerScope, locks: Locks, onLook: (stalled: string[]) => void) {
     this.#scope = scope;
     this.#locks = locks;
-    this.#host = host;
+    this.#onLook = onLook;
     // The first look comes at once: it may find that nobody has looked for long, and the next one then recovers.
     this.#arm(0);
   }
@@ -59,8 +50,7 @@ export class StalledCheck {
     const reply = await queue.run(lookForStalled, [queue.keyStart, workerId, options.queue.stalledCheckMs]);
     const [stalled, held] = reply as [string[], string[]];
     await this.#giveBackUnknown(held);
-    if (stalled.length > 0) this.#host.onStalled(stalled);
-    this.#host.onLook();
+    this.#onLook(stalled);
   }
 
   async #giveBackUnknown(held: string[]): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { Redis, type RedisOptions } from 'ioredis';
+import { Redis } from 'ioredis';
 
 /** Commands that follow one another within so many milliseconds are a burst. */
 const burstMs = 1;
@@ -14,25 +14,19 @@ export class TurnRedis extends Redis {
   #sentAt = 0;
   #corked: Socket | undefined;
 
-  constructor(url: string, options: RedisOptions) {
-    super(url, { ...options, replyMapping: 'legacy' });
-  }
-
   override sendCommand(...command: Parameters<Redis['sendCommand']>): unknown {
     const now = performance.now();
     const isBurst = now - this.#sentAt < burstMs && this.status === 'ready';
     this.#sentAt = now;
-    if (!this.#corked && isBurst) this.#cork();
+    if (!this.#corked && isBurst) {
+      this.#corked = this.stream as Socket;
+      this.#corked.cork();
+      process.nextTick(this.#uncork);
+    }
     const sent = super.sendCommand(...command);
     // What follows may take long.
     if (this.#corked && (!isBurst || this.#corked.writableLength > mostBytes)) this.#uncork();
     return sent;
-  }
-
-  #cork(): void {
-    this.#corked = this.stream as Socket;
-    this.#corked.cork();
-    process.nextTick(this.#uncork);
   }
 
   readonly #uncork = () => {

@@ -1,15 +1,8 @@
 import type { Redis } from 'ioredis';
 import { connectOnce, createClient, isNoPrimary } from './connection.ts';
-import { probeKey } from './keys.ts';
 
 /** Tells that an outage begins, with a reason if Redis gave one, or that it is over after so many milliseconds. */
 export type ConnectionEvent = { lost: true; reason?: string } | { lost: false; downMs: number };
-
-interface WorkerConnectionOptions {
-  url: string;
-  prefix: string;
-  onChange(event: ConnectionEvent): void;
-}
 
 const connectLimitMs = 5_000;
 const longestRetryMs = 1_000;
@@ -20,15 +13,19 @@ const longestRetryMs = 1_000;
  */
 export class WorkerConnection {
   readonly client: Redis;
-  readonly #options: WorkerConnectionOptions;
+  readonly #url: string;
+  readonly #prefix: string;
+  readonly #onChange: (event: ConnectionEvent) => void;
   #waitsOut = false;
   #lostAt: number | undefined;
   #reason: string | undefined;
   #isProbing = false;
 
-  constructor(options: WorkerConnectionOptions) {
-    this.#options = options;
-    this.client = createClient(options.url, {
+  constructor(url: string, prefix: string, onChange: (event: ConnectionEvent) => void) {
+    this.#url = url;
+    this.#prefix = prefix;
+    this.#onChange = onChange;
+    this.client = createClient(url, {
       maxRetriesPerRequest: null,
       retryStrategy: (times) => (this.#reason ? longestRetryMs : Math.min(times * 100, longestRetryMs)),
       reconnectOnError: (error) => this.#onRefusal(error),
@@ -37,11 +34,9 @@ export class WorkerConnection {
 
   /** Throws `E_REDIS_UNREACHABLE` or `E_REDIS_REFUSED`. */
   async open(): Promise<void> {
-    const { client } = this;
-    await connectOnce(client, this.#options.url, connectLimitMs);
-    client.on('error', () => {});
-    client.on('close', () => this.#lost());
-    client.on('ready', () => void this.#probe());
+    await connectOnce(this.client, this.#url, connectLimitMs);
+    this.client.on('close', () => this.#lost());
+    this.client.on('ready', () => void this.#probe());
   }
 
   /** Waits from now on also while Redis is not the primary: the start is over. */
@@ -59,20 +54,20 @@ export class WorkerConnection {
   #lost(): void {
     if (this.#lostAt !== undefined) return;
     this.#lostAt = performance.now();
-    this.#options.onChange({ lost: true, reason: this.#reason });
+    this.#onChange({ lost: true, reason: this.#reason });
   }
 
   async #probe(): Promise<void> {
     if (this.#lostAt === undefined || this.#isProbing) return;
     this.#isProbing = true;
-    // This write removes nothing. A Redis that refuses all writes for another reason is back all the same.
-    await this.client.del(probeKey(this.#options.prefix)).catch(() => {});
+    // This key is never set. A Redis that refuses all writes for another reason is back all the same.
+    await this.client.del(`${this.#prefix}:islet:probe`).catch(() => {});
     this.#isProbing = false;
     if (this.client.status !== 'ready') return;
     const downMs = Math.round(performance.now() - this.#lostAt);
     this.#lostAt = undefined;
     this.#reason = undefined;
-    this.#options.onChange({ lost: false, downMs });
+    this.#onChange({ lost: false, downMs });
   }
 
   close(): void {

@@ -1,122 +1,86 @@
 import { hostname } from 'node:os';
-import { identifyProcess, isProvablyAlive, isProvablyDead, type ProcessIdentity } from '../process/process-identity.ts';
+import { identifyProcess, lives, type ProcessIdentity } from '../process/process-identity.ts';
 import type { Crash } from './broker.ts';
 import type { StoredCrash } from './memory.ts';
 import { recoverWorker } from './scripts.ts';
 import type { WorkerScope } from './worker-scope.ts';
 
-interface WorkerRecord extends ProcessIdentity {
-  readonly host: string;
-  /** A name that the operator promises no two living workers share. */
-  readonly slot: string | undefined;
-}
+// The workers of a queue have a hash with, for each, `<id>` (who it is), `<id>:seen` (when it looked for stalled jobs),
+// `<id>:stopping`, `<id>:culprit` (the job that a crash is charged to alone: it runs alone, or blocks the process) and
+// `<id>:waiting` (the job that waits to run alone, and is never charged).
+
+type WorkerRecord = ProcessIdentity & { readonly host: string; readonly slot: string | undefined };
 
 /** The traces of a worker are kept as long as a crash counts. */
 const keepMs = 86_400_000;
 
-function parseRecord(text: string): WorkerRecord | undefined {
+const self = identifyProcess();
+
+/** Enters this worker: from now on others can tell whether it lives. */
+export async function enterWorker({ queue, workerId, slot }: WorkerScope): Promise<void> {
+  const record: WorkerRecord = { ...self, host: hostname(), slot };
+  await queue.client.hset(queue.workersKey, workerId, JSON.stringify(record), `${workerId}:seen`, Date.now());
+}
+
+export function leaveWorkers({ queue, workerId }: WorkerScope): Promise<unknown> {
+  return queue.client.hdel(queue.workersKey, workerId, `${workerId}:seen`);
+}
+
+type Said = Partial<Record<'stopping' | 'culprit' | 'waiting', string | number>>;
+
+/** Says something of this worker to whoever recovers its jobs. */
+export function sayOfWorker({ queue, workerId }: WorkerScope, said: Said): Promise<unknown> {
+  const fields = Object.entries(said).flatMap(([name, value]) => [`${workerId}:${name}`, value]);
+  return queue.client.hset(queue.workersKey, ...fields);
+}
+
+/** Takes back what was said of single jobs. */
+export function sayNoMore({ queue, workerId }: WorkerScope): Promise<unknown> {
+  return queue.client.hdel(queue.workersKey, `${workerId}:culprit`, `${workerId}:waiting`);
+}
+
+/** Gives back at once the jobs of workers that are dead for certain, and returns their ids. */
+export async function recoverDead({ queue, workerId, slot }: WorkerScope): Promise<string[]> {
+  const entries = Object.entries(await queue.client.hgetall(queue.workersKey));
+  const given: string[] = [];
+  for (const [id, text] of entries) {
+    if (id.includes(':') || id === workerId || !isDead(text, slot)) continue;
+    given.push(...((await queue.run(recoverWorker, [queue.keyStart, id])) as string[]));
+  }
+  const isOld = ([field, value]: [string, string]) =>
+    /:(seen|stopping)$/.test(field) && Date.now() - Number(value) > keepMs;
+  const old = entries.filter(isOld).flatMap(([field]) => {
+    const id = field.replace(/:\w+$/, '');
+    return [id, `${id}:seen`, `${id}:stopping`, `${id}:culprit`, `${id}:waiting`];
+  });
+  if (old.length > 0) await queue.client.hdel(queue.workersKey, ...old);
+  return given;
+}
+
+function isDead(text: string, slot: string | undefined): boolean {
   try {
-    return JSON.parse(text) as WorkerRecord;
+    const record = JSON.parse(text) as WorkerRecord;
+    const isAlive = lives(record, self);
+    // The next holder of a slot may be here before the last one has drained, where their parent was killed.
+    return slot !== undefined && record.slot === slot ? isAlive !== true : isAlive === false;
   } catch {
-    return undefined;
+    return false;
   }
 }
 
-/**
- * This worker's entry among the workers of its queue. Their hash has, for each worker, `<id>` (who it is), `<id>:seen`
- * (when it looked for stalled jobs), `<id>:stopping`, `<id>:culprit` (the job that a crash is charged to alone: it runs
- * alone, or blocks the process) and `<id>:waiting` (the job that waits to run alone, and is never charged).
- */
-export class WorkerRecords {
-  readonly #scope: WorkerScope;
-  readonly #slot: string | undefined;
-  readonly #self = identifyProcess();
-
-  constructor(scope: WorkerScope, slot: string | undefined) {
-    this.#scope = scope;
-    this.#slot = slot;
+/** Leaves out locks that ran out although their worker lives or stopped: it was frozen, or cut off from Redis. */
+export async function proveCrashes(scope: WorkerScope, stored: readonly StoredCrash[]): Promise<Crash[]> {
+  const crashes: Crash[] = [];
+  for (const { at, worker, blame } of stored) {
+    if (blame !== 'expired') crashes.push({ at, worker, blame });
+    else if (await isGone(scope, worker)) crashes.push({ at, worker, blame: 'suspect' });
   }
+  return crashes;
+}
 
-  /** Enters this worker: from now on others can tell whether it lives. */
-  async enter(): Promise<void> {
-    const { queue, workerId } = this.#scope;
-    const record: WorkerRecord = { ...this.#self, host: hostname(), slot: this.#slot };
-    await queue.client.hset(queue.workersKey, workerId, JSON.stringify(record), `${workerId}:seen`, Date.now());
-  }
-
-  /** Gives back at once the jobs of workers that are dead for certain, and returns their ids. */
-  async recoverDead(): Promise<string[]> {
-    const { queue } = this.#scope;
-    const entries = Object.entries(await queue.client.hgetall(queue.workersKey));
-    const given: string[] = [];
-    for (const [id, text] of entries) {
-      const other = id.includes(':') ? undefined : parseRecord(text);
-      if (!other || !this.#isDead(id, other)) continue;
-      given.push(...((await queue.run(recoverWorker, [queue.keyStart, id])) as string[]));
-    }
-    await this.#forgetOld(entries);
-    return given;
-  }
-
-  #isDead(id: string, record: WorkerRecord): boolean {
-    if (id === this.#scope.workerId) return false;
-    // The next holder of a slot may be here before the last one has drained, where their parent was killed.
-    const hadMySlot = this.#slot !== undefined && record.slot === this.#slot && !isProvablyAlive(record, this.#self);
-    return hadMySlot || isProvablyDead(record, this.#self);
-  }
-
-  async #forgetOld(entries: readonly [string, string][]): Promise<void> {
-    const { client, workersKey } = this.#scope.queue;
-    const isOld = ([field, value]: [string, string]) =>
-      /:(seen|stopping)$/.test(field) && Date.now() - Number(value) > keepMs;
-    const fields = entries.filter(isOld).flatMap(([field]) => {
-      const id = field.replace(/:\w+$/, '');
-      return [id, `${id}:seen`, `${id}:stopping`, `${id}:culprit`, `${id}:waiting`];
-    });
-    if (fields.length > 0) await client.hdel(workersKey, ...fields);
-  }
-
-  /** Says that this worker is `stopping` (what it leaves is no crash), or which job is `waiting` until all others end. */
-  say(what: 'stopping' | 'waiting', value: string | number): Promise<unknown> {
-    const { queue, workerId } = this.#scope;
-    return queue.client.hset(queue.workersKey, `${workerId}:${what}`, value);
-  }
-
-  /** Says that a suspect runs alone: it is charged with what happens to this worker, until `sayAgainMany`. */
-  sayAlone(jobId: string): Promise<unknown> {
-    const { queue, workerId } = this.#scope;
-    const { client, workersKey } = queue;
-    return client.multi().hset(workersKey, `${workerId}:culprit`, jobId).hdel(workersKey, `${workerId}:waiting`).exec();
-  }
-
-  sayAgainMany(): Promise<unknown> {
-    return this.#forget(':culprit', ':waiting');
-  }
-
-  leave(): Promise<unknown> {
-    return this.#forget('', ':seen');
-  }
-
-  #forget(...endings: string[]): Promise<unknown> {
-    const { queue, workerId } = this.#scope;
-    return queue.client.hdel(queue.workersKey, ...endings.map((ending) => workerId + ending));
-  }
-
-  /** Leaves out locks that ran out although their worker lives or stopped: it was frozen, or cut off from Redis. */
-  async proveCrashes(stored: readonly StoredCrash[]): Promise<Crash[]> {
-    const crashes: Crash[] = [];
-    for (const { at, worker, blame } of stored) {
-      if (blame !== 'expired') crashes.push({ at, worker, blame });
-      else if (await this.#isGone(worker)) crashes.push({ at, worker, blame: 'suspect' });
-    }
-    return crashes;
-  }
-
-  /** Tells whether a worker missed three checks, by the clock of Redis, which wrote when each worker was seen. */
-  async #isGone(worker: string): Promise<boolean> {
-    const { queue, options } = this.#scope;
-    const [seen, stopping] = await queue.client.hmget(queue.workersKey, `${worker}:seen`, `${worker}:stopping`);
-    const [seconds] = await queue.client.time();
-    return !stopping && Number(seconds) * 1_000 - Number(seen ?? 0) > 3 * options.queue.stalledCheckMs;
-  }
+/** Tells whether a worker missed three checks, by the clock of Redis, which wrote when each worker was seen. */
+async function isGone({ queue, options }: WorkerScope, worker: string): Promise<boolean> {
+  const [seen, stopping] = await queue.client.hmget(queue.workersKey, `${worker}:seen`, `${worker}:stopping`);
+  const [seconds] = await queue.client.time();
+  return !stopping && Number(seconds) * 1_000 - Number(seen ?? 0) > 3 * options.queue.stalledCheckMs;
 }

@@ -1,12 +1,20 @@
+import type { Guard } from '../guard/guard.ts';
 import type { ConsumeOptions } from './broker.ts';
 import type { JobBackend } from './job-backend.ts';
 import type { QueueHandle } from './queue-handle.ts';
 
-/** What the parts of one queue's worker have in common. */
-export interface WorkerScope {
+/** What one queue's worker is made from. */
+export interface WorkerParts {
   readonly queue: QueueHandle;
+  readonly options: ConsumeOptions;
+  readonly guard: Guard | undefined;
+  /** A name that the operator promises no two living workers share. */
+  readonly slot: string | undefined;
+}
+
+/** What the parts of one queue's worker have in common. */
+export interface WorkerScope extends WorkerParts {
   readonly workerId: string;
   readonly backend: JobBackend;
-  readonly options: ConsumeOptions;
   onTrouble(error: unknown): void;
 }

@@ -96,7 +96,6 @@ async function retry(flags: RetryFlags, path: string | undefined): Promise<void>
   const client = createClient(redis.url, { retryStrategy: () => null });
   try {
     await connectOnce(client, redis.url, connectLimitMs);
-    client.on('error', () => {});
     await retryIn(new QueueHandle(client, config.redis.prefix, queue), selection, flags);
   } catch (error) {
     throw error instanceof IsletError ? error : explainRedisError(redis.url, error);

@@ -34,7 +34,6 @@ async function sampleAt(url: string, prefix: string, queue: string, isWanted: (n
   try {
     const look = async () => {
       await connectOnce(client, url, limitMs);
-      client.on('error', () => {});
       return sampleJobs(new QueueHandle(client, prefix, queue), isWanted);
     };
     return await Promise.race([look(), late]);

@@ -6,17 +6,14 @@ import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob } from '../producer/prepare-job.ts';
 import type { UnitOrder } from '../worker/pools/messages.ts';
 import { serveUnit } from '../worker/pools/serve-unit.ts';
-import { openWorkerChannel } from '../worker/pools/worker-channel.ts';
 
 /** Runs the jobs of one task in a thread or process that a worker has started. */
 export async function runUnit(openApp: () => AppSource): Promise<void> {
   const order = JSON.parse(process.argv[2] ?? '') as UnitOrder;
-  // In a thread, this ends the thread alone.
-  const end = (code: number) => process.exit(code);
   await serveUnit({
     order,
-    channel: openWorkerChannel(order, end),
-    end,
+    // In a thread, this ends the thread alone.
+    end: (code) => process.exit(code),
     children: { deriveId: deriveJobId, prepare: prepareJob },
     async open(writeLine) {
       const app = openApp();

@@ -30,12 +30,12 @@ export interface WorkerSource {
 
 function announce(worker: RunningWorker, log: Log): void {
   const rssMb = readRssMb();
-  log.info({ queues: worker.queues, redis: worker.redis, rssMb }, 'Worker ready');
+  log.info({ queues: worker.queues, redis: worker.broker.description, rssMb }, 'Worker ready');
   if (!process.stdout.isTTY || process.channel) return;
   const lines = worker.queues.map(
     ({ queue, tasks, concurrency }) => `  ${queue}: ${tasks.join(', ') || 'no tasks'}; ${concurrency} at a time`,
   );
-  process.stderr.write(`islet worker on ${worker.redis}, ${rssMb} MB\n${lines.join('\n')}\n`);
+  process.stderr.write(`islet worker on ${worker.broker.description}, ${rssMb} MB\n${lines.join('\n')}\n`);
 }
 
 /** Logs what a worker learns of its connection. */
@@ -140,7 +140,7 @@ class WorkerRun {
     parent.listen({
       onMessage: ({ say }) => {
         if (say === 'abort') this.#ending.abort();
-        if (say === 'died') void this.#worker?.recoverDead();
+        if (say === 'died') void this.#worker?.broker.recoverDead();
       },
       onGone: () => this.#ending.drain({}, 'The parent process is gone: draining'),
     });
@@ -179,7 +179,7 @@ class WorkerRun {
         program: { file: source.unitProgram, execArgv: flagsOfUnits(process.execArgv) },
         writeLine: (line) => this.#output.write(line),
       },
-      children: ({ send }) => ({ deriveId: deriveJobId, send, prepare: prepareJob }),
+      children: { deriveId: deriveJobId, prepare: prepareJob },
       onUnhealthy: (error) => {
         log.error({ code: error.code, error: error.message }, 'The worker has to be replaced');
         this.#ending.fail();

@@ -1,8 +1,8 @@
 import { hidePasswords } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { failCurrentJob } from '../worker/attempt.ts';
 import { blameHook } from '../worker/call-hook.ts';
 import { exitLimitMs, type RunningWorker } from '../worker/running-worker.ts';
-import { failCurrentJob } from '../worker/worker.ts';
 import { StopRequests } from './stop-requests.ts';
 
 interface EndingOptions {

@@ -1,21 +1,10 @@
 import type { RunningJob } from './block-report.ts';
 
-/** Advice about a task that blocks the event loop again and again. */
-export interface BlockHint {
-  readonly queue: string;
-  readonly task: string;
-  readonly blocks: number;
-  readonly p99BlockMs: number;
-  /** The file to change, and the line to put there. */
-  readonly file: string;
-  readonly line: string;
-}
-
 /** The third block is no accident. */
 const hintAt = 3;
 
 /** Creates a function that counts the blocks of each task, and tells once of a task what to change. */
-export function createBlockHint(tell: (hint: BlockHint) => void): (job: RunningJob, blockedMs: number) => void {
+export function createBlockHint(tell: (hint: object) => void): (job: RunningJob, blockedMs: number) => void {
   const blocks = new Map<string, number[]>();
   return ({ queue, task }, blockedMs) => {
     const known = blocks.get(task) ?? [];

@@ -4,10 +4,8 @@ import type { HeldLock } from './guard-table.ts';
 export interface GuardLocks {
   /** Extends those of the locks that this process still holds. Throws what Redis said, as an error of Islet's. */
   extend(locks: readonly HeldLock[]): Promise<void>;
-  /** Notes that this job ends its worker, for whoever recovers the worker's jobs. */
-  blame(lock: HeldLock): Promise<void>;
-  /** Notes that the worker of these locks was told to stop, so that it is no crash that its jobs are left. */
-  sayStopping(locks: readonly HeldLock[]): Promise<void>;
+  /** Notes that a lock's job, the `culprit`, ends its worker, or that the locks' worker was told to stop. */
+  note(what: 'culprit' | 'stopping', locks: readonly HeldLock[]): Promise<void>;
   close(): void;
 }
 
@@ -34,33 +32,27 @@ export class BlockLocks {
     if (this.#busy || performance.now() < this.#dueAt) return;
     this.#busy = true;
     this.#dueAt = performance.now() + everyMs;
-    const connected = await this.#open().catch((error: Error) => {
-      this.#locks = undefined;
-      this.#fail(error);
-    });
-    await connected?.extend(held).catch((error) => this.#fail(error));
+    await this.#ask((locks) => locks.extend(held));
     this.#busy = false;
   }
 
-  async blame(lock: HeldLock): Promise<void> {
-    await (await this.#open()).blame(lock).catch((error) => this.#fail(error));
-  }
-
-  async sayStopping(held: readonly HeldLock[]): Promise<void> {
-    await (await this.#open()).sayStopping(held).catch((error) => this.#fail(error));
+  note(...what: Parameters<GuardLocks['note']>): Promise<void> {
+    return this.#ask((locks) => locks.note(...what));
   }
 
   close(): void {
     this.#locks?.then((connected) => connected.close()).catch(() => {});
   }
 
-  #open(): Promise<GuardLocks> {
-    this.#locks ??= this.#connect();
-    return this.#locks;
-  }
-
-  #fail(error: Error): void {
-    if (!this.#failed) this.#onFailure(error.message);
-    this.#failed = true;
+  /** Never rejects. */
+  async #ask(question: (locks: GuardLocks) => Promise<void>): Promise<void> {
+    this.#locks ??= this.#connect().catch((error) => {
+      this.#locks = undefined;
+      throw error;
+    });
+    await this.#locks.then(question).catch((error: Error) => {
+      if (!this.#failed) this.#onFailure(error.message);
+      this.#failed = true;
+    });
   }
 }

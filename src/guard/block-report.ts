@@ -50,17 +50,11 @@ function parseReport(json: string): BlockReport {
   return { job: job === undefined ? undefined : (JSON.parse(job) as RunningJob), stack: parseStack(stack) };
 }
 
-export interface Inquiry {
-  /** Never settles when the main thread does not come back from native code. */
-  readonly answered: Promise<BlockReport>;
-  close(): void;
-}
-
 /**
  * Asks the main thread, from another one, what it does. V8 answers in the midst of a busy loop, and right after the
  * return of native code that ignores interrupts. Nothing is paused, so nothing can stay paused.
  */
-export async function inquire(): Promise<Inquiry> {
+export async function askMainThread(): Promise<BlockReport> {
   const { Session } = await import('node:inspector');
   const session = new Session();
   session.connectToMainThread();
@@ -71,50 +65,38 @@ export async function inquire(): Promise<Inquiry> {
       resolve(typeof value === 'string' ? parseReport(value) : nothingKnown);
     });
   });
-  return { answered, close: () => session.disconnect() };
+  return answered.finally(() => session.disconnect());
 }
-
-type Tell = (report: BlockReport, blockedMs: number) => void;
 
 /** Finds out what blocks, and tells it once: as soon as it is known, or at the end of the block. */
 export class BlockNamer {
-  readonly #tell: Tell;
-  readonly #onEnd: Tell;
-  #inquiry: Promise<Inquiry> | undefined;
+  readonly #tell: (report: BlockReport, blockedMs: number) => void;
+  #asking: Promise<void> | undefined;
   #report: BlockReport | undefined;
   #told = false;
-  #blockedMs = 0;
+  /** How long the block was when it was to be named last; 0 if that was never so. */
+  blockedMs = 0;
 
-  /** `onEnd` is called at the end of a block that was told of, with how long it was. */
-  constructor(tell: Tell, onEnd: Tell) {
+  constructor(tell: (report: BlockReport, blockedMs: number) => void) {
     this.#tell = tell;
-    this.#onEnd = onEnd;
   }
 
   name(blockedMs: number): void {
-    this.#blockedMs = blockedMs;
-    this.#inquiry ??= this.#ask();
-    if (this.#report) this.#tellOnce(this.#report);
-  }
-
-  async #ask(): Promise<Inquiry> {
-    const asked = await inquire();
-    asked.answered.then((report) => {
+    this.blockedMs = blockedMs;
+    this.#asking ??= askMainThread().then((report) => {
       this.#report = report;
     });
-    return asked;
+    if (this.#report) this.#tellOnce();
   }
 
-  #tellOnce(report: BlockReport): void {
-    if (!this.#told) this.#tell(report, this.#blockedMs);
+  #tellOnce(): void {
+    if (!this.#told) this.#tell(this.#report ?? nothingKnown, this.blockedMs);
     this.#told = true;
   }
 
-  close(): void {
-    if (!this.#inquiry) return;
-    const report = this.#report ?? nothingKnown;
-    this.#tellOnce(report);
-    this.#onEnd(report, this.#blockedMs);
-    this.#inquiry.then((asked) => asked.close());
+  /** Returns the job that blocked, if the block was to be named and the job is known. */
+  end(): RunningJob | undefined {
+    if (this.#asking) this.#tellOnce();
+    return this.#report?.job;
   }
 }

@@ -1,14 +1,9 @@
 import { constants } from 'node:os';
 
 /** A part of Node's own signal handling. */
-interface SignalHandle {
-  onsignal: (signal: number) => void;
-  start(signal: number): number;
-}
-
 interface Binder {
   noDeprecation?: boolean;
-  binding?(name: 'signal_wrap'): { Signal: new () => SignalHandle };
+  binding?(name: 'signal_wrap'): { Signal: new () => { onsignal: () => void; start(signal: number): number } };
 }
 
 /**
@@ -21,8 +16,9 @@ export function listenForStop(onStop: () => void): void {
   try {
     binder.noDeprecation = true;
     const Signal = binder.binding?.('signal_wrap').Signal;
-    for (const signal of Signal ? [constants.signals.SIGTERM, constants.signals.SIGINT] : []) {
-      const handle = new (Signal as new () => SignalHandle)();
+    if (!Signal) return;
+    for (const signal of [constants.signals.SIGTERM, constants.signals.SIGINT]) {
+      const handle = new Signal();
       handle.onsignal = onStop;
       handle.start(signal);
     }

@@ -28,7 +28,6 @@ const isHeld = 2;
 /** Memory that the main thread and the guard's share. Neither waits for the other. */
 export class GuardTable {
   readonly memory: SharedArrayBuffer;
-  readonly #capacity: number;
   readonly #words: Int32Array;
   readonly #deadline: BigInt64Array;
   readonly #counters: Int32Array;
@@ -46,7 +45,6 @@ export class GuardTable {
     const capacity = (memory.byteLength - headerBytes) / (8 + slotBytes);
     const lengthsStart = headerBytes + 4 * capacity;
     this.memory = memory;
-    this.#capacity = capacity;
     this.#words = new Int32Array(memory, 0, 4);
     this.#deadline = new BigInt64Array(memory, 0, headerBytes / 8);
     this.#counters = new Int32Array(memory, headerBytes, capacity);
@@ -54,7 +52,6 @@ export class GuardTable {
     this.#text = new Uint8Array(memory, lengthsStart + 4 * capacity);
   }
 
-  /** Notes that the event loop turns. */
   beat(): void {
     Atomics.add(this.#words, beatWord, 1);
   }
@@ -90,7 +87,7 @@ export class GuardTable {
   /** Adds a lock, on the main thread, unless its names are too long or the table is full. Returns what removes it. */
   hold(lock: HeldLock): () => void {
     const slot = this.#free.pop() ?? this.#used++;
-    if (slot >= this.#capacity) return () => {};
+    if (slot >= this.#counters.length) return () => {};
     const counter = Atomics.add(this.#counters, slot, 1);
     this.#write(slot, lock);
     Atomics.add(this.#counters, slot, 1);
@@ -111,8 +108,7 @@ export class GuardTable {
 
   /** Reads all locks, on the guard's thread. */
   held(): HeldLock[] {
-    const slots = Array.from({ length: this.#capacity }, (_, slot) => this.#read(slot));
-    return slots.filter((lock) => lock !== undefined);
+    return Array.from(this.#counters, (_, slot) => this.#read(slot)).filter((lock) => lock !== undefined);
   }
 
   #read(slot: number): HeldLock | undefined {

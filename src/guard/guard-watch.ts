@@ -39,15 +39,8 @@ export interface Situation {
   inspected: boolean;
 }
 
-export interface Decision {
-  keepLocks: boolean;
-  /** Whether to find out and say what blocks. */
-  name: boolean;
-  end: 'blocked' | 'overdue' | undefined;
-}
-
-/** Decides what to do about an event loop that is late. */
-export function decideOnBlock(situation: Situation): Decision {
+/** Decides whether to keep the locks of an event loop that is late, to `name` what blocks, and why to `end` the process. */
+export function decideOnBlock(situation: Situation) {
   const { blockedMs, shortestLockMs = Number.POSITIVE_INFINITY, inspected } = situation;
   const end = inspected ? undefined : whyEnd(situation);
   const keepAfterMs = Math.max(lateMs, Math.min(mostLateMs, shortestLockMs / 8));
@@ -58,7 +51,7 @@ export function decideOnBlock(situation: Situation): Decision {
   };
 }
 
-function whyEnd({ blockedMs, maxBlockMs, deadline, now }: Situation): Decision['end'] {
+function whyEnd({ blockedMs, maxBlockMs, deadline, now }: Situation): 'blocked' | 'overdue' | undefined {
   if (deadline !== undefined && now >= deadline && blockedMs >= lateMs) return 'overdue';
   return blockedMs >= maxBlockMs ? 'blocked' : undefined;
 }

@@ -2,18 +2,34 @@ import { url as inspectorUrl } from 'node:inspector';
 import { Worker } from 'node:worker_threads';
 import { answerBlockReports } from './block-report.ts';
 import { writeLine } from './guard-log.ts';
-import type { GuardSettings, GuardThreadData } from './guard-settings.ts';
 import { GuardTable, type HeldLock } from './guard-table.ts';
 import { beatMs } from './guard-watch.ts';
 
-export interface GuardOptions extends GuardSettings {
+export interface GuardOptions {
   /** The program of the guard's thread: a module that calls `runGuard`. */
   thread: URL;
   /** Returns the job whose code runs now, as JSON of a `RunningJob`. Called in the midst of that code. */
   describeCurrentJob(): string | undefined;
+  /** Where Redis is, as a URL. The guard connects only while the event loop is blocked. */
+  redis: string;
+  /**
+   * How long the locks of a blocked event loop are kept, in milliseconds. After that the process is ended by SIGKILL, so
+   * that its jobs run elsewhere, and the job whose code blocked is charged with it if it is known. A process with an open
+   * inspector is never ended, and its blocks are not named: a breakpoint is one.
+   */
+  maxBlockMs: number;
+  /** How long after a SIGTERM or SIGINT the process may live, in milliseconds, if its event loop is blocked then. */
+  stopWithinMs: number;
+  /** The process that started this one. When it is gone, this one is asked to stop. */
+  parent?: number;
+  /** Whether the guard writes log lines, to standard output in the shape of the worker's own. */
+  logs: boolean;
+  /** The memory of `SharedLines`: log lines that the guard writes when the event loop cannot. */
+  lines?: SharedArrayBuffer | undefined;
 }
 
-const warning = 'The event loop guard stopped; the worker goes on without it';
+/** What the main thread hands to the guard's. */
+export type GuardThreadData = Omit<GuardOptions, 'thread' | 'describeCurrentJob'> & { memory: SharedArrayBuffer };
 
 // The thread's own heap cannot grow into the worker's budget, and it loads nothing that is preloaded for the app.
 const smallThread = {
@@ -31,7 +47,6 @@ export class Guard {
   readonly #forget: () => void;
   readonly #beating: NodeJS.Timeout;
   readonly #thread: Worker | undefined;
-  #closing: Promise<unknown> | undefined;
 
   constructor({ describeCurrentJob, thread, ...settings }: GuardOptions) {
     this.#logs = settings.logs;
@@ -56,9 +71,9 @@ export class Guard {
     }
   }
 
-  #broke({ message }: Error): void {
+  #broke({ message: reason }: Error): void {
     this.#stop();
-    if (this.#logs) writeLine('warn', warning, { reason: message });
+    if (this.#logs) writeLine('warn', 'The event loop guard stopped; the worker goes on without it', { reason });
   }
 
   #lookForInspector(): void {
@@ -75,25 +90,18 @@ export class Guard {
     this.#forget();
   }
 
-  /**
-   * Guards a lock, by a write to shared memory, and returns what ends this. It does not guard more than 4096 locks at
-   * once, and no lock whose names are longer than 1 KB together: a blocked event loop may lose these.
-   */
+  /** Guards a lock, but not more than 4096 at once, or names of over 1 KB. Returns what ends this. */
   hold(lock: HeldLock): () => void {
     return this.#table.hold(lock);
   }
 
-  /**
-   * Ends the process at that time, in milliseconds since 1970, if its event loop is blocked then. Returns when it has to
-   * be gone indeed: earlier, if it was asked to stop while it was blocked.
-   */
+  /** Ends the process at that time if its event loop is blocked then. Returns the earliest time that was asked for. */
   exitBy(epochMs: number): number {
     return this.#table.bringForward(epochMs);
   }
 
   async close(): Promise<void> {
     this.#stop();
-    this.#closing ??= this.#thread?.terminate();
-    await this.#closing;
+    await this.#thread?.terminate();
   }
 }

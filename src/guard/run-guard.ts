@@ -2,29 +2,21 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { SharedLines } from '../shared-lines.ts';
 import { createBlockHint } from './block-hint.ts';
 import { BlockLocks, type OpenLocks } from './block-locks.ts';
-import { BlockNamer, type BlockReport, inquire } from './block-report.ts';
+import { askMainThread, BlockNamer } from './block-report.ts';
+import type { GuardThreadData } from './guard.ts';
 import { writeLine, writeSome } from './guard-log.ts';
-import type { GuardThreadData } from './guard-settings.ts';
 import { listenForStop } from './guard-signals.ts';
-import { GuardTable, type HeldLock } from './guard-table.ts';
-import { type Decision, decideOnBlock, isLate, look, lookMs } from './guard-watch.ts';
+import { GuardTable } from './guard-table.ts';
+import { decideOnBlock, isLate, look, lookMs } from './guard-watch.ts';
 
 /** So long the end of a blocked process may wait for the main thread, and then again for Redis. */
 const lastWordsMs = 1_000;
 /** So long the end of a process may wait for Redis once its time to stop is over. */
 const lastNoteMs = 400;
 
-/**
- * Watches the event loop of this process from the present thread, for as long as both live. It calls `openLocks` at the
- * first block of more than a quarter of a second: until then it loads nothing of Redis.
- */
-export async function runGuard(data: GuardThreadData, openLocks: OpenLocks): Promise<never> {
-  const thread = new GuardThread(data, openLocks);
-  thread.listen();
-  for (;;) {
-    thread.rest();
-    if (thread.look()) await thread.followBlock();
-  }
+/** Watches the event loop from the present thread, and loads nothing of Redis before the first block of 250 ms. */
+export function runGuard(data: GuardThreadData, openLocks: OpenLocks): Promise<never> {
+  return new GuardThread(data, openLocks).run();
 }
 
 class GuardThread {
@@ -43,17 +35,17 @@ class GuardThread {
     this.#watch = { beats: this.#table.beats, lookedAt: performance.now(), blockedMs: 0 };
   }
 
-  /** Listens to signals. Those of the time when this thread slept arrive at the first turn of its own event loop. */
-  listen(): void {
+  async run(): Promise<never> {
+    // The signals of the time when this thread sleeps arrive at the first turn of its own event loop.
     listenForStop(() => this.#askToStop());
-  }
-
-  rest(): void {
-    this.#table.sleep(lookMs);
+    for (;;) {
+      this.#table.sleep(lookMs);
+      if (this.#look()) await this.#followBlock();
+    }
   }
 
   /** Looks at the beat and for the parent, and returns whether the event loop is late. */
-  look(): boolean {
+  #look(): boolean {
     this.#writeLines();
     this.#watch = look(this.#watch, performance.now(), this.#table.beats);
     const { parent } = this.#data;
@@ -63,17 +55,21 @@ class GuardThread {
   }
 
   /** Keeps the locks, names the culprit and ends the process when it has to, until the event loop turns again. */
-  async followBlock(): Promise<void> {
+  async #followBlock(): Promise<void> {
     const locks = new BlockLocks(
       () => this.#openLocks(this.#data.redis),
-      (reason) => this.#log('warn', keepFailure, { reason }),
+      (reason) => this.#log('warn', 'The locks of a blocked event loop cannot be kept', { reason }),
     );
-    const namer = this.#createNamer();
+    const namer = new BlockNamer(({ job, stack }, blockedMs) => {
+      const shown = stack.length > 0 ? stack : undefined;
+      this.#log('warn', 'The event loop is blocked', { ...job, blockedMs: Math.round(blockedMs), stack: shown });
+    });
     do {
       await this.#handle(locks, namer);
       await delay(lookMs);
-    } while (this.look());
-    namer.close();
+    } while (this.#look());
+    const job = namer.end();
+    if (job) this.#hint(job, namer.blockedMs);
     locks.close();
   }
 
@@ -90,36 +86,23 @@ class GuardThread {
     if (decision.end) await this.#endProcess(decision.end, locks);
   }
 
-  #createNamer(): BlockNamer {
-    return new BlockNamer(
-      ({ job, stack }, blockedMs) => {
-        const shown = stack.length > 0 ? stack : undefined;
-        this.#log('warn', 'The event loop is blocked', { ...job, blockedMs: Math.round(blockedMs), stack: shown });
-      },
-      ({ job }, blockedMs) => job && this.#hint(job, blockedMs),
-    );
-  }
-
   /** Ends the process, unless it recovers or turns out to be debugged while its culprit is looked for. */
-  async #endProcess(why: NonNullable<Decision['end']>, locks: BlockLocks): Promise<void> {
+  async #endProcess(why: 'blocked' | 'overdue', locks: BlockLocks): Promise<void> {
     const table = this.#table;
     // The main thread is asked anew, because one job's code may have followed on another's between two beats.
     const report = why === 'blocked' ? await limited(askMainThread(), lastWordsMs) : undefined;
     if (table.inspected || table.beats !== this.#watch.beats) return;
-    const culprit = report?.job && this.#lockOf(report.job);
-    if (culprit) await limited(locks.blame(culprit), lastWordsMs);
-    if (why === 'overdue') await limited(locks.sayStopping(table.held()), lastNoteMs);
+    const { job, stack } = report ?? {};
+    const culprit = table
+      .held()
+      .find(({ jobId, workersKey }) => jobId === job?.jobId && workersKey.includes(`{${job.queue}}`));
+    if (culprit) await limited(locks.note('culprit', [culprit]), lastWordsMs);
+    if (why === 'overdue') await limited(locks.note('stopping', table.held()), lastNoteMs);
     const { maxBlockMs } = this.#data;
     const limit = why === 'blocked' ? { maxBlockMs } : { deadline: new Date(table.deadline ?? 0).toISOString() };
-    const fields = { code: 'E_LOOP_BLOCKED', ...report?.job, blockedMs: Math.round(this.#watch.blockedMs), ...limit };
-    this.#log('fatal', 'The process is ended: its event loop is blocked', { ...fields, stack: report?.stack });
+    const fields = { code: 'E_LOOP_BLOCKED', ...job, blockedMs: Math.round(this.#watch.blockedMs), ...limit, stack };
+    this.#log('fatal', 'The process is ended: its event loop is blocked', fields);
     process.kill(process.pid, 'SIGKILL');
-  }
-
-  #lockOf(job: NonNullable<BlockReport['job']>): HeldLock | undefined {
-    return this.#table
-      .held()
-      .find(({ jobId, workersKey }) => jobId === job.jobId && workersKey.includes(`{${job.queue}}`));
   }
 
   /** Asks a blocked process to stop. An event loop that turns learns by itself that its parent is gone. */
@@ -138,13 +121,6 @@ class GuardThread {
   }
 }
 
-const keepFailure = 'The locks of a blocked event loop cannot be kept';
-
 function limited<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
   return Promise.race([work.catch(() => undefined), delay(ms, undefined)]);
-}
-
-async function askMainThread(): Promise<BlockReport> {
-  const { answered, close } = await inquire();
-  return answered.finally(close);
 }

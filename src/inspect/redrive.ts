@@ -31,14 +31,7 @@ const { failed, wait, prioritized, priorityCounter, marker, events } = keyNames;
  * Puts failed jobs back at the tail of the queue. Somebody else has dealt with a job that did not fail at the given time.
  * ARGV: key start, most events, then id and time of each. Returns the ids that were put back.
  */
-const putBackFailed = defineScript(
-  failed,
-  wait,
-  prioritized,
-  priorityCounter,
-  marker,
-  events,
-)(`
+const putBackFailed = defineScript(failed, wait, prioritized, priorityCounter, marker, events)`
 local given = {}
 for i = 3, #ARGV, 2 do
   local id, job = ARGV[i], ARGV[1] .. ARGV[i]
@@ -59,7 +52,7 @@ for i = 3, #ARGV, 2 do
 end
 if #given > 0 then redis.call('ZADD', KEYS[5], ${baseMark.score}, '${baseMark.member}') end
 return given
-`);
+`;
 
 async function readPage(queue: QueueHandle, page: string[]): Promise<FailedJob[]> {
   const entries = page.flatMap((id, index) => (index % 2 === 0 ? [{ id, failedAt: page[index + 1] ?? '' }] : []));

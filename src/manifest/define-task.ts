@@ -66,7 +66,8 @@ export interface TaskOptions {
    * Where the task's code runs. "async": in the worker's own thread, beside other jobs, for code that mostly waits.
    * "thread": in a pool of threads, for code that computes: it keeps no other job waiting, is really stopped by a
    * time-out or a cancel, and ends only its thread when it runs out of memory or exits. "process": in a pool of
-   * processes, also for native code that may crash. An object sets it up: `{ kind: 'thread', size: 2 }`. Default: "async".
+   * processes, also for native code that may crash. An object sets up the pool: `{ kind: 'thread', size: 2 }`.
+   * Default: "async".
    */
   pool?: PoolKind | PoolOptions;
   /**

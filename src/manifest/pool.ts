@@ -2,10 +2,10 @@ import { type Checks, checkOptions, checks, describe, invalid } from './check-op
 import { poolDefaults, taskDefaults } from './defaults.ts';
 import { didYouMean } from './did-you-mean.ts';
 
-export const poolKinds = ['async', 'thread', 'process'] as const;
-
 /** Where a task's code runs: in the worker's own thread, in other threads of its process, or in processes of their own. */
-export type PoolKind = (typeof poolKinds)[number];
+export type PoolKind = 'async' | 'thread' | 'process';
+
+export const poolKinds: readonly PoolKind[] = ['async', 'thread', 'process'];
 
 /** A pool of units. Each is a thread or a process, and runs one job at a time. */
 export interface PoolOptions {

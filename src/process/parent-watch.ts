@@ -1,12 +1,4 @@
 import { Worker } from 'node:worker_threads';
-import type { ParentThreadData } from './parent-thread.ts';
-
-/** A thread that watches whether the parent of this process lives. */
-export interface ParentWatch {
-  /** Says how long this process may live without its parent from now on, in milliseconds. */
-  allow(ms: number): void;
-  close(): Promise<void>;
-}
 
 // The thread is small, and loads nothing that is preloaded for the app.
 const smallThread = {
@@ -21,22 +13,17 @@ const smallThread = {
 const idleLimitMs = 1_000;
 
 /**
- * Ends this process by SIGKILL soon after its parent has died, if it has not ended by itself by then: an import that
- * computes for ever may block its main thread. The parent tells its id as `parent`, and may be gone already.
+ * Ends this process by SIGKILL soon after its parent has died, if it has not ended by itself: an import that computes for
+ * ever may block it. `allow` says how long it may outlive its parent, which may be gone already, in milliseconds.
  */
-export function watchParent(parent: number): ParentWatch {
+export function watchParent(parent: number) {
   const memory = new SharedArrayBuffer(8);
   const words = new Int32Array(memory);
   const allow = (ms: number) => void Atomics.store(words, 1, ms);
   allow(idleLimitMs);
-  const workerData: ParentThreadData = { parent, memory };
-  const thread = new Worker(new URL('./parent-thread.js', import.meta.url), { ...smallThread, workerData });
+  const options = { ...smallThread, workerData: { parent, memory } };
+  const thread = new Worker(new URL('./parent-thread.js', import.meta.url), options);
   // The thread is no reason for the process to live, and a worker that runs without it is better than none.
   thread.on('error', () => {}).unref();
-  return {
-    allow,
-    async close() {
-      await thread.terminate();
-    },
-  };
+  return { allow, close: () => thread.terminate() };
 }

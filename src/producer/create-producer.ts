@@ -11,10 +11,8 @@ export interface ProducerOptions {
   timeoutMs?: number;
 }
 
-const defaultTimeoutMs = 900;
-
 /** Creates a producer, which connects to Redis at the first use, and fails fast while Redis is away. */
 export function createProducer(options: ProducerOptions): Producer {
-  const { redis: url, prefix = defaultPrefix, timeoutMs = defaultTimeoutMs } = options;
+  const { redis: url, prefix = defaultPrefix, timeoutMs = 900 } = options;
   return openProducer(new ProducerConnection({ url, prefix, timeoutMs }), timeoutMs);
 }

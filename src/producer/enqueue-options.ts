@@ -102,7 +102,6 @@ function findPriorityProblem(manifest: AnyTask, { priority }: EnqueueOptions): s
   return `${seen} Give every task of queue "${manifest.queue}" a \`priority\`, or drop it here.`;
 }
 
-/** Returns what is wrong with `dedupe`, alone and beside the other options. */
 function findDedupeProblem({ dedupe, delayMs = 0, id, idempotencyMs }: EnqueueOptions): string | undefined {
   if (dedupe === undefined) return undefined;
   const { key, mode, ttlMs } = dedupe;

@@ -11,12 +11,6 @@ const dayMs = 86_400_000;
 /** How long an enqueue whose answer was lost may be repeated, at the cost of one small key per job. */
 const repeatWindowMs = 300_000;
 
-/** Returns how long the id stands for the job; a dedupe key does that in its stead. */
-function chooseWindow({ dedupe, id, idempotencyMs }: EnqueueOptions): number | undefined {
-  if (dedupe) return undefined;
-  return idempotencyMs ?? (id === undefined ? repeatWindowMs : dayMs);
-}
-
 /** Writes a payload as it travels. Throws `E_PAYLOAD_INVALID` when JSON cannot carry it, or it is too large. */
 export function writePayload(manifest: AnyTask, payload: unknown): string {
   const owner = `The payload of task "${manifest.name}" (queue "${manifest.queue}")`;
@@ -32,16 +26,18 @@ export async function prepareJob(manifest: AnyTask, payload: unknown, options: E
   const json = writePayload(manifest, payload);
   const parsed = parsePayload(manifest, JSON.parse(json));
   if (parsed instanceof Promise) await parsed;
+  const { id, delayMs, dedupe, idempotencyMs = id === undefined ? repeatWindowMs : dayMs } = options;
   return {
     task: manifest.name,
     queue: manifest.queue,
-    id: options.id ?? createJobId(),
+    id: id ?? createJobId(),
     payloadJson: json,
     version: manifest.version,
-    delayMs: options.delayMs,
+    delayMs,
     priority: options.priority ?? manifest.priority,
     keepResultMs: options.keepResultMs ?? manifest.keepResultMs,
-    idempotencyMs: chooseWindow(options),
-    dedupe: options.dedupe,
+    // A dedupe key stands for the job in place of the id.
+    idempotencyMs: dedupe ? undefined : idempotencyMs,
+    dedupe,
   };
 }

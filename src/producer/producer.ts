@@ -5,7 +5,7 @@ import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-tas
 import { parseResult } from '../manifest/parse-payload.ts';
 import { type EnqueueOptions, type EnqueueOptionsWithoutPriority, isJobId } from './enqueue-options.ts';
 import { prepareJob } from './prepare-job.ts';
-import { type Confirmed, chunkSize, sendChunks } from './send-chunks.ts';
+import { type Confirmed, sendChunks } from './send-chunks.ts';
 
 export interface JobHandle {
   /** The job's id; when the job was not accepted, the id of the one that stands for it. */
@@ -87,10 +87,7 @@ export interface Producer {
 export function openProducer(broker: ProducerBroker, timeoutMs: number): Producer {
   const send = async (manifest: AnyTask, prepared: Promise<JobToAdd>[]) => {
     const jobs = await Promise.all(prepared);
-    const deadline = Date.now() + timeoutMs;
-    const limitMs = () => (jobs.length <= chunkSize ? Math.max(1, deadline - Date.now()) : 5 * timeoutMs);
-    const { ready, explain } = broker;
-    const sent = await sendChunks(jobs, { ready, explain, add: (chunk) => broker.add(chunk, limitMs()) });
+    const sent = await sendChunks(jobs, broker, timeoutMs);
     return jobs.map((job, index) => toHandle(job, sent[index] as Confirmed, manifest, broker));
   };
   return {
@@ -105,11 +102,9 @@ export function openProducer(broker: ProducerBroker, timeoutMs: number): Produce
     },
     async cancel(id, cancelOptions = {}) {
       if (!isJobId(id)) return { found: 'nowhere' };
-      try {
-        return await cancelJob(broker, id, cancelOptions);
-      } catch (error) {
+      return cancelJob(broker, id, cancelOptions).catch((error) => {
         throw broker.explain(error);
-      }
+      });
     },
     counts: (queue) => broker.counts(queue),
     workers: (queue) => broker.workers(queue),
@@ -126,8 +121,7 @@ async function prepare(manifest: AnyTask, payload: unknown, options: EnqueueOpti
 function toHandle(job: JobToAdd, sent: Confirmed, manifest: AnyTask, broker: ProducerBroker): JobHandle {
   const handle = { id: sent.id, task: job.task, queue: job.queue, accepted: sent.accepted };
   if (!job.keepResultMs) return handle;
-  const result = (options: { timeoutMs?: number } = {}) =>
-    readResult(broker, handle, manifest, options.timeoutMs ?? 30_000);
+  const result = ({ timeoutMs = 30_000 } = {}) => readResult(broker, handle, manifest, timeoutMs);
   return { ...handle, result } as ResultHandle<unknown>;
 }
 

@@ -69,7 +69,7 @@ function createDelivery({ name, queue, version }: AnyTask, input: unknown, attem
 }
 
 function toOutcome(delivery: Delivery, manifest: AnyTask, thrown: unknown): TaskOutcome<never> {
-  const outcome = classify(delivery, manifest, thrown, { started: true, limits: workerDefaults });
+  const outcome = classify(delivery, manifest, thrown, true, workerDefaults);
   if (outcome.kind === 'snoozed' || outcome.kind === 'rateLimited') return outcome;
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));
   if (outcome.kind === 'retry') return { kind: 'retry', error, delayMs: outcome.delayMs };
@@ -119,7 +119,7 @@ export async function runOnce<M extends AnyTask, Dependencies extends object>(
       enqueue,
       ...verdicts,
     };
-    const result = await executeTask(loadable, { input, context });
+    const result = await executeTask(loadable, input, context);
     toResultJson(manifest, result);
     return { kind: 'completed', result: result as ResultOutput<M> };
   } catch (thrown) {

@@ -1,24 +1,23 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Delivery, NewJob } from '../broker/broker.ts';
 import { LockLostError, ReleasedError, TimeoutError } from '../errors.ts';
-import type { Log } from '../log.ts';
 import type { WorkerLimits } from '../manifest/defaults.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import type { Clock } from './clock.ts';
 import { executeTask } from './execute-task.ts';
-import { type ChildJobs, identify, JobContext } from './job-context.ts';
+import type { Gate } from './gate.ts';
+import { type ContextHost, identify, JobContext } from './job-context.ts';
+import type { JobHooks } from './job-hooks.ts';
 import type { LoadableTask, LoadedQueue } from './load-queue.ts';
-import type { AttemptState } from './outcome.ts';
-import type { PoolCalls } from './pool-job.ts';
-import type { UnitPool } from './pools/unit-pool.ts';
+import type { PooledJob } from './pools/unit-handle.ts';
 
-/** What the attempts of one queue's jobs run in. */
-export interface AttemptScope {
+/** What jobs of one queue run in. */
+export interface RunScope extends ContextHost {
   queue: LoadedQueue;
-  log: Log;
-  children: ChildJobs;
   limits: WorkerLimits;
   clock: Clock;
+  gate: Pick<Gate, 'enter' | 'leave'>;
+  hooks?: JobHooks;
   /** Called when a job's code has run, as far as anybody waits for it, just before its outcome is written. */
   onEnded?(): void;
   /** Called when a job is settled without its code, which ignores its signal. The promise resolves when the code ends. */
@@ -37,34 +36,37 @@ export function describeCurrentJob(): string | undefined {
   return job && JSON.stringify(identify(job.delivery));
 }
 
+/** Fails the job whose code let this error escape, and returns it. Returns nothing when no running job did. */
+export function failCurrentJob(error: unknown): Delivery | undefined {
+  const job = currentJob.getStore();
+  return job?.fail(error) ? job.delivery : undefined;
+}
+
 /**
  * One run of one job's code: the time that it may take, the last step before it, and how it is ended from outside. There
  * are thousands a second: functions made anew for each job would take 8 % of a built worker's time.
  */
-export class Attempt implements AttemptState, PoolCalls {
+export class Attempt implements PooledJob {
   readonly delivery: Delivery;
-  readonly limits: WorkerLimits;
   started = false;
   readonly #manifest: AnyTask;
-  readonly #scope: AttemptScope;
+  readonly #scope: RunScope;
   #context: JobContext | undefined;
   #reported: Promise<void> | undefined;
-  #over = false;
+  /** Stops the timer of the time-out, or of the grace after it. */
   #stopTimer: (() => void) | undefined;
-  #stopGrace: (() => void) | undefined;
   #stopListening: (() => void) | undefined;
   #reject: ((error: unknown) => void) | undefined;
 
-  constructor(delivery: Delivery, manifest: AnyTask, scope: AttemptScope) {
+  constructor(delivery: Delivery, manifest: AnyTask, scope: RunScope) {
     this.delivery = delivery;
-    this.limits = scope.limits;
     this.#manifest = manifest;
     this.#scope = scope;
   }
 
   /** Ends the attempt with an error that its code let escape. Returns false when no code of it runs in this thread. */
   fail(error: unknown): boolean {
-    if (this.#over || !this.#reject) return false;
+    if (!this.#reject) return false;
     this.#reject(error);
     // The code may still run, in a callback that nobody awaits: the signal tells it to stop.
     this.delivery.abort.abort(error);
@@ -73,35 +75,23 @@ export class Attempt implements AttemptState, PoolCalls {
 
   /** Runs the task's code in this thread. Rejects with what it threw, or with why it was ended. */
   run(task: LoadableTask): Promise<unknown> {
-    const { log, children, queue } = this.#scope;
     const { input, abort } = this.delivery;
-    const context = new JobContext(this.delivery, this.#manifest, { log, children, openScope: queue.openScope });
+    const context = new JobContext(this.delivery, this.#manifest, this.#scope);
     this.#context = context;
     this.onBegin();
     return new Promise((resolve, reject) => {
       this.#reject = reject;
-      const work = currentJob.run(this, executeTask, task, { input, context, attempt: this });
+      const work = currentJob.run(this, executeTask, task, input, context, this);
       work.then(resolve, reject);
       this.#stopListening = abort.onAbort(() => this.#startGrace(work));
     });
   }
 
-  /** Runs the task's code in its pool, which ends code that does not stop, so that none is left behind. */
-  runInPool(pool: UnitPool): Promise<string | undefined> {
-    const { task, jobId, input, attempt, enqueuedAt } = this.delivery;
-    return pool.run({ task, jobId, input, attempt, enqueuedAt }, this);
-  }
-
-  get signal(): AbortSignal {
-    return this.delivery.abort.signal;
-  }
-
   onBegin(): void {
     const { name, timeoutMs } = this.#manifest;
+    const { abort } = this.delivery;
     this.#stopTimer?.();
-    this.#stopTimer = this.#scope.clock.startTimer(timeoutMs, () =>
-      this.delivery.abort.abort(new TimeoutError(name, timeoutMs)),
-    );
+    this.#stopTimer = this.#scope.clock.startTimer(timeoutMs, () => abort.abort(new TimeoutError(name, timeoutMs)));
   }
 
   send(jobs: NewJob[]): Promise<void> {
@@ -113,46 +103,53 @@ export class Attempt implements AttemptState, PoolCalls {
     this.#reported = this.delivery.reportProgress(value).catch(() => {});
   }
 
-  graceMs(reason: unknown): number {
+  graceMs(): number {
     const { abandonAfterMs } = this.#manifest;
     // A worker that stops ends its process, so that no code of a job outlives its release for long.
-    return reason instanceof ReleasedError ? Math.min(releaseGraceMs, abandonAfterMs) : abandonAfterMs;
+    return this.#isReleased ? Math.min(releaseGraceMs, abandonAfterMs) : abandonAfterMs;
   }
 
   beforeRun(): void | Promise<void> {
-    return this.#manifest.delivery === 'at-most-once' ? this.#passThenBegin() : this.#begin();
-  }
-
-  /** Ends the timers and the listener. Returns a promise where the last progress is still to be written. */
-  close(): Promise<void> | undefined {
-    this.#over = true;
-    this.#stopTimer?.();
-    this.#stopGrace?.();
-    this.#stopListening?.();
-    return this.#reported ?? this.#context?.flush();
-  }
-
-  #begin(): void {
+    if (this.#manifest.delivery === 'at-most-once') return this.#passFence();
     // An aborted job is settled soon: its code would run beside the next delivery's.
     this.delivery.abort.throwIfAborted();
     this.started = true;
   }
 
-  async #passThenBegin(): Promise<void> {
+  /** Ends the timers and the listener. Returns a promise where the last progress is still to be written. */
+  close(): Promise<void> | undefined {
+    this.#reject = undefined;
+    this.#stopTimer?.();
+    this.#stopListening?.();
+    return this.#reported ?? this.#context?.flush();
+  }
+
+  get #isReleased(): boolean {
+    return this.delivery.abort.reason instanceof ReleasedError;
+  }
+
+  async #passFence(): Promise<void> {
+    const { abort, jobId } = this.delivery;
+    abort.throwIfAborted();
     // Redis may be away: a job that has not started must not fail for good by that.
     this.#stopTimer?.();
-    this.started = await passFence(this.delivery);
-    this.delivery.abort.throwIfAborted();
+    try {
+      this.started = await this.delivery.markStarted();
+      if (!this.started) abort.abort(new LockLostError(jobId));
+    } catch {
+      // Redis refused the write, and the job has not run: it goes back as it came.
+      abort.abort(new ReleasedError(jobId));
+    }
+    abort.throwIfAborted();
     this.onBegin();
-    this.#begin();
   }
 
   #startGrace(work: Promise<unknown>): void {
-    const { reason } = this.delivery.abort;
+    this.#stopTimer?.();
     // The code that was told to stop gets its turn first, also after a block.
-    this.#stopGrace = this.#scope.clock.startTimer(this.graceMs(reason), () => {
+    this.#stopTimer = this.#scope.clock.startTimer(this.graceMs(), () => {
       this.#leaveBehind(work);
-      this.#reject?.(reason);
+      this.#reject?.(this.delivery.abort.reason);
     });
   }
 
@@ -164,20 +161,6 @@ export class Attempt implements AttemptState, PoolCalls {
       log.info({ ...identify(this.delivery), lateMs: Math.round(performance.now() - leftAt) }, 'Late result dropped');
     const stillRuns = work.then(logLate, logLate);
     // A worker that stops need not be replaced.
-    if (!(this.delivery.abort.reason instanceof ReleasedError)) onAbandoned(stillRuns);
+    if (!this.#isReleased) onAbandoned(stillRuns);
   }
-}
-
-/** Returns whether an at-most-once job may start. If not, its signal has been aborted with the reason. */
-async function passFence(delivery: Delivery): Promise<boolean> {
-  const { abort, jobId } = delivery;
-  abort.throwIfAborted();
-  try {
-    if (await delivery.markStarted()) return true;
-    abort.abort(new LockLostError(jobId));
-  } catch {
-    // Redis refused the write, and the job has not run: it goes back as it came.
-    abort.abort(new ReleasedError(jobId));
-  }
-  return false;
 }

@@ -1,8 +1,8 @@
-import type { Broker } from '../broker/broker.ts';
+import type { Broker, NewJob } from '../broker/broker.ts';
 import type { WorkerLimits } from '../manifest/defaults.ts';
 import type { ChildJobs } from './job-context.ts';
 import { joinHooks } from './job-hooks.ts';
-import { type AppHost, LoadedApp, type OwnQueue } from './load-app.ts';
+import { type AppHost, LoadedApp } from './load-app.ts';
 import type { LoadedQueue } from './load-queue.ts';
 import { RunningWorker } from './running-worker.ts';
 import { Worker, type WorkerOptions } from './worker.ts';
@@ -16,49 +16,40 @@ export interface BootstrapOptions extends AppHost, Pick<WorkerOptions, 'onUnheal
   connect(): Promise<Broker>;
   /** Throws when the start is no longer wanted: loading, connecting and hooks may have taken long. */
   checkWanted(): void;
-  children(broker: Broker): ChildJobs;
+  children: Omit<ChildJobs, 'send'>;
 }
 
 /** Loads the queues' code, connects, and starts one worker for each queue. */
 export async function bootstrap(options: BootstrapOptions): Promise<RunningWorker> {
   const app = new LoadedApp(options);
-  const broker = await loadThenConnect(app, options);
-  const running = new RunningWorker(app, broker);
+  let running: RunningWorker | undefined;
   try {
+    // A broken import must not take a job.
+    await app.load(options.queues);
     options.checkWanted();
-    for (const queue of app.queues) await openWorker(queue, broker, running, options);
+    running = new RunningWorker(app, await options.connect());
+    options.checkWanted();
+    for (const queue of app.queues) await openWorker(queue, running, options);
     await app.tellStart(running.workers, running.clock);
     options.checkWanted();
     for (const worker of running.workers) worker.start();
     return running;
   } catch (error) {
-    await running.stop(0).catch(() => {});
-    throw error;
-  }
-}
-
-/** Loads first: a broken import must not take a job. */
-async function loadThenConnect(app: LoadedApp, options: BootstrapOptions): Promise<Broker> {
-  try {
-    const catalog = await options.app.manifests();
-    await app.load(options.queues.map(catalog.queue));
-    options.checkWanted();
-    return await options.connect();
-  } catch (error) {
-    await app.close();
+    await (running ? running.stop(0).catch(() => {}) : app.close());
     throw error;
   }
 }
 
 /** Opens the worker of one queue. The broker makes BullMQ's Worker for it, in src/broker/queue-worker.ts. */
-async function openWorker(own: OwnQueue, broker: Broker, running: RunningWorker, options: BootstrapOptions) {
+async function openWorker(own: LoadedApp['queues'][number], running: RunningWorker, options: BootstrapOptions) {
   const { manifest, code, hooks } = own;
   const { log, limits, onUnhealthy, onJobEnd } = options;
-  const { clock, gate, graceEnd: stopping } = running;
+  const { broker, clock, gate, graceEnd } = running;
   // Jobs for which no thread or process is there are left to other workers.
   const concurrency = Math.min(options.concurrency ?? manifest.concurrency, code.room ?? Number.POSITIVE_INFINITY);
-  const jobHooks = joinHooks(hooks, { log, timers: clock, stopping });
-  const scope = { queue: code, log, children: options.children(broker), limits, clock, gate, hooks: jobHooks };
+  const jobHooks = joinHooks(hooks, { log, timers: clock, stopping: graceEnd.signal });
+  const children = { ...options.children, send: (jobs: NewJob[]) => broker.send(jobs) };
+  const scope = { queue: code, log, children, limits, clock, gate, hooks: jobHooks };
   const worker = new Worker({ queue: manifest, concurrency, scope, onUnhealthy, onJobEnd });
   await worker.connect(broker);
   running.workers.push(worker);

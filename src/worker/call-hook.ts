@@ -1,6 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { EndedJob } from '../broker/broker.ts';
+import type { Log } from '../log.ts';
+import type { AnyTask } from '../manifest/define-task.ts';
 import type { Clock } from './clock.ts';
 import { defer } from './deferred.ts';
+import { identify } from './job-context.ts';
+import { toFailure } from './outcome.ts';
 
 /** One call of a hook: who times it, and who hears of its trouble. */
 export interface HookCall {
@@ -17,8 +22,8 @@ const stoppingLimitMs = 100;
 
 export const tooLong = new Error('it took too long: nothing waits for it any longer');
 
-/** Holds the call wherever code of a hook runs, also in stray callbacks and rejections; not in the job's own code. */
-const currentHook = new AsyncLocalStorage<Pick<HookCall, 'warn'> | undefined>();
+/** Holds the call wherever code of a hook runs, also in stray callbacks and rejections; nothing in the job's own code. */
+export const currentHook = new AsyncLocalStorage<Pick<HookCall, 'warn'> | undefined>();
 
 /** Logs an error that escaped a hook, in a callback or a rejection. Returns false when it escaped something else. */
 export function blameHook(error: unknown): boolean {
@@ -27,22 +32,23 @@ export function blameHook(error: unknown): boolean {
   return hook !== undefined;
 }
 
-/** Runs code of a hook, so that what escapes it, now or in a later callback, is blamed on that. Throws what it throws. */
-export const runAsHook = <T>(call: Pick<HookCall, 'warn'>, hook: () => T): T => currentHook.run(call, hook);
-
-/** Runs a job's own code, which a hook has started. */
-export const runAsJob = <T>(work: () => T): T => currentHook.run(undefined, work);
+/** Makes what logs the trouble of a hook, of a job's hook without the values that the manifest redacts. */
+export function warnOf(log: Log, file: string, hook: string, job?: EndedJob, manifest?: AnyTask): HookCall['warn'] {
+  return (error) => {
+    const problem = toFailure(error, manifest, job?.input).causeMessage;
+    log.warn({ ...(job && identify(job)), file, hook, problem }, 'A hook failed');
+  };
+}
 
 /** Calls a hook, and logs what it throws. Never rejects. */
 export async function callHook(hook: () => unknown, call: HookCall): Promise<void> {
   try {
-    await runAsHook(call, hook);
+    await currentHook.run(call, hook);
   } catch (error) {
     call.warn(error);
   }
 }
 
-/** Returns whether `work` ended in time. */
 export async function inTime(work: Promise<unknown>, { timers, stopping }: HookCall): Promise<boolean> {
   const late = defer<false>();
   const expireIn = (ms: number) => timers.startTimer(ms, () => late.resolve(false));

@@ -8,10 +8,7 @@ export interface Clock {
 
 const beatMs = 100;
 
-/**
- * A clock whose timers do not count the time in which this process' event loop was blocked, or the process frozen. The
- * clock measures blocks by how late its beat of 100 ms is.
- */
+/** A clock whose timers do not count the time of blocks, when the event loop did not turn: then its beat comes late. */
 export class UnblockedClock implements Clock {
   /** The timers that Node does not know yet. */
   readonly young = new Set<UnblockedTimer>();
@@ -46,21 +43,19 @@ export class UnblockedClock implements Clock {
 }
 
 class UnblockedTimer {
-  readonly #ms: number;
   readonly #run: () => void;
   readonly #clock: UnblockedClock;
-  readonly #startedAt = performance.now();
-  readonly #blockedBefore: number;
+  /** The time at which the timer is due, unless the loop is blocked until then. */
+  readonly #dueAt: number;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(ms: number, run: () => void, clock: UnblockedClock) {
-    this.#ms = ms;
     this.#run = run;
     this.#clock = clock;
-    this.#blockedBefore = clock.blockedMs();
+    this.#dueAt = performance.now() - clock.blockedMs() + ms;
     // Most jobs end before the next beat, and a timer of Node's own would cost each of them 2 µs.
     if (ms > 2 * beatMs) clock.young.add(this);
-    else this.arm(ms);
+    else this.arm();
   }
 
   stop(): void {
@@ -68,17 +63,14 @@ class UnblockedTimer {
     else this.#clock.young.delete(this);
   }
 
-  arm(ms = this.#leftMs()): void {
-    this.#timer = setTimeout(() => this.#onTime(), ms);
+  arm(): void {
+    this.#timer = setTimeout(() => {
+      if (this.#leftMs() >= 1) this.arm();
+      else this.#run();
+    }, Math.ceil(this.#leftMs()));
   }
 
   #leftMs(): number {
-    return this.#ms + this.#clock.blockedMs() - this.#blockedBefore - (performance.now() - this.#startedAt);
-  }
-
-  #onTime(): void {
-    const leftMs = this.#leftMs();
-    if (leftMs >= 1) this.arm(leftMs);
-    else this.#run();
+    return this.#dueAt + this.#clock.blockedMs() - performance.now();
   }
 }

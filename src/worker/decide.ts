@@ -5,13 +5,13 @@ import { didYouMean } from '../manifest/did-you-mean.ts';
 import type { LoadableTask, LoadedQueue } from './load-queue.ts';
 import { cancelled, describeJob, failed, interrupted } from './outcome.ts';
 
-/** What a worker does with a delivery. */
+/** What a worker does with a delivery; an outcome ends it without a run. */
 export type Decision =
   /** `alone`: with no other job beside it in this process. */
   | { kind: 'run'; task: LoadableTask; alone: boolean }
   /** The task's pool is full. The job comes back when there may be room, at no attempt. */
   | { kind: 'wait'; delayMs: number }
-  | { kind: 'end'; outcome: Outcome };
+  | Outcome;
 
 /** The first crash may have been the fault of any job that ran; a second one makes a job a suspect. */
 const suspectCrashes = 2;
@@ -23,22 +23,19 @@ const postponeMs = { least: 1_000, most: 15_000 };
 export function decide(delivery: Delivery, tasks: LoadedQueue['tasks'], limits: WorkerLimits, nowMs: number): Decision {
   const { memory, jobId, version } = delivery;
   const task = tasks.get(delivery.task);
-  if (memory.cancel !== undefined) {
-    return end(cancelled(delivery, task?.manifest, new CancelledError(jobId, memory.cancel)));
-  }
+  if (memory.cancel !== undefined) return cancelled(delivery, task?.manifest, new CancelledError(jobId, memory.cancel));
   if (!task || (version !== undefined && version > task.manifest.version)) {
-    return end(postpone(delivery, tasks, limits.unknownTaskDeadlineMs, nowMs));
+    return postpone(delivery, tasks, limits.unknownTaskDeadlineMs, nowMs);
   }
   if (task.manifest.delivery === 'at-most-once' && memory.started !== undefined) {
-    return end(interrupted(delivery, task.manifest));
+    return interrupted(delivery, task.manifest);
   }
   const crashes = memory.crashes.filter(({ at }) => nowMs - at <= limits.windowMs);
-  if (crashes.length >= limits.maxCrashes) return end(failed(delivery, task.manifest, poisoned(delivery, crashes)));
-  if (task.pool?.isFull) return { kind: 'wait', delayMs: task.pool.waitMs() };
+  if (crashes.length >= limits.maxCrashes) return failed(delivery, task.manifest, poisoned(delivery, crashes));
+  const delayMs = task.pool?.waitMs();
+  if (delayMs !== undefined) return { kind: 'wait', delayMs };
   return { kind: 'run', task, alone: crashes.filter((crash) => !harmedOnlyItself(crash)).length >= suspectCrashes };
 }
-
-const end = (outcome: Outcome): Decision => ({ kind: 'end', outcome });
 
 /** Lets a job wait for a deploy that brings its task, or the task's newer version, but not for ever. */
 function postpone(delivery: Delivery, tasks: LoadedQueue['tasks'], deadlineMs: number, nowMs: number): Outcome {
@@ -56,10 +53,10 @@ function unknownTask(delivery: Delivery, task: LoadableTask | undefined, known: 
   const problem = task
     ? `Task "${name}" (queue "${queue}") has version ${task.manifest.version} in this worker, the job needs version ${version}.`
     : `Queue "${queue}" has no task "${name}".${didYouMean(name, known)}`;
-  const advice = task
-    ? 'Deploy newer workers, then retry the job.'
-    : 'Deploy workers that have it, or keep its old name in `formerNames`.';
-  return new IsletError('E_TASK_UNKNOWN', `${problem} ${waited} ${advice}`);
+  const cure = task
+    ? 'newer workers, then retry the job.'
+    : 'workers that have it, or keep its old name in `formerNames`.';
+  return new IsletError('E_TASK_UNKNOWN', `${problem} ${waited} Deploy ${cure}`);
 }
 
 const harmedOnlyItself = ({ blame }: Crash) => blame === 'unit';

@@ -3,28 +3,21 @@ import type { LoadableTask } from './load-queue.ts';
 import { toFailure } from './outcome.ts';
 import type { TaskContext } from './task-context.ts';
 
-/** What a task runs in. */
-export interface Execution {
-  input: unknown;
-  /** `dispose` ends the dependencies that the task opened, and returns nothing when it opened none. */
-  context: TaskContext & { dispose?(): Promise<void> | undefined };
-  /** `beforeRun` is the last step before the task's code, which does not start when that throws. */
-  attempt?: { beforeRun(): void | Promise<void> };
-}
-
-/**
- * Runs one task on one input: parses it, calls the task, checks the result and disposes of the dependencies. Every pool
- * runs tasks by this function. It awaits only what takes time: each promise costs a job a microsecond.
- */
-export async function executeTask(task: LoadableTask, { input, context, attempt }: Execution): Promise<unknown> {
+/** Runs one task on one input, in every pool. Awaits only what takes time: each promise costs a job a microsecond. */
+export async function executeTask(
+  task: LoadableTask,
+  input: unknown,
+  context: TaskContext & { dispose?(): Promise<void> | undefined },
+  attempt?: { beforeRun(): void | Promise<void> },
+): Promise<unknown> {
   const { manifest } = task;
   const parsed = parsePayload(manifest, input, 'The job was not run.');
   const payload = parsed instanceof Promise ? await parsed : parsed;
-  const { run } = task.loaded ?? (await task.load());
+  task.loaded ??= await task.load();
   const passing = attempt?.beforeRun();
   if (passing) await passing;
   try {
-    const result = await run(payload, context);
+    const result = await task.loaded.run(payload, context);
     if (manifest.result) await parseResult(manifest, result);
     return result;
   } finally {

@@ -1,9 +1,6 @@
 import type { Consumer, Delivery } from '../broker/broker.ts';
 
-/**
- * Lets a job that is suspected of ending its worker run alone in this process, since what ends the process ends the jobs of
- * all its queues. A crash then convicts that job, or it is cleared.
- */
+/** Lets a job that may end its worker run alone, beside no job of any queue: a crash then convicts it, or it is cleared. */
 export class Gate {
   readonly #consumers = new Map<string, Promise<Consumer>>();
   #alone: Delivery | undefined;
@@ -19,7 +16,6 @@ export class Gate {
     this.#consumers.set(queue, consumer);
   }
 
-  /** Lets no further job in. */
   close(): void {
     this.#closed = true;
   }
@@ -45,9 +41,9 @@ export class Gate {
   }
 
   async #forAll({ queue, jobId }: Delivery, work: (consumer: Consumer, jobId: string | undefined) => Promise<void>) {
-    const consumers = [...this.#consumers];
-    await Promise.all(
-      consumers.map(async ([name, consumer]) => work(await consumer, name === queue ? jobId : undefined)),
+    const works = [...this.#consumers].map(async ([name, consumer]) =>
+      work(await consumer, name === queue ? jobId : undefined),
     );
+    await Promise.all(works);
   }
 }

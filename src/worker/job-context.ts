@@ -1,18 +1,13 @@
+import type { AwilixContainer } from 'awilix';
 import type { Delivery, EndedJob, NewJob } from '../broker/broker.ts';
 import type { Log } from '../log.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import { type AtLeastOnceContext, type ChildOptions, type Enqueue, verdicts } from './task-context.ts';
 
 /** What a context is made of; a thread or process of a pool has no more of a delivery. */
-export type Delivered = Pick<Delivery, 'queue' | 'task' | 'jobId' | 'attempt' | 'enqueuedAt' | 'reportProgress'> & {
-  abort: Pick<Delivery['abort'], 'signal'>;
-};
+type Delivered = Pick<Delivery, 'queue' | 'task' | 'jobId' | 'attempt' | 'enqueuedAt' | 'abort' | 'reportProgress'>;
 
-/** The dependencies of one job; an awilix scope is one. */
-export interface Scope {
-  readonly cradle: object;
-  dispose(): Promise<void>;
-}
+export type Scope = Pick<AwilixContainer<object>, 'cradle' | 'dispose'>;
 
 /** How a worker enqueues for its tasks; it is handed in, because a worker knows no producer. */
 export interface ChildJobs {
@@ -25,13 +20,12 @@ export interface ChildJobs {
 export interface ContextHost {
   log: Log;
   children: ChildJobs;
-  openScope(): Scope;
+  queue: { openScope(): Scope };
 }
 
 /**
- * What a task is given. A context makes each part when the task touches it: a scope takes 15 µs and a signal 10, all else
- * that a worker does for a job about 30. The getters stand on the class, because an object with getters of its own is
- * slow to make.
+ * What a task is given. Each part is made when the task touches it: a scope takes 15 µs and a signal 10, all else that a
+ * worker does for a job about 30. The getters stand on a class, since an object with getters of its own is slow to make.
  */
 export class JobContext implements AtLeastOnceContext<object> {
   readonly attempt: number;
@@ -55,7 +49,7 @@ export class JobContext implements AtLeastOnceContext<object> {
   }
 
   get deps(): object {
-    this.#scope ??= this.#host.openScope();
+    this.#scope ??= this.#host.queue.openScope();
     return this.#scope.cradle;
   }
 
@@ -91,7 +85,6 @@ export class JobContext implements AtLeastOnceContext<object> {
   }
 }
 
-/** Returns the fields by which every log line names its job. */
 export function identify({ queue, task, jobId, attempt }: Omit<EndedJob, 'input'>) {
   return { queue, task, jobId, attempt };
 }

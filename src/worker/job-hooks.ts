@@ -1,14 +1,11 @@
 import type { Delivery, EndedJob, Failure, Outcome } from '../broker/broker.ts';
 import type { Log } from '../log.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
-import { callHook, callInTime, type HookCall, inTime, runAsJob, tooLong } from './call-hook.ts';
+import { callHook, callInTime, currentHook, type HookCall, inTime, tooLong, warnOf } from './call-hook.ts';
 import { defer } from './deferred.ts';
 import type { HookedJob, Hooks, JobEnd } from './hooks.ts';
-import { identify } from './job-context.ts';
 import type { LoadedHooks } from './load-hooks.ts';
-import { toFailure } from './outcome.ts';
 
-/** How a delivery ended, and what was thrown. */
 export interface Ended {
   outcome: Outcome;
   error?: unknown;
@@ -29,29 +26,22 @@ export function joinHooks(
   loaded: readonly LoadedHooks[],
   { log, timers, stopping }: { log: Log } & Pick<HookCall, 'timers' | 'stopping'>,
 ): JobHooks | undefined {
-  const around = loaded.filter(({ aroundJob }) => aroundJob);
-  const failed = loaded.filter(({ onJobFailed }) => onJobFailed);
+  const around = loaded.flatMap(({ file, aroundJob: hook }) => (hook ? [{ file, hook }] : []));
+  const failed = loaded.flatMap(({ file, onJobFailed: hook }) => (hook ? [{ file, hook }] : []));
   if (around.length + failed.length === 0) return undefined;
-  const toCall = (job: EndedJob, manifest: AnyTask | undefined, file: string, hook: keyof Hooks): HookCall => ({
-    timers,
-    stopping,
-    warn(error) {
-      const problem = toFailure(error, manifest, job.input).causeMessage;
-      log.warn({ ...identify(job), file, hook, problem }, 'A hook failed');
-    },
-  });
   const runAround: JobHooks['around'] = (delivery, manifest, work) => {
     const job = toHookedJob(delivery);
-    return around.reduceRight((inner, { aroundJob, file }) => {
-      const call = toCall(delivery, manifest, file, 'aroundJob');
-      return aroundJob ? () => runInside(aroundJob, job, inner, call) : inner;
+    return around.reduceRight((inner, { file, hook }) => {
+      const warn = warnOf(log, file, 'aroundJob', delivery, manifest);
+      return () => runInside(hook, job, inner, { timers, stopping, warn });
     }, work)();
   };
   const tellAll: JobHooks['failed'] = async (ended, manifest, failure) => {
     const job = toHookedJob(ended);
-    const told = failed.map(({ onJobFailed, file }) =>
-      callInTime(() => onJobFailed?.(job, failure), toCall(ended, manifest, file, 'onJobFailed')),
-    );
+    const told = failed.map(({ file, hook }) => {
+      const warn = warnOf(log, file, 'onJobFailed', ended, manifest);
+      return callInTime(() => hook(job, failure), { timers, stopping, warn });
+    });
     await Promise.all(told);
   };
   return {
@@ -70,7 +60,7 @@ async function runInside(
   let running: Promise<Ended> | undefined;
   const started = defer();
   const start = () => {
-    running ??= runAsJob(work);
+    running ??= currentHook.run(undefined, work);
     started.resolve();
     return running;
   };

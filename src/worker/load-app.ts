@@ -1,34 +1,26 @@
-import type { AppSource, QueueSource } from '../app/app-source.ts';
+import type { AppSource } from '../app/app-source.ts';
 import type { Log } from '../log.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
 import type { HookCall } from './call-hook.ts';
 import { type LoadedHooks, loadHooks, startHooks } from './load-hooks.ts';
-import { isPooled, type LoadedQueue, loadQueue, type OpenPool } from './load-queue.ts';
-import type { PoolHost } from './pools/unit-pool.ts';
+import { type LoadedQueue, loadQueue } from './load-queue.ts';
+import type { PoolHost } from './pools/unit-handle.ts';
 import type { Worker } from './worker.ts';
 
 export interface AppHost {
   app: AppSource;
   config: unknown;
   log: Log;
-  /** The program by which the threads and processes of pools are started. */
   pools: PoolHost;
-}
-
-/** A queue that this worker runs. */
-export interface OwnQueue {
-  readonly manifest: QueueManifest;
-  readonly code: LoadedQueue;
-  /** The hooks of its jobs, the outermost first. */
-  readonly hooks: readonly LoadedHooks[];
 }
 
 /** The code of the queues that this worker runs, and the hooks around it. */
 export class LoadedApp {
-  readonly queues: OwnQueue[] = [];
+  /** The queues, and the hooks of each one's jobs, the outermost first. */
+  readonly queues: { manifest: QueueManifest; code: LoadedQueue; hooks: LoadedHooks[] }[] = [];
   readonly #host: AppHost;
   /** The hooks of all queues, then those of one each, with the names of the queues that they belong to. */
-  readonly #hooks: { hooks: LoadedHooks; names: string[] }[] = [];
+  readonly #hooks: (LoadedHooks & { queues: string[] })[] = [];
   readonly #closers: (() => Promise<void>)[] = [];
 
   constructor(host: AppHost) {
@@ -36,28 +28,29 @@ export class LoadedApp {
   }
 
   /** Imports the code. Throws what a broken file of the app's throws; `close` closes what was opened until then. */
-  async load(manifests: readonly QueueManifest[]): Promise<void> {
+  async load(names: string[]): Promise<void> {
     const { app, config, log, pools } = this.#host;
-    const names = manifests.map(({ name }) => name);
+    const catalog = await app.manifests();
     const source = app.hooks();
-    if (source) this.#hooks.push({ hooks: await loadHooks(source, { config, log }), names });
-    for (const manifest of manifests) {
-      const { name } = manifest;
+    if (source) this.#hooks.push({ ...(await loadHooks(source, { config, log })), queues: names });
+    for (const name of names) {
+      const manifest = catalog.queue(name);
       const host = { config, log: log.child({ queue: name }) };
       const queue = await app.loadQueue(name);
-      const code = await loadQueue(name, queue, host, await preparePools(queue, pools));
+      const code = await loadQueue(name, queue, host, pools);
       this.#closers.push(() => code.close());
-      if (queue.hooks) this.#hooks.push({ hooks: await loadHooks(queue.hooks, host), names: [name] });
-      const hooks = this.#hooks.flatMap((each) => (each.names.includes(name) ? [each.hooks] : []));
-      this.queues.push({ manifest, code, hooks });
+      if (queue.hooks) this.#hooks.push({ ...(await loadHooks(queue.hooks, host)), queues: [name] });
+      this.queues.push({ manifest, code, hooks: this.#hooks.filter(({ queues }) => queues.includes(name)) });
     }
   }
 
   /** Tells the hooks that the worker starts. Throws `E_HOOKS_FAILED`. */
   async tellStart(workers: readonly Worker[], timers: HookCall['timers']): Promise<void> {
-    for (const { hooks, names } of this.#hooks) {
-      const theirs = workers.flatMap(({ queue, bullmq }) => (bullmq && names.includes(queue) ? [bullmq] : []));
-      this.#closers.push(await startHooks(hooks, { queues: names, workers: theirs }, { log: this.#host.log, timers }));
+    const { log } = this.#host;
+    for (const hooks of this.#hooks) {
+      const { queues } = hooks;
+      const theirs = workers.flatMap(({ queue, bullmq }) => (bullmq && queues.includes(queue) ? [bullmq] : []));
+      this.#closers.push(await startHooks(hooks, { queues, workers: theirs }, { log, timers }));
     }
   }
 
@@ -65,11 +58,4 @@ export class LoadedApp {
   async close(): Promise<void> {
     for (const close of this.#closers.splice(0).reverse()) await close().catch(() => {});
   }
-}
-
-/** Loads the code of pools where a task needs it. */
-async function preparePools(queue: QueueSource, host: PoolHost): Promise<OpenPool | undefined> {
-  if (!queue.tasks.some(isPooled)) return undefined;
-  const { UnitPool } = await import('./pools/unit-pool.ts');
-  return (source) => new UnitPool(source, host);
 }

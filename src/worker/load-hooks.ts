@@ -1,29 +1,22 @@
 import type { ModuleSource } from '../app/app-source.ts';
 import { IsletError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { callInTime, type HookCall, runAsHook } from './call-hook.ts';
+import { callInTime, currentHook, type HookCall, warnOf } from './call-hook.ts';
 import type { Hooks, WorkerStart } from './hooks.ts';
 import { toFailure } from './outcome.ts';
 import type { QueueHost } from './task-context.ts';
 
-export interface LoadedHooks extends Hooks {
-  readonly file: string;
-}
+export type LoadedHooks = Hooks & { readonly file: string };
 
 const names = ['aroundJob', 'onJobFailed', 'onWorkerStart', 'onWorkerStop'] as const;
 
-/** Returns what a thrown value says, without passwords. */
-const textOf = (error: unknown) => toFailure(error, undefined, undefined).causeMessage;
-
 function hooksFailed(file: string, said: string, cause?: unknown): IsletError {
-  const text = `The hooks in ${file} failed: ${said}. The worker did not start.`;
-  return new IsletError('E_HOOKS_FAILED', text, { cause });
+  return new IsletError('E_HOOKS_FAILED', `The hooks in ${file} failed: ${said}. The worker did not start.`, { cause });
 }
 
 function checkHooks(file: string, hooks: unknown): asserts hooks is Hooks {
-  if (typeof hooks !== 'object' || hooks === null) {
-    throw hooksFailed(file, 'its function must return an object of hooks');
-  }
+  const what = 'its function must return an object of hooks';
+  if (typeof hooks !== 'object' || hooks === null) throw hooksFailed(file, what);
   const isPlain = Object.getPrototypeOf(hooks) === Object.prototype;
   // An object of a class may hold what its hooks need.
   const unknown = isPlain ? Object.keys(hooks).find((name) => !names.some((known) => known === name)) : undefined;
@@ -36,24 +29,19 @@ function checkHooks(file: string, hooks: unknown): asserts hooks is Hooks {
   }
 }
 
-/** Logs the trouble of a hook that is not a job's. */
-function warnOf(file: string, hook: string, log: Log): HookCall['warn'] {
-  return (error) => log.warn({ file, hook, problem: textOf(error) }, 'A hook failed');
-}
-
 /** Imports the hooks of one file, and makes them. Throws `E_HOOKS_FAILED`. */
 export async function loadHooks({ file, load }: ModuleSource, host: QueueHost): Promise<LoadedHooks> {
   try {
     const create = await load();
     if (typeof create !== 'function') throw hooksFailed(file, 'it must export a function by default');
-    const hooks: unknown = await runAsHook({ warn: warnOf(file, 'default', host.log) }, () => create(host));
+    const hooks: unknown = await currentHook.run({ warn: warnOf(host.log, file, 'default') }, () => create(host));
     checkHooks(file, hooks);
     // A hook may be a method, and keeps its object.
     const bound = names.map((name) => [name, hooks[name]?.bind(hooks)] as const);
     return { ...Object.fromEntries(bound), file };
   } catch (cause) {
     if (cause instanceof IsletError && cause.code === 'E_HOOKS_FAILED') throw cause;
-    throw hooksFailed(file, textOf(cause), cause);
+    throw hooksFailed(file, toFailure(cause).causeMessage, cause);
   }
 }
 
@@ -64,10 +52,10 @@ export async function startHooks(
   { log, timers }: { log: Log; timers: HookCall['timers'] },
 ): Promise<() => Promise<void>> {
   try {
-    await runAsHook({ warn: warnOf(file, 'onWorkerStart', log) }, () => onWorkerStart?.(started));
+    await currentHook.run({ warn: warnOf(log, file, 'onWorkerStart') }, () => onWorkerStart?.(started));
   } catch (cause) {
-    throw hooksFailed(file, `onWorkerStart threw: ${textOf(cause)}`, cause);
+    throw hooksFailed(file, `onWorkerStart threw: ${toFailure(cause).causeMessage}`, cause);
   }
   const { queues } = started;
-  return () => callInTime(() => onWorkerStop?.({ queues }), { timers, warn: warnOf(file, 'onWorkerStop', log) });
+  return () => callInTime(() => onWorkerStop?.({ queues }), { timers, warn: warnOf(log, file, 'onWorkerStop') });
 }

@@ -1,15 +1,15 @@
-import type { QueueSource, TaskSource } from '../app/app-source.ts';
-import { findExportProblem } from '../app/check-export.ts';
+import { type AwilixContainer, createContainer, Lifetime } from 'awilix';
+import type { ModuleSource, QueueSource, TaskSource } from '../app/app-source.ts';
+import { findTaskProblem } from '../app/check-export.ts';
 import { IsletError } from '../errors.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import type { Scope } from './job-context.ts';
-import { openDependencies } from './open-dependencies.ts';
+import type { PoolHost } from './pools/unit-handle.ts';
 import type { UnitPool } from './pools/unit-pool.ts';
-import type { QueueHost, Task } from './task-context.ts';
+import type { QueueHost, Registrations, Task } from './task-context.ts';
 
 /** A queue's code in this process. */
 export interface LoadedQueue {
-  /** Opens the dependencies of one job. */
   openScope(): Scope;
   /** The tasks by name and by former name. */
   readonly tasks: ReadonlyMap<string, LoadableTask>;
@@ -22,63 +22,47 @@ export interface LoadableTask {
   readonly manifest: AnyTask;
   /** Where the task's code runs, if that is not this thread. */
   readonly pool?: UnitPool | undefined;
-  /** Imports the task's code into this thread. Throws `E_TASK_LOAD_FAILED`. */
+  /** Imports the task's code into this thread, once. Throws `E_TASK_LOAD_FAILED`. */
   load(): Promise<Task>;
-  /** The task's code, once it is loaded here. */
-  readonly loaded?: Task | undefined;
+  /** The task's code, once a job has run here. */
+  loaded?: Task | undefined;
 }
-
-/** Opens the pool of a task that runs in threads or processes. */
-export type OpenPool = (source: TaskSource) => UnitPool;
 
 /** How many pools are tried at once: each takes the memory of a thread or process meanwhile. */
 const provenAtOnce = 4;
 
 /**
- * Imports a queue's dependencies and tasks, before its first job. Tasks with `load: 'on-first-job'` are left for later.
- * Those that run in threads or processes are only tried, in one that is thrown away; without `openPool` they are loaded
- * here as the others. Throws `E_DEPENDENCIES_FAILED` or `E_TASK_LOAD_FAILED`.
+ * Imports a queue's dependencies and tasks, but for tasks with `load: 'on-first-job'`. Those that run in threads or
+ * processes are only tried, in one that is thrown away; without `poolHost` they are loaded here as the others. Throws
+ * `E_DEPENDENCIES_FAILED` or `E_TASK_LOAD_FAILED`.
  */
 export async function loadQueue(
   queue: string,
   source: QueueSource,
   host: QueueHost,
-  openPool?: OpenPool,
+  poolHost?: PoolHost,
 ): Promise<LoadedQueue> {
-  const tasks = new Map<string, LoadableTask>();
-  const pools: UnitPool[] = [];
-  const toProve: UnitPool[] = [];
-  for (const taskSource of source.tasks) {
-    const { name, formerNames, load } = taskSource.manifest;
-    const pool = openPool && isPooled(taskSource) ? openPool(taskSource) : undefined;
-    const task = new TaskCode(taskSource, pool);
-    if (pool) pools.push(pool);
-    if (load === 'on-start' && !pool) await task.load();
-    if (load === 'on-start' && pool) toProve.push(pool);
-    for (const each of [name, ...formerNames]) tasks.set(each, task);
-  }
-  await proveAll(toProve);
+  const all = await Promise.all(source.tasks.map((task) => toLoadable(task, poolHost)));
+  const pools = all.flatMap(({ pool }) => pool ?? []);
+  const atOnce = all.filter(({ manifest }) => manifest.load === 'on-start');
+  for (const { pool, load } of atOnce) if (!pool) await load();
+  await proveAll(atOnce.flatMap(({ pool }) => pool ?? []));
   // Where nothing runs in this thread, nothing is opened for it either.
-  const isElsewhere = pools.length > 0 && pools.length === source.tasks.length;
+  const isElsewhere = pools.length > 0 && pools.length === all.length;
   const container = await openDependencies(queue, isElsewhere ? undefined : source.dependencies, host);
-  const close = async () => {
-    await Promise.all(pools.map((pool) => pool.close()));
-    await container.dispose();
-  };
-  let closing: Promise<void> | undefined;
+  const named = all.flatMap((task) =>
+    [task.manifest.name, ...task.manifest.formerNames].map((name) => [name, task] as const),
+  );
   return {
     openScope: () => container.createScope(),
-    tasks,
+    tasks: new Map(named),
     room: isElsewhere ? pools.reduce((sum, { size }) => sum + size, 0) : undefined,
-    close() {
-      closing ??= close();
-      return closing;
+    async close() {
+      await Promise.all(pools.map((pool) => pool.close()));
+      await container.dispose();
     },
   };
 }
-
-/** Says whether a task's code runs in a pool of threads or processes, and not in the worker's own thread. */
-export const isPooled = ({ manifest }: Pick<TaskSource, 'manifest'>) => manifest.pool.kind !== 'async';
 
 /** Tries all pools, so that none is left behind, and throws the first one's error. */
 async function proveAll(pools: readonly UnitPool[]): Promise<void> {
@@ -89,44 +73,63 @@ async function proveAll(pools: readonly UnitPool[]): Promise<void> {
   }
 }
 
-class TaskCode implements LoadableTask {
-  readonly manifest: AnyTask;
-  readonly pool: UnitPool | undefined;
-  loaded: Task | undefined;
-  readonly #source: TaskSource;
-  #loading: Promise<Task> | undefined;
-
-  constructor(source: TaskSource, pool: UnitPool | undefined) {
-    this.manifest = source.manifest;
-    this.pool = pool;
-    this.#source = source;
-  }
-
-  load(): Promise<Task> {
-    this.#loading ??= this.#import();
-    return this.#loading;
-  }
-
-  async #import(): Promise<Task> {
-    try {
-      const task = await this.#source.load().catch((cause) => {
-        const said = cause instanceof Error ? cause.message : String(cause);
-        throw this.#failed(`it could not be imported: ${said}`, cause);
-      });
-      const problem = findExportProblem('task', task, this.manifest.name);
-      if (problem !== undefined) throw this.#failed(problem);
-      this.loaded = task as Task;
-      return this.loaded;
-    } catch (error) {
-      // The next job tries again: a full disk or a deploy may have been in the way.
-      this.#loading = undefined;
-      throw error;
+/** Opens every singleton at once. Throws `E_DEPENDENCIES_FAILED`, and then disposes of what was opened. */
+async function openDependencies(
+  queue: string,
+  source: ModuleSource | undefined,
+  host: QueueHost,
+): Promise<AwilixContainer> {
+  const container = createContainer({ strict: true });
+  if (!source) return container;
+  try {
+    const create = await source.load();
+    if (typeof create !== 'function') throw new Error('it must export a function by default');
+    const registrations: unknown = await create(host);
+    if (typeof registrations !== 'object' || registrations === null) {
+      const wanted = 'an object of awilix resolvers, such as { http: asValue(client) }';
+      throw new IsletError('E_DEPENDENCIES_FAILED', `queues/${queue}/dependencies.ts must return ${wanted}.`);
     }
+    container.register(registrations as Registrations);
+    for (const [name, resolver] of Object.entries(container.registrations)) {
+      if (resolver.lifetime === Lifetime.SINGLETON) await container.resolve(name);
+    }
+    return container;
+  } catch (cause) {
+    await container.dispose().catch(() => {});
+    if (cause instanceof IsletError) throw cause;
+    const where = `The dependencies of queue "${queue}" (${source.file})`;
+    const said = cause instanceof Error ? cause.message : String(cause);
+    throw new IsletError('E_DEPENDENCIES_FAILED', `${where} could not be opened: ${said}`, { cause });
   }
+}
 
-  #failed(what: string, cause?: unknown): IsletError {
-    const { name, queue } = this.manifest;
-    const where = `Task "${name}" (queue "${queue}"), ${this.#source.file}`;
+async function toLoadable(source: TaskSource, poolHost: PoolHost | undefined): Promise<LoadableTask> {
+  const { manifest } = source;
+  const isPooled = poolHost && manifest.pool.kind !== 'async';
+  // The code of pools takes memory where no task needs it.
+  const pool = isPooled ? new (await import('./pools/unit-pool.ts')).UnitPool(source, poolHost) : undefined;
+  let loading: Promise<Task> | undefined;
+  const load = () => {
+    loading ??= importTask(source).catch((error) => {
+      // The next job tries again: a full disk or a deploy may have been in the way.
+      loading = undefined;
+      throw error;
+    });
+    return loading;
+  };
+  return { manifest, pool, load, loaded: undefined };
+}
+
+async function importTask(source: TaskSource): Promise<Task> {
+  const { name, queue } = source.manifest;
+  const fail = (what: string, cause?: unknown) => {
+    const where = `Task "${name}" (queue "${queue}"), ${source.file}`;
     return new IsletError('E_TASK_LOAD_FAILED', `${where}: ${what}`, { cause });
-  }
+  };
+  const task = await source.load().catch((cause) => {
+    throw fail(`it could not be imported: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+  });
+  const problem = findTaskProblem(task, name);
+  if (problem !== undefined) throw fail(problem);
+  return task as Task;
 }

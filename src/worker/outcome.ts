@@ -18,43 +18,41 @@ import { toJson } from '../manifest/to-json.ts';
 /** The codes of errors that trying again cannot mend. */
 const permanentCodes = new Set(['E_PAYLOAD_INVALID', 'E_RESULT_INVALID']);
 
-/** Returns a value as it may stand in a message: bare, inside JSON, inside a URL. */
-function spellings(text: string): string[] {
-  return [text, JSON.stringify(text).slice(1, -1), encodeURIComponent(text)];
-}
-
 /** Collects every text and number below the redacted fields, longest first, so that none stays half. */
 function redactedValues(manifest: AnyTask | undefined, input: unknown): string[] {
   const values: string[] = [];
   const collect = (value: unknown) => {
     if (typeof value === 'object' && value !== null) for (const item of Object.values(value)) collect(item);
-    else if (value !== null && value !== undefined && typeof value !== 'boolean' && value !== '')
-      values.push(...spellings(String(value)));
+    else if (value !== null && value !== undefined && typeof value !== 'boolean' && value !== '') {
+      const text = String(value);
+      // It may stand bare in a message, inside JSON, or inside a URL, which cannot hold every text.
+      values.push(text, JSON.stringify(text).slice(1, -1), textOf(() => encodeURIComponent(text)) || text);
+    }
   };
   for (const field of manifest?.redact ?? []) collect((input as Record<string, unknown> | null)?.[field]);
   return values.sort((a, b) => b.length - a.length);
 }
 
-/** Returns the text of whatever was thrown, also of what has none. */
-function asText(value: unknown): string {
+/** Returns a text of what was thrown, or nothing where it has none, or throws when it is asked. */
+export function textOf(read: () => unknown): string {
   try {
-    return String(value);
+    return String(read());
   } catch {
-    return `a thrown ${typeof value}`;
+    return '';
   }
 }
 
 /** Returns what a thrown value says of itself, without redacted values and passwords. */
-export function toFailure(error: unknown, manifest: AnyTask | undefined, input: unknown): Failure {
+export function toFailure(error: unknown, manifest?: AnyTask, input?: unknown): Failure {
   const secrets = redactedValues(manifest, input);
   const clean = (text: string) =>
     secrets.reduce((kept, secret) => kept.replaceAll(secret, '[redacted]'), hidePasswords(text));
-  const thrown = error instanceof Error ? error : new Error(asText(error));
+  const thrown = error instanceof Error ? error : new Error(textOf(() => error) || `a thrown ${typeof error}`);
   return {
     code: error instanceof IsletError ? error.code : 'E_TASK_FAILED',
-    causeName: asText(thrown.name),
-    causeMessage: clean(asText(thrown.message)).slice(0, 4_000),
-    stack: clean(asText(thrown.stack ?? '')).slice(0, 8_000),
+    causeName: textOf(() => thrown.name),
+    causeMessage: clean(textOf(() => thrown.message)).slice(0, 4_000),
+    stack: clean(textOf(() => thrown.stack ?? '')).slice(0, 8_000),
   };
 }
 
@@ -65,7 +63,6 @@ export function backoffMs({ backoff }: Pick<AnyTask, 'backoff'>, attempt: number
   return Math.round(whole * (1 - jitter * random));
 }
 
-/** Names a job in a message. */
 export function describeJob({ queue, task, jobId }: Delivery): string {
   return `Job "${jobId}" of task "${task}" (queue "${queue}")`;
 }
@@ -106,14 +103,7 @@ export function completed(delivery: Delivery, manifest: AnyTask, resultJson: str
   return overrule(delivery, manifest) ?? { kind: 'completed', resultJson, keepResultMs };
 }
 
-/** What else decides how a failed attempt ends. */
-export interface AttemptState {
-  /** Whether the task's code was reached. */
-  started: boolean;
-  limits: Pick<WorkerLimits, 'maxReleases' | 'windowMs'>;
-}
-
-function release(delivery: Delivery, manifest: AnyTask, { started, limits }: AttemptState): Outcome {
+function release(delivery: Delivery, manifest: AnyTask, started: boolean, limits: WorkerLimits): Outcome {
   if (!started) return { kind: 'released', counted: false };
   if (manifest.delivery === 'at-most-once') return interrupted(delivery, manifest);
   const { maxReleases, windowMs } = limits;
@@ -135,20 +125,22 @@ function grantVerdict(delivery: Delivery, manifest: AnyTask, asked: SnoozeError 
   return failed(delivery, manifest, new IsletError('E_VERDICT_REFUSED', `${seen} ${advice}`));
 }
 
-/** Returns the error that says most: libraries throw one of their own when their signal aborts. */
-function causeOf(error: unknown, reason: unknown): unknown {
-  const isAbort = error instanceof Error && error.name === 'AbortError';
-  return isAbort && reason instanceof TimeoutError ? reason : error;
-}
-
-/** Returns the outcome of a delivery whose task threw, or could not be run. */
-export function classify(delivery: Delivery, manifest: AnyTask, error: unknown, state: AttemptState): Outcome {
+/** Returns the outcome of a delivery whose task threw, or could not be run; `started` is whether its code was reached. */
+export function classify(
+  delivery: Delivery,
+  manifest: AnyTask,
+  error: unknown,
+  started: boolean,
+  limits: WorkerLimits,
+): Outcome {
   const overruled = overrule(delivery, manifest);
   if (overruled) return overruled;
   const { reason } = delivery.abort;
-  if (reason instanceof ReleasedError) return release(delivery, manifest, state);
+  if (reason instanceof ReleasedError) return release(delivery, manifest, started, limits);
   if (error instanceof SnoozeError || error instanceof RateLimitedError) return grantVerdict(delivery, manifest, error);
-  const cause = causeOf(error, reason);
+  // Libraries throw an error of their own when their signal aborts, which says less than its reason.
+  const isTimeout = reason instanceof TimeoutError && error instanceof Error && error.name === 'AbortError';
+  const cause = isTimeout ? reason : error;
   const permanent = cause instanceof PermanentError || (cause instanceof IsletError && permanentCodes.has(cause.code));
   if (permanent || delivery.attempt >= manifest.attempts) return failed(delivery, manifest, cause);
   const failure = toFailure(cause, manifest, delivery.input);

@@ -1,24 +1,17 @@
-import type { Delivery, Failure, Outcome } from '../broker/broker.ts';
-import { Attempt, type AttemptScope } from './attempt.ts';
+import type { Delivery, Outcome } from '../broker/broker.ts';
+import { Attempt, type RunScope } from './attempt.ts';
 import { type Decision, decide } from './decide.ts';
-import type { Gate } from './gate.ts';
 import { identify } from './job-context.ts';
-import type { Ended, JobHooks } from './job-hooks.ts';
+import type { Ended } from './job-hooks.ts';
 import type { LoadableTask } from './load-queue.ts';
 import { classify, completed, toResultJson } from './outcome.ts';
-
-/** What jobs of one queue run in. */
-export interface RunScope extends AttemptScope {
-  gate: Pick<Gate, 'enter' | 'leave'>;
-  hooks?: JobHooks;
-}
 
 /** Runs one job to exactly one outcome. It knows no broker and never throws. */
 export async function runJob(delivery: Delivery, scope: RunScope): Promise<Outcome> {
   const startedAt = performance.now();
   const decision = decide(delivery, scope.queue.tasks, scope.limits, scope.clock.now());
   if (decision.kind === 'wait') return putOff(delivery, decision.delayMs, scope);
-  const { outcome } = decision.kind === 'run' ? await run(delivery, decision, scope) : decision;
+  const outcome = decision.kind === 'run' ? (await run(delivery, decision, scope)).outcome : decision;
   logOutcome(delivery, outcome, performance.now() - startedAt, scope);
   return outcome;
 }
@@ -49,10 +42,10 @@ async function runAttempt(delivery: Delivery, task: LoadableTask, scope: RunScop
   const { manifest, pool } = task;
   const attempt = new Attempt(delivery, manifest, scope);
   try {
-    const json = pool ? await attempt.runInPool(pool) : toResultJson(manifest, await attempt.run(task));
+    const json = pool ? await pool.run(attempt) : toResultJson(manifest, await attempt.run(task));
     return { outcome: completed(delivery, manifest, json), error: delivery.abort.reason };
   } catch (error) {
-    return { outcome: classify(delivery, manifest, error, attempt), error };
+    return { outcome: classify(delivery, manifest, error, attempt.started, scope.limits), error };
   } finally {
     const closing = attempt.close();
     if (closing) await closing;
@@ -66,12 +59,10 @@ function putOff(delivery: Delivery, delayMs: number, { log }: RunScope): Outcome
   return { kind: 'snoozed', delayMs };
 }
 
-function logOutcome(delivery: Delivery, outcome: Outcome, durationMs: number, { log }: RunScope): void {
+function logOutcome(delivery: Delivery, outcome: Outcome, durationMs: number, { log }: RunScope) {
   const { queue, task, jobId, attempt } = delivery;
   const fields = { queue, task, jobId, attempt, durationMs: Math.round(durationMs), outcome: outcome.kind };
-  log.info('failure' in outcome ? { ...fields, ...describeFailure(outcome.failure) } : fields, 'Job finished');
-}
-
-function describeFailure({ code, causeName, causeMessage }: Failure): { code: string; error: string } {
-  return { code, error: `${causeName}: ${causeMessage}` };
+  if (!('failure' in outcome)) return log.info(fields, 'Job finished');
+  const { code, causeName, causeMessage } = outcome.failure;
+  log.info({ ...fields, code, error: `${causeName}: ${causeMessage}` }, 'Job finished');
 }

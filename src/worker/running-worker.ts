@@ -1,17 +1,11 @@
 import { setMaxListeners } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Broker } from '../broker/broker.ts';
+import { atMost } from './at-most.ts';
 import { UnblockedClock } from './clock.ts';
 import { defer } from './deferred.ts';
 import { Gate } from './gate.ts';
 import type { LoadedApp } from './load-app.ts';
 import type { Worker } from './worker.ts';
-
-export interface StartedQueue {
-  queue: string;
-  tasks: string[];
-  concurrency: number;
-}
 
 /** How long aborted code may take to stop, in milliseconds; code that timed out shortly before may take longer. */
 const stopLimitMs = 1_100;
@@ -27,45 +21,30 @@ export class RunningWorker {
   readonly clock = new UnblockedClock();
   readonly gate = new Gate();
   readonly workers: Worker[] = [];
-  readonly queues: StartedQueue[] = [];
+  readonly queues: { queue: string; tasks: string[]; concurrency: number }[] = [];
+  /** Aborts when the running jobs have had their time, and are given back. */
+  readonly graceEnd = new AbortController();
+  readonly broker: Broker;
   readonly #app: LoadedApp;
-  readonly #broker: Broker;
   readonly #graceOver = defer();
-  readonly #graceEnd = new AbortController();
   #stopping: Promise<void> | undefined;
 
   constructor(app: LoadedApp, broker: Broker) {
     this.#app = app;
-    this.#broker = broker;
+    this.broker = broker;
     // Each job with a hook listens.
-    setMaxListeners(0, this.#graceEnd.signal);
-  }
-
-  get redis(): string {
-    return this.#broker.description;
-  }
-
-  /** Aborts when the running jobs have had their time, and are given back. */
-  get graceEnd(): AbortSignal {
-    return this.#graceEnd.signal;
+    setMaxListeners(0, this.graceEnd.signal);
   }
 
   /** Counts the jobs whose code runs now, and those whose code has run. */
   jobs(): { running: number; done: number } {
-    return {
-      running: this.workers.reduce((sum, worker) => sum + worker.running, 0),
-      done: this.workers.reduce((sum, worker) => sum + worker.done, 0),
-    };
-  }
-
-  /** Gives back at once what dead workers left, if their death can be proven. */
-  recoverDead(): Promise<void> {
-    return this.#broker.recoverDead();
+    const sum = (key: 'running' | 'done') => this.workers.reduce((before, worker) => before + worker[key], 0);
+    return { running: sum('running'), done: sum('done') };
   }
 
   /** Returns what is left of a grace in milliseconds: less, if the process was asked to stop while it was blocked. */
   graceLeftMs(graceMs: number): number {
-    const exitAt = this.#broker.exitBy(Date.now() + graceMs + blockedExitMs);
+    const exitAt = this.broker.exitBy(Date.now() + graceMs + blockedExitMs);
     return Math.max(0, exitAt - blockedExitMs - Date.now());
   }
 
@@ -76,17 +55,11 @@ export class RunningWorker {
    */
   stop(graceMs: number): Promise<void> {
     const timer = setTimeout(this.#graceOver.resolve, this.graceLeftMs(graceMs));
-    this.#stopping ??= this.#stop();
-    return this.#stopping.finally(() => clearTimeout(timer));
-  }
-
-  async #stop(): Promise<void> {
-    try {
-      await this.#stopWorkers();
-    } finally {
+    this.#stopping ??= this.#stopWorkers().finally(() => {
       this.clock.close();
-      await this.#broker.close();
-    }
+      return this.broker.close();
+    });
+    return this.#stopping.finally(() => clearTimeout(timer));
   }
 
   /** Stops the queues' workers in the order that loses nothing and runs nothing twice. */
@@ -97,15 +70,10 @@ export class RunningWorker {
     for (const worker of workers) worker.drain();
     await Promise.race([idle(), this.#graceOver.promise]);
     const isLate = workers.some((worker) => worker.running > 0);
-    this.#graceEnd.abort();
+    this.graceEnd.abort();
     for (const worker of workers) worker.abort();
     await atMost(stopLimitMs, idle());
     await (isLate ? atMost(disposeLimitMs, this.#app.close()) : this.#app.close());
     await Promise.all(workers.map((worker) => worker.close()));
   }
-}
-
-async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
-  const over = new AbortController();
-  await Promise.race([work, sleep(ms, undefined, { signal: over.signal })]).finally(() => over.abort());
 }

@@ -1,4 +1,5 @@
 import type { Resolver } from 'awilix';
+import type { NewJob } from '../broker/broker.ts';
 import { IsletError, RateLimitedError, SnoozeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { checks, describe } from '../manifest/check-options.ts';
@@ -31,11 +32,7 @@ function checkDelay(verdict: string, options: VerdictOptions): number {
 }
 
 /** What a task may set of a job that it enqueues. */
-export interface ChildOptions {
-  delayMs?: number;
-  priority?: number;
-  keepResultMs?: number;
-}
+export type ChildOptions = Pick<NewJob, 'delayMs' | 'priority' | 'keepResultMs'>;
 
 export type Enqueue = <M extends AnyTask>(
   manifest: M,

@@ -1,10 +1,10 @@
 import type { Broker, BullmqWorker, Consumer, Delivery, EndedJob, Outcome } from '../broker/broker.ts';
 import { IsletError, ReleasedError } from '../errors.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
-import { currentJob } from './attempt.ts';
+import type { RunScope } from './attempt.ts';
 import { defer } from './deferred.ts';
 import type { Gate } from './gate.ts';
-import { type RunScope, runJob } from './run-job.ts';
+import { runJob } from './run-job.ts';
 
 export interface WorkerOptions {
   queue: QueueManifest;
@@ -18,33 +18,32 @@ export interface WorkerOptions {
 
 /** Runs the jobs of one queue. */
 export class Worker {
+  readonly queue: string;
   readonly #options: WorkerOptions;
   readonly #scope: RunScope;
-  readonly #failures: ReturnType<typeof createFailureNews>;
   readonly #running = new Set<Delivery>();
+  /** The failed jobs of which a hook has still to be told; their ids, until it is written that they failed. */
+  readonly #untold = new Set<EndedJob | string>();
   #consumer: Consumer | undefined;
   #draining = false;
-  #done = 0;
   #abandoned = 0;
   #onIdle = () => {};
   /** Resolves when jobs whose code may not have stopped can go back. */
   readonly #lastAct = defer();
+  /** The number of jobs whose code has run here. */
+  done = 0;
 
   constructor(options: WorkerOptions) {
+    this.queue = options.queue.name;
     this.#options = options;
     this.#scope = {
       ...options.scope,
       onAbandoned: (stillRuns) => this.#countAbandoned(stillRuns),
       onEnded: () => {
-        this.#done += 1;
+        this.done += 1;
         options.onJobEnd?.();
       },
     };
-    this.#failures = createFailureNews(options.scope, () => this.#checkIdle());
-  }
-
-  get queue(): string {
-    return this.#options.queue.name;
   }
 
   /** BullMQ's Worker of this queue; undefined where no BullMQ is. */
@@ -54,12 +53,7 @@ export class Worker {
 
   /** The jobs whose code runs, and the failed ones of which a hook has still to be told. */
   get running(): number {
-    return this.#running.size + (this.#failures?.size ?? 0);
-  }
-
-  /** The jobs whose code has run here. */
-  get done(): number {
-    return this.#done;
+    return this.#running.size + this.#untold.size;
   }
 
   /** Connects to the queue, where the broker makes BullMQ's Worker. No job is taken before `start`. */
@@ -69,7 +63,7 @@ export class Worker {
       queue,
       concurrency,
       run: (delivery) => this.#run(delivery),
-      onSettled: this.#failures?.onSettled,
+      onSettled: scope.hooks?.failed && ((job, outcome) => this.#tellIfFailed(job, outcome)),
       onTrouble: (error) => scope.log.warn({ queue: queue.name, error: error.message }, 'Broker trouble'),
       onRecovered: (jobIds) =>
         scope.log.warn({ queue: queue.name, jobs: jobIds.length, jobIds: jobIds.slice(0, 10) }, 'Jobs recovered'),
@@ -83,7 +77,6 @@ export class Worker {
     this.#consumer?.start();
   }
 
-  /** Takes no further job. */
   drain(): void {
     this.#draining = true;
     this.#consumer?.stop();
@@ -113,12 +106,24 @@ export class Worker {
     if (this.#draining || this.#options.scope.gate.isTaken) return { kind: 'released', counted: false };
     this.#running.add(delivery);
     const outcome = await runJob(delivery, this.#scope);
-    if (outcome.kind === 'failed') this.#failures?.expect(delivery.jobId);
+    if (outcome.kind === 'failed' && this.#scope.hooks?.failed) this.#untold.add(delivery.jobId);
     this.#running.delete(delivery);
     this.#checkIdle();
     // Its code may not have listened: it goes back as the last act of this process, so that no two copies run.
     if (outcome.kind === 'released' && outcome.counted) await this.#lastAct.promise;
     return outcome;
+  }
+
+  /** Tells the hooks of a job that failed, now that this is written. */
+  #tellIfFailed(job: EndedJob, outcome: Outcome) {
+    const { hooks, queue } = this.#scope;
+    this.#untold.delete(job.jobId);
+    if (outcome.kind !== 'failed' || !hooks?.failed) return this.#checkIdle();
+    this.#untold.add(job);
+    void hooks.failed(job, queue.tasks.get(job.task)?.manifest, outcome.failure).finally(() => {
+      this.#untold.delete(job);
+      this.#checkIdle();
+    });
   }
 
   #checkIdle(): void {
@@ -136,34 +141,4 @@ export class Worker {
     const error = new IsletError('E_ABANDONED_LIMIT', `${seen}; the limit is ${maxAbandoned}. The worker stops.`);
     this.#options.onUnhealthy(error);
   }
-}
-
-/** Creates what tells hooks of the jobs that failed, once that is written. Returns nothing where no hook wants to know. */
-function createFailureNews({ hooks, queue }: Pick<RunScope, 'hooks' | 'queue'>, onTold: () => void) {
-  const tell = hooks?.failed;
-  if (!tell) return undefined;
-  const unwritten = new Set<string>();
-  const untold = new Set<EndedJob>();
-  return {
-    get size() {
-      return unwritten.size + untold.size;
-    },
-    /** Notes a job that has failed, before that is written. */
-    expect: (jobId: string) => void unwritten.add(jobId),
-    onSettled(job: EndedJob, outcome: Outcome) {
-      unwritten.delete(job.jobId);
-      if (outcome.kind !== 'failed') return onTold();
-      untold.add(job);
-      void tell(job, queue.tasks.get(job.task)?.manifest, outcome.failure).finally(() => {
-        untold.delete(job);
-        onTold();
-      });
-    },
-  };
-}
-
-/** Fails the job whose code let this error escape, and returns it. Returns nothing when no running job did. */
-export function failCurrentJob(error: unknown): Delivery | undefined {
-  const job = currentJob.getStore();
-  return job?.fail(error) ? job.delivery : undefined;
 }

@@ -227,7 +227,6 @@ describe('a chunk that Redis took in part', () => {
       code: 'E_ENQUEUE_REFUSED',
       message: expect.stringMatching(/^Queue "mail" did not confirm "bad" \(.*WRONGTYPE.*\), "worse" \(/),
     });
-    await sender.close();
   });
 });
 

@@ -147,6 +147,7 @@ export const importRules: readonly ImportRule[] = [
     may: [
       errors,
       'src/log.ts',
+      jobAbort,
       'src/process/**',
       manifest,
       'src/app/**',

@@ -20,7 +20,7 @@ export interface WorkerEntry {
 const text = (value: string) => JSON.stringify(value);
 
 function writeModule({ shown, file }: EntryModule): string {
-  return `file: ${text(shown)}, load: () => import(${text(file)})`;
+  return `file: ${text(shown)}, load: async () => (await import(${text(file)})).default`;
 }
 
 /** Writes what a built queue consists of: its manifests, and how the worker loads the rest when it needs it. */

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { importDefault } from '../../app/app-files.ts';
-import { type ExportKind, findExportProblem } from '../../app/check-export.ts';
+import { findTaskProblem } from '../../app/check-export.ts';
 import { IsletError } from '../../errors.ts';
 import { type Seen, type Watch, watchImports } from './watch-imports.ts';
 
@@ -13,7 +13,7 @@ export interface ModuleToImport {
    * What the module has to export. The data of a `manifest` comes back and is checked together with the others;
    * `anything` is for modules whose exports do not matter.
    */
-  exports: ExportKind | 'manifest' | 'anything';
+  exports: 'task' | 'function' | 'settings' | 'manifest' | 'anything';
 }
 
 /** What the process is sent. */
@@ -66,8 +66,10 @@ function thrown(error: unknown, how: string): FailedImport {
   return { ok: false, code: undefined, message: `${how}: ${message}`, stack };
 }
 
+const isObject = (value: unknown) => typeof value === 'object' && value !== null;
+
 function toData(value: unknown): ManifestData | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
+  if (!isObject(value)) return undefined;
   const { kind, name, queue, formerNames, priority, load, pool, budget } = value as ManifestData;
   return { kind, name, queue, formerNames, priority, load, pool, budget };
 }
@@ -81,6 +83,16 @@ function dieOf(error: SyntaxError): Promise<never> {
   return new Promise(() => {});
 }
 
+function findExportProblem(kind: ModuleToImport['exports'], value: unknown, name: string): string | undefined {
+  if (kind === 'task') return findTaskProblem(value, name);
+  if (kind === 'function' && typeof value !== 'function') return 'it must export a function by default.';
+  const { redis, log } = (value ?? {}) as { redis?: unknown; log?: unknown };
+  if (kind === 'settings' && !(isObject(redis) && isObject(log))) {
+    return 'it must export by default what readConfig() returns.';
+  }
+  return undefined;
+}
+
 async function importModule({ file, name, exports }: ModuleToImport): Promise<Imported | { syntax: SyntaxError }> {
   if (!existsSync(file)) return refused('the file is not there. Add it.');
   const startedAt = performance.now();
@@ -89,7 +101,7 @@ async function importModule({ file, name, exports }: ModuleToImport): Promise<Im
     const ms = Math.round(performance.now() - startedAt);
     const imported = { ok: true, ms, rssBytes: process.memoryUsage.rss(), value: undefined } as const;
     if (exports === 'manifest') return { ...imported, value: toData(value) };
-    const problem = exports === 'anything' ? undefined : findExportProblem(exports, value, name);
+    const problem = findExportProblem(exports, value, name);
     return problem === undefined ? imported : refused(problem);
   } catch (error) {
     if (error instanceof SyntaxError && !error.stack?.startsWith('file:')) return { syntax: error };

@@ -5,9 +5,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { processRef } from '../../process/process-identity.ts';
 import type { RedisServer } from './find-redis.ts';
 import { LeaseServer } from './lease-server.ts';
+import { processRef } from './process-ref.ts';
 import { freePort, hasEnded, redisReady, spawnRedis, stopRedis } from './redis-child.ts';
 import { type KeeperState, readState, removeState, writeState } from './state.ts';
 

@@ -1,5 +1,5 @@
 import { closeSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { isAlive, type ProcessRef, processRef } from '../../process/process-identity.ts';
+import { isAlive, type ProcessRef, processRef } from './process-ref.ts';
 
 /** After how long an unreadable lock file counts as abandoned: its owner writes it right after making it. */
 const UNWRITTEN_LIMIT_MS = 5_000;

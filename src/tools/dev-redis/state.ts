@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ProcessRef } from '../../process/process-identity.ts';
+import type { ProcessRef } from './process-ref.ts';
 
 /** What the keeper leaves for later processes. The file holds secrets, so only its owner may read it. */
 export interface KeeperState {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isAlive, type ProcessRef } from '../../process/process-identity.ts';
+import { isAlive, type ProcessRef } from './process-ref.ts';
 
 /** Stops a process with SIGTERM, and with SIGKILL once `limitMs` have passed. Resolves when it is gone. */
 export async function stopProcess(ref: ProcessRef, limitMs: number): Promise<void> {

@@ -1,6 +1,6 @@
 import * as errors from '../../errors.ts';
+import { textOf } from '../outcome.ts';
 
-/** A thrown value as JSON. */
 export type CarriedError =
   | {
       readonly kind: 'error';
@@ -32,22 +32,9 @@ function throughJson(read: () => unknown): unknown {
   }
 }
 
-function toText(read: () => unknown): string {
-  try {
-    return String(read());
-  } catch {
-    return '';
-  }
-}
-
 function toValue(thrown: unknown): CarriedError {
   const value = throughJson(() => thrown);
-  return { kind: 'value', value: value === undefined ? toText(() => thrown) || `a thrown ${typeof thrown}` : value };
-}
-
-function readFields(error: Error): object {
-  const fields = Object.keys(error).map((name) => [name, throughJson(() => Reflect.get(error, name))] as const);
-  return Object.fromEntries(fields.filter(([, value]) => value !== undefined));
+  return { kind: 'value', value: value === undefined ? textOf(() => thrown) || `a thrown ${typeof thrown}` : value };
 }
 
 /** Writes down what was thrown. Never throws. */
@@ -55,13 +42,14 @@ export function carryError(thrown: unknown, depth = 0): CarriedError {
   if (!(thrown instanceof Error)) return toValue(thrown);
   const prototype = Object.getPrototypeOf(thrown);
   const { cause } = thrown;
+  const fields = Object.keys(thrown).map((name) => [name, throughJson(() => Reflect.get(thrown, name))] as const);
   return {
     kind: 'error',
     known: Object.keys(known).find((name) => known[name]?.prototype === prototype),
-    name: toText(() => thrown.name),
-    message: toText(() => thrown.message),
-    stack: toText(() => thrown.stack ?? ''),
-    fields: readFields(thrown),
+    name: textOf(() => thrown.name),
+    message: textOf(() => thrown.message),
+    stack: textOf(() => thrown.stack ?? ''),
+    fields: Object.fromEntries(fields.filter(([, value]) => value !== undefined)),
     cause: cause === undefined || depth >= mostCauses ? undefined : carryError(cause, depth + 1),
   };
 }

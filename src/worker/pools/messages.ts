@@ -1,5 +1,4 @@
-import type { NewJob } from '../../broker/broker.ts';
-import type { PoolJob } from '../pool-job.ts';
+import type { Delivery, NewJob } from '../../broker/broker.ts';
 import type { CarriedError } from './carried-error.ts';
 
 /** What a unit, a thread or process of a pool, is started with. */
@@ -8,15 +7,18 @@ export interface UnitOrder {
   /** The name in the task's manifest. */
   readonly task: string;
   readonly maxJobs: number;
+  readonly maxMemoryMb: number;
   /** Above so many megabytes, the unit asks to be replaced after a job. */
   readonly replaceAboveMb: number;
   /** The process id of the worker, for a unit that is a process itself. */
   readonly parent: number | undefined;
 }
 
-/** What the worker says to a unit. */
+/** A job as it crosses into a unit: JSON. Its `task` may be a former name. */
+export type UnitJob = Pick<Delivery, 'task' | 'jobId' | 'input' | 'attempt' | 'enqueuedAt'>;
+
 export type ToUnit =
-  | { readonly say: 'run'; readonly job: PoolJob }
+  | { readonly say: 'run'; readonly job: UnitJob }
   | { readonly say: 'abort'; readonly reason: CarriedError }
   /** Answers `start` and `send`: without an error, the code may start, or the jobs have been sent. */
   | { readonly say: 'answer'; readonly id: number; readonly error?: CarriedError }

@@ -2,62 +2,51 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AppSource } from '../../app/app-source.ts';
 import type { NewJob } from '../../broker/broker.ts';
 import { IsletError } from '../../errors.ts';
+import { JobAbort } from '../../job-abort.ts';
 import type { Log } from '../../log.ts';
 import { type Deferred, defer } from '../deferred.ts';
 import { executeTask } from '../execute-task.ts';
-import { type ChildJobs, JobContext } from '../job-context.ts';
+import { type ChildJobs, type ContextHost, JobContext } from '../job-context.ts';
 import { type LoadableTask, type LoadedQueue, loadQueue } from '../load-queue.ts';
 import { toFailure, toResultJson } from '../outcome.ts';
-import type { PoolJob } from '../pool-job.ts';
-import { type CarriedError, carryError, reviveError } from './carried-error.ts';
-import type { CodeEnd, ToUnit, UnitOrder } from './messages.ts';
-import { memoryMb, takesTooMuch } from './unit-memory.ts';
-import { lowerPriority } from './unit-priority.ts';
-import type { WorkerChannel } from './worker-channel.ts';
+import { carryError, reviveError } from './carried-error.ts';
+import type { CodeEnd, FromUnit, ToUnit, UnitJob, UnitOrder } from './messages.ts';
+import { lowerPriority, memoryMb, takesTooMuch } from './unit-resources.ts';
+import { openWorkerChannel } from './worker-channel.ts';
 
 export interface UnitHost {
   readonly order: UnitOrder;
-  readonly channel: WorkerChannel;
   /** Opens the app, and a log whose lines are handed to the worker. */
   open(writeLine: (line: string) => void): Promise<{ app: AppSource; config: unknown; log: Log }>;
   readonly children: Omit<ChildJobs, 'send'>;
   end(code: number): void;
 }
 
-/** Loads one task, then runs its jobs, one at a time, until the worker says that it is enough. */
-export async function serveUnit(host: UnitHost): Promise<void> {
-  const unit = new UnitServer(host);
-  process.on('uncaughtException', (error) => unit.takeStray(error, true));
-  process.on('unhandledRejection', (error) => unit.takeStray(error, false));
-  host.channel.onMessage((message) => unit.take(message));
-  await unit.load();
-}
+/** Loads one task, then runs its jobs, one at a time, until the worker closes the unit. */
+export const serveUnit = (host: UnitHost): Promise<void> => new UnitServer(host).load();
 
-interface LoadedTask {
-  readonly code: LoadedQueue;
+interface LoadedTask extends ContextHost {
+  readonly queue: LoadedQueue;
   readonly task: LoadableTask;
-  readonly log: Log;
 }
 
 interface RunningJob {
   readonly run: number;
-  readonly abort: AbortController;
+  readonly abort: JobAbort;
   /** Ends the job from outside the promise of its code. */
   readonly escaped: Deferred<CodeEnd>;
 }
 
-/** What the worker is asked, and does in its own time. */
+/** What the unit asks of its worker. */
 type Request = { say: 'start'; run: number } | { say: 'send'; jobs: NewJob[] };
 
-/**
- * Holds the job whose code runs, also in its timers, which may outlive it. What a shared client calls back belongs to the
- * job that has opened the client.
- */
+/** Holds the job whose code runs, also in timers that outlive it. A shared client's callbacks are the job's that opened it. */
 const currentRun = new AsyncLocalStorage<RunningJob>();
 
 class UnitServer {
   readonly #host: UnitHost;
-  readonly #asked = new Map<number, (error: CarriedError | undefined) => void>();
+  readonly #send: (message: FromUnit) => void;
+  readonly #asked = new Map<number, Deferred<void>>();
   #lastId = 0;
   #runs = 0;
   #running: RunningJob | undefined;
@@ -67,39 +56,59 @@ class UnitServer {
 
   constructor(host: UnitHost) {
     this.#host = host;
+    this.#send = openWorkerChannel(host.order, (message) => this.#take(message), host.end);
+    process.on('uncaughtException', (error) => this.#takeStray(error, true));
+    process.on('unhandledRejection', (error) => this.#takeStray(error, false));
   }
 
   async load(): Promise<void> {
-    const { order, channel } = this.#host;
+    const { order } = this.#host;
     try {
-      this.#loaded = await loadTask(this.#host);
+      this.#loaded = await this.#loadTask();
       lowerPriority(order);
-      channel.send({ say: 'ready', memoryMb: memoryMb(order) });
+      this.#send({ say: 'ready', memoryMb: memoryMb(order) });
     } catch (error) {
-      channel.send({ say: 'broken', error: carryError(error) });
+      this.#send({ say: 'broken', error: carryError(error) });
     }
   }
 
-  take(message: ToUnit) {
+  async #loadTask(): Promise<LoadedTask> {
+    const { order, open, children } = this.#host;
+    const { app, config, log } = await open((line) => this.#send({ say: 'log', line }));
+    const source = await app.loadQueue(order.queue);
+    const tasks = source.tasks.filter(({ manifest }) => manifest.name === order.task);
+    const host = { config, log: log.child({ queue: order.queue }) };
+    const queue = await loadQueue(order.queue, { ...source, tasks }, host);
+    const task = queue.tasks.get(order.task);
+    if (!task) throw new IsletError('E_TASK_UNKNOWN', `Queue "${order.queue}" has no task "${order.task}".`);
+    // A task with `load: 'on-first-job'` is loaded too: there is a job for it now.
+    await task.load();
+    const send = (jobs: NewJob[]) => this.#ask({ say: 'send', jobs });
+    return { queue, task, log, children: { ...children, send } };
+  }
+
+  #take(message: ToUnit) {
     switch (message.say) {
       case 'run':
         if (this.#loaded) void this.#run(message.job, this.#loaded);
         return;
       case 'abort':
         if (!this.#running) return;
-        this.#host.channel.send({ say: 'aborting', run: this.#running.run });
+        this.#send({ say: 'aborting', run: this.#running.run });
         return this.#running.abort.abort(reviveError(message.reason));
-      case 'answer':
-        this.#asked.get(message.id)?.(message.error);
-        return void this.#asked.delete(message.id);
+      case 'answer': {
+        const asked = this.#asked.get(message.id);
+        this.#asked.delete(message.id);
+        return message.error ? asked?.reject(reviveError(message.error)) : asked?.resolve();
+      }
       case 'close':
         return void this.#close();
     }
   }
 
   /** Takes an error that escaped from code that nobody waits for. After an exception, Node may run nothing on. */
-  takeStray(error: unknown, isException: boolean) {
-    const { order, channel, end } = this.#host;
+  #takeStray(error: unknown, isException: boolean) {
+    const { order, end } = this.#host;
     const running = this.#running;
     if (running && running === (currentRun.getStore() ?? running)) {
       // The job's code may still run.
@@ -107,9 +116,9 @@ class UnitServer {
       running.escaped.resolve({ error: carryError(error) });
       return running.abort.abort(error);
     }
-    if (!this.#loaded) return channel.send({ say: 'broken', error: carryError(error) });
+    if (!this.#loaded) return this.#send({ say: 'broken', error: carryError(error) });
     const { task, log } = this.#loaded;
-    const problem = toFailure(error, task.manifest, undefined).causeMessage;
+    const problem = toFailure(error, task.manifest).causeMessage;
     log.warn({ queue: order.queue, task: order.task, problem }, 'An error escaped from a job that had ended');
     if (!isException) return;
     // The job that runs now has not thrown the error, and may end.
@@ -117,28 +126,27 @@ class UnitServer {
     if (!running) setImmediate(end, 1);
   }
 
-  async #run(job: PoolJob, loaded: LoadedTask): Promise<void> {
-    const { order, channel } = this.#host;
+  async #run(job: UnitJob, loaded: LoadedTask): Promise<void> {
+    const { order } = this.#host;
     const run = ++this.#runs;
-    const running = { run, abort: new AbortController(), escaped: defer<CodeEnd>() };
+    const running = { run, abort: new JobAbort(), escaped: defer<CodeEnd>() };
     this.#running = running;
     const ended = currentRun.run(running, () => this.#execute(job, loaded, running));
     const end = await Promise.race([ended, running.escaped.promise]);
     this.#running = undefined;
-    channel.send({ say: 'done', run, ...end, last: this.#isSpoilt || run >= order.maxJobs || takesTooMuch(order) });
+    const last = this.#isSpoilt || run >= order.maxJobs || takesTooMuch(order);
+    this.#send({ say: 'done', run, ...end, last });
   }
 
   /** Runs the job's code, in the same steps as in the worker's own thread. Never rejects. */
-  async #execute(job: PoolJob, { code, task, log }: LoadedTask, { run, abort }: RunningJob): Promise<CodeEnd> {
-    const { channel, children, order } = this.#host;
-    const reportProgress = async (value: number | object) => channel.send({ say: 'progress', run, value });
-    const delivered = { ...job, queue: order.queue, abort, reportProgress };
-    const send = (jobs: NewJob[]) => this.#ask({ say: 'send', jobs });
-    const contextHost = { log, children: { ...children, send }, openScope: code.openScope };
-    const context = new JobContext(delivered, task.manifest, contextHost);
+  async #execute(job: UnitJob, loaded: LoadedTask, { run, abort }: RunningJob): Promise<CodeEnd> {
+    const { task } = loaded;
+    const reportProgress = async (value: number | object) => this.#send({ say: 'progress', run, value });
+    const delivered = { ...job, queue: this.#host.order.queue, abort, reportProgress };
+    const context = new JobContext(delivered, task.manifest, loaded);
     const attempt = { beforeRun: () => this.#ask({ say: 'start', run }) };
     try {
-      const result = await executeTask(task, { input: job.input, context, attempt });
+      const result = await executeTask(task, job.input, context, attempt);
       return { resultJson: toResultJson(task.manifest, result) };
     } catch (error) {
       return { error: carryError(error) };
@@ -148,27 +156,15 @@ class UnitServer {
   }
 
   #ask(request: Request): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const id = ++this.#lastId;
-      this.#asked.set(id, (error) => (error ? reject(reviveError(error)) : resolve()));
-      this.#host.channel.send({ ...request, id });
-    });
+    const id = ++this.#lastId;
+    const answered = defer();
+    this.#asked.set(id, answered);
+    this.#send({ ...request, id });
+    return answered.promise;
   }
 
   async #close(): Promise<void> {
-    await this.#loaded?.code.close().catch(() => {});
+    await this.#loaded?.queue.close().catch(() => {});
     this.#host.end(0);
   }
-}
-
-async function loadTask({ order, open, channel }: UnitHost): Promise<LoadedTask> {
-  const { app, config, log } = await open((line) => channel.send({ say: 'log', line }));
-  const source = await app.loadQueue(order.queue);
-  const tasks = source.tasks.filter(({ manifest }) => manifest.name === order.task);
-  const code = await loadQueue(order.queue, { ...source, tasks }, { config, log: log.child({ queue: order.queue }) });
-  const task = code.tasks.get(order.task);
-  if (!task) throw new IsletError('E_TASK_UNKNOWN', `Queue "${order.queue}" has no task "${order.task}".`);
-  // A task with `load: 'on-first-job'` is loaded too: there is a job for it now.
-  await task.load();
-  return { code, task, log };
 }

@@ -1,8 +1,8 @@
 import { fork } from 'node:child_process';
 import { Worker } from 'node:worker_threads';
+import { atMost } from '../at-most.ts';
 import { type FromUnit, read, type ToUnit, type UnitOrder, write } from './messages.ts';
 
-/** The program that units run, and how. */
 export interface UnitProgram {
   /** The path of the program's module, which finds its order, as JSON, in its first argument. */
   readonly file: string;
@@ -10,43 +10,35 @@ export interface UnitProgram {
   readonly execArgv: readonly string[];
 }
 
-export interface UnitSpec {
-  readonly kind: 'thread' | 'process';
-  readonly program: UnitProgram;
-  readonly order: UnitOrder;
-  readonly maxMemoryMb: number;
-}
-
-/** A thread or process that was started. */
 export interface StartedUnit {
   send(message: ToUnit): void;
-  onMessage(take: (message: FromUnit) => void): void;
   /** Ends the unit at once, whatever it does. */
   kill(): void;
   /** Resolves at the unit's end, after its last message, with what ended it: "ended with exit code 3". */
   readonly ended: Promise<string>;
 }
 
+type Take = (message: FromUnit) => void;
+
 /** How long a dead process's last messages are waited for: a process that it started may hold its channel open. */
 const lastWordsMs = 200;
 
-const heapLimit = ({ maxMemoryMb }: UnitSpec) => `its heap may take ${maxMemoryMb} MB, by \`maxMemoryMb\``;
+const heapLimit = ({ maxMemoryMb }: UnitOrder) => `its heap may take ${maxMemoryMb} MB, by \`maxMemoryMb\``;
 
-function startThread(spec: UnitSpec): StartedUnit {
-  const { program, order, maxMemoryMb } = spec;
-  const thread = new Worker(program.file, {
+function startThread({ file }: UnitProgram, order: UnitOrder, take: Take): StartedUnit {
+  const thread = new Worker(file, {
     name: `islet-${order.task}`,
     argv: [JSON.stringify(order)],
-    resourceLimits: { maxOldGenerationSizeMb: maxMemoryMb },
+    resourceLimits: { maxOldGenerationSizeMb: order.maxMemoryMb },
   });
+  thread.on('message', (text) => take(read<FromUnit>(text)));
   let failure: string | undefined;
   thread.on('error', (error: NodeJS.ErrnoException) => {
     const isMemory = error?.code === 'ERR_WORKER_OUT_OF_MEMORY';
-    failure = isMemory ? `ran out of memory (${heapLimit(spec)})` : `threw "${error?.message ?? error}"`;
+    failure = isMemory ? `ran out of memory (${heapLimit(order)})` : `threw "${error?.message ?? error}"`;
   });
   return {
     send: (message) => thread.postMessage(write(message)),
-    onMessage: (take) => void thread.on('message', (text) => take(read<FromUnit>(text))),
     kill: () => void thread.terminate(),
     ended: new Promise((resolve) => {
       thread.on('exit', (code) => resolve(failure ?? `ended with exit code ${code}`));
@@ -54,43 +46,39 @@ function startThread(spec: UnitSpec): StartedUnit {
   };
 }
 
-function explainEnd(spec: UnitSpec, code: number | null, signal: string | null): string {
+function explainEnd(order: UnitOrder, code: number | null, signal: string | null): string {
   // V8 ends like this when it runs out of memory, and so does native code that gives up.
-  if (signal === 'SIGABRT') return `was ended by SIGABRT, as when it runs out of memory (${heapLimit(spec)})`;
+  if (signal === 'SIGABRT') return `was ended by SIGABRT, as when it runs out of memory (${heapLimit(order)})`;
   if (signal === 'SIGKILL') return "was ended by SIGKILL, as when the system's memory is used up";
   return signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`;
 }
 
-function startProcess(spec: UnitSpec): StartedUnit {
-  const { program, order, maxMemoryMb } = spec;
+function startProcess(program: UnitProgram, order: UnitOrder, take: Take): StartedUnit {
   const child = fork(program.file, [JSON.stringify(order)], {
-    execArgv: [...program.execArgv, `--max-old-space-size=${maxMemoryMb}`],
+    execArgv: [...program.execArgv, `--max-old-space-size=${order.maxMemoryMb}`],
     // The default would write the text as JSON once more.
     serialization: 'advanced',
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
+  child.on('message', (text) => take(read<FromUnit>(text)));
   const ended = new Promise<string>((resolve) => {
     child.on('error', (error) => child.pid === undefined && resolve(`could not be started: ${error.message}`));
-    child.on('exit', (code, signal) => {
-      const over = () => resolve(explainEnd(spec, code, signal));
-      if (!child.connected) return over();
-      const timer = setTimeout(() => child.connected && child.disconnect(), lastWordsMs);
-      child.once('disconnect', () => {
-        clearTimeout(timer);
-        over();
-      });
+    child.on('exit', async (code, signal) => {
+      const disconnected = new Promise((over) => child.once('disconnect', over));
+      if (child.connected) await atMost(lastWordsMs, disconnected);
+      if (child.connected) child.disconnect();
+      resolve(explainEnd(order, code, signal));
     });
   });
   return {
     // The process may be dead by now, which its end tells.
     send: (message) => child.connected && child.send(write(message), () => {}),
-    onMessage: (take) => void child.on('message', (text) => take(read<FromUnit>(text))),
     kill: () => void child.kill('SIGKILL'),
     ended,
   };
 }
 
-/** Starts a thread or process that is to run the jobs of one task. */
-export function startUnit(spec: UnitSpec): StartedUnit {
-  return spec.kind === 'thread' ? startThread(spec) : startProcess(spec);
+/** Starts a thread or process that is to run the jobs of one task; `take` gets what it says. */
+export function startUnit(program: UnitProgram, order: UnitOrder, take: Take): StartedUnit {
+  return order.parent === undefined ? startThread(program, order, take) : startProcess(program, order, take);
 }

@@ -1,10 +1,29 @@
+import type { Delivery, NewJob } from '../../broker/broker.ts';
+import { atMost } from '../at-most.ts';
 import { defer } from '../deferred.ts';
-import type { PoolCalls, PoolJob } from '../pool-job.ts';
 import { carryError, reviveError } from './carried-error.ts';
-import type { FromUnit } from './messages.ts';
-import type { StartedUnit } from './start-unit.ts';
+import type { FromUnit, UnitOrder } from './messages.ts';
+import { type StartedUnit, startUnit, type UnitProgram } from './start-unit.ts';
 
-/** How a job's code ended in its unit. */
+export interface PoolHost {
+  readonly program: UnitProgram;
+  /** Writes a line of a unit's logger among the worker's own. */
+  writeLine(line: string): void;
+}
+
+/** A job for a unit, and what its code asks of the worker: a unit has no connection of its own. */
+export interface PooledJob {
+  readonly delivery: Delivery;
+  /** Notes that the job has a unit, and begins: its time counts from now. Until now it only waited. */
+  onBegin(): void;
+  /** Does the last step before the job's code starts. Throws when the code must not start. */
+  beforeRun(): void | Promise<void>;
+  /** Returns how long the job's code has after the abort, in milliseconds, before it is ended. */
+  graceMs(): number;
+  progress(value: number | object): void;
+  send(jobs: NewJob[]): Promise<void>;
+}
+
 export type UnitEnd =
   | { readonly kind: 'returned'; readonly resultJson: string | undefined }
   | { readonly kind: 'threw'; readonly error: unknown }
@@ -18,39 +37,40 @@ const hearMs = 250;
 const buryMs = 1_000;
 /** How long a unit may take to load its task, in milliseconds. */
 const readyMs = 60_000;
+/** How long a unit has to dispose of what it opened, in milliseconds. */
+const closeMs = 5_000;
 
 interface Running {
   readonly run: number;
-  readonly calls: PoolCalls;
+  readonly job: PooledJob;
   started: boolean;
   end(end: UnitEnd): void;
-}
-
-export interface UnitHandleOptions {
-  writeLine(line: string): void;
-  /** Makes the error of a unit that ended, or hung, before it was ready. */
-  startFailed(how: string): Error;
 }
 
 /** A pool's handle of one of its threads or processes, which runs one job at a time. */
 export class UnitHandle {
   readonly ended: Promise<string>;
   readonly #unit: StartedUnit;
-  readonly #writeLine: UnitHandleOptions['writeLine'];
-  #usable = false;
+  readonly #host: PoolHost;
+  readonly #ready = defer<number>();
+  /** Resolves when the unit can run jobs, with the megabytes that it takes. Rejects when it could not load its task. */
+  readonly ready = this.#ready.promise;
+  /** Whether the unit takes a further job. */
+  usable = false;
   #killed = false;
   #runs = 0;
   #running: Running | undefined;
   /** What the last job may ask for: its code may still enqueue when the job has ended. */
-  #calls: PoolCalls | undefined;
+  #lastJob: PooledJob | undefined;
   #abortedAt = 0;
   #killTimer: NodeJS.Timeout | undefined;
   #lastWords: NodeJS.Immediate | undefined;
-  readonly #ready = defer<number>();
 
-  constructor(unit: StartedUnit, { writeLine, startFailed }: UnitHandleOptions) {
+  /** `startFailed` makes the error of a unit that ended, or hung, before it was ready. */
+  constructor(host: PoolHost, order: UnitOrder, startFailed: (how: string) => Error) {
+    const unit = startUnit(host.program, order, (message) => this.#take(message));
+    this.#host = host;
     this.#unit = unit;
-    this.#writeLine = writeLine;
     this.ended = unit.ended;
     const hung = setTimeout(() => {
       this.#ready.reject(startFailed(`did not load it within ${readyMs / 1_000} s`));
@@ -58,65 +78,42 @@ export class UnitHandle {
     }, readyMs);
     // Perhaps nobody waits for it any more.
     this.ready.catch(() => {}).finally(() => clearTimeout(hung));
-    unit.onMessage((message) => this.#take(message));
     unit.ended.then((how) => {
-      this.#usable = false;
+      this.usable = false;
       this.#ready.reject(startFailed(how));
       const started = this.#running?.started === true;
       this.#finish(this.#killed ? { kind: 'killed' } : { kind: 'crashed', how, started });
     });
   }
 
-  /** Resolves when the unit can run jobs, with the megabytes that it takes. Rejects when it could not load its task. */
-  get ready(): Promise<number> {
-    return this.#ready.promise;
-  }
-
-  /** Whether the unit takes a further job. */
-  get usable(): boolean {
-    return this.#usable;
-  }
-
   /** Runs one job. Never rejects. */
-  async run(job: PoolJob, calls: PoolCalls): Promise<UnitEnd> {
-    const { signal } = calls;
-    const onAbort = () => this.#abort(calls);
+  async run(job: PooledJob): Promise<UnitEnd> {
+    const { task, jobId, input, attempt, enqueuedAt, abort } = job.delivery;
     const over = defer<UnitEnd>();
-    this.#running = { run: ++this.#runs, calls, started: false, end: over.resolve };
-    this.#calls = calls;
-    this.#unit.send({ say: 'run', job });
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
+    this.#running = { run: ++this.#runs, job, started: false, end: over.resolve };
+    this.#lastJob = job;
+    this.#unit.send({ say: 'run', job: { task, jobId, input, attempt, enqueuedAt } });
+    const stopListening = abort.onAbort(() => this.#abort(job));
     const end = await over.promise;
-    signal.removeEventListener('abort', onAbort);
+    stopListening();
     this.#spare();
     return end;
   }
 
-  /** Lets the unit dispose of what it opened and end. Kills it after `limitMs` milliseconds, and waits little longer. */
-  async close(limitMs: number): Promise<void> {
-    this.#usable = false;
+  /** Lets the unit dispose of what it opened, and ends it. */
+  async close(): Promise<void> {
+    this.usable = false;
     this.#unit.send({ say: 'close' });
-    const leftMs = this.#killed ? 0 : limitMs;
-    const buried = defer();
-    const kill = setTimeout(() => this.#unit.kill(), leftMs);
-    const bury = setTimeout(buried.resolve, leftMs + buryMs);
-    await Promise.race([this.ended, buried.promise]);
-    clearTimeout(kill);
-    clearTimeout(bury);
+    if (!this.#killed) await atMost(closeMs, this.ended);
+    this.#unit.kill();
+    await atMost(buryMs, this.ended);
   }
 
   /** Stops the job by its signal, and the unit by force: soon if its event loop does not turn, else after the grace. */
-  #abort(calls: PoolCalls): void {
+  #abort(job: PooledJob): void {
     this.#abortedAt = performance.now();
-    const { reason } = calls.signal;
-    this.#unit.send({ say: 'abort', reason: carryError(reason) });
-    this.#killIn(Math.min(hearMs, calls.graceMs(reason)));
-  }
-
-  /** Gives code that has heard of the abort the rest of its grace. */
-  #grantGrace(calls: PoolCalls): void {
-    this.#killIn(Math.max(0, calls.graceMs(calls.signal.reason) - (performance.now() - this.#abortedAt)));
+    this.#unit.send({ say: 'abort', reason: carryError(job.delivery.abort.reason) });
+    this.#killIn(Math.min(hearMs, job.graceMs()));
   }
 
   #killIn(ms: number): void {
@@ -133,11 +130,10 @@ export class UnitHandle {
   }
 
   #kill(): void {
-    this.#usable = false;
+    this.usable = false;
     this.#killed = true;
     this.#unit.kill();
-    const timer = setTimeout(() => this.#finish({ kind: 'killed' }), buryMs);
-    this.ended.then(() => clearTimeout(timer));
+    void atMost(buryMs, this.ended).then(() => this.#finish({ kind: 'killed' }));
   }
 
   #finish(end: UnitEnd): void {
@@ -152,25 +148,26 @@ export class UnitHandle {
     if ('run' in message && message.run !== running?.run) return;
     switch (message.say) {
       case 'ready':
-        this.#usable = true;
+        this.usable = true;
         return this.#ready.resolve(message.memoryMb);
       case 'broken':
         this.#ready.reject(reviveError(message.error));
         return this.#unit.kill();
       case 'start':
         if (running) running.started = true;
-        return void this.#answer(message.id, () => running?.calls.beforeRun());
+        return void this.#answer(message.id, () => running?.job.beforeRun());
       case 'send':
-        return void this.#answer(message.id, () => this.#calls?.send(message.jobs));
+        return void this.#answer(message.id, () => this.#lastJob?.send(message.jobs));
       case 'aborting':
-        return running && this.#grantGrace(running.calls);
+        // Code that has heard of the abort has the rest of its grace.
+        return running && this.#killIn(Math.max(0, running.job.graceMs() - (performance.now() - this.#abortedAt)));
       case 'log':
-        return this.#writeLine(message.line);
+        return this.#host.writeLine(message.line);
       case 'progress':
-        return running?.calls.progress(message.value);
+        return running?.job.progress(message.value);
       case 'done': {
         const { error, resultJson, last } = message;
-        if (last) this.#usable = false;
+        if (last) this.usable = false;
         return this.#finish(error ? { kind: 'threw', error: reviveError(error) } : { kind: 'returned', resultJson });
       }
     }

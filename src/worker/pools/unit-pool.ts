@@ -1,40 +1,30 @@
 import { availableParallelism } from 'node:os';
 import type { TaskSource } from '../../app/app-source.ts';
 import { IsletError, PoolCrashedError } from '../../errors.ts';
+import type { JobAbort } from '../../job-abort.ts';
 import type { PoolSettings } from '../../manifest/pool.ts';
 import { type Deferred, defer } from '../deferred.ts';
-import type { PoolCalls, PoolJob } from '../pool-job.ts';
-import { startUnit, type UnitProgram } from './start-unit.ts';
-import { type UnitEnd, UnitHandle } from './unit-handle.ts';
+import type { UnitOrder } from './messages.ts';
+import { type PooledJob, type PoolHost, type UnitEnd, UnitHandle } from './unit-handle.ts';
 
-export interface PoolHost {
-  readonly program: UnitProgram;
-  /** Writes a line of a unit's logger among the worker's own. */
-  writeLine(line: string): void;
-}
-
-/** How long a unit has to dispose of what it opened, in milliseconds. */
-const closeMs = 5_000;
 /** The part of `maxMemoryMb` above which a unit is replaced after a job. */
 const replaceShare = 0.75;
-/** Within which time a job for which there is no room comes back, in milliseconds. */
+/** When a job for which there is no room comes back, in milliseconds. */
 const waitLimits = { least: 1_000, most: 15_000 };
 /** How much the last job's duration weighs in the average. */
 const newest = 0.3;
 
-/** The default size leaves a core to the worker's own loop, and to Redis. */
-const coresButOne = () => Math.max(1, availableParallelism() - 1);
-
 /**
  * The pool of one task's threads or processes; it starts none before the first job. Piscina and tinypool would not do: an
- * abort ends their threads before the code hears of it, neither replaces one thread by its jobs and memory, and tinypool
- * gives a process a second after SIGTERM and does not tell how it died. With piscina a worker would take 5 MB more.
+ * abort ends their threads before the code hears of it, and neither replaces one thread by its jobs and memory.
  */
 export class UnitPool {
-  /** How many jobs run at once. */
   readonly size: number;
   readonly #source: TaskSource;
+  /** The task's name in messages. */
+  readonly #name: string;
   readonly #settings: PoolSettings;
+  readonly #order: UnitOrder;
   readonly #host: PoolHost;
   readonly #units = new Set<UnitHandle>();
   /** The units without a job, with the timers that end them; the one that worked last is last. */
@@ -47,19 +37,22 @@ export class UnitPool {
   #closed = false;
 
   constructor(source: TaskSource, host: PoolHost) {
+    const { name: task, queue } = source.manifest;
+    const settings = source.manifest.pool as PoolSettings;
+    const { kind, maxJobs, maxMemoryMb } = settings;
+    const parent = kind === 'process' ? process.pid : undefined;
     this.#source = source;
-    this.#settings = source.manifest.pool as PoolSettings;
+    this.#name = `"${task}" (queue "${queue}")`;
+    this.#settings = settings;
+    this.#order = { queue, task, maxJobs, maxMemoryMb, replaceAboveMb: maxMemoryMb * replaceShare, parent };
     this.#host = host;
-    this.size = this.#settings.size ?? coresButOne();
+    // The default leaves a core to the worker's own loop, and to Redis.
+    this.size = settings.size ?? Math.max(1, availableParallelism() - 1);
   }
 
-  /** Whether as many jobs wait here as run. */
-  get isFull(): boolean {
-    return this.#waiting.size >= this.size;
-  }
-
-  /** Returns in how many milliseconds there may be room. */
-  waitMs(): number {
+  /** Returns in how many milliseconds there may be room, or nothing unless as many jobs wait here as run. */
+  waitMs(): number | undefined {
+    if (this.#waiting.size < this.size) return undefined;
     const ms = (this.#meanMs * (this.#waiting.size + 1)) / this.size;
     const bounded = Math.max(waitLimits.least, Math.min(waitLimits.most, ms));
     // The jobs that wait must not come back all at once.
@@ -71,9 +64,9 @@ export class UnitPool {
     const unit = this.#start();
     try {
       const memoryMb = await unit.ready;
-      if (memoryMb > this.#replaceAboveMb) throw this.#refuseMemory(memoryMb);
+      if (memoryMb > this.#order.replaceAboveMb) throw this.#refuseMemory(memoryMb);
     } finally {
-      await unit.close(closeMs);
+      await unit.close();
     }
   }
 
@@ -81,37 +74,32 @@ export class UnitPool {
    * Runs one job, and returns its result as JSON. Throws what the code threw; `E_POOL_CRASHED` when that ended its
    * thread or process; the signal's reason when it was ended because it did not stop.
    */
-  async run(job: PoolJob, calls: PoolCalls): Promise<string | undefined> {
-    const end = await this.#runOnce(job, calls);
+  async run(job: PooledJob): Promise<string | undefined> {
+    let end = await this.#runOnce(job);
     // The unit died of something else, just when it was given the job.
-    const isInnocent = end.kind === 'crashed' && !end.started;
-    return this.#unwrap(isInnocent ? await this.#runOnce(job, calls) : end, job, calls);
+    if (end.kind === 'crashed' && !end.started) end = await this.#runOnce(job);
+    if (end.kind === 'returned') return end.resultJson;
+    if (end.kind === 'threw') throw end.error;
+    const { jobId, abort } = job.delivery;
+    if (end.kind === 'killed') throw abort.reason;
+    const whose = `Job "${jobId}" of task ${this.#name}`;
+    throw new PoolCrashedError(`${whose} ended its ${this.#settings.kind}, and no other job: that ${end.how}.`);
   }
 
   /** Ends all threads and processes. May be called twice. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#waiting.clear();
-    for (const unit of this.#units) void this.#retire(unit);
+    for (const unit of this.#units) this.#retire(unit);
     await Promise.all(this.#leaving);
   }
 
-  get #replaceAboveMb(): number {
-    return this.#settings.maxMemoryMb * replaceShare;
-  }
-
   #start(): UnitHandle {
-    const { manifest, file } = this.#source;
-    const { kind, maxJobs, maxMemoryMb } = this.#settings;
-    const { program, writeLine } = this.#host;
-    const { name: task, queue } = manifest;
-    const parent = kind === 'process' ? process.pid : undefined;
-    const order = { queue, task, maxJobs, replaceAboveMb: this.#replaceAboveMb, parent };
     const startFailed = (how: string) => {
-      const what = `Task "${task}" (queue "${queue}"), ${file}: the ${kind} that was to load it ${how}.`;
-      return new IsletError('E_TASK_LOAD_FAILED', what);
+      const where = `Task ${this.#name}, ${this.#source.file}`;
+      return new IsletError('E_TASK_LOAD_FAILED', `${where}: the ${this.#settings.kind} that was to load it ${how}.`);
     };
-    return new UnitHandle(startUnit({ kind, program, order, maxMemoryMb }), { writeLine, startFailed });
+    return new UnitHandle(this.#host, this.#order, startFailed);
   }
 
   async #startUnit(): Promise<UnitHandle> {
@@ -137,11 +125,10 @@ export class UnitPool {
   }
 
   /** Makes room for a unit's successor at once; the unit disposes of what it opened beside that. */
-  #retire(unit: UnitHandle): Promise<void> {
+  #retire(unit: UnitHandle): void {
     this.#leave(unit);
-    const closing = unit.close(closeMs).finally(() => this.#leaving.delete(closing));
+    const closing = unit.close().finally(() => this.#leaving.delete(closing));
     this.#leaving.add(closing);
-    return closing;
   }
 
   #nextInLine(): Deferred<UnitHandle> | undefined {
@@ -151,8 +138,8 @@ export class UnitPool {
   }
 
   /** Waits for a unit, and no longer when the job is aborted meanwhile: the next job gets the unit then. */
-  async #acquire(signal: AbortSignal): Promise<UnitHandle> {
-    signal.throwIfAborted();
+  async #acquire(abort: JobAbort): Promise<UnitHandle> {
+    abort.throwIfAborted();
     const rested = [...this.#idle.keys()].at(-1);
     if (rested) {
       this.#endRest(rested);
@@ -162,8 +149,7 @@ export class UnitPool {
     if (this.#units.size < this.size) turn.resolve(this.#startUnit());
     else this.#waiting.add(turn);
     const aborted = defer<never>();
-    const onAbort = () => aborted.reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
+    const stopListening = abort.onAbort(() => aborted.reject(abort.reason));
     try {
       return await Promise.race([turn.promise, aborted.promise]);
     } catch (error) {
@@ -172,7 +158,7 @@ export class UnitPool {
       turn.promise.then(giveBack, () => {});
       throw error;
     } finally {
-      signal.removeEventListener('abort', onAbort);
+      stopListening();
     }
   }
 
@@ -183,39 +169,29 @@ export class UnitPool {
 
   #giveBack(unit: UnitHandle) {
     if (!this.#units.has(unit)) return;
-    if (!unit.usable) return void this.#retire(unit);
+    if (!unit.usable) return this.#retire(unit);
     const next = this.#nextInLine();
     if (next) return next.resolve(unit);
     const { idleTimeoutMs } = this.#settings;
-    if (idleTimeoutMs === 0 || this.#closed) return void this.#retire(unit);
+    if (idleTimeoutMs === 0 || this.#closed) return this.#retire(unit);
     const timer = setTimeout(() => this.#retire(unit), idleTimeoutMs);
     this.#idle.set(unit, timer);
   }
 
-  async #runOnce(job: PoolJob, calls: PoolCalls): Promise<UnitEnd> {
-    const unit = await this.#acquire(calls.signal);
-    calls.onBegin();
+  async #runOnce(job: PooledJob): Promise<UnitEnd> {
+    const unit = await this.#acquire(job.delivery.abort);
+    job.onBegin();
     const startedAt = performance.now();
-    const end = await unit.run(job, calls);
+    const end = await unit.run(job);
     this.#meanMs += (performance.now() - startedAt - this.#meanMs) * newest;
     this.#giveBack(unit);
     return end;
   }
 
-  #unwrap(end: UnitEnd, job: PoolJob, { signal }: PoolCalls): string | undefined {
-    if (end.kind === 'returned') return end.resultJson;
-    if (end.kind === 'threw') throw end.error;
-    if (end.kind === 'killed') throw signal.reason;
-    const { name, queue } = this.#source.manifest;
-    const whose = `Job "${job.jobId}" of task "${name}" (queue "${queue}")`;
-    throw new PoolCrashedError(`${whose} ended its ${this.#settings.kind}, and no other job: that ${end.how}.`);
-  }
-
   #refuseMemory(memoryMb: number): IsletError {
-    const { name, queue } = this.#source.manifest;
     const { kind, maxMemoryMb } = this.#settings;
     const takes = `an idle ${kind} of it takes ${Math.round(memoryMb)} MB`;
-    const seen = `Task "${name}" (queue "${queue}") has \`pool.maxMemoryMb\` ${maxMemoryMb}, but ${takes}`;
+    const seen = `Task ${this.#name} has \`pool.maxMemoryMb\` ${maxMemoryMb}, but ${takes}`;
     const advice = `Give it more than ${Math.ceil(memoryMb / replaceShare)}, with room for its jobs.`;
     return new IsletError('E_POOL_MEMORY_LOW', `${seen}: it would be replaced after each job. ${advice}`);
   }

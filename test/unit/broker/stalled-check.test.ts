@@ -26,7 +26,7 @@ function startCheck(answer: () => Promise<unknown>) {
     },
   };
   const locks = { holds: new Map() } as unknown as Locks;
-  const check = new StalledCheck(scope as unknown as WorkerScope, locks, { onLook() {}, onStalled() {} });
+  const check = new StalledCheck(scope as unknown as WorkerScope, locks, () => {});
   const calls = (sha: string) => evalsha.mock.calls.filter(([called]) => called === sha).length;
   return { check, onSilence, looks: () => calls(lookForStalled.sha), putBacks: () => calls(putBack.sha) };
 }

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { type BlockHint, createBlockHint } from '../../../src/guard/block-hint.ts';
+import { createBlockHint } from '../../../src/guard/block-hint.ts';
 
 const job = (task: string) => ({ queue: 'mail', task, jobId: '1', attempt: 1 });
 
 test('tells once of a task that blocks for the third time, with the line to change', () => {
-  const hints: BlockHint[] = [];
+  const hints: object[] = [];
   const add = createBlockHint((hint) => hints.push(hint));
   add(job('send-email'), 1_200.4);
   add(job('other'), 9_000);

@@ -11,8 +11,8 @@ const tasks = new Map(
 );
 const decideNow = (delivery: Delivery, limits = workerDefaults) => decide(delivery, tasks, limits, now);
 const failedWith = (code: string, causeMessage: string) => ({
-  kind: 'end',
-  outcome: { kind: 'failed', failure: { code, causeMessage } },
+  kind: 'failed',
+  failure: { code, causeMessage },
 });
 const crash = (msAgo: number, blame: Crash['blame'] = 'suspect') => ({ at: now - msAgo, worker: 'w1', blame });
 const crashed = (...crashes: Crash[]) => deliver({ memory: { crashes } });
@@ -24,18 +24,15 @@ test('runs a job with an empty memory beside others', () => {
 test('ends a cancelled job, whatever else is known of it', () => {
   const crashes = [crash(1), crash(2), crash(3)];
   const cancelled = {
-    kind: 'end',
-    outcome: {
-      kind: 'cancelled',
-      failure: { code: 'E_JOB_CANCELLED', causeMessage: 'Job "j" was cancelled: not needed' },
-    },
+    kind: 'cancelled',
+    failure: { code: 'E_JOB_CANCELLED', causeMessage: 'Job "j" was cancelled: not needed' },
   };
   expect(decideNow(deliver({ memory: { cancel: 'not needed', crashes } }))).toMatchObject(cancelled);
   expect(decideNow(deliver({ task: 'gone', memory: { cancel: 'not needed' } }))).toMatchObject(cancelled);
 });
 
 test('ends a job that was cancelled without a reason', () => {
-  expect(decideNow(deliver({ memory: { cancel: '' } }))).toMatchObject({ outcome: { kind: 'cancelled' } });
+  expect(decideNow(deliver({ memory: { cancel: '' } }))).toMatchObject({ kind: 'cancelled' });
 });
 
 describe('a job whose task this worker does not know', () => {
@@ -44,8 +41,9 @@ describe('a job whose task this worker does not know', () => {
 
   test('is postponed, and the time is noted', () => {
     expect(waiting(undefined)).toEqual({
-      kind: 'end',
-      outcome: { kind: 'postponed', delayMs: 1_000, unknownSince: now },
+      kind: 'postponed',
+      delayMs: 1_000,
+      unknownSince: now,
     });
   });
 
@@ -57,7 +55,7 @@ describe('a job whose task this worker does not know', () => {
     [599_999, 1],
     [-60_000, 1_000],
   ])('%i ms after it was first seen waits for %i ms more', (msAgo, delayMs) => {
-    expect(waiting(msAgo)).toMatchObject({ outcome: { kind: 'postponed', delayMs, unknownSince: now - msAgo } });
+    expect(waiting(msAgo)).toMatchObject({ kind: 'postponed', delayMs, unknownSince: now - msAgo });
   });
 
   test('fails at the deadline', () => {
@@ -72,7 +70,7 @@ describe('a job whose task this worker does not know', () => {
   });
 
   test('is postponed and fails alike, when only its version is newer', () => {
-    expect(waiting(0, { version: 2 })).toMatchObject({ outcome: { kind: 'postponed' } });
+    expect(waiting(0, { version: 2 })).toMatchObject({ kind: 'postponed' });
     expect(waiting(600_000, { version: 2 })).toMatchObject(
       failedWith(
         'E_TASK_UNKNOWN',
@@ -128,11 +126,9 @@ describe('a job whose workers crashed', () => {
   test('runs beside others after it ended its own thread or process, and fails after the third time', () => {
     expect(decideNow(crashed(crash(1, 'unit'), crash(2, 'unit')))).toMatchObject({ kind: 'run', alone: false });
     expect(decideNow(crashed(crash(1, 'unit'), crash(2, 'unit'), crash(3, 'unit')))).toMatchObject({
-      outcome: {
-        failure: {
-          code: 'E_POISONED',
-          causeMessage: expect.stringMatching(/ ended its thread or process, 3 times: .* \(worker w1, unit\)/),
-        },
+      failure: {
+        code: 'E_POISONED',
+        causeMessage: expect.stringMatching(/ ended its thread or process, 3 times: .* \(worker w1, unit\)/),
       },
     });
   });
@@ -143,13 +139,13 @@ describe('a job whose workers crashed', () => {
 
   test('fails at the first, when that is the limit', () => {
     expect(decideNow(crashed(crash(0)), { ...workerDefaults, maxCrashes: 1 })).toMatchObject({
-      outcome: { failure: { code: 'E_POISONED' } },
+      failure: { code: 'E_POISONED' },
     });
   });
 });
 
 test('a job whose pool is full comes back later, at no attempt', () => {
-  const pool = { isFull: true, waitMs: () => 1_234 } as unknown as UnitPool;
+  const pool = { waitMs: () => 1_234 } as unknown as UnitPool;
   const full = new Map([['send-email', { manifest: sendEmail, pool, load: () => Promise.reject() }]]);
   expect(decide(deliver(), full, workerDefaults, now)).toEqual({ kind: 'wait', delayMs: 1_234 });
 });

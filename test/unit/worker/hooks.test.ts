@@ -6,13 +6,13 @@ import { CancelledError, ReleasedError, TimeoutError } from '../../../src/errors
 import { workerDefaults } from '../../../src/manifest/defaults.ts';
 import { defineQueue } from '../../../src/manifest/define-queue.ts';
 import { type AnyTask, defineTask } from '../../../src/manifest/define-task.ts';
-import { currentJob } from '../../../src/worker/attempt.ts';
+import { currentJob, type RunScope } from '../../../src/worker/attempt.ts';
 import { blameHook } from '../../../src/worker/call-hook.ts';
 import { Gate } from '../../../src/worker/gate.ts';
 import type { Hooks } from '../../../src/worker/hooks.ts';
 import { joinHooks } from '../../../src/worker/job-hooks.ts';
 import { loadHooks } from '../../../src/worker/load-hooks.ts';
-import { type RunScope, runJob } from '../../../src/worker/run-job.ts';
+import { runJob } from '../../../src/worker/run-job.ts';
 import { Worker } from '../../../src/worker/worker.ts';
 import { deliver } from './delivery.ts';
 

@@ -19,7 +19,7 @@ const input = { to: 'a@b', token: 'hunter2' };
 
 /** Classifies what a task threw, whose code had started unless the test says otherwise. */
 const classify = (delivery: Delivery, task: AnyTask, error: unknown, started = true): Outcome =>
-  outcome.classify(delivery, task, error, { started, limits: workerDefaults });
+  outcome.classify(delivery, task, error, started, workerDefaults);
 
 /** Returns the outcome of a job whose task returned this. */
 const completed = (delivery: Delivery, task: AnyTask, result: unknown): Outcome =>
@@ -86,6 +86,17 @@ describe('classify', () => {
     const text = JSON.stringify(outcome);
     expect(text).not.toMatch(/hunter2|secret/);
     expect(text).toContain('token [redacted] at redis://***@host/0');
+  });
+
+  test('takes redacted values that no URL can hold, and errors that throw when they are read', () => {
+    const thrown = new Error('no');
+    Object.defineProperty(thrown, 'message', {
+      get() {
+        throw thrown;
+      },
+    });
+    const failure = { causeMessage: '' };
+    expect(classify(deliver({ input: { token: 'a\ud800' } }), manifest, thrown)).toMatchObject({ failure });
   });
 
   test.each(['text', undefined, null, 5])('takes a thrown %s', (thrown) => {

@@ -5,10 +5,10 @@ import type { Delivery } from '../../../src/broker/broker.ts';
 import { CancelledError, LockLostError, ReleasedError } from '../../../src/errors.ts';
 import { workerDefaults } from '../../../src/manifest/defaults.ts';
 import { type AnyTask, defineTask } from '../../../src/manifest/define-task.ts';
-import { currentJob, describeCurrentJob } from '../../../src/worker/attempt.ts';
+import { currentJob, describeCurrentJob, type RunScope } from '../../../src/worker/attempt.ts';
 import { UnblockedClock } from '../../../src/worker/clock.ts';
 import type { UnitPool } from '../../../src/worker/pools/unit-pool.ts';
-import { type RunScope, runJob } from '../../../src/worker/run-job.ts';
+import { runJob } from '../../../src/worker/run-job.ts';
 import type { Task, TaskContext } from '../../../src/worker/task-context.ts';
 import { deliver } from './delivery.ts';
 
@@ -123,7 +123,7 @@ describe('runJob', () => {
 
   test('puts off a job whose pool is full, with a line for debugging only', async () => {
     const scope = scopeOf(often, step('run'));
-    const pool = { isFull: true, waitMs: () => 1_234 } as unknown as UnitPool;
+    const pool = { waitMs: () => 1_234 } as unknown as UnitPool;
     const task = { manifest: often, pool, load: () => Promise.reject() };
     scope.queue = { ...scope.queue, tasks: new Map([['send-email', task]]) };
     expect(await runJob(deliver(), scope)).toEqual({ kind: 'snoozed', delayMs: 1_234 });

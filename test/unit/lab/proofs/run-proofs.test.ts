@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { renderResult, renderSummary } from '../../../../lab/proofs/report.ts';
 import { type Proof, type ProofResult, runProofs } from '../../../../lab/proofs/run-proofs.ts';
+import { readStat } from '../../../../src/process/process-identity.ts';
 
 let folder: string;
 let seen: string[];
@@ -46,7 +47,7 @@ test('ends the running proof with all that it has started, and runs no other, wh
   halt.abort(new Error('Interrupted.'));
   await expect(running).rejects.toThrow('Interrupted.');
   expect(seen).toEqual([]);
-  await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow());
+  await vi.waitFor(() => expect(readStat(pid)?.isDead ?? true).toBe(true));
 });
 
 test('a proof has one line, and the summary tells what the logs complain of', () => {

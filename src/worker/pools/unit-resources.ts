@@ -1,8 +1,11 @@
+import { setPriority } from 'node:os';
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { UnitOrder } from './messages.ts';
 
 const bytesPerMb = 1_048_576;
+/** Leaves a unit a third of the share of what runs beside it, and no less than all when there is a core for each. */
+const niceness = 5;
 
 /** Returns the megabytes that this unit takes; those of a thread are only what is its own: the rest is its worker's. */
 export function memoryMb({ parent }: UnitOrder): number {
@@ -17,4 +20,17 @@ export function takesTooMuch(order: UnitOrder): boolean {
   setFlagsFromString('--expose-gc');
   (runInNewContext('gc') as () => void)();
   return memoryMb(order) > order.replaceAboveMb;
+}
+
+/**
+ * Lets the worker's own loop, and the machine's other processes, go first where there are fewer cores than work. Outside
+ * Linux the priority is that of the whole process, so only units that are processes lower theirs.
+ */
+export function lowerPriority({ parent }: UnitOrder): void {
+  if (parent === undefined && process.platform !== 'linux') return;
+  try {
+    setPriority(niceness);
+  } catch {
+    // Where this is not allowed, the unit runs at the priority of its worker.
+  }
 }
