@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { renderResult, renderSummary } from '../../../../lab/proofs/report.ts';
 import { type Proof, type ProofResult, runProofs } from '../../../../lab/proofs/run-proofs.ts';
-import { readStat } from '../../../../src/process/process-identity.ts';
 
 let folder: string;
 let seen: string[];
@@ -37,17 +36,14 @@ test('runs every proof, whatever fails, and keeps what each printed', async () =
 
 test('ends the running proof with all that it has started, and runs no other, when it is halted', async () => {
   const halt = new AbortController();
-  const pidFile = join(folder, 'pid');
-  const running = run([shell('long', `sleep 60 & echo $! > ${pidFile}; wait`), shell('never', 'true')], halt.signal);
-  const pid = await vi.waitFor(() => {
-    const text = readFileSync(pidFile, 'utf8');
-    expect(text).toMatch(/\d\n$/);
-    return Number(text);
-  });
+  const line = "(trap 'echo ended; exit' TERM; echo started; while true; do sleep 0.05; done) & wait";
+  const running = run([shell('long', line), shell('never', 'true')], halt.signal);
+  const log = () => readFileSync(join(folder, 'long.log'), 'utf8');
+  await vi.waitFor(() => expect(log()).toBe('started\n'), 5_000);
   halt.abort(new Error('Interrupted.'));
   await expect(running).rejects.toThrow('Interrupted.');
+  expect(log()).toBe('started\nended\n');
   expect(seen).toEqual([]);
-  await vi.waitFor(() => expect(readStat(pid)?.isDead ?? true).toBe(true));
 });
 
 test('a proof has one line, and the summary tells what the logs complain of', () => {
