@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
@@ -20,6 +21,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts', 'tasks/**/*.test.ts'],
     globalSetup: 'test/support/redis-setup.ts',
+    // Most tests wait for processes, so more files run at once than there are cores.
+    maxWorkers: Math.max(3, availableParallelism()),
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

@@ -110,7 +110,7 @@ describe('a Redis that takes no writes for a while, because it', () => {
     ['comes back loading its data, and as a replica', () => redis.loadAgain(demoted), undefined],
   ])('%s: one outage in the log, no hurry to connect, and nothing runs twice', async (_, breakRedis, reason) => {
     const worker = await startWorker();
-    const [short, long] = [await enqueue(10, 500), await enqueue(10, 4_500)];
+    const [short, long] = [await enqueue(10, 500), await enqueue(10, 7_000)];
     const jobs = await started([...short, ...long]);
     const brokenAt = Date.now();
     await breakRedis();
