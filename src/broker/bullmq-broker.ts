@@ -58,6 +58,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
         const consumer = await QueueConsumer.open({ queue, options: consumeOptions, guard, slot });
         consumers.set(queue.cancelChannel, consumer);
         connection.waitOut();
+        await guard?.watching;
         return consumer;
       } catch (error) {
         throw explainRedisError(url, error);

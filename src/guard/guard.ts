@@ -42,6 +42,8 @@ const smallThread = {
 
 /** Watches the event loop of this process from a thread. A guard that cannot start, or breaks, costs one log line. */
 export class Guard {
+  /** Resolves when the thread watches, or has ended. Before, nobody hears that a blocked process is asked to stop. */
+  readonly watching: Promise<void>;
   readonly #table = new GuardTable();
   readonly #logs: boolean;
   readonly #forget: () => void;
@@ -56,7 +58,12 @@ export class Guard {
     });
     this.#beat();
     this.#beating = setInterval(() => this.#beat(), beatMs).unref();
-    this.#thread = this.#start(thread, { memory: this.#table.memory, ...settings });
+    const started = this.#start(thread, { memory: this.#table.memory, ...settings });
+    this.#thread = started;
+    this.watching = new Promise((resolve) => {
+      if (!started) return resolve();
+      started.once('message', () => resolve()).once('exit', () => resolve());
+    });
   }
 
   #start(program: URL, workerData: GuardThreadData): Worker | undefined {

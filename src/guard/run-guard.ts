@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { parentPort } from 'node:worker_threads';
 import { SharedLines } from '../shared-lines.ts';
 import { createBlockHint } from './block-hint.ts';
 import { BlockLocks, type OpenLocks } from './block-locks.ts';
@@ -38,6 +39,7 @@ class GuardThread {
   async run(): Promise<never> {
     // The signals of the time when this thread sleeps arrive at the first turn of its own event loop.
     listenForStop(() => this.#askToStop());
+    parentPort?.postMessage('watching');
     for (;;) {
       this.#table.sleep(lookMs);
       if (this.#look()) await this.#followBlock();

@@ -411,16 +411,15 @@ describe('a consumer', () => {
 
   test('fetches again at once when its waiting connection was dropped', async () => {
     const { delivered, close } = await serve();
-    await until(async () => expect(await redis.call('CLIENT', 'LIST')).toContain('cmd=bzpopmin'));
-    const line = String(await redis.call('CLIENT', 'LIST'))
-      .split('\n')
-      .find(
-        (text) =>
-          text.includes('cmd=bzpopmin') &&
-          text.includes(Buffer.from('{mail}').toString('base64')) &&
-          text.includes(prefix),
-      );
-    await redis.call('CLIENT', 'KILL', 'ID', /id=(\d+)/.exec(line ?? '')?.[1] ?? '');
+    const name = Buffer.from('{mail}').toString('base64');
+    const id = await vi.waitFor(async () => {
+      const clients = String(await redis.call('CLIENT', 'LIST')).split('\n');
+      const waiting = clients.find((line) => ['cmd=bzpopmin', name, prefix].every((part) => line.includes(part)));
+      const [, found] = /^id=(\d+)/.exec(waiting ?? '') ?? [];
+      expect(found).toBeDefined();
+      return found ?? '';
+    });
+    await redis.call('CLIENT', 'KILL', 'ID', id);
     await producer.enqueue(sendEmail, { to: 'a' });
     await until(() => expect(delivered).toHaveLength(1));
     await close();

@@ -151,6 +151,7 @@ test('a guard whose thread cannot start takes locks and closes, twice', async ()
     logs: false,
   });
   guard.hold(lockOf('a'))();
+  await guard.watching;
   await Promise.all([guard.close(), guard.close()]);
   expect(Symbol.for('islet.blockReport') in globalThis).toBe(false);
 });
