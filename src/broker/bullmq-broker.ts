@@ -25,6 +25,18 @@ export interface BrokerOptions {
 
 /** Connects to Redis as a worker does. Throws `E_REDIS_UNREACHABLE`, `E_REDIS_REFUSED` or `E_REDIS_EVICTS`. */
 export async function connectBroker(options: BrokerOptions): Promise<Broker> {
+  const thread = new URL('./guard-thread.js', import.meta.url);
+  // The thread starts first: it needs longer than the connections, and no job is taken before it listens.
+  const guard = options.guard && new Guard({ redis: options.redis, thread, ...options.guard });
+  try {
+    return await openBroker(options, guard);
+  } catch (error) {
+    await guard?.close();
+    throw error;
+  }
+}
+
+async function openBroker(options: BrokerOptions, guard: Guard | undefined): Promise<Broker> {
   const { redis: url, prefix, slot, onConnection, onNotice } = options;
   /** The consumers by the channels on which jobs of theirs are cancelled. */
   const consumers = new Map<string, QueueConsumer>();
@@ -46,8 +58,6 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   const subscriber = openAnother(client);
   subscriber.on('ready', onBack);
   subscriber.on('message', (channel: string, jobId: string) => consumers.get(channel)?.onCancel(jobId));
-  const thread = new URL('./guard-thread.js', import.meta.url);
-  const guard = options.guard && new Guard({ redis: url, thread, ...options.guard });
   const sender = new Sender(client, prefix);
   return {
     description: hidePasswords(url),
