@@ -6,7 +6,8 @@ const start = '<!-- bench: written by npm run bench:report -->';
 const end = '<!-- /bench -->';
 
 /** The metrics of the load that stand in the README. */
-const shortMetrics = ['idleRssMb', 'peakRssMb', 'drainSeconds', 'cpuSeconds'];
+const shortMetrics = ['idleRssMb', 'peakRssMb', 'peakAnonymousMb', 'drainSeconds', 'cpuSeconds'];
+const shortNoopMetrics = ['cpuMicrosPerJob', 'jobsPerSecond'];
 
 function toTable(rows: readonly string[][]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
@@ -29,12 +30,15 @@ function describeRun({ date, commit, quick, rounds, machine, versions }: Results
 export function renderShort(results: Results): string {
   const load = results.cases.find(({ name }) => name === 'load');
   const noop = results.cases.find(({ name }) => name === 'noop');
-  const rows = (load?.entries ?? []).map(({ key, name, figures }) => [
-    name,
-    ...shortMetrics.map((metric) => show(figures[metric]?.median)),
-    show(noop?.entries.find((one) => one.key === key)?.figures.jobsPerSecond?.median),
-  ]);
-  const header = ['', ...shortMetrics.map((metric) => labelOf(load, metric)), 'no-op jobs/s'];
+  const rows = (load?.entries ?? []).map(({ key, name, figures }) => {
+    const ofNoop = noop?.entries.find((one) => one.key === key)?.figures;
+    return [
+      name,
+      ...shortMetrics.map((metric) => show(figures[metric]?.median)),
+      ...shortNoopMetrics.map((metric) => show(ofNoop?.[metric]?.median)),
+    ];
+  });
+  const header = ['', ...shortMetrics.map((metric) => labelOf(load, metric)), 'CPU per no-op job, µs', 'no-op jobs/s'];
   return [
     start,
     '',
