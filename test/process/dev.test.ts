@@ -43,9 +43,10 @@ async function startDev(...flags: string[]): Promise<IsletProcess> {
 const untilReady = (dev: IsletProcess, times: number) =>
   until(() => expect(count(dev.stderr(), 'Ready in'), dev.stdout() + dev.stderr()).toBe(times));
 
-/** Enqueues a job of the task that came with the app; its manifest is the app's. */
+/** Enqueues a job of the task that came with the app; its manifest is the app's, compiled where this Node needs that. */
 async function enqueue(userId: string) {
-  const file = join(app.root, 'dist/tasks/send-welcome/manifest.js');
+  const compiled = join(app.root, 'dist/tasks/send-welcome/manifest.js');
+  const file = existsSync(compiled) ? compiled : join(app.root, 'tasks/send-welcome/manifest.ts');
   const { default: manifest } = (await import(file)) as { default: ReturnType<typeof defineTask> };
   const payload = { userId, email: 'ada@example.com' } as never;
   const handle = await producer.enqueue(manifest, payload, { keepResultMs: 60_000 } as never);
@@ -282,13 +283,13 @@ describe('leaves no process behind when it is killed', () => {
   });
 
   test('while a worker starts', async () => {
-    const slow = 'await new Promise((resolve) => setTimeout(resolve, 2_000));';
+    const begin = "(await import('node:fs')).writeFileSync('begun', '');";
+    const slow = `${begin}\nawait new Promise((resolve) => setTimeout(resolve, 2_000));`;
     const file = 'queues/mail/dependencies.ts';
     await app.write(file, `${slow}\n${await readFile(join(app.root, file), 'utf8')}`);
     const dev = startIslet(['dev'], { cwd: app.root, env: env() });
     await until(() => expect(processesIn(app.root).length).toBeGreaterThan(3));
-    // These are the compiler, and a worker that has begun to load the app.
-    await until(() => expect(existsSync(join(app.root, 'dist/queues/mail/dependencies.js'))).toBe(true));
+    await until(() => expect(existsSync(join(app.root, 'begun'))).toBe(true));
     dev.kill('SIGKILL');
     await untilAllEnded();
   });
