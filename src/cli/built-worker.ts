@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type BuiltQueue, openBuiltApp } from '../app/built-app.ts';
-import { openRedis } from './open-redis.ts';
+import type { IsletConfig } from '../config.ts';
+import { openConfiguredRedis } from './configured-redis.ts';
 import { reportError, UsageError } from './report-error.ts';
 import { startWorker } from './start-worker.ts';
 import { toTable } from './to-table.ts';
@@ -61,6 +62,7 @@ export async function runBuiltWorker(
     process.chdir(folder);
     const [, program = ''] = process.argv;
     const openApp = () => openBuiltApp(built);
+    const openRedis = async (config: IsletConfig) => openConfiguredRedis(config);
     const source = { queues: [queue], openApp, unitProgram: join(folder, 'unit.js'), openRedis };
     await startWorker(given, source, { program, command: [], env });
   } catch (error) {

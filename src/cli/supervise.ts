@@ -14,6 +14,8 @@ export interface SuperviseOptions {
   program: string;
   command: readonly string[];
   env: Readonly<Record<string, string | undefined>>;
+  /** Borrows the project's private Redis. A built worker has none. */
+  borrowRedis?(): Promise<{ close(): Promise<void> }>;
 }
 
 /** Signals that other servers know, and this one does not. */
@@ -36,14 +38,12 @@ function createHealthPort(supervisor: () => Supervisor, log: LineLog) {
 }
 
 /** Keeps the project's private Redis while the only worker is being replaced. */
-function createRedisLease(path: string | undefined) {
+function createRedisLease(borrow: SuperviseOptions['borrowRedis']) {
   let lease: Promise<{ close(): Promise<void> } | undefined> | undefined;
   return {
     take() {
-      const attach = async () =>
-        (await import('../tools/dev-redis/dev-redis.ts')).attachDevRedis({ root: process.cwd(), path });
       // The workers say what is wrong with their Redis.
-      lease ??= attach().catch(() => undefined);
+      lease ??= borrow?.().catch(() => undefined);
     },
     close: async () => (await lease)?.close(),
   };
@@ -93,7 +93,7 @@ export async function supervise(flags: WorkerFlags, options: SuperviseOptions): 
   const { processes, program, command, env } = options;
   const log = new LineLog();
   const { profile, gracefulTimeout = workerDefaults.gracefulTimeoutMs } = flags;
-  const lease = createRedisLease(env.PATH);
+  const lease = createRedisLease(options.borrowRedis);
   const openHealth = createHealthPort(() => supervisor, log);
   const supervisor: Supervisor = new Supervisor({
     processes,

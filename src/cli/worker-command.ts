@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import { openAppFolder } from '../app/folder-app.ts';
 import type { IsletConfig } from '../config.ts';
 import type { Surroundings } from './main.ts';
-import { openRedis } from './open-redis.ts';
+import { borrowRedis, openRedis } from './open-redis.ts';
 import { UsageError } from './report-error.ts';
 import { startWorker } from './start-worker.ts';
 import { flagsOf, showFlag, type WorkerFlags } from './worker-flags.ts';
@@ -18,7 +18,7 @@ async function work(flags: WorkerFlags, { path, program, env }: Surroundings): P
     unitProgram: fileURLToPath(new URL('./folder-unit.js', import.meta.url)),
     openRedis: (config: IsletConfig) => openRedis(config, flags.devRedis === true, path),
   };
-  await startWorker(flags, source, { program, command: ['worker'], env });
+  await startWorker(flags, source, { program, command: ['worker'], env, borrowRedis: () => borrowRedis(path) });
 }
 
 function toOption(named: ReturnType<typeof flagsOf>[number]): Option {

@@ -71,7 +71,9 @@ interface Found {
 }
 
 function addCopy({ toCopy }: Found, name: string, because: string): void {
-  if (!toCopy.has(name)) toCopy.set(name, because);
+  const known = toCopy.get(name);
+  // Modules are loaded at once: of several reasons, the list of contents has always the same one.
+  if (known === undefined || because < known) toCopy.set(name, because);
 }
 
 function runBuild(request: BundleRequest, outdir: string, found: Found) {
