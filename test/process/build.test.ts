@@ -354,11 +354,12 @@ await producer.close();\n`,
   test('is refused when it does not compile, and when a module is missing', async () => {
     const task = sources['tasks/explode/task.ts'];
     await app.write('tasks/explode/task.ts', `${task}const wrong: number = 'text';\n`);
-    const wrong = await buildIn(app.root, '--queue', 'mail', '--out', built('none'));
+    // A Node that runs sources leaves types to the compiler.
+    const wrong = needsCompiler ? await buildIn(app.root, '--queue', 'mail', '--out', built('none')) : undefined;
     await app.write('tasks/explode/task.ts', `// @ts-ignore\nimport 'no-such-package';\n${task}`);
     const missing = await buildIn(app.root, '--queue', 'mail', '--out', built('none'));
     await app.write('tasks/explode/task.ts', task);
-    if (needsCompiler) expect(wrong.stderr).toMatch(/E_BUILD_FAILED: The build failed.\n.*task\.ts\(13,7\)/);
+    if (wrong) expect(wrong.stderr).toMatch(/E_BUILD_FAILED: The build failed.\n.*task\.ts\(13,7\)/);
     expect(missing.stderr).toMatch(/E_BUILD_FAILED: .*task\.[jt]s:\d+: Could not resolve "no-such-package"/);
     expect({ code: missing.code, written: existsSync(built('none')) }).toEqual({ code: 1, written: false });
   });

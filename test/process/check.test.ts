@@ -24,6 +24,8 @@ interface Problem {
   message: string;
 }
 
+/** The modules that are imported: the app's sources, where this Node runs those. */
+const ending = Reflect.get(process.features, 'typescript') ? 'ts' : 'js';
 const effect = 'The worker of queue "dying" does not start like this.';
 
 function ofTask(name: string, line: string, message: string): string[] {
@@ -131,7 +133,7 @@ describe('in an app with every fault', () => {
       ofTask(
         'lacks',
         ':9',
-        `it could not be imported: The requested module './manifest.js' does not provide an export named 'limits'. ${effect} Fix it.`,
+        `it could not be imported: The requested module './manifest.${ending}' does not provide an export named 'limits'. ${effect} Fix it.`,
       ),
       ofTask(
         'needs',
