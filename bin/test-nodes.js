@@ -42,7 +42,7 @@ function passes(major, paths) {
  * @param {string} major
  */
 function install(major) {
-  const name = `node-${process.platform}-${process.arch}`;
+  const name = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
   const folder = join(root, '.islet/nodes', major);
   const program = join(folder, 'node_modules', name, 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
   if (existsSync(program)) return program;

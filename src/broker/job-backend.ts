@@ -36,7 +36,7 @@ const troubleRestMs = 1_000;
 export class JobBackend extends QueueBackend {
   readonly wait: JobWait;
   readonly #host: BackendHost;
-  /** What came with the settling of a job, for BullMQ's next question, which has to follow at once. */
+  /** The reply to the settling of a job, kept for BullMQ's next question, which has to follow at once. */
   came: NextJob | undefined;
   #fetching: Promise<unknown> = Promise.resolve();
   /** Redis refused the last fetch. It may be full, and could still hand out jobs with a settling. */

@@ -5,7 +5,7 @@ import { lockSuffix } from './bullmq-names.ts';
 import { renewLocks } from './scripts.ts';
 import type { WorkerScope } from './worker-scope.ts';
 
-/** What became of a lock: this worker has it, the job was settled already, or another worker has the job. */
+/** The fate of a lock: this worker has it, the job was settled already, or another worker has the job. */
 type LockState = 'held' | 'settled' | 'lost';
 
 const nothing = () => {};

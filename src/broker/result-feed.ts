@@ -11,7 +11,7 @@ const lastLookMs = 500;
 
 export class ResultFeed {
   readonly #duplicate: () => Redis;
-  /** Who waits, by the key of the result, which is also the channel that tells it. */
+  /** The callers that wait, by the key of the result, which is also the channel that tells it. */
   readonly #waiters = new Map<string, Set<Waiter>>();
   /** Two connections, opened at the first wait: a subscribed one can read nothing else. */
   #open: { reading: Redis; subscriber: Redis } | undefined;

@@ -39,7 +39,7 @@ export function failUnrun(code: string, causeMessage: string): OutcomeOf<'failed
 export class Settler {
   readonly #scope: WorkerScope;
   readonly #locks: Locks;
-  /** What is kept of ended jobs whose own options do not say so. */
+  /** The retention of ended jobs whose own options say nothing. */
   readonly #kept: { readonly completed: KeepJobs; readonly failed: KeepJobs };
 
   constructor(scope: WorkerScope, locks: Locks) {

@@ -24,7 +24,7 @@ export class TurnRedis extends Redis {
       process.nextTick(this.#uncork);
     }
     const sent = super.sendCommand(...command);
-    // What follows may take long.
+    // The next steps may take long.
     if (this.#corked && (!isBurst || this.#corked.writableLength > mostBytes)) this.#uncork();
     return sent;
   }

@@ -3,7 +3,7 @@ import type { ConsumeOptions } from './broker.ts';
 import type { JobBackend } from './job-backend.ts';
 import type { QueueHandle } from './queue-handle.ts';
 
-/** What one queue's worker is made from. */
+/** The parts from which one queue's worker is made. */
 export interface WorkerParts {
   readonly queue: QueueHandle;
   readonly options: ConsumeOptions;
@@ -12,7 +12,7 @@ export interface WorkerParts {
   readonly slot: string | undefined;
 }
 
-/** What the parts of one queue's worker have in common. */
+/** The scope that the parts of one queue's worker share. */
 export interface WorkerScope extends WorkerParts {
   readonly workerId: string;
   readonly backend: JobBackend;

@@ -21,9 +21,9 @@ const slowStartMs = 5_000;
 
 type Start = 'ready' | 'failed' | 'outdated';
 
-/** What a worker process has told of its start and its end. */
+/** The state that a worker process has told of its start and its end. */
 class Progress {
-  /** What the process loads, for people. */
+  /** The code that the process loads now, named for people. */
   loading = 'the app';
   /** Resolves with true when the process takes jobs, with false when it ended before. */
   readonly ready: Promise<boolean>;

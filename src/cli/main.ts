@@ -2,7 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { didYouMean } from '../manifest/did-you-mean.ts';
 import { reportError, UsageError } from './report-error.ts';
 
-/** What the launcher reads from its surroundings for the command line. */
+/** The facts that the launcher reads from its environment for the command line. */
 export interface Surroundings {
   /** The variable PATH, by which programs are found. */
   path: string | undefined;
