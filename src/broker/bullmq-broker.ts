@@ -1,5 +1,5 @@
 import { hidePasswords } from '../errors.ts';
-import { Guard, type GuardOptions } from '../guard/guard.ts';
+import type { Guard } from '../guard/guard.ts';
 import type { Broker } from './broker.ts';
 import { explainRedisError, openAnother } from './connection.ts';
 import { QueueConsumer } from './consumer.ts';
@@ -13,8 +13,8 @@ export interface BrokerOptions {
   prefix: string;
   /** A name that no two living workers share, promised by the operator: its last holder is dead. Default: none. */
   slot?: string;
-  /** Keeps the locks of a blocked event loop, and ends the process after `maxBlockMs`. Default: off. */
-  guard?: Omit<GuardOptions, 'redis' | 'thread'>;
+  /** Keeps the locks of a blocked event loop. Default: none. */
+  guard?: Guard | undefined;
   /** Starts also on a Redis that may drop jobs when it is full. Default: false. */
   allowEviction?: boolean;
   /** Says nothing of a Redis that loses all jobs when it restarts, as in development. Default: false. */
@@ -25,19 +25,7 @@ export interface BrokerOptions {
 
 /** Connects to Redis as a worker does. Throws `E_REDIS_UNREACHABLE`, `E_REDIS_REFUSED` or `E_REDIS_EVICTS`. */
 export async function connectBroker(options: BrokerOptions): Promise<Broker> {
-  const thread = new URL('./guard-thread.js', import.meta.url);
-  // The thread starts first: it needs longer than the connections, and no job is taken before it listens.
-  const guard = options.guard && new Guard({ redis: options.redis, thread, ...options.guard });
-  try {
-    return await openBroker(options, guard);
-  } catch (error) {
-    await guard?.close();
-    throw error;
-  }
-}
-
-async function openBroker(options: BrokerOptions, guard: Guard | undefined): Promise<Broker> {
-  const { redis: url, prefix, slot, onConnection, onNotice } = options;
+  const { redis: url, prefix, slot, guard, onConnection, onNotice } = options;
   /** The consumers by the channels on which jobs of theirs are cancelled. */
   const consumers = new Map<string, QueueConsumer>();
   const onBack = () => {
@@ -68,7 +56,6 @@ async function openBroker(options: BrokerOptions, guard: Guard | undefined): Pro
         const consumer = await QueueConsumer.open({ queue, options: consumeOptions, guard, slot });
         consumers.set(queue.cancelChannel, consumer);
         connection.waitOut();
-        await guard?.watching;
         return consumer;
       } catch (error) {
         throw explainRedisError(url, error);
@@ -83,7 +70,6 @@ async function openBroker(options: BrokerOptions, guard: Guard | undefined): Pro
     async close() {
       connection.close();
       subscriber.disconnect();
-      await guard?.close();
     },
   };
 }

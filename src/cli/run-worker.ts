@@ -2,6 +2,7 @@ import type { AppSource } from '../app/app-source.ts';
 import type { Broker } from '../broker/broker.ts';
 import { type BrokerOptions, connectBroker } from '../broker/bullmq-broker.ts';
 import { type IsletConfig, readWorkerSettings } from '../config.ts';
+import type { Guard } from '../guard/guard.ts';
 import { flagsOfUnits } from '../launch-profiles.ts';
 import { createLog, type Log, LogOutput } from '../log.ts';
 import { deriveJobId } from '../producer/job-id.ts';
@@ -75,14 +76,20 @@ interface Prepared {
   app: AppSource;
   config: IsletConfig;
   plan: WorkerPlan;
+  guard: Guard | undefined;
 }
 
-async function prepare(flags: WorkerFlags, source: WorkerSource, parent: ParentLine | undefined): Promise<Prepared> {
+type Given = Pick<Prepared, 'flags' | 'source' | 'parent' | 'guard'>;
+
+async function prepare({ flags, source, parent, guard: started }: Given): Promise<Prepared> {
   const app = parent?.tellLoads(source.openApp()) ?? source.openApp();
   const config = (await app.config()) as IsletConfig;
   const catalog = await app.manifests();
   for (const name of source.queues) catalog.queue(name);
-  return { flags, source, parent, app, config, plan: planWorker(flags, readWorkerSettings(config)) };
+  const plan = planWorker(flags, readWorkerSettings(config));
+  const guard = plan.settings.guard ? started : undefined;
+  if (!guard) await started?.close();
+  return { flags, source, parent, app, config, plan, guard };
 }
 
 /** The life of a worker process, from its first log line to its exit code. */
@@ -97,9 +104,9 @@ class WorkerRun {
   #watch: ReturnType<typeof watchRecycling> | undefined;
 
   constructor(prepared: Prepared) {
-    const { parent, config, plan } = prepared;
+    const { parent, config, plan, guard } = prepared;
     this.#prepared = prepared;
-    this.#lines = plan.settings.guard ? new SharedLines() : undefined;
+    this.#lines = guard && new SharedLines();
     this.#output = new LogOutput(this.#lines);
     this.#log = createLog(config.log.level, this.#output);
     this.#ending = new Ending(this.#log, plan.settings.gracefulTimeoutMs, {
@@ -110,7 +117,7 @@ class WorkerRun {
 
   /** Runs queues' jobs until the process is told to stop, and returns its exit code. */
   async run(): Promise<number> {
-    const { source, parent, config } = this.#prepared;
+    const { source, parent, config, guard } = this.#prepared;
     if (parent) this.#listenTo(parent);
     const redis = await source.openRedis(config);
     if (redis.notice && !parent) process.stderr.write(`${redis.notice}\n`);
@@ -127,6 +134,7 @@ class WorkerRun {
     } finally {
       this.#watch?.close();
       health?.close();
+      await guard?.close();
       await redis.close();
     }
   }
@@ -168,9 +176,13 @@ class WorkerRun {
       config,
       limits: plan.settings,
       log,
-      connect: () => {
+      connect: async () => {
         parent?.allow(plan.settings.gracefulTimeoutMs + exitLimitMs);
-        return connect(this.#brokerOptions(redis), plan.settings.maxMemoryMb);
+        const guarded = this.#watchLoop(redis);
+        const broker = await connect(this.#brokerOptions(redis), plan.settings.maxMemoryMb);
+        // No job is taken before a block of the event loop is seen.
+        await guarded;
+        return broker;
       },
       checkWanted: () => {
         if (this.#ending.exitCode !== undefined) throw new StoppedEarly();
@@ -194,22 +206,27 @@ class WorkerRun {
     return worker;
   }
 
-  #brokerOptions(redis: string): BrokerOptions {
-    const { flags, parent, config, plan } = this.#prepared;
-    const { guard, maxBlockMs, gracefulTimeoutMs } = plan.settings;
-    const guardOptions = {
+  #watchLoop(redis: string): Promise<void> | undefined {
+    const { parent, config, plan, guard } = this.#prepared;
+    const { maxBlockMs, gracefulTimeoutMs } = plan.settings;
+    return guard?.watch({
+      redis,
       maxBlockMs,
       stopWithinMs: gracefulTimeoutMs + blockedExitMs,
       logs: config.log.level !== 'silent',
       describeCurrentJob,
       parent: parent?.pid,
       lines: this.#lines?.memory,
-    };
+    });
+  }
+
+  #brokerOptions(redis: string): BrokerOptions {
+    const { flags, config, guard } = this.#prepared;
     return {
       redis,
       prefix: config.redis.prefix,
       slot: flags.slot,
-      guard: guard ? guardOptions : undefined,
+      guard,
       allowEviction: flags.allowEviction,
       mayForget: config.env !== 'production',
       ...reportRedis(this.#log),
@@ -232,9 +249,9 @@ class WorkerRun {
 }
 
 /** Runs queues' jobs until the process is told to stop, then ends it. Throws what keeps the worker from its start. */
-export async function runWorker(flags: WorkerFlags, source: WorkerSource): Promise<void> {
+export async function runWorker(flags: WorkerFlags, source: WorkerSource, guard: Guard | undefined): Promise<void> {
   const parent = flags.supervised ? await awaitStart() : undefined;
-  const serve = async () => new WorkerRun(await prepare(flags, source, parent)).run();
+  const serve = async () => new WorkerRun(await prepare({ flags, source, parent, guard })).run();
   const code = await serve().catch((error) => {
     if (parent) exitRefused(error, false);
     // What was imported until then may keep the process alive.

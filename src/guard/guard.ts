@@ -6,8 +6,6 @@ import { GuardTable, type HeldLock } from './guard-table.ts';
 import { beatMs } from './guard-watch.ts';
 
 export interface GuardOptions {
-  /** The program of the guard's thread: a module that calls `runGuard`. */
-  thread: URL;
   /** Returns the job whose code runs now, as JSON of a `RunningJob`. Called in the midst of that code. */
   describeCurrentJob(): string | undefined;
   /** Where Redis is, as a URL. The guard connects only while the event loop is blocked. */
@@ -29,7 +27,7 @@ export interface GuardOptions {
 }
 
 /** What the main thread hands to the guard's. */
-export type GuardThreadData = Omit<GuardOptions, 'thread' | 'describeCurrentJob'> & { memory: SharedArrayBuffer };
+export type GuardThreadData = Omit<GuardOptions, 'describeCurrentJob'> & { memory: SharedArrayBuffer };
 
 // The thread's own heap cannot grow into the worker's budget, and it loads nothing that is preloaded for the app.
 const smallThread = {
@@ -40,47 +38,66 @@ const smallThread = {
   resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 2, codeRangeSizeMb: 8, stackSizeMb: 1 },
 };
 
-/** Watches the event loop of this process from a thread. A guard that cannot start, or breaks, costs one log line. */
+/**
+ * Watches the event loop of this process from a thread. The thread starts at once, since that takes as long as loading a
+ * worker, and does nothing before `watch`. A guard that cannot start, or breaks, costs one log line.
+ */
 export class Guard {
-  /** Resolves when the thread watches, or has ended. Before, nobody hears that a blocked process is asked to stop. */
-  readonly watching: Promise<void>;
   readonly #table = new GuardTable();
-  readonly #logs: boolean;
-  readonly #forget: () => void;
-  readonly #beating: NodeJS.Timeout;
   readonly #thread: Worker | undefined;
+  readonly #listens: Promise<void>;
+  #problem: Error | undefined;
+  #logs = false;
+  #beating: NodeJS.Timeout | undefined;
+  #forget: (() => void) | undefined;
 
-  constructor({ describeCurrentJob, thread, ...settings }: GuardOptions) {
-    this.#logs = settings.logs;
-    this.#forget = answerBlockReports(() => {
-      this.#lookForInspector();
-      return describeCurrentJob();
-    });
-    this.#beat();
-    this.#beating = setInterval(() => this.#beat(), beatMs).unref();
-    const started = this.#start(thread, { memory: this.#table.memory, ...settings });
-    this.#thread = started;
-    this.watching = new Promise((resolve) => {
-      if (!started) return resolve();
-      started.once('message', () => resolve()).once('exit', () => resolve());
+  /** Starts the guard's thread, whose program is a module that calls `runGuard`. */
+  constructor(program: URL) {
+    const thread = this.#start(program);
+    this.#thread = thread;
+    this.#listens = new Promise((resolve) => {
+      if (!thread) return resolve();
+      thread.once('message', () => resolve()).once('exit', () => resolve());
     });
   }
 
-  #start(program: URL, workerData: GuardThreadData): Worker | undefined {
+  #start(program: URL): Worker | undefined {
     try {
-      const thread = new Worker(program, { ...smallThread, workerData });
+      const thread = new Worker(program, smallThread);
       // The thread watches a process, and is no reason for it to live.
       thread.unref();
-      return thread.on('error', (error) => this.#broke(error as Error));
+      return thread.on('error', (error) => this.#break(error as Error));
     } catch (error) {
-      this.#broke(error as Error);
+      this.#break(error as Error);
       return undefined;
     }
   }
 
-  #broke({ message: reason }: Error): void {
+  /**
+   * Watches from now on. Resolves when the thread does, or has ended: before, nobody hears that a blocked process is asked
+   * to stop. The process must listen to its signals by then, because the thread's listening replaces what Node does of
+   * itself.
+   */
+  watch({ describeCurrentJob, ...settings }: GuardOptions): Promise<void> {
+    this.#logs = settings.logs;
+    if (this.#problem) this.#break(this.#problem);
+    else {
+      this.#forget = answerBlockReports(() => {
+        this.#lookForInspector();
+        return describeCurrentJob();
+      });
+      this.#beat();
+      this.#beating = setInterval(() => this.#beat(), beatMs).unref();
+      this.#thread?.postMessage({ memory: this.#table.memory, ...settings } satisfies GuardThreadData);
+    }
+    return this.#listens;
+  }
+
+  #break(problem: Error): void {
+    this.#problem = problem;
     this.#stop();
-    if (this.#logs) writeLine('warn', 'The event loop guard stopped; the worker goes on without it', { reason });
+    if (!this.#logs) return;
+    writeLine('warn', 'The event loop guard stopped; the worker goes on without it', { reason: problem.message });
   }
 
   #lookForInspector(): void {
@@ -94,7 +111,7 @@ export class Guard {
 
   #stop(): void {
     clearInterval(this.#beating);
-    this.#forget();
+    this.#forget?.();
   }
 
   /** Guards a lock, but not more than 4096 at once, or names of over 1 KB. Returns what ends this. */

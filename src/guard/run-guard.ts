@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parentPort } from 'node:worker_threads';
 import { SharedLines } from '../shared-lines.ts';
@@ -15,8 +16,13 @@ const lastWordsMs = 1_000;
 /** So long the end of a process may wait for Redis once its time to stop is over. */
 const lastNoteMs = 400;
 
-/** Watches the event loop from the present thread, and loads nothing of Redis before the first block of 250 ms. */
-export function runGuard(data: GuardThreadData, openLocks: OpenLocks): Promise<never> {
+/**
+ * Watches the event loop from the present thread as soon as the main thread says so, and loads nothing of Redis before the
+ * first block of 250 ms.
+ */
+export async function runGuard(openLocks: OpenLocks): Promise<never> {
+  if (!parentPort) throw new Error('The guard runs in a thread of its own.');
+  const [data] = (await once(parentPort, 'message')) as [GuardThreadData];
   return new GuardThread(data, openLocks).run();
 }
 

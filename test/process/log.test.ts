@@ -103,13 +103,13 @@ describe('lines that wait for the end of a turn of the event loop', () => {
       import { SharedLines } from '${folder}/shared-lines.js';
       const shared = new SharedLines();
       const log = createLog('info', new LogOutput(shared));
-      const thread = new URL('${folder}/broker/guard-thread.js');
-      const options = { thread, redis: 'redis://127.0.0.1:1', maxBlockMs: 1_500, stopWithinMs: 1_000, describeCurrentJob() {} };
-      new Guard({ ...options, logs: true, lines: shared.memory });
+      const options = { redis: 'redis://127.0.0.1:1', maxBlockMs: 1_500, stopWithinMs: 1_000, describeCurrentJob() {} };
+      const guard = new Guard(new URL('${folder}/cli/guard-thread.js'));
+      await guard.watch({ ...options, logs: true, lines: shared.memory });
       setTimeout(() => {
         for (const line of [1, 2, 3]) log.info({ line }, 'A line');
         ${then};
-      }, 300);`;
+      }, 0);`;
     child = spawn(process.execPath, ['--input-type=module', '--eval', code], { stdio: ['pipe', 'pipe', 'pipe'] });
     let text = '';
     child.stdout.setEncoding('utf8').on('data', (data) => {

@@ -114,7 +114,17 @@ export const importRules: readonly ImportRule[] = [
   },
   {
     from: 'src/broker/**',
-    may: [errors, jobAbort, manifest, 'src/guard/**', 'src/process/**', 'src/broker/**', 'bullmq', 'ioredis', 'node:*'],
+    may: [
+      errors,
+      jobAbort,
+      manifest,
+      'type:src/guard/**',
+      'src/process/**',
+      'src/broker/**',
+      'bullmq',
+      'ioredis',
+      'node:*',
+    ],
     because: 'the carrier does not know who sends or runs; it reports through broker.ts',
   },
   {

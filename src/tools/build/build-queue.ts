@@ -72,7 +72,7 @@ export async function buildQueue(queue: string, request: BuildRequest): Promise<
     entry: writeWorkerEntry(entry),
     unitEntry: kinds.has('thread') || kinds.has('process') ? writeUnitEntry(entry) : undefined,
     threads: {
-      'guard-thread': join(islet.folder, 'broker', `guard-thread${islet.ending}`),
+      'guard-thread': join(islet.folder, 'cli', `guard-thread${islet.ending}`),
       'parent-thread': join(islet.folder, 'process', `parent-thread${islet.ending}`),
     },
   };

@@ -142,8 +142,8 @@ test('a stack is told as functions and lines, without the question and without w
 });
 
 test('a guard whose thread cannot start takes locks and closes, twice', async () => {
-  const guard = new Guard({
-    thread: new URL('./no-such-program.js', import.meta.url),
+  const guard = new Guard(new URL('./no-such-program.js', import.meta.url));
+  const watching = guard.watch({
     redis: '',
     maxBlockMs: 1_000,
     stopWithinMs: 1_000,
@@ -151,7 +151,7 @@ test('a guard whose thread cannot start takes locks and closes, twice', async ()
     logs: false,
   });
   guard.hold(lockOf('a'))();
-  await guard.watching;
+  await watching;
   await Promise.all([guard.close(), guard.close()]);
   expect(Symbol.for('islet.blockReport') in globalThis).toBe(false);
 });
