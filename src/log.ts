@@ -91,7 +91,10 @@ export class LogOutput {
     this.#rest = bytes.subarray(writeSome(bytes));
   }
 
-  /** Writes the lines in shared memory, which has none while bytes wait here. Those that find no room wait here then. */
+  /**
+   * Writes the lines from shared memory; what finds no room waits in `#rest`. While bytes wait there, shared memory is
+   * empty.
+   */
   #flush(): void {
     if (!this.#shared || this.#shared.isEmpty) return;
     this.#shared.flush(writeSome);

@@ -14,7 +14,7 @@ export interface Failure {
   stack: string;
 }
 
-/** How a delivery ended. Made in worker/outcome.ts, settled in broker/settle.ts. */
+/** How a delivery ended. `worker/outcome.ts` makes most outcomes, and `broker/settle.ts` writes them to Redis. */
 export type Outcome =
   | { kind: 'completed'; resultJson: string | undefined; keepResultMs?: number }
   /** `crashed`: the job ended its thread or process of a pool, which counts as a crash of this job alone. */
@@ -33,7 +33,10 @@ export interface Crash {
   /** When the crash was found, in milliseconds since 1970. */
   readonly at: number;
   readonly worker: string;
-  /** `culprit`: the job ended its worker. `suspect`: it ran then. `unit`: it ended its own thread or process alone. */
+  /**
+   * `culprit`: the job ended its worker. `suspect`: the job ran when its worker died. `unit`: the job ended only its
+   * own thread or process.
+   */
   readonly blame: 'culprit' | 'suspect' | 'unit';
 }
 
@@ -62,7 +65,7 @@ export interface Delivery {
   readonly memory: JobMemory;
   /** When the job was made, in milliseconds since 1970; the same in every delivery. */
   readonly enqueuedAt: number;
-  /** Numbered from 1. */
+  /** The number of this attempt, from 1. */
   readonly attempt: number;
   /** Set by a producer that asked to keep this job's result. */
   readonly keepResultMs: number | undefined;
@@ -73,10 +76,10 @@ export interface Delivery {
   markStarted(): Promise<boolean>;
 }
 
-/** A job that is out of a worker's hands. */
+/** A job whose delivery to this worker is over. */
 export type EndedJob = Pick<Delivery, 'queue' | 'task' | 'jobId' | 'attempt' | 'input'>;
 
-/** One queue's jobs on their way to `run`. */
+/** Takes the jobs of one queue and hands each of them to `run`. */
 export interface Consumer {
   /** BullMQ's own Worker, which drives this; undefined where no BullMQ is, as in tests without Redis. */
   readonly worker?: BullmqWorker;
@@ -119,9 +122,9 @@ export interface NewJob {
   delayMs?: number;
   priority?: number;
   keepResultMs?: number;
-  /** The id stands for this job for so long, also after the job is done and gone. */
+  /** How many milliseconds the id stands for this job, also after the job has ended and was removed. */
   idempotencyMs?: number;
-  /** In place of `idempotencyMs`: jobs of one task and key are one job. */
+  /** Replaces `idempotencyMs`: while the key counts, jobs of one task and one key are one job. */
   dedupe?: { key: string; mode: 'simple' | 'throttle' | 'debounce'; ttlMs?: number };
 }
 
@@ -147,7 +150,7 @@ export type CancelFound = 'waiting' | 'running' | 'finished' | 'nowhere';
 
 export type QueueCounts = Record<'waiting' | 'active' | 'delayed' | 'prioritized' | 'failed' | 'completed', number>;
 
-/** What carries jobs, seen by a producer. */
+/** The broker as a producer sees it. */
 export interface ProducerBroker {
   /** Waits until jobs can be added. Throws `E_REDIS_UNREACHABLE` (nothing was sent) and `E_PRODUCER_CLOSED`. */
   ready(): Promise<void>;
@@ -166,15 +169,15 @@ export interface ProducerBroker {
   close(): Promise<void>;
 }
 
-/** What carries jobs, seen by a worker. */
+/** The broker as a worker sees it. */
 export interface Broker {
   readonly description: string;
-  /** Makes what takes one queue's jobs; it takes none before its `start`. */
+  /** Creates the consumer of one queue. The consumer takes no job before `start`. */
   consume(options: ConsumeOptions): Promise<Consumer>;
   send(jobs: NewJob[]): Promise<void>;
   /**
-   * Ends the process at that time, in milliseconds since 1970, if its event loop is blocked then. Returns when it has to
-   * be gone indeed: earlier, if it was asked to stop while it was blocked.
+   * Has the guard end the process at this time, in milliseconds since 1970, if the event loop is blocked then. Returns
+   * the time that counts, which is earlier when the process was asked to stop while it was blocked.
    */
   exitBy(epochMs: number): number;
   /** Gives back at once what dead workers left, where this process can prove that they are dead. */

@@ -14,7 +14,9 @@ import { createTroubleReport } from './trouble.ts';
 import { enterWorker, leaveWorkers, recoverDead, sayNoMore, sayOfWorker } from './worker-records.ts';
 import type { WorkerParts, WorkerScope } from './worker-scope.ts';
 
-/** A loop with room that has not moved for so long has stopped: one of its waits lasts 12 seconds at most. */
+/**
+ * A loop that has room and has not moved for this long has stopped, because each of its waits ends within 12 seconds.
+ */
 const stuckMs = 30_000;
 
 /** Takes one queue's jobs: BullMQ's Worker, and what Islet puts around it. */
@@ -89,7 +91,7 @@ export class QueueConsumer implements Consumer {
     this.#scope.options.onRecovered(jobIds);
   }
 
-  /** Hears that a job was cancelled, which may run here. */
+  /** Called when a job was cancelled. The job may run here. */
   onCancel(jobId: string): void {
     lookForCancel(this.#scope, this.#locks, jobId).catch(this.#scope.onTrouble);
   }
@@ -107,7 +109,7 @@ export class QueueConsumer implements Consumer {
     wait.interrupt();
   }
 
-  /** Asks, after an outage, for what was told meanwhile. */
+  /** Catches up after an outage: renews locks, and looks for stalled and cancelled jobs. */
   onReconnect(): void {
     void this.#locks.renewNow();
     this.#check.soon();

@@ -34,7 +34,7 @@ function toDelivery(job: FetchedJob, hold: Hold, crashes: Crash[], scope: Worker
   };
 }
 
-/** Returns what is told of a job that is out of a worker's hands; its payload is parsed when somebody looks at it. */
+/** Describes a job whose delivery is over. The payload is parsed when somebody reads it. */
 function toEnded(queue: string, job: FetchedJob): EndedJob {
   const { id, name, attemptsMade, payloadJson, payloadProblem } = job;
   return {

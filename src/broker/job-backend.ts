@@ -25,7 +25,7 @@ export interface BackendHost {
   onTrouble(error: unknown): void;
 }
 
-/** Redis is not asked for a job for so long after it has refused one. */
+/** How long the worker waits, in milliseconds, after Redis has refused a fetch. */
 const troubleRestMs = 1_000;
 
 /**

@@ -22,7 +22,7 @@ export function toDeduplication({ id, task, dedupe, idempotencyMs }: NewJob): De
 export function toJobOptions(job: NewJob): JobsOptions {
   const { version, keepResultMs, delayMs, priority } = job;
   const stamp: Stamp = keepResultMs === undefined ? { version } : { version, keepResultMs };
-  // Redis encodes and keeps the options of each job, so they hold nothing that says nothing.
+  // Redis encodes and keeps the options of each job, so options that are not set are left out.
   const options: JobsOptions & { islet: Stamp } = { islet: stamp };
   const deduplication = toDeduplication(job);
   if (deduplication) options.deduplication = deduplication;

@@ -6,13 +6,16 @@ import { isConnectionLoss } from './connection.ts';
 export const mostWaitSeconds = 10;
 /** The shortest wait: Redis rounds shorter ones down to none, or, before 7.0.8, to for ever. */
 const leastWaitSeconds = 0.01;
-/** A wait that is not over so long after its time is lost with its connection. */
+/** How long after its time, in milliseconds, a wait without an answer counts as lost, together with its connection. */
 const lateMs = 2_000;
 /** The longest wait after one that was not answered: Redis may still give the next mark to that one. */
 const waryWaitSeconds = 1;
 const longestTimerMs = 2 ** 31 - 1;
 
-/** Keeps a worker from fetching: while there is nothing to fetch, for a limit, a refusal, a job that runs alone, the stop. */
+/**
+ * Keeps a worker from fetching: while the queue is empty or limited, after a refusal, while a job runs alone, and from
+ * the stop on.
+ */
 export class JobWait {
   readonly #blocking: Redis;
   readonly #markerKey: string;

@@ -15,7 +15,9 @@ export const memoryFields = {
 
 const words = (text: string | undefined) => (text ? text.split(' ') : []);
 
-/** A crash as it is stored. A lock that ran out is one only if its worker is gone. */
+/**
+ * A crash as it is stored. An `expired` one is a lock that ran out, which counts as a crash only if its worker is gone.
+ */
 export interface StoredCrash extends Omit<Crash, 'blame'> {
   readonly blame: Crash['blame'] | 'expired';
 }
@@ -33,7 +35,7 @@ export function addUnitCrash(before: readonly StoredCrash[], at: number, worker:
 
 export type StoredMemory = Omit<JobMemory, 'crashes'> & { readonly crashes: readonly StoredCrash[] };
 
-/** The memory of most jobs. */
+/** The memory of a job whose hash has none of these fields. Most jobs have none. */
 const nothing: StoredMemory = {
   started: undefined,
   releases: [],

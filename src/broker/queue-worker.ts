@@ -36,7 +36,9 @@ interface QueueWorkerHost extends Pick<BackendHost, 'onFetched'> {
 type Listener = WorkerListener<unknown, unknown, string, JobProgress>;
 type BullmqJob = Job<unknown, unknown, string, JobProgress>;
 
-/** So often BullMQ is asked for the next job of a scheduler, with this wait before each further time. */
+/**
+ * How often BullMQ is asked to make the next job of a scheduler, and how long the worker waits before it asks again.
+ */
 const schedulerTries = 10;
 const schedulerWaitMs = 1_000;
 
@@ -80,7 +82,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
       (_name, bullmqOptions) => new JobBackend(queue, blocking, backendHost, bullmqOptions),
     );
     this.#host = host;
-    // A job names its worker so, also one that comes with the settling of another.
+    // BullMQ stores this name in each job as its worker's, also in a job that is fetched with the end of another.
     this.opts.name = this.id;
   }
 
@@ -92,11 +94,11 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   override run(): Promise<void> {
     if (!this.#started) process.nextTick(() => super.emit('ready'));
     this.#started = true;
-    // A hook may resume it: its jobs must not run as code of that hook.
+    // A hook may resume the worker. The jobs must not run in the async context of that hook.
     return this.#outside(() => super.run());
   }
 
-  /** Ends also a wait for a job, whose mark would be lost to other workers. */
+  /** Also ends a wait for a job, because a mark that came during the pause would be lost to other workers. */
   override pause(doNotWaitActive?: boolean): Promise<void> {
     this.backend.wait.interrupt();
     return super.pause(doNotWaitActive);
@@ -202,7 +204,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     this.#tellEnd(fetched, ended.outcome);
     if (!ended.next) return undefined;
     const [next] = ended.next;
-    // This is all that BullMQ's own way does with a job that follows another.
+    // BullMQ's own path would do no more than this with a job that was fetched with the end of another.
     if (next && !this.#seemsEmpty && next.repeatJobKey === undefined) return this.createJob(next);
     this.backend.came = ended.next;
     return super.moveToActive(ended.token, this.id);

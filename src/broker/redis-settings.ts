@@ -7,7 +7,10 @@ async function readSetting(client: Redis, name: string): Promise<string> {
   return value;
 }
 
-/** Throws `E_REDIS_EVICTS` when Redis may drop jobs and that is not allowed. Returns what else one has to know. */
+/**
+ * Checks the settings of Redis, and returns notices for the log. Throws `E_REDIS_EVICTS` when Redis may drop jobs and
+ * that is not allowed.
+ */
 export async function checkRedisSettings(
   client: Redis,
   url: string,

@@ -50,7 +50,7 @@ export class ResultFeed {
     this.#open = open;
     open.subscriber.on('message', (key: string, stored: string) => this.#wakeAll(key, stored));
     for (const client of Object.values(open)) {
-      // Nobody heard what was told while a connection was lost.
+      // A result that was published while a connection was lost was missed, so all awaited keys are read again.
       client.on('ready', () => [...this.#waiters.keys()].forEach(this.#look));
     }
     return open;

@@ -83,7 +83,10 @@ export class Sender {
     return added;
   }
 
-  /** Enters the queue where a job is looked for by its id. In a cluster this is elsewhere, so it is a command apart. */
+  /**
+   * Adds the queue to the set of all queues, in which a job is looked up by its id. In a cluster the set is in another
+   * slot, so this takes a command of its own.
+   */
   async #register(name: string): Promise<void> {
     await this.#client.sadd(queuesKey(this.#prefix), name);
     this.#registered.add(name);

@@ -26,7 +26,10 @@ const writeAgainMs = 1_000;
 /** The job's lock is missing, or another worker's, or the job is not active. */
 const notOurs: unknown[] = [ErrorCode.JobLockNotExist, ErrorCode.JobLockMismatch, ErrorCode.JobNotInState];
 
-/** Tells BullMQ what to keep, without an age where possible: with one it looks at the old jobs. */
+/**
+ * Writes a retention as BullMQ's option. Where no job is kept it has no age, because with an age BullMQ looks through
+ * the old jobs.
+ */
 function toKept(forMs: number, count: number): KeepJobs {
   return count === 0 ? { count } : { age: Math.ceil(forMs / 1_000), count };
 }
@@ -172,7 +175,8 @@ export class Settler {
       fields.push(memoryFields.releases, [...job.memory.releases, Date.now()].join(' '));
     }
     const given = await queue.run(putBack, [job.id, hold.token, hold.starts, ...fields], job.id);
-    // If the answer was lost and the command sent again, the job is settled already: whoever catches this asks.
+    // The answer to an earlier try may have been lost, and the job may be settled already: `settle` catches this and
+    // asks Redis.
     if (given !== 1) throw Object.assign(new Error('not ours'), { code: ErrorCode.JobLockNotExist });
   }
 }

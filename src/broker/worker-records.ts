@@ -28,13 +28,13 @@ export function leaveWorkers({ queue, workerId }: WorkerScope): Promise<unknown>
 
 type Said = Partial<Record<'stopping' | 'culprit' | 'waiting', string | number>>;
 
-/** Says something of this worker to whoever recovers its jobs. */
+/** Notes the state of this worker in Redis, for the worker that recovers its jobs. */
 export function sayOfWorker({ queue, workerId }: WorkerScope, said: Said): Promise<unknown> {
   const fields = Object.entries(said).flatMap(([name, value]) => [`${workerId}:${name}`, value]);
   return queue.client.hset(queue.workersKey, ...fields);
 }
 
-/** Takes back what was said of single jobs. */
+/** Removes the notes about single jobs. */
 export function sayNoMore({ queue, workerId }: WorkerScope): Promise<unknown> {
   return queue.client.hdel(queue.workersKey, `${workerId}:culprit`, `${workerId}:waiting`);
 }

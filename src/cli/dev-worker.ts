@@ -142,7 +142,7 @@ export class DevWorker {
     this.#current = undefined;
     this.#currentLeaving = undefined;
     this.#options.say(`The worker ended with ${signal ?? `exit code ${code}`}. It is started again.`);
-    // Otherwise the next worker is on its way.
+    // While a replacement is under way, it brings the next worker.
     if (!this.#replacing) this.#crashTimer = setTimeout(() => void this.replace(), crashPauseMs);
   }
 

@@ -18,7 +18,7 @@ export interface SuperviseOptions {
   borrowRedis?(): Promise<{ close(): Promise<void> }>;
 }
 
-/** Signals that other servers know, and this one does not. */
+/** Signals that mean something to other servers; this one only logs them. */
 const unknownSignals = ['SIGQUIT', 'SIGTTIN', 'SIGTTOU'] as const;
 const knownSignals = 'TERM and INT stop, HUP replaces the workers one by one, USR2 shows the status';
 

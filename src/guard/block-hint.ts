@@ -1,6 +1,6 @@
 import type { RunningJob } from './block-report.ts';
 
-/** The third block is no accident. */
+/** At this number of blocks, the guard suggests a change to the task: so many are no accident. */
 const hintAt = 3;
 
 /** Creates a function that counts the blocks of each task, and tells once of a task what to change. */

@@ -74,7 +74,7 @@ export class BlockNamer {
   #asking: Promise<void> | undefined;
   #report: BlockReport | undefined;
   #told = false;
-  /** How long the block was when it was to be named last; 0 if that was never so. */
+  /** How long the block had lasted, in milliseconds, at the last call of `name`; 0 before the first call. */
   blockedMs = 0;
 
   constructor(tell: (report: BlockReport, blockedMs: number) => void) {

@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 
-/** A part of Node's own signal handling. */
+/** The part of `process` that gives access to Node's own signal handling. */
 interface Binder {
   noDeprecation?: boolean;
   binding?(name: 'signal_wrap'): { Signal: new () => { onsignal: () => void; start(signal: number): number } };

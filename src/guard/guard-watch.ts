@@ -2,7 +2,7 @@
 export const beatMs = 100;
 export const lookMs = 100;
 
-/** A loop that is less late is merely busy. */
+/** How late the event loop has to be, in milliseconds, to count as blocked. Below that, it is merely busy. */
 const lateMs = 250;
 const mostLateMs = 1_000;
 const nameAfterMs = 1_000;

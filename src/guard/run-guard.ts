@@ -11,7 +11,7 @@ import { listenForStop } from './guard-signals.ts';
 import { GuardTable } from './guard-table.ts';
 import { decideOnBlock, isLate, look, lookMs } from './guard-watch.ts';
 
-/** So long the end of a blocked process may wait for the main thread, and then again for Redis. */
+/** How long the end of a blocked process may wait, in milliseconds, for the main thread, and then again for Redis. */
 const lastWordsMs = 1_000;
 /** So long the end of a process may wait for Redis once its time to stop is over. */
 const lastNoteMs = 400;

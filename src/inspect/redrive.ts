@@ -21,7 +21,7 @@ const pageSize = 500;
 const forgotten = [
   ...[jobFields.failedReason, jobFields.endedAt, jobFields.startedAt, jobFields.stacktrace],
   ...[jobFields.attempts, jobFields.stalls, jobFields.deferredFailure],
-  // Not `settled`: a late repetition of the command that failed the job must find that this was done.
+  // The field `settled` stays: a late repetition of the command that failed the job must find that the job was settled.
   ...Object.values(memoryFields).filter((field) => field !== memoryFields.settled),
 ];
 

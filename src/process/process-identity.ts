@@ -3,7 +3,7 @@ import { readFileSync, readlinkSync } from 'node:fs';
 /** What tells a process from every other one, also from those of other machines and containers. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** In clock ticks since the boot: numbers of processes are given out again. */
+  /** When the process started, in clock ticks since the boot, because the system gives process ids out again. */
   readonly startedAt: string | undefined;
   /** The running kernel; undefined where the system does not tell (macOS, Windows). */
   readonly boot: string | undefined;
@@ -18,7 +18,7 @@ export function readOr<T>(read: () => T): T | undefined {
   }
 }
 
-/** What the system tells of a process; a zombie is dead, and only not buried yet. */
+/** When a process started, and whether it is dead. A zombie is dead. */
 export type Stat = { startedAt: string; isDead: boolean };
 
 /** Reads /proc/<pid>/stat; the name before the fields may hold blanks and parentheses. */

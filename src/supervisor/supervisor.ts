@@ -134,7 +134,7 @@ export class Supervisor {
       this.#options.log.level = message.logLevel;
       this.#options.onSettings?.(message);
     } else if (message.say === 'load') worker.load = message.load;
-    // A worker that was asked to end, and says only now that it is ready, is none to count on.
+    // A worker that was asked to end does not count as a successor, although it says only now that it is ready.
     else if (message.say === 'ready' && worker.state === 'starting') this.#onReady(worker);
     else if (message.say === 'due') {
       worker.due ??= message.why;

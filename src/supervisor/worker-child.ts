@@ -23,7 +23,7 @@ export function createWorkerChild(
 ) {
   const launch = launchProfiles[profile];
   const child = fork(program, args, {
-    // What somebody has set deliberately holds.
+    // A variable that somebody has set wins over the profile's.
     env: { ...launch.env, ...env },
     // A parent's own profile is not that of its workers.
     execArgv: [...launch.flags, ...withoutProfile(process.execArgv)],

@@ -32,7 +32,10 @@ export function blameHook(error: unknown): boolean {
   return hook !== undefined;
 }
 
-/** Makes what logs the trouble of a hook, of a job's hook without the values that the manifest redacts. */
+/**
+ * Creates the function that logs an error of a hook; for the hook of a job, without the values that the manifest
+ * redacts.
+ */
 export function warnOf(log: Log, file: string, hook: string, job?: EndedJob, manifest?: AnyTask): HookCall['warn'] {
   return (error) => {
     const problem = toFailure(error, manifest, job?.input).causeMessage;

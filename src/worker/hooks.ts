@@ -63,7 +63,7 @@ export interface WorkerStart {
 /** What a hooks.ts exports by default. */
 export type CreateHooks<Config> = (host: QueueHost<Config>) => Hooks | Promise<Hooks>;
 
-/** Refuses what is no hook, which TypeScript lets a function return beside what is one. */
+/** Refuses members that are not hooks. Without this, TypeScript lets a function return them beside real hooks. */
 type OnlyHooks<Made> = Made & {
   [Name in keyof Made]: Name extends keyof Hooks ? Hooks[Name] : Refused<'there is no hook of this name'>;
 };

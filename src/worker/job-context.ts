@@ -4,7 +4,7 @@ import type { Log } from '../log.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import { type AtLeastOnceContext, type ChildOptions, type Enqueue, verdicts } from './task-context.ts';
 
-/** What a context is made of; a thread or process of a pool has no more of a delivery. */
+/** The part of a delivery that a context needs. In a thread or process of a pool there is no more of it. */
 type Delivered = Pick<Delivery, 'queue' | 'task' | 'jobId' | 'attempt' | 'enqueuedAt' | 'abort' | 'reportProgress'>;
 
 export type Scope = Pick<AwilixContainer<object>, 'cradle' | 'dispose'>;

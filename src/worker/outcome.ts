@@ -25,7 +25,7 @@ function redactedValues(manifest: AnyTask | undefined, input: unknown): string[]
     if (typeof value === 'object' && value !== null) for (const item of Object.values(value)) collect(item);
     else if (value !== null && value !== undefined && typeof value !== 'boolean' && value !== '') {
       const text = String(value);
-      // It may stand bare in a message, inside JSON, or inside a URL, which cannot hold every text.
+      // The value may stand bare in a message, inside JSON, or inside a URL. Not every text can be encoded for a URL.
       values.push(text, JSON.stringify(text).slice(1, -1), textOf(() => encodeURIComponent(text)) || text);
     }
   };
@@ -33,7 +33,7 @@ function redactedValues(manifest: AnyTask | undefined, input: unknown): string[]
   return values.sort((a, b) => b.length - a.length);
 }
 
-/** Returns a text of what was thrown, or nothing where it has none, or throws when it is asked. */
+/** Returns what `read` gives, as a text; an empty text when `read` throws. */
 export function textOf(read: () => unknown): string {
   try {
     return String(read());
@@ -84,7 +84,7 @@ export function interrupted(delivery: Delivery, manifest: AnyTask): Outcome {
   return failed(delivery, manifest, new IsletError('E_JOB_INTERRUPTED', `${seen} ${advice}`));
 }
 
-/** Returns what holds whatever the job's code did, because somebody else has the job, or does not want it. */
+/** Returns the outcome that holds whatever the code did: another worker has the job, or somebody cancelled it. */
 function overrule(delivery: Delivery, manifest: AnyTask): Outcome | undefined {
   const { reason } = delivery.abort;
   if (reason instanceof LockLostError) return { kind: 'lost' };

@@ -13,7 +13,10 @@ const stopLimitMs = 1_100;
 const disposeLimitMs = 400;
 /** How long a stop may take after the grace: a second for code to stop, then the rest to give the jobs back. */
 export const exitLimitMs = 1_900;
-/** The same for a process that is blocked, and does none of this: its guard may be late, and tells Redis first. */
+/**
+ * How long the end of a blocked process may take after the grace, in milliseconds: its guard may be late, and tells
+ * Redis first.
+ */
 export const blockedExitMs = 1_150;
 
 /** A worker process with all that it has opened, until it is stopped. */
@@ -32,7 +35,7 @@ export class RunningWorker {
   constructor(app: LoadedApp, broker: Broker) {
     this.#app = app;
     this.broker = broker;
-    // Each job with a hook listens.
+    // Each running job with a hook adds a listener to this signal.
     setMaxListeners(0, this.graceEnd.signal);
   }
 

@@ -109,7 +109,8 @@ export class Worker {
     if (outcome.kind === 'failed' && this.#scope.hooks?.failed) this.#untold.add(delivery.jobId);
     this.#running.delete(delivery);
     this.#checkIdle();
-    // Its code may not have listened: it goes back as the last act of this process, so that no two copies run.
+    // The job's code may have ignored its signal, so the job goes back as the last act of this process: no two copies
+    // run.
     if (outcome.kind === 'released' && outcome.counted) await this.#lastAct.promise;
     return outcome;
   }

@@ -71,7 +71,7 @@ function startProcess(program: UnitProgram, order: UnitOrder, take: Take): Start
     });
   });
   return {
-    // The process may be dead by now, which its end tells.
+    // The process may be dead already. `ended` tells that, so a failed send is ignored.
     send: (message) => child.connected && child.send(write(message), () => {}),
     kill: () => void child.kill('SIGKILL'),
     ended,

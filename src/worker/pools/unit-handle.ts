@@ -76,7 +76,7 @@ export class UnitHandle {
       this.#ready.reject(startFailed(`did not load it within ${readyMs / 1_000} s`));
       unit.kill();
     }, readyMs);
-    // Perhaps nobody waits for it any more.
+    // A start that fails after nobody waits for it is not an unhandled rejection.
     this.ready.catch(() => {}).finally(() => clearTimeout(hung));
     unit.ended.then((how) => {
       this.usable = false;

@@ -107,7 +107,8 @@ export class UnitPool {
     try {
       unit = this.#start();
     } catch (error) {
-      // The system makes no thread or process just now. Where there is none, nobody would come to the jobs that wait.
+      // The system refuses a new thread or process for now. Without a unit, nothing would wake the jobs that wait, so
+      // the next one tries again.
       if (this.#units.size === 0) this.#nextInLine()?.resolve(this.#startUnit());
       throw error;
     }

@@ -4,7 +4,10 @@ import { runInNewContext } from 'node:vm';
 import type { UnitOrder } from './messages.ts';
 
 const bytesPerMb = 1_048_576;
-/** Leaves a unit a third of the share of what runs beside it, and no less than all when there is a core for each. */
+/**
+ * With this niceness a unit gets a third of the CPU share of what runs beside it, and a whole core where there is one
+ * for each.
+ */
 const niceness = 5;
 
 /** Returns the megabytes that this unit takes; those of a thread are only what is its own: the rest is its worker's. */
@@ -14,7 +17,7 @@ export function memoryMb({ parent }: UnitOrder): number {
   return (heap + external) / bytesPerMb;
 }
 
-/** Says whether this unit takes too much, what a garbage collection frees not counted. */
+/** Tells whether this unit takes too much memory even after a garbage collection. */
 export function takesTooMuch(order: UnitOrder): boolean {
   if (memoryMb(order) <= order.replaceAboveMb) return false;
   setFlagsFromString('--expose-gc');
