@@ -22,7 +22,7 @@ export interface QueueSource {
 export interface AppSource {
   manifests(): Promise<Catalog>;
   /** Finds the code of one queue. Throws `E_QUEUE_UNKNOWN`. */
-  loadQueue(queue: string): Promise<QueueSource>;
+  findQueue(queue: string): Promise<QueueSource>;
   /** Finds the hooks of all queues; undefined when there is no queues/hooks.ts. */
   hooks(): ModuleSource | undefined;
   /** Returns what config/index.ts exports by default: the parsed settings. */

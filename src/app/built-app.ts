@@ -18,7 +18,7 @@ export function openBuiltApp(built: BuiltQueue): AppSource {
   });
   return {
     manifests: async () => catalog,
-    async loadQueue(name) {
+    async findQueue(name) {
       catalog.queue(name);
       return built;
     },

@@ -20,7 +20,7 @@ export function openAppFolder(root: string): AppSource {
   return {
     manifests,
     hooks: () => findModule(join(code, 'queues'), 'hooks'),
-    async loadQueue(name) {
+    async findQueue(name) {
       const { queue, tasksOf } = await manifests();
       const folder = join(code, 'queues', queue(name).name);
       const tasks = tasksOf(name).map((manifest) => {

@@ -42,9 +42,9 @@ export async function awaitStart() {
     /** Returns the same app, which tells the parent of each queue whose code it loads. */
     tellLoads: (app: AppSource): AppSource => ({
       ...app,
-      loadQueue(queue) {
+      findQueue(queue) {
         tell({ say: 'loading', queue });
-        return app.loadQueue(queue);
+        return app.findQueue(queue);
       },
     }),
     /** Notes that there may be jobs: this process may outlive its parent for so many milliseconds. */

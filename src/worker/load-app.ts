@@ -36,7 +36,7 @@ export class LoadedApp {
     for (const name of names) {
       const manifest = catalog.queue(name);
       const host = { config, log: log.child({ queue: name }) };
-      const queue = await app.loadQueue(name);
+      const queue = await app.findQueue(name);
       const code = await loadQueue(name, queue, host, pools);
       this.#closers.push(() => code.close());
       if (queue.hooks) this.#hooks.push({ ...(await loadHooks(queue.hooks, host)), queues: [name] });

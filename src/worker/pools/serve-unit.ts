@@ -75,7 +75,7 @@ class UnitServer {
   async #loadTask(): Promise<LoadedTask> {
     const { order, open, children } = this.#host;
     const { app, config, log } = await open((line) => this.#send({ say: 'log', line }));
-    const source = await app.loadQueue(order.queue);
+    const source = await app.findQueue(order.queue);
     const tasks = source.tasks.filter(({ manifest }) => manifest.name === order.task);
     const host = { config, log: log.child({ queue: order.queue }) };
     const queue = await loadQueue(order.queue, { ...source, tasks }, host);
