@@ -67,7 +67,7 @@ const allowed: [file: string, source: string][] = [
   ],
   ['src/worker/a.ts', `import type { Broker } from '../broker/broker.ts';`],
   ['src/config.ts', `import './errors.ts';`],
-  ['src/tools/dev-redis/a.ts', `import '../../errors.ts'; import 'ioredis';`],
+  ['src/tools/dev-redis/a.ts', `import '../../errors.ts'; import '../../process/a.ts';`],
   ['src/tools/dev-redis/keeper.ts', `process.exit(0);`],
   ['src/cli/a.ts', `import '../broker/a.ts'; process.exit(1);`],
   ['src/app/a.ts', `await import(file);`],

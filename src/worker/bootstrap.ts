@@ -40,7 +40,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<RunningWorke
   }
 }
 
-/** Opens the worker of one queue. The broker makes BullMQ's Worker for it, in src/broker/queue-worker.ts. */
+/** Opens the worker of one queue. The broker makes BullMQ's Worker for it, in src/broker/consumer.ts. */
 async function openWorker(own: LoadedApp['queues'][number], running: RunningWorker, options: BootstrapOptions) {
   const { manifest, code, hooks } = own;
   const { log, limits, onUnhealthy, onJobEnd } = options;
