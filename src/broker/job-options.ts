@@ -2,7 +2,7 @@ import type { DeduplicationOptions, JobsOptions } from 'bullmq';
 import type { NewJob } from './broker.ts';
 
 /** What Islet writes beside BullMQ's own options. It arrives with the job, at no extra command. */
-export interface Stamp {
+interface Stamp {
   version?: number;
   keepResultMs?: number;
 }

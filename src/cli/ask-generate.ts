@@ -3,7 +3,7 @@ import { findNameProblem } from '../tools/scaffold/generate.ts';
 import type { AppSources } from '../tools/scaffold/read-manifests.ts';
 import type { TaskFlags } from './generate-command.ts';
 
-export type Answers = { kind: 'queue'; name: string } | { kind: 'task'; name: string; queue: string; flags: TaskFlags };
+type Answers = { kind: 'queue'; name: string } | { kind: 'task'; name: string; queue: string; flags: TaskFlags };
 
 interface Given {
   kind?: 'task' | 'queue';

@@ -6,7 +6,7 @@ export interface RunningJob {
   readonly attempt: number;
 }
 
-export interface BlockReport {
+interface BlockReport {
   readonly job: RunningJob | undefined;
   /** `function (file:line)`, innermost first. */
   readonly stack: readonly string[];

@@ -49,7 +49,7 @@ export type TaskOutcome<Result> = (
 };
 
 /** The id of the one job that a task is run for. */
-export const testJobId = 'test-job';
+const testJobId = 'test-job';
 
 function createDelivery({ name, queue, version }: AnyTask, input: unknown, attempt: number): Delivery {
   return {
@@ -91,7 +91,7 @@ export function createTestEnqueue(keep: (job: ChildJob) => void): Enqueue {
 }
 
 /** What one run of a task is given. */
-export interface RunOnce {
+interface RunOnce {
   deps: object;
   attempt: number;
   signal: AbortSignal;

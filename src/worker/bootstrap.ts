@@ -7,7 +7,7 @@ import type { LoadedQueue } from './load-queue.ts';
 import { RunningWorker } from './running-worker.ts';
 import { Worker, type WorkerOptions } from './worker.ts';
 
-export interface BootstrapOptions extends AppHost, Pick<WorkerOptions, 'onUnhealthy' | 'onJobEnd'> {
+interface BootstrapOptions extends AppHost, Pick<WorkerOptions, 'onUnhealthy' | 'onJobEnd'> {
   queues: string[];
   /** Overrides the manifests' concurrency. */
   concurrency?: number;

@@ -8,7 +8,7 @@ import type { Contents } from './contents.ts';
 import { type EntryModule, type WorkerEntry, writeProducerEntry, writeUnitEntry, writeWorkerEntry } from './entry.ts';
 import { checkOutputFolder } from './output-folder.ts';
 
-export interface BuildRequest {
+interface BuildRequest {
   /** The app's folder. */
   root: string;
   out: string;

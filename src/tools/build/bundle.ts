@@ -6,7 +6,7 @@ import { type ComputedImport, computedWarnings, findComputedImports, shorten } f
 import { packageOf } from './packages.ts';
 import { nameSources } from './source-maps.ts';
 
-export interface BundleRequest extends Pick<PluginOptions, 'root' | 'islet' | 'entry' | 'unitEntry' | 'copied'> {
+interface BundleRequest extends Pick<PluginOptions, 'root' | 'islet' | 'entry' | 'unitEntry' | 'copied'> {
   /** The name of the entry's file, without its ending. */
   readonly name: string;
   /** Further modules that are started by their file, as threads are; by the name of that file, without its ending. */

@@ -43,7 +43,7 @@ export function isKnown(name: string): boolean {
 }
 
 /** Code in place of a module that one package imports from another. */
-export interface Replacement {
+interface Replacement {
   readonly importer: string;
   readonly wanted: RegExp;
   readonly code: string;

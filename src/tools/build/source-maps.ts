@@ -2,7 +2,7 @@ import { relative, resolve } from 'node:path';
 import { shorten } from './judge-module.ts';
 import { packageOf } from './packages.ts';
 
-export interface SourcePlaces {
+interface SourcePlaces {
   /** The app's folder. */
   root: string;
   /** The folder that the map's sources are named from. */

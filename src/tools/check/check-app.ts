@@ -16,7 +16,7 @@ export interface CheckReport {
   problems: Problem[];
 }
 
-export interface CheckOptions {
+interface CheckOptions {
   /** Islet's own file that a worker process imports. */
   islet: string;
   /** Islet's own file that a process of a pool imports. */

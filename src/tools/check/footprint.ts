@@ -44,7 +44,7 @@ export interface QueueFootprint extends Omit<Weight, 'packages'> {
 }
 
 /** The footprint of one process of a pool; for a thread, that of the worker's process with this one thread. */
-export interface PoolFootprint extends Weight {
+interface PoolFootprint extends Weight {
   task: string;
   kind: 'thread' | 'process';
 }

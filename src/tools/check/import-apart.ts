@@ -44,7 +44,7 @@ function explainEnd(code: number | null, signal: string | null, written: string)
 }
 
 /** How the import of modules ended, and what was seen of the process if none of them failed. */
-export interface Watched {
+interface Watched {
   results: Imported[];
   seen: Seen | undefined;
 }

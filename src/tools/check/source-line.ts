@@ -24,7 +24,7 @@ export function readSource(root: string, file: string): string {
 }
 
 /** Finds the number of the first line that matches, from the line `from` on. */
-export function findLine(root: string, file: string, pattern: RegExp, from = 1): number | undefined {
+function findLine(root: string, file: string, pattern: RegExp, from = 1): number | undefined {
   const lines = readSource(root, file)
     .split('\n')
     .slice(from - 1);

@@ -8,7 +8,7 @@ const bytesPerMb = 1_048_576;
 export const toMb = (bytes: number) => Math.round((bytes / bytesPerMb) * 10) / 10;
 
 /** Returns the middle one of an odd number of values. */
-export function median(values: readonly number[]): number {
+function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 }
 

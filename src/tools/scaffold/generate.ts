@@ -9,7 +9,7 @@ import { type NewQueue, queueFiles } from './queue-files.ts';
 import type { AppSources } from './read-manifests.ts';
 import { type NewTask, taskFiles } from './task-files.ts';
 
-export type TaskRequest = Omit<NewTask, 'hasDependencies' | 'priority'> & { createQueue?: boolean };
+type TaskRequest = Omit<NewTask, 'hasDependencies' | 'priority'> & { createQueue?: boolean };
 
 /** Says what has a name already and what to do about it; undefined when the name is free. */
 function findOwner({ root, tasks, queues }: AppSources, kind: Kind, name: string) {

@@ -15,7 +15,7 @@ export interface AppSources {
   readonly broken: readonly BrokenManifest[];
 }
 
-export interface BrokenManifest {
+interface BrokenManifest {
   /** The path from the app's folder. */
   readonly file: string;
   readonly problem: string;

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Files } from './files.ts';
 
 /** The text for each slot: that of `NAME` takes the place of `__NAME__`. */
-export type Slots = Readonly<Record<string, string | undefined>>;
+type Slots = Readonly<Record<string, string | undefined>>;
 
 /** Finds slots. The colon before a type belongs to the slot, so that an empty text leaves no colon behind. */
 const slot = /(: )?__([A-Z]+(?:_[A-Z]+)*)__/g;

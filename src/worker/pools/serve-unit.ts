@@ -14,7 +14,7 @@ import type { CodeEnd, FromUnit, ToUnit, UnitJob, UnitOrder } from './messages.t
 import { lowerPriority, memoryMb, takesTooMuch } from './unit-resources.ts';
 import { openWorkerChannel } from './worker-channel.ts';
 
-export interface UnitHost {
+interface UnitHost {
   readonly order: UnitOrder;
   /** Opens the app, and a log whose lines are handed to the worker. */
   open(writeLine: (line: string) => void): Promise<{ app: AppSource; config: unknown; log: Log }>;
