@@ -149,20 +149,29 @@ test('a new app passes its own tests as it was made', async () => {
 }, 60_000);
 
 test('20 tasks generated in a row over 5 queues pass their tests and the check without an edit', async () => {
-  const flags = [[], ['--delivery', 'at-most-once'], ['--attempts', '5'], ['--timeout', '30s'], ['--rare']];
+  const flags = [
+    [],
+    ['--delivery', 'at-most-once'],
+    ['--attempts', '5', '--timeout', '30s'],
+    ['--rare', '--pool', 'thread'],
+    ['--pool', 'process'],
+  ];
   const queues = ['mail', 'reports', 'images', 'exports', 'imports'];
   const took: number[] = [];
   for (let n = 0; n < 20; n++) {
     const queue = queues[n % 5] ?? '';
-    const args = ['task', `do-thing-${n + 1}`, '--queue', queue, '--create-queue', ...(flags[Math.floor(n / 4)] ?? [])];
+    const name = `do-thing-${n + 1}`;
+    const args = ['task', name, '--queue', queue, '--create-queue', ...(flags[Math.floor(n / 4)] ?? [])];
     const startedAt = performance.now();
-    await inApp(process.execPath, islet, 'generate', ...args);
+    const said = await inApp(process.execPath, islet, 'generate', ...args);
     took.push(performance.now() - startedAt);
+    // Nothing else is said, neither on standard output nor on standard error.
+    expect(said).toMatch(new RegExp(`^Wrote:\\n[^:]*\\nNext:\\n.*\\n.* enqueue -- ${name} '.*'\\n$`));
   }
   took.sort((a, b) => a - b);
   console.log(`islet generate: median ${took[10]?.toFixed(0)} ms, slowest ${took[19]?.toFixed(0)} ms`);
   expect(took[10]).toBeLessThan(1_000);
-  // The last step of the check is what `npm test` runs.
+  // The check compiles, lints, checks, and then runs what `npm test` runs.
   expect(await inApp('npm', 'run', 'check')).toMatch(/Test Files .*22 passed/);
 }, 180_000);
 
