@@ -139,7 +139,11 @@ function changeValue(value: unknown, change: (value: unknown) => unknown): unkno
   return isPlainPromise(value) ? value.then(change) : change(value);
 }
 
-/** Says whether a value is a promise and nothing else: a query builder's may have methods, and starts with its `then`. */
+/**
+ * Says whether a value is a promise and nothing else: a query builder's may have methods, and starts with its `then`. A Node
+ * before 24 marks each promise with symbols, where anything uses AsyncLocalStorage.
+ */
 function isPlainPromise(value: unknown): value is Promise<unknown> {
-  return types.isPromise(value) && value.constructor?.name === 'Promise' && Reflect.ownKeys(value).length === 0;
+  const hasMembers = () => Object.getOwnPropertyNames(value).length > 0;
+  return types.isPromise(value) && value.constructor?.name === 'Promise' && !hasMembers();
 }

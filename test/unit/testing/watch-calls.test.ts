@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import { expect, test, vi } from 'vitest';
 import { watchCalls } from '../../../src/testing/watch-calls.ts';
@@ -76,6 +77,15 @@ test('calls on what a call returned count, those on what its promise brought too
     'lock',
     'lock()',
   ]);
+});
+
+test('calls on what a promise brought count, where Node marks each promise with a context', async () => {
+  const { watched, paths } = watch({ connect: async () => ({ charge: () => 'charged' }) });
+  await new AsyncLocalStorage().run({}, async () => {
+    const client = await watched.connect();
+    expect(client.charge()).toBe('charged');
+  });
+  expect(paths).toEqual(['connect', 'connect().charge']);
 });
 
 test('calls on what a callback is handed count', async () => {
