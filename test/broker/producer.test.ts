@@ -7,6 +7,7 @@ import { Sender } from '../../src/broker/send.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
 import { createProducer, type Producer } from '../../src/producer.ts';
 import { startPrivateRedis } from '../support/private-redis.ts';
+import { monitorRedis } from '../support/redis-monitor.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
 const url = process.env.TEST_REDIS_URL ?? '';
@@ -150,15 +151,14 @@ describe('an id of its own', () => {
 
   test('costs a generated id no question', async () => {
     await producer.enqueue(sendEmail, { to: 'a' });
-    const monitor = await redis.duplicate().monitor();
     const seen: string[] = [];
-    monitor.on('monitor', (_, [command = '', ...args], source) => {
-      if (source !== 'lua' && args.some((arg: string) => arg.includes(prefix))) seen.push(command.toLowerCase());
+    const endMonitor = await monitorRedis(url, ({ source, name, args }) => {
+      if (source !== 'lua' && args.some((arg) => arg.includes(prefix))) seen.push(name);
     });
     await producer.enqueue(sendEmail, { to: 'b' });
     await enqueue('mine');
     await vi.waitFor(() => expect(seen).toEqual(['evalsha', 'exists', 'evalsha']));
-    monitor.disconnect();
+    endMonitor();
   });
 });
 
@@ -257,13 +257,11 @@ describe('a wait for a result', () => {
     await expect(earlier.result({ timeoutMs: 50 })).rejects.toMatchObject({ code: 'E_RESULT_TIMEOUT' });
     const { id, result } = await producer.enqueue(charge, { cents: 5 });
     const key = jobKey('money', `result:${id}`);
-    const monitor = await redis.duplicate().monitor();
-    const looked = new Promise<void>((resolve) => {
-      monitor.on('monitor', (_, [command, name]) => command.toLowerCase() === 'get' && name === key && resolve());
-    });
+    const looked: string[] = [];
+    const endMonitor = await monitorRedis(url, ({ name, args }) => void (name === 'get' && looked.push(...args)));
     const waiting = result({ timeoutMs: 1_000 });
-    await looked;
-    monitor.disconnect();
+    await vi.waitFor(() => expect(looked).toContain(key), { interval: 5 });
+    endMonitor();
     await redis.set(key, stored);
     expect(await waiting).toBe(7);
   });
