@@ -57,12 +57,17 @@ export async function killAll(): Promise<void> {
   await Promise.all(ended);
 }
 
-function parseLines(text: string): LogLine[] {
-  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
-  return whole
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line) as LogLine);
+/** Returns a function that lists the log lines so far. It is asked again and again, so it parses each line once. */
+function parseLines(text: () => string): () => LogLine[] {
+  const lines: LogLine[] = [];
+  let parsed = 0;
+  return () => {
+    const end = text().lastIndexOf('\n') + 1;
+    const fresh = text().slice(parsed, end).split('\n');
+    lines.push(...fresh.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as LogLine));
+    parsed = end;
+    return lines;
+  };
 }
 
 function collect(stream: NodeJS.ReadableStream | null): () => string {
@@ -103,8 +108,9 @@ export function startIslet(args: string[], { cwd, env, probe, command }: StartOp
     ended = { code, signal };
     return ended;
   });
+  const parsed = parseLines(stdout);
   const lines = (fields: Record<string, unknown>) =>
-    parseLines(stdout()).filter((line) => Object.entries(fields).every(([key, value]) => line[key] === value));
+    parsed().filter((line) => Object.entries(fields).every(([key, value]) => line[key] === value));
   const line = async (fields: Record<string, unknown>, timeoutMs = 10_000) => {
     const wanted = () => `no line ${JSON.stringify(fields)} in\n${stdout()}${stderr()}`;
     const look = () => {
