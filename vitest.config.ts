@@ -23,6 +23,8 @@ export default defineConfig({
     globalSetup: 'test/support/redis-setup.ts',
     // Most tests wait for processes, so more files run at once than there are cores.
     maxWorkers: Math.max(3, availableParallelism()),
+    // A file would otherwise get a process of its own, and load all of what it tests anew.
+    isolate: false,
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },
