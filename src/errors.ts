@@ -27,18 +27,70 @@ export class EnqueueError extends IsletError {
   }
 }
 
+// Code of an app may throw anything: to ask what it is must not throw, as a Proxy's own trap does.
+Object.defineProperty(IsletError, Symbol.hasInstance, {
+  value(this: typeof IsletError, value: unknown): boolean {
+    try {
+      return Function.prototype[Symbol.hasInstance].call(this, value);
+    } catch {
+      return false;
+    }
+  },
+});
+
+/** An error behind the one that was thrown: a cause of it, or one of those that it consists of. */
+export interface FailureCause {
+  readonly name: string;
+  readonly message: string;
+  /** The error's own code, such as "ECONNREFUSED". */
+  readonly code?: string;
+  readonly detail?: string;
+}
+
+/** What was thrown, in words: bounded, and without redacted values. */
+export interface TaskFailure {
+  readonly code: string;
+  readonly causeName: string;
+  readonly causeMessage: string;
+  /** The thrown error's own code, such as "ECONNREFUSED", and its detail. */
+  readonly causeCode?: string;
+  readonly causeDetail?: string;
+  /** What stands behind the thrown error, the nearest first. */
+  readonly causes?: readonly FailureCause[];
+}
+
+/** Tells one error in one line. */
+export function tellCause({ name, message, code, detail }: FailureCause): string {
+  const isNew = code !== undefined && !message.includes(code);
+  const more = [...(isNew ? [code] : []), ...(detail === undefined ? [] : [detail])];
+  return `${name}: ${message}${more.length > 0 ? ` (${more.join(': ')})` : ''}`;
+}
+
+/** Tells what was thrown, with all that stands behind it, in one line. */
+export function tellFailure({ causeName, causeMessage, causeCode, causeDetail, causes = [] }: TaskFailure): string {
+  const own = { name: causeName, message: causeMessage, code: causeCode, detail: causeDetail };
+  return [own, ...causes].map(tellCause).join('; caused by ');
+}
+
 /** Thrown by `handle.result()` when the job failed for good. */
-export class TaskFailedError extends IsletError {
+export class TaskFailedError extends IsletError implements TaskFailure {
   readonly jobId: string;
   readonly causeName: string;
   readonly causeMessage: string;
+  readonly causeCode?: string;
+  readonly causeDetail?: string;
+  readonly causes: readonly FailureCause[];
 
-  constructor(jobId: string, failure: { code: string; causeName: string; causeMessage: string }) {
-    super(failure.code, `Job "${jobId}" failed: ${failure.causeName}: ${failure.causeMessage}`);
+  constructor(jobId: string, failure: TaskFailure) {
+    super(failure.code, `Job "${jobId}" failed: ${tellFailure(failure)}`);
+    const { causeName, causeMessage, causeCode, causeDetail, causes = [] } = failure;
     this.name = 'TaskFailedError';
     this.jobId = jobId;
-    this.causeName = failure.causeName;
-    this.causeMessage = failure.causeMessage;
+    this.causeName = causeName;
+    this.causeMessage = causeMessage;
+    if (causeCode !== undefined) this.causeCode = causeCode;
+    if (causeDetail !== undefined) this.causeDetail = causeDetail;
+    this.causes = causes;
   }
 }
 

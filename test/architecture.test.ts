@@ -11,6 +11,7 @@ const broken: [from: string, file: string, source: string][] = [
   ['src/config.ts', 'src/config.ts', `import 'convict';`],
   ['src/units.ts', 'src/units.ts', `import './errors.ts';`],
   ['src/job-abort.ts', 'src/job-abort.ts', `import './errors.ts';`],
+  ['src/unsettled.ts', 'src/unsettled.ts', `import './errors.ts';`],
   ['src/launch-profiles.ts', 'src/launch-profiles.ts', `import 'node:v8';`],
   ['src/shared-lines.ts', 'src/shared-lines.ts', `import 'pino';`],
   ['src/log.ts', 'src/log.ts', `import './errors.ts';`],

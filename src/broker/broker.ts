@@ -1,17 +1,14 @@
 import type { Worker as BullmqWorker } from 'bullmq';
-import type { IsletError } from '../errors.ts';
+import type { IsletError, TaskFailure } from '../errors.ts';
 import type { JobAbort } from '../job-abort.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
 
 export type { BullmqWorker };
 
 /** What a task's failure becomes on its way through Redis. */
-export interface Failure {
-  code: string;
-  causeName: string;
-  causeMessage: string;
-  /** For the failed job's record; already without redacted values. */
-  stack: string;
+export interface Failure extends TaskFailure {
+  /** For the failed job's record. */
+  readonly stack: string;
 }
 
 /** How a delivery ended. `worker/outcome.ts` makes most outcomes, and `broker/settle.ts` writes them to Redis. */
@@ -52,6 +49,8 @@ export interface JobMemory {
   readonly cancel: string | undefined;
   /** When a worker first did not know the task or its version. */
   readonly unknownSince: number | undefined;
+  /** How often a delivery ended without an outcome although its worker lives. */
+  readonly unsettled: number;
 }
 
 /** One hand-over of a job to this worker. */
@@ -129,9 +128,7 @@ export interface NewJob {
 }
 
 /** What a waiter finds under a job's result key. */
-export type StoredResult =
-  | { ok: true; result?: unknown }
-  | { ok: false; code: string; causeName: string; causeMessage: string };
+export type StoredResult = { ok: true; result?: unknown } | ({ ok: false } & TaskFailure);
 
 /** A job as a producer hands it over. */
 export interface JobToAdd extends NewJob {

@@ -1,9 +1,10 @@
-import { Job, type JobJson, type JobProgress, type JobsOptions, type MinimalJob, type ParentKeys } from 'bullmq';
+import type { JobJson, JobProgress, MinimalJob, ParentKeys } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { jobFields as field } from './bullmq-names.ts';
 import type { Hole } from './command-template.ts';
 import { bullmqQueue } from './keys.ts';
-import { parseMemory, type StoredMemory } from './memory.ts';
+import { nothing, parseMemory, type StoredMemory } from './memory.ts';
+import { findProblem, readJson, readOptions } from './read-stored.ts';
 
 /** A fetched job, locked for the token of its fetch. BullMQ's loop can carry it, and a Job can be made of it. */
 export interface FetchedJob extends Omit<JobJson, 'data' | 'returnvalue'> {
@@ -11,8 +12,8 @@ export interface FetchedJob extends Omit<JobJson, 'data' | 'returnvalue'> {
   /** The job's payload; undefined when it is no JSON. */
   readonly data: unknown;
   readonly payloadJson: string;
-  /** Why the payload is no JSON, as a plain BullMQ producer may have written it. */
-  readonly payloadProblem: string | undefined;
+  /** What of the stored job cannot be read, as somebody else may have written it. The other fields are safe to use. */
+  readonly problem: string | undefined;
   /** How often it was fetched, this time included. No two fetches share a number, so that this is a fence. */
   readonly attemptsStarted: number;
   readonly memory: StoredMemory;
@@ -44,38 +45,36 @@ export function decodeFetch(reply: FetchReply, token: string, sentAt: number) {
   return { job, limitedMs: Number(limitedMs ?? 0), dueAt: Number(dueAt ?? 0) };
 }
 
-/** Parses what a job's hash holds. A plain producer may have written anything there: that fails one job, not a fetch. */
-function parse<T>(text: string | undefined, otherwise: T, read: (text: string) => T = JSON.parse) {
-  if (text === undefined) return { value: otherwise };
-  try {
-    return { value: read(text) };
-  } catch (error) {
-    return { value: otherwise, problem: (error as Error).message };
-  }
-}
+/** Reads a number that BullMQ counts, or 0 where something else stands there. */
+const toNumber = (text: string | undefined) => Number(text ?? 0) || 0;
+
+const ofField = (name: string, problem: string | undefined) => problem && `\`${name}\` cannot be read: ${problem}`;
 
 function decodeJob(hash: readonly string[], id: string, token: string, sentAt: number): FetchedJob {
   const raw: Record<string, string | undefined> = {};
   for (let index = 0; index + 1 < hash.length; index += 2) raw[hash[index] ?? ''] = hash[index + 1];
   const payloadJson = raw[field.payload] ?? '{}';
-  const opts = parse<JobsOptions>(raw[field.options], {}, Job.optsFromJSON).value;
-  const { value: data, problem: payloadProblem } = parse<unknown>(payloadJson, undefined);
+  const { value: opts, problem: wrongOptions } = readOptions(raw[field.options]);
+  const { value: data, problem: wrongPayload } = readJson<unknown>(payloadJson, undefined);
+  const memory = parseMemory(raw);
+  const wrongField = findProblem(raw, memory);
+  const problem = wrongField ?? ofField(field.options, wrongOptions) ?? ofField(field.payload, wrongPayload);
   return {
     id,
     token,
     sentAt,
     payloadJson,
     data,
-    payloadProblem,
+    problem,
     name: raw[field.name] ?? '',
     opts,
-    progress: parse<JobProgress>(raw[field.progress], 0).value,
-    delay: Number(raw[field.delay] ?? 0),
-    priority: Number(raw[field.priority] ?? 0),
-    timestamp: Number(raw[field.timestamp]),
-    attemptsStarted: Number(raw[field.starts] ?? 0),
-    attemptsMade: Number(raw[field.attempts] ?? 0),
-    stalledCounter: Number(raw[field.stalls] ?? 0),
+    progress: readJson<JobProgress>(raw[field.progress], 0).value,
+    delay: toNumber(raw[field.delay]),
+    priority: toNumber(raw[field.priority]),
+    timestamp: toNumber(raw[field.timestamp]),
+    attemptsStarted: toNumber(raw[field.starts]),
+    attemptsMade: toNumber(raw[field.attempts]),
+    stalledCounter: toNumber(raw[field.stalls]),
     processedOn: raw[field.startedAt] === undefined ? undefined : Number(raw[field.startedAt]),
     // The job of a scheduler says how that goes on. Without this, it is like any other job.
     repeatJobKey: (opts as { repeat?: unknown }).repeat === undefined ? undefined : raw[field.scheduler],
@@ -84,9 +83,9 @@ function decodeJob(hash: readonly string[], id: string, token: string, sentAt: n
     deferredFailure: raw[field.deferredFailure],
     stacktrace: raw[field.stacktrace],
     parentKey: raw[field.parentKey],
-    parent: parse<ParentKeys | undefined>(raw[field.parent], undefined).value,
+    parent: readJson<ParentKeys | undefined>(raw[field.parent], undefined).value,
     processedBy: raw[field.worker],
-    memory: parseMemory(raw),
+    memory: wrongField === undefined ? memory : nothing,
   };
 }
 

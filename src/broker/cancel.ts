@@ -6,9 +6,10 @@ import { deduplicationStart, eventArgs, jobFields, keyNames } from './bullmq-nam
 import { readStamp } from './job-options.ts';
 import { maxEvents, queueKey, queuesKey } from './keys.ts';
 import type { Locks } from './locks.ts';
-import { defineScript, execAll } from './lua.ts';
+import { defineScript, execEach } from './lua.ts';
 import { memoryFields } from './memory.ts';
 import type { QueueHandle } from './queue-handle.ts';
+import { readOptions } from './read-stored.ts';
 import { luaNow } from './scripts.ts';
 import type { WorkerScope } from './worker-scope.ts';
 
@@ -52,7 +53,7 @@ export async function findQueues(client: Redis, prefix: string, id: string): Pro
   const queues = await client.smembers(queuesKey(prefix));
   const pipeline = client.pipeline();
   for (const name of queues) pipeline.hexists(queueKey(prefix, name, id), jobFields.options);
-  const found = await execAll(pipeline);
+  const found = await execEach(pipeline);
   return queues.filter((_, index) => found[index] === 1);
 }
 
@@ -61,7 +62,7 @@ export async function cancelJob(queue: QueueHandle, id: string, reason: string):
   if (opts === null) return 'nowhere';
   const { code, name, message } = new CancelledError(id, reason);
   const stored: StoredResult = { ok: false, code, causeName: name, causeMessage: message };
-  const { keepResultMs = 0 } = readStamp(JSON.parse(opts));
+  const { keepResultMs = 0 } = readStamp(readOptions(opts).value);
   const failedReason = `${code}: ${name}: ${message}`;
   const places = [queue.cancelChannel, queue.key(deduplicationStart)];
   const args = [id, reason, failedReason, JSON.stringify(stored), keepResultMs, ...places, maxEvents];

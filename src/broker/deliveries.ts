@@ -1,7 +1,9 @@
-import { LockLostError } from '../errors.ts';
+import { IsletError, LockLostError } from '../errors.ts';
+import { mostUnsettled, tellUnsettled } from '../unsettled.ts';
 import type { Crash, Delivery, EndedJob, Outcome } from './broker.ts';
 import type { FetchedJob } from './bullmq-internals.ts';
 import { lookForCancel } from './cancel.ts';
+import { corrupt } from './faults.ts';
 import { readStamp } from './job-options.ts';
 import type { Hold, Locks, TakenJob } from './locks.ts';
 import type { Delivered } from './queue-worker.ts';
@@ -26,7 +28,8 @@ function toDelivery(job: FetchedJob, hold: Hold, crashes: Crash[], scope: Worker
     enqueuedAt: job.timestamp,
     attempt: job.attemptsMade + 1,
     abort: hold.abort,
-    reportProgress: (value) => backend.updateProgress(job.id, value),
+    // What is no JSON throws at once, and a job does not fail by its progress.
+    reportProgress: async (value) => backend.updateProgress(job.id, value),
     async markStarted() {
       const { starts, token } = hold;
       return (await queue.run(writeFence, [token, `${workerId}:${starts}`], job.id)) === 1;
@@ -36,14 +39,14 @@ function toDelivery(job: FetchedJob, hold: Hold, crashes: Crash[], scope: Worker
 
 /** Describes a job whose delivery is over. The payload is parsed when somebody reads it. */
 function toEnded(queue: string, job: FetchedJob): EndedJob {
-  const { id, name, attemptsMade, payloadJson, payloadProblem } = job;
+  const { id, name, attemptsMade, payloadJson, problem } = job;
   return {
     queue,
     task: name,
     jobId: id,
     attempt: attemptsMade + 1,
     get input() {
-      return payloadProblem === undefined ? JSON.parse(payloadJson) : payloadJson;
+      return problem === undefined ? JSON.parse(payloadJson) : payloadJson;
     },
   };
 }
@@ -91,14 +94,31 @@ export class Deliveries {
       return settled;
     } catch (error) {
       onTrouble(error);
+      if (!(error instanceof LockLostError)) await this.#settler.giveUp(job, hold);
       return undefined;
     } finally {
       locks.drop(hold);
       // The job came back after its outcome was written: this is another delivery of it.
       if (hold.again) hold.again.hold = locks.hold(hold.again);
-      options.onSettled?.(toEnded(options.queue.name, job), written);
+      this.#tell(job, written);
       hold.onDrop?.();
     }
+  }
+
+  #tell(job: TakenJob, written: Outcome): void {
+    const { options, onTrouble } = this.#scope;
+    try {
+      options.onSettled?.(toEnded(options.queue.name, job), written);
+    } catch (error) {
+      onTrouble(error);
+    }
+  }
+
+  /** Reports a job that fails without a run: no line of its own would tell it. */
+  #report(job: TakenJob, outcome: ReturnType<typeof failUnrun>): Outcome {
+    const { code, causeMessage } = outcome.failure;
+    this.#scope.onTrouble(new IsletError(code, causeMessage));
+    return { ...outcome, keepResultMs: readStamp(job.opts).keepResultMs };
   }
 
   /** Waits until the outcome of a job's last run is written, when the job came back while that is being done. */
@@ -118,12 +138,11 @@ export class Deliveries {
     const { options, backend } = this.#scope;
     // A fetch in flight brought the job after the stop.
     if (backend.wait.isStopped) return { kind: 'released', counted: false };
-    if (job.deferredFailure !== undefined) return failUnrun('E_JOB_DEPENDENCIES', job.deferredFailure);
-    if (job.payloadProblem !== undefined) {
-      const seen = `The stored payload of job "${job.id}" is not JSON: ${job.payloadProblem}`;
-      return failUnrun('E_PAYLOAD_INVALID', seen);
-    }
-    const { crashes } = job.memory;
+    const { id, problem, deferredFailure, memory } = job;
+    if (problem !== undefined) return this.#report(job, { kind: 'failed', failure: corrupt(id, problem) });
+    if (deferredFailure !== undefined) return failUnrun('E_JOB_DEPENDENCIES', deferredFailure);
+    if (memory.unsettled >= mostUnsettled) return this.#report(job, failUnrun('E_INTERNAL', tellUnsettled(id)));
+    const { crashes } = memory;
     const run = (proven: Crash[]) => options.run(toDelivery(job, hold, proven, this.#scope));
     return crashes.length === 0 ? run([]) : proveCrashes(this.#scope, crashes).then(run);
   }

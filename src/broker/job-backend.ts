@@ -10,6 +10,7 @@ import {
   toBullmq,
 } from './bullmq-internals.ts';
 import { sendEncoded } from './command-template.ts';
+import { buryUnreadable, isScriptFault } from './faults.ts';
 import { JobWait, mostWaitSeconds } from './job-wait.ts';
 import { QueueBackend } from './queue-backend.ts';
 import type { QueueHandle } from './queue-handle.ts';
@@ -36,6 +37,7 @@ const troubleRestMs = 1_000;
 export class JobBackend extends QueueBackend {
   readonly wait: JobWait;
   readonly #host: BackendHost;
+  readonly #queue: QueueHandle;
   /** The reply to the settling of a job, kept for BullMQ's next question, which has to follow at once. */
   came: NextJob | undefined;
   #fetching: Promise<unknown> = Promise.resolve();
@@ -47,6 +49,7 @@ export class JobBackend extends QueueBackend {
   constructor(queue: QueueHandle, blocking: Redis, host: BackendHost, options: WorkerOptions) {
     super(queue, options);
     this.#host = host;
+    this.#queue = queue;
     this.wait = new JobWait(blocking, this.keys.marker ?? '', (error) => this.#refused(error));
   }
 
@@ -73,9 +76,18 @@ export class JobBackend extends QueueBackend {
       this.#troubled = false;
       return this.receive(reply as FetchReply, token, sentAt);
     } catch (error) {
+      if (await this.#setRight(error, token)) return this.moveToActive(token, name);
       this.#refused(error);
       return [];
     }
+  }
+
+  /** Fails the jobs that a fetch has met and cannot read. Returns false when it was not for such a job that it failed. */
+  async #setRight(error: unknown, token: string): Promise<boolean> {
+    if (!isScriptFault(error) || this.wait.isStopped) return false;
+    const found = await buryUnreadable(this.#queue, token).catch(() => []);
+    for (const each of found) this.#host.onTrouble(each);
+    return found.length > 0;
   }
 
   /** Completes a job without a result, as `moveToCompleted` does, and fetches the next one if `fetchNext`. */

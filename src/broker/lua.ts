@@ -45,3 +45,12 @@ export async function execAll(pipeline: ChainableCommander): Promise<unknown[]> 
     return reply;
   });
 }
+
+/** Sends the commands of a pipeline, and returns the replies, without those to keys that hold something else. */
+export async function execEach(pipeline: ChainableCommander): Promise<unknown[]> {
+  const replies = (await pipeline.exec()) ?? [];
+  return replies.map(([error, reply]) => {
+    if (error && !error.message.startsWith('WRONGTYPE')) throw error;
+    return error ? undefined : reply;
+  });
+}

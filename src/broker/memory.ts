@@ -9,6 +9,7 @@ export const memoryFields = {
   crashes: 'i:crashes',
   cancel: 'i:cancel',
   unknownSince: 'i:unknown',
+  unsettled: 'i:unsettled',
   /** BullMQ's count of fetches (`ats`) in the last delivery that was settled: the job may not be taken back. */
   settled: 'i:settled',
 } as const;
@@ -35,13 +36,14 @@ export function addUnitCrash(before: readonly StoredCrash[], at: number, worker:
 
 export type StoredMemory = Omit<JobMemory, 'crashes'> & { readonly crashes: readonly StoredCrash[] };
 
-/** The memory of a job whose hash has none of these fields. Most jobs have none. */
-const nothing: StoredMemory = {
+/** The memory of a job whose hash has none of these fields, as most have, or whose fields cannot be read. */
+export const nothing: StoredMemory = {
   started: undefined,
   releases: [],
   crashes: [],
   cancel: undefined,
   unknownSince: undefined,
+  unsettled: 0,
 };
 
 /** Reads Islet's fields out of a job's hash. */
@@ -51,12 +53,27 @@ export function parseMemory(hash: Readonly<Record<string, string | undefined>>):
   const crashes = hash[memoryFields.crashes];
   const cancel = hash[memoryFields.cancel];
   const unknownSince = hash[memoryFields.unknownSince];
-  if ((started ?? releases ?? crashes ?? cancel ?? unknownSince) === undefined) return nothing;
+  const unsettled = hash[memoryFields.unsettled];
+  if ((started ?? releases ?? crashes ?? cancel ?? unknownSince ?? unsettled) === undefined) return nothing;
   return {
     started,
     releases: words(releases).map(Number),
     crashes: words(crashes).map(parseCrash),
     cancel,
     unknownSince: unknownSince ? Number(unknownSince) : undefined,
+    unsettled: Number(unsettled ?? 0),
   };
+}
+
+/** The last time that JavaScript can tell. */
+const lastTime = 8.64e15;
+
+export const isTime = (value: number) => value >= 0 && value <= lastTime;
+
+/** Tells whether all that a memory holds is what it is taken for; somebody else may have written it. */
+export function isReadable(memory: StoredMemory): boolean {
+  const { releases, crashes, unknownSince = 0, unsettled } = memory;
+  if (memory === nothing) return true;
+  const times = [...releases, ...crashes.map(({ at }) => at), unknownSince];
+  return times.every(isTime) && Number.isSafeInteger(unsettled);
 }

@@ -1,5 +1,6 @@
 import {
   baseMark,
+  deduplicationStart,
   eventArgs,
   jobFields,
   keyNames,
@@ -12,7 +13,7 @@ import {
 import { ownKeyNames } from './keys.ts';
 import { defineScript } from './lua.ts';
 
-const { active, wait, prioritized, marker, events } = keyNames;
+const { active, wait, prioritized, failed, marker, events } = keyNames;
 
 /** In Lua, the current time in milliseconds since 1970 as `now`. */
 export const luaNow = `
@@ -89,7 +90,7 @@ redis.call('LREM', KEYS[2], -1, id)
 redis.call('LREM', KEYS[3], -1, id)
 redis.call('ZREM', KEYS[4], id)
 redis.call('HSET', KEYS[1], 'i:settled', starts, unpack(ARGV, 4))
-local priority = tonumber(redis.call('HGET', KEYS[1], '${jobFields.priority}') or '0')
+local priority = tonumber(redis.call('HGET', KEYS[1], '${jobFields.priority}') or '0') or 0
 if priority > 0 then
   redis.call('ZADD', KEYS[4], priority * ${priorityStep}, id)
 else
@@ -117,14 +118,74 @@ redis.call('HSET', KEYS[1], 'i:started', ARGV[2])
 return 1
 `;
 
+/** What stands in a job's place and is none goes aside, so that it holds up no other job. */
+const setAside = `
+local function setAside(job)
+  local kind = redis.call('TYPE', job).ok
+  if kind ~= 'hash' and kind ~= 'none' then redis.call('RENAME', job, job .. ':foreign') end
+end
+`;
+
+/**
+ * Finds the active jobs that a fetch with this token has locked, but cannot read: their hash is none, or its count of
+ * fetches is no count. ARGV: key start, token. Returns their ids.
+ */
+export const findUnreadable = defineScript(active)`
+local found = {}
+for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
+  local job = ARGV[1] .. id
+  if redis.call('GET', job .. '${lockSuffix}') == ARGV[2] then
+    local isHash = redis.call('TYPE', job).ok == 'hash'
+    local starts = isHash and (redis.call('HGET', job, '${jobFields.starts}') or '0')
+    if not starts or not string.match(starts, '^%d+$') or #starts > 15 then found[#found + 1] = id end
+  end
+end
+return found
+`;
+
+/**
+ * Fails a job whose end BullMQ's scripts cannot write, because its hash holds what they do not expect. ARGV: key start,
+ * id, token, fetch number, failed reason, stacktrace, most events. Returns 0 when another worker has the job.
+ */
+export const bury = defineScript(active, wait, prioritized, failed, events)`
+${luaNow}
+${setAside}
+local start, id, token, starts, reason, stacktrace, most = unpack(ARGV)
+local job = start .. id
+setAside(job)
+local holder = redis.call('GET', job .. '${lockSuffix}')
+if holder ~= token and (holder or redis.call('HGET', job, '${jobFields.starts}') ~= starts) then return 0 end
+redis.call('DEL', job .. '${lockSuffix}')
+redis.call('LREM', KEYS[1], -1, id)
+redis.call('LREM', KEYS[2], -1, id)
+redis.call('ZREM', KEYS[3], id)
+for _, counter in ipairs({'${jobFields.starts}', '${jobFields.attempts}', '${jobFields.stalls}'}) do
+  local count = redis.call('HGET', job, counter)
+  if count and (#count > 15 or not string.match(count, '^%d+$')) then redis.call('HSET', job, counter, 0) end
+end
+redis.call('HSETNX', job, '${jobFields.name}', '')
+redis.call('HINCRBY', job, '${jobFields.attempts}', 1)
+redis.call('HSET', job, '${jobFields.failedReason}', reason, '${jobFields.stacktrace}', stacktrace, '${jobFields.endedAt}', now)
+local dedupe = redis.call('HGET', job, '${jobFields.deduplicationId}')
+if dedupe and redis.call('GET', start .. '${deduplicationStart}' .. dedupe) == id then
+  local key = start .. '${deduplicationStart}' .. dedupe
+  if redis.call('PTTL', key) == -1 then redis.call('DEL', key) end
+end
+redis.call('ZADD', KEYS[4], now, id)
+redis.call('XADD', KEYS[5], 'MAXLEN', '~', most, '*', ${eventArgs.failed('reason')})
+return 1
+`;
+
 const recoveryKeys = [active, wait, marker, events, ownKeyNames.workers];
 
 /** Gives back an active job without a lock, and notes that its worker ended without an outcome. */
 const giveBack = `
+${setAside}
 local prefix, active, wait, marker, events, workers = ARGV[1], unpack(KEYS)
 ${luaNow}
 local function giveBack(id, worker, blame)
   local job = prefix .. id
+  setAside(job)
   redis.call('DEL', job .. '${lockSuffix}')
   if redis.call('LREM', active, -1, id) == 0 then return false end
   local culprit = redis.call('HGET', workers, worker .. ':culprit')
@@ -159,6 +220,7 @@ local stalled, held = {}, {}
 for _, id in ipairs(redis.call('LRANGE', active, 0, -1)) do
   local holder = redis.call('GET', prefix .. id .. '${lockSuffix}')
   if not holder and look then
+    setAside(prefix .. id)
     local worker = redis.call('HGET', prefix .. id, '${jobFields.worker}') or '?'
     if giveBack(id, worker, 'expired') then stalled[#stalled + 1] = id end
   elseif holder and string.sub(holder, 1, #ARGV[2] + 1) == ARGV[2] .. '${tokenSeparator}' then
@@ -175,6 +237,7 @@ ${giveBack}
 local dead, given = ARGV[2], {}
 for _, id in ipairs(redis.call('LRANGE', active, 0, -1)) do
   local holder = redis.call('GET', prefix .. id .. '${lockSuffix}')
+  setAside(prefix .. id)
   local his = holder and string.sub(holder, 1, #dead + 1) == dead .. '${tokenSeparator}'
   if his or (not holder and redis.call('HGET', prefix .. id, '${jobFields.worker}') == dead) then
     if giveBack(id, dead, 'suspect') then given[#given + 1] = id end

@@ -1,9 +1,11 @@
 import { setTimeout } from 'node:timers/promises';
 import { ErrorCode, type KeepJobs } from 'bullmq';
-import { LockLostError } from '../errors.ts';
-import type { Outcome } from './broker.ts';
+import { IsletError, LockLostError, tellFailure } from '../errors.ts';
+import { mostUnsettled } from '../unsettled.ts';
+import type { Failure, Outcome } from './broker.ts';
 import { type FetchedJob, toBullmq } from './bullmq-internals.ts';
 import { jobFields, tokenSeparator } from './bullmq-names.ts';
+import { buryJob, buryUnreadable, corrupt, isOwnFault, isScriptFault } from './faults.ts';
 import type { Hold, Locks } from './locks.ts';
 import { addUnitCrash, memoryFields } from './memory.ts';
 import type { Delivered } from './queue-worker.ts';
@@ -23,6 +25,9 @@ type OutcomeOf<Kind extends Outcome['kind']> = Extract<Outcome, { kind: Kind }>;
 /** The wait before an outcome that Redis refused is written again, in milliseconds. */
 const writeAgainMs = 1_000;
 
+/** How many characters of a failure stand in the failed reason of a job. */
+const mostReason = 8_000;
+
 /** The job's lock is missing, or another worker's, or the job is not active. */
 const notOurs: unknown[] = [ErrorCode.JobLockNotExist, ErrorCode.JobLockMismatch, ErrorCode.JobNotInState];
 
@@ -37,6 +42,17 @@ function toKept(forMs: number, count: number): KeepJobs {
 /** Makes the outcome of a job that is not run, or may not complete, whatever its code would do. */
 export function failUnrun(code: string, causeMessage: string): OutcomeOf<'failed'> {
   return { kind: 'failed', failure: { code, causeName: 'Error', causeMessage, stack: '' } };
+}
+
+/** Its length is bounded because each failed job has one, and an event, too. */
+const toFailedReason = (failure: Failure) => `${failure.code}: ${tellFailure(failure)}`.slice(0, mostReason);
+
+/** Describes why the end of a job could not be written: by its hash, or by Islet's own code. */
+function toFault(jobId: string, error: Error): Failure {
+  if (!isOwnFault(error)) return corrupt(jobId, `Redis cannot write its end ("${error.message}")`, true);
+  const { name, message, stack = '' } = error;
+  const seen = `Islet itself failed to write the end of job "${jobId}": ${name}: ${message}`;
+  return { code: 'E_INTERNAL', causeName: name, causeMessage: seen, stack };
 }
 
 export class Settler {
@@ -79,12 +95,40 @@ export class Settler {
           // A job of a BullMQ flow may not complete: its children failed, or have not ended.
           const seen = `Job "${job.id}" cannot be completed: ${(error as Error).message}`;
           ending.outcome = failUnrun('E_JOB_DEPENDENCIES', seen);
+        } else if (typeof code === 'number' || isScriptFault(error) || isOwnFault(error)) {
+          return await this.#settleOddly(ending, error as Error);
         } else {
           onTrouble(error);
           await setTimeout(writeAgainMs);
         }
       }
     }
+  }
+
+  /** Ends a job that cannot be written, or beside which another one cannot be fetched. Throws when that fails, too. */
+  async #settleOddly({ job, hold, outcome }: Ending, error: Error): Promise<Delivered> {
+    const { queue, onTrouble } = this.#scope;
+    const { token, starts } = hold;
+    const unreadable = isOwnFault(error) ? [] : await buryUnreadable(queue, token, job.id);
+    for (const each of unreadable) onTrouble(each);
+    // The script had ended the job before it came to the next one.
+    if (unreadable.length > 0) return { outcome, token };
+    const failure = 'failure' in outcome && outcome.kind !== 'retry' ? outcome.failure : toFault(job.id, error);
+    const failedReason = toFailedReason(failure);
+    const isOurs = await buryJob(queue, { jobId: job.id, token, starts, failedReason, stack: failure.stack });
+    if (!isOurs) throw new LockLostError(job.id);
+    onTrouble(isOwnFault(error) ? error : new IsletError(failure.code, failure.causeMessage));
+    return { outcome: { kind: 'failed', failure }, token };
+  }
+
+  /** Gives a job back whose delivery could not be ended, and counts that. Never rejects. */
+  async giveUp(job: FetchedJob, hold: Hold): Promise<void> {
+    const { queue, onTrouble } = this.#scope;
+    const { unsettled } = job.memory;
+    // Put back, it would come at once, again and again: it comes when its lock has run out.
+    if (unsettled >= mostUnsettled) return;
+    const fields = [memoryFields.unsettled, unsettled + 1];
+    await queue.run(putBack, [job.id, hold.token, hold.starts, ...fields], job.id).catch(onTrouble);
   }
 
   /** Makes sure that the job is ours. Returns false when only the answer to its end was lost. Throws `E_LOCK_LOST`. */
@@ -124,12 +168,11 @@ export class Settler {
   }
 
   async #fail({ job, hold, mayFetch }: Ending, outcome: OutcomeOf<'failed' | 'cancelled'>): Promise<unknown> {
-    const { code, causeName, causeMessage, stack } = outcome.failure;
+    const { stack, ...failure } = outcome.failure;
     if (outcome.keepResultMs) {
-      const stored = JSON.stringify({ ok: false, code, causeName, causeMessage });
-      await this.#keepResult(hold, outcome.keepResultMs, stored);
+      await this.#keepResult(hold, outcome.keepResultMs, JSON.stringify({ ok: false, ...failure }));
     }
-    const failedReason = `${code}: ${causeName}: ${causeMessage}`;
+    const failedReason = toFailedReason(outcome.failure);
     const fields = {
       [jobFields.failedReason]: failedReason,
       [jobFields.stacktrace]: JSON.stringify([stack]),
@@ -150,7 +193,7 @@ export class Settler {
     };
     if (hold.cleared) fields[crashes] = '';
     if (outcome.kind === 'retry') {
-      fields[jobFields.failedReason] = `${outcome.failure.code}: ${outcome.failure.causeMessage}`;
+      fields[jobFields.failedReason] = toFailedReason(outcome.failure);
       const [worker = ''] = hold.token.split(tokenSeparator);
       const before = hold.cleared ? [] : job.memory.crashes;
       if (outcome.crashed) fields[crashes] = addUnitCrash(before, Date.now(), worker);

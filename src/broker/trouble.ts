@@ -5,13 +5,23 @@ const overMs = 60_000;
 /** So many messages are remembered: some name jobs, and there is no end of those. */
 const mostMessages = 100;
 
+/** Makes an error of what was thrown, also where that cannot be read. */
+function toError(thrown: unknown): Error {
+  try {
+    if (thrown instanceof Error && typeof thrown.message === 'string') return thrown;
+    return new Error(String(thrown));
+  } catch {
+    return new Error('something was thrown that cannot be read');
+  }
+}
+
 /** Creates a function that reports a trouble once, however often it is met and however long it lasts. */
 export function createTroubleReport(report: (error: Error) => void): (error: unknown) => void {
   const metAt = new Map<string, number>();
   return (thrown) => {
+    const error = toError(thrown);
     // The connection tells of an outage.
-    if (isConnectionLoss(thrown) || isNoPrimary(thrown)) return;
-    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    if (isConnectionLoss(error) || isNoPrimary(error)) return;
     // Redis also names the script and the line.
     const what = error.message.replace(/ script: .*/, '');
     const last = metAt.get(what) ?? Number.NEGATIVE_INFINITY;

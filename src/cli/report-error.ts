@@ -1,4 +1,5 @@
 import { hidePasswords, IsletError } from '../errors.ts';
+import { isError, messageOf, read, stackOf } from '../worker/describe-error.ts';
 
 /** Thrown when the command line itself is wrong. */
 export class UsageError extends IsletError {
@@ -19,12 +20,16 @@ const usageCodes = new Set([
   'E_MEMORY_LIMIT_LOW',
 ]);
 
+/** An app's list of problems may be long. */
+const whole = Number.POSITIVE_INFINITY;
+
 /** Writes an error for people, with its stack only if asked for; returns the exit code. */
 export function reportError(error: unknown, verbose: boolean): number {
-  const thrown = error instanceof Error ? error : new Error(String(error));
   const code = error instanceof IsletError ? error.code : 'E_UNEXPECTED';
-  const cause = thrown.cause instanceof Error ? `\ncaused by ${thrown.cause.stack}` : '';
-  const text = verbose ? `${code}: ${thrown.stack}${cause}` : `${code}: ${thrown.message}`;
+  const said = messageOf(error, whole);
+  const cause = read(error, 'cause');
+  const caused = isError(cause) ? `\ncaused by ${stackOf(cause, whole)}` : '';
+  const text = `${code}: ${verbose ? `${stackOf(error, whole) || said}${caused}` : said}`;
   process.stderr.write(`${hidePasswords(text)}\n`);
   return usageCodes.has(code) ? 2 : 1;
 }

@@ -1,6 +1,5 @@
-import { hidePasswords } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { failCurrentJob } from '../worker/attempt.ts';
+import { describeEscaped, failCurrentJob } from '../worker/attempt.ts';
 import { blameHook } from '../worker/call-hook.ts';
 import { exitLimitMs, type RunningWorker } from '../worker/running-worker.ts';
 import { StopRequests } from './stop-requests.ts';
@@ -15,10 +14,6 @@ interface EndingOptions {
 /** The job's own outcome line tells the error, without redacted values. */
 function nameJob({ queue, task, jobId, attempt }: ReturnType<typeof failCurrentJob> & object) {
   return { queue, task, jobId, attempt };
-}
-
-function describeStray(error: unknown): string {
-  return hidePasswords(error instanceof Error ? (error.stack ?? error.message) : String(error));
 }
 
 /**
@@ -106,7 +101,7 @@ export class Ending {
     this.#worker.stop(graceMs).then(
       () => this.#end(code),
       (error) => {
-        this.#log.error({ error: describeStray(error) }, 'The stop failed');
+        this.#log.error({ error: describeEscaped(error) }, 'The stop failed');
         this.#end(1);
       },
     );
@@ -138,7 +133,7 @@ export class Ending {
   }
 
   #crashOf(error: unknown): void {
-    this.#log.fatal({ error: describeStray(error) }, 'An exception escaped: the worker stops');
+    this.#log.fatal({ error: describeEscaped(error) }, 'An exception escaped: the worker stops');
     this.#crash();
   }
 

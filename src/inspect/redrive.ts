@@ -1,6 +1,6 @@
 import { baseMark, eventArgs, jobFields, keyNames, priorityStep } from '../broker/bullmq-names.ts';
 import { maxEvents } from '../broker/keys.ts';
-import { defineScript, execAll } from '../broker/lua.ts';
+import { defineScript, execEach } from '../broker/lua.ts';
 import { memoryFields } from '../broker/memory.ts';
 import type { QueueHandle } from '../broker/queue-handle.ts';
 
@@ -39,7 +39,7 @@ for i = 3, #ARGV, 2 do
     redis.call('ZREM', KEYS[1], id)
     redis.call('HDEL', job, ${forgotten.map((field) => `'${field}'`).join(', ')})
     redis.call('DEL', ARGV[1] .. 'result:' .. id)
-    local priority = tonumber(redis.call('HGET', job, '${jobFields.priority}') or '0')
+    local priority = tonumber(redis.call('HGET', job, '${jobFields.priority}') or '0') or 0
     if priority > 0 then
       local turn = redis.call('INCR', KEYS[4]) % ${priorityStep}
       redis.call('ZADD', KEYS[3], priority * ${priorityStep} + turn, id)
@@ -59,11 +59,12 @@ async function readPage(queue: QueueHandle, page: string[]): Promise<FailedJob[]
   const pipeline = queue.client.pipeline();
   for (const { id } of entries)
     pipeline.hmget(queue.key(id), jobFields.name, jobFields.failedReason, memoryFields.started);
-  const replies = (await execAll(pipeline)) as (string | null)[][];
+  const replies = (await execEach(pipeline)) as ((string | null)[] | undefined)[];
   return entries.flatMap((entry, index) => {
     const [task = null, failedReason, started] = replies[index] ?? [];
-    // A job without a name was removed meanwhile.
-    return task === null ? [] : [{ ...entry, task, failedReason: failedReason ?? '', started: Boolean(started) }];
+    // A job without name and reason was removed meanwhile; one that cannot be read may have no name.
+    if (typeof (task ?? failedReason) !== 'string') return [];
+    return [{ ...entry, task: task ?? '', failedReason: failedReason ?? '', started: Boolean(started) }];
   });
 }
 

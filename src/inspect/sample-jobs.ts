@@ -1,5 +1,5 @@
 import { jobFields, keyNames } from '../broker/bullmq-names.ts';
-import { execAll } from '../broker/lua.ts';
+import { execAll, execEach } from '../broker/lua.ts';
 import type { QueueHandle } from '../broker/queue-handle.ts';
 
 /** How many jobs of one state are looked at, at each of its two ends. */
@@ -52,7 +52,7 @@ export async function sampleJobs(queue: QueueHandle, isWanted: (name: string) =>
   });
   const names = queue.client.pipeline();
   for (const { id } of jobs) names.hget(queue.key(id), jobFields.name);
-  for (const [index, name] of (await execAll(names)).entries()) {
+  for (const [index, name] of (await execEach(names)).entries()) {
     // A job without a name was removed meanwhile.
     if (typeof name !== 'string') continue;
     sample.looked += 1;

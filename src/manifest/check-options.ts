@@ -1,5 +1,6 @@
 import { IsletError } from '../errors.ts';
 import { didYouMean } from './did-you-mean.ts';
+import { isRedactPath } from './redact.ts';
 
 /** Returns what was expected, or nothing when the value is right. */
 export type Check = (value: unknown) => string | undefined;
@@ -14,7 +15,6 @@ const namePattern = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
 /** Matches a package's name, as it stands before any path in it; `*` is any part of it. */
 const packagePattern = /^(@[\w*][\w.*-]*\/)?[\w*][\w.*-]*$/;
 
-const isText = (value: unknown) => typeof value === 'string';
 const isName = (value: unknown) => typeof value === 'string' && value.length <= 100 && namePattern.test(value);
 const isPackage = (value: unknown) => typeof value === 'string' && packagePattern.test(value);
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
@@ -24,7 +24,7 @@ export const checks = {
   object: expecting('an object', isObject),
   name: expecting('lower-case words with hyphens, at most 100 characters', isName),
   names: expecting('a list of names', listOf(isName)),
-  strings: expecting('a list of strings', listOf(isText)),
+  paths: expecting('a list of paths such as "email", "user.email", "items.*.card" or "*"', listOf(isRedactPath)),
   packages: expecting('a list of package names, such as "sharp" or "@scope/*"', listOf(isPackage)),
   integer(min: number, max = Number.MAX_SAFE_INTEGER): Check {
     const what = `an integer from ${min}${max === Number.MAX_SAFE_INTEGER ? '' : ` to ${max}`}`;

@@ -71,8 +71,10 @@ export interface TaskOptions {
    */
   pool?: PoolKind | PoolOptions;
   /**
-   * Top-level payload fields whose values never appear in Islet's errors, log lines and failed reasons. Fields of these
-   * names are hidden in the task's own log lines too, but not in text that the task writes. Default: none.
+   * Paths of payload fields whose values never appear in errors, failed reasons, Islet's log lines and the task's own:
+   * "email", "user.email", "items.*.card", where `*` is any field or item, or "*" for the whole payload. All that lies
+   * below such a field is meant, too. A value is looked for as it was enqueued, also inside JSON and URLs, not in other
+   * encodings; one of less than three characters is only withheld where its field is logged. Default: none.
    */
   redact?: readonly string[];
   /** Names this task had before, while jobs under them may be in Redis. Default: none. */
@@ -141,7 +143,7 @@ const taskChecks: Checks = {
   maxResultBytes: checks.integer(1, 67_108_864),
   load: checks.oneOf('on-start', 'on-first-job'),
   pool: () => undefined,
-  redact: checks.strings,
+  redact: checks.paths,
   formerNames: checks.names,
   keepResultMs: checks.integer(1),
   priority: checks.integer(1, 2_097_151),

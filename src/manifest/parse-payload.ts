@@ -2,17 +2,27 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { IsletError } from '../errors.ts';
 import { describe } from './check-options.ts';
 import type { AnyTask, PayloadOutput } from './define-task.ts';
+import { redactionOf, touchesRedacted } from './redact.ts';
 
 /** Describes an issue: path, what the schema expected, and what it got, but never the value of a redacted field. */
 function explain(issue: StandardSchemaV1.Issue, value: unknown, redact: readonly string[]): string {
   const path = (issue.path ?? []).map((segment) => (typeof segment === 'object' ? segment.key : segment));
   const where = path.length > 0 ? `\`${path.map(String).join('.')}\`` : 'the value';
   const got = path.reduce<unknown>((outer, key) => (outer as Record<PropertyKey, unknown> | undefined)?.[key], value);
-  if (redact.length > 0 && (path.length === 0 || redact.includes(String(path[0])))) {
+  if (touchesRedacted(redact, path.map(String))) {
     const length = typeof got === 'string' ? ` of length ${got.length}` : '';
     return `${where} is not valid, got a ${got === null ? 'null' : typeof got}${length} (redacted)`;
   }
   return `${where}: ${issue.message}, got ${describe(got)}`;
+}
+
+/** Hides redacted values also where the schema's own messages name them, as those of a field beside theirs may. */
+function withoutSecrets(manifest: AnyTask, payload: unknown, text: string): string {
+  try {
+    return redactionOf(manifest, payload)?.text(text) ?? text;
+  } catch {
+    return 'a value cannot be read';
+  }
 }
 
 type Parsed = StandardSchemaV1.Result<unknown>;
@@ -36,7 +46,7 @@ export function parsePayload<M extends AnyTask>(
 ): PayloadOutput<M> | Promise<PayloadOutput<M>> {
   return read(manifest.payload['~standard'].validate(payload), (outcome) => {
     if (!outcome.issues) return outcome.value as PayloadOutput<M>;
-    const problem = explainAll(outcome.issues, payload, manifest.redact);
+    const problem = withoutSecrets(manifest, payload, explainAll(outcome.issues, payload, manifest.redact));
     const seen = `Task "${manifest.name}" (queue "${manifest.queue}") refused its payload: ${problem}`;
     const advice = `Fix the caller, or the schema in tasks/${manifest.name}/manifest.ts.`;
     throw new IsletError('E_PAYLOAD_INVALID', `${seen}. ${fate} ${advice}`);

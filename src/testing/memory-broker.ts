@@ -1,7 +1,9 @@
-import type { Broker, ConsumeOptions, Consumer, Delivery, NewJob, ProducerBroker } from '../broker/broker.ts';
+import type { Broker, ConsumeOptions, Consumer, Delivery, NewJob, Outcome, ProducerBroker } from '../broker/broker.ts';
 import { CancelledError, IsletError } from '../errors.ts';
 import { JobAbort } from '../job-abort.ts';
+import { mostUnsettled, tellUnsettled } from '../unsettled.ts';
 import type { Clock } from '../worker/clock.ts';
+import { isError, messageOf } from '../worker/describe-error.ts';
 import { type MemoryJob, MemoryQueue } from './memory-queue.ts';
 
 /** A broker in this process' memory: it keeps the promises of the real one, and goes by a clock that a test may move. */
@@ -16,6 +18,11 @@ interface ConsumerReports {
   onStart(): void;
   onSettled(): void;
   onClose(): void;
+}
+
+function failUnsettled(jobId: string): Outcome {
+  const failure = { code: 'E_INTERNAL', causeName: 'Error', causeMessage: tellUnsettled(jobId), stack: '' };
+  return { kind: 'failed', failure };
 }
 
 /** Hands out the jobs of one queue. */
@@ -88,12 +95,26 @@ class MemoryConsumer implements Consumer {
   async #deliver(job: MemoryJob): Promise<void> {
     this.#running.add(job);
     const delivery = this.#toDelivery(job);
-    const outcome = await this.#options.run(delivery);
-    this.#queue.settle(job, outcome, this.#options.queue.retention);
+    const outcome = await this.#run(job, delivery);
     this.#running.delete(job);
     this.#options.onSettled?.(delivery, outcome);
     this.#onSettled();
     this.#dropped.dispatchEvent(new Event('drop'));
+  }
+
+  /** Runs a delivery, and keeps how it ended. One that ends without an outcome is counted, and comes again. */
+  async #run(job: MemoryJob, delivery: Delivery): Promise<Outcome> {
+    const { run, queue, onTrouble } = this.#options;
+    try {
+      const outcome = job.memory.unsettled < mostUnsettled ? await run(delivery) : failUnsettled(job.id);
+      this.#queue.settle(job, outcome, queue.retention);
+      return outcome;
+    } catch (error) {
+      onTrouble(isError(error) ? error : new Error(messageOf(error)));
+      job.memory.unsettled += 1;
+      this.#queue.settle(job, { kind: 'released', counted: false }, queue.retention);
+      return { kind: 'lost' };
+    }
   }
 
   #toDelivery(job: MemoryJob): Delivery {

@@ -45,12 +45,7 @@ interface Ended {
   at: number;
 }
 
-const toStored = ({ code, causeName, causeMessage }: Failure): StoredResult => ({
-  ok: false,
-  code,
-  causeName,
-  causeMessage,
-});
+const toStored = ({ stack: _, ...failure }: Failure): StoredResult => ({ ok: false, ...failure });
 
 function toJob(job: JobToAdd, now: number): MemoryJob {
   const { id, task, payloadJson, version, priority, delayMs, keepResultMs } = job;
@@ -60,7 +55,7 @@ function toJob(job: JobToAdd, now: number): MemoryJob {
     state: 'waiting',
     attemptsMade: 0,
     starts: 0,
-    memory: { started: undefined, releases: [], crashes: [], cancel: undefined, unknownSince: undefined },
+    memory: { started: undefined, releases: [], crashes: [], cancel: undefined, unknownSince: undefined, unsettled: 0 },
     progress: undefined,
     abort: undefined,
     dueAt: undefined,

@@ -6,6 +6,7 @@ import { workerDefaults } from '../manifest/defaults.ts';
 import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-task.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob, writePayload } from '../producer/prepare-job.ts';
+import { isError, messageOf } from '../worker/describe-error.ts';
 import { executeTask } from '../worker/execute-task.ts';
 import { createEnqueue } from '../worker/job-context.ts';
 import { classify, toResultJson } from '../worker/outcome.ts';
@@ -58,7 +59,7 @@ function createDelivery({ name, queue, version }: AnyTask, input: unknown, attem
     jobId: testJobId,
     input,
     version,
-    memory: { started: undefined, releases: [], crashes: [], cancel: undefined, unknownSince: undefined },
+    memory: { started: undefined, releases: [], crashes: [], cancel: undefined, unknownSince: undefined, unsettled: 0 },
     enqueuedAt: 0,
     attempt,
     keepResultMs: undefined,
@@ -71,9 +72,9 @@ function createDelivery({ name, queue, version }: AnyTask, input: unknown, attem
 function toOutcome(delivery: Delivery, manifest: AnyTask, thrown: unknown): TaskOutcome<never> {
   const outcome = classify(delivery, manifest, thrown, true, workerDefaults);
   if (outcome.kind === 'snoozed' || outcome.kind === 'rateLimited') return outcome;
-  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const error = isError(thrown) ? thrown : new Error(messageOf(thrown));
   if (outcome.kind === 'retry') return { kind: 'retry', error, delayMs: outcome.delayMs };
-  if (!('failure' in outcome) || outcome.failure.code !== 'E_VERDICT_REFUSED') return { kind: 'failed', error };
+  if (!('failure' in outcome) || !outcome.failure.code.startsWith('E_VERDICT_')) return { kind: 'failed', error };
   return {
     kind: 'failed',
     error: new IsletError(outcome.failure.code, outcome.failure.causeMessage, { cause: error }),

@@ -4,6 +4,7 @@ import { LockLostError, ReleasedError, TimeoutError } from '../errors.ts';
 import type { WorkerLimits } from '../manifest/defaults.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import type { Clock } from './clock.ts';
+import { toFailure } from './describe-error.ts';
 import { executeTask } from './execute-task.ts';
 import type { Gate } from './gate.ts';
 import { type ContextHost, identify, JobContext } from './job-context.ts';
@@ -28,12 +29,19 @@ export interface RunScope extends ContextHost {
 const releaseGraceMs = 1_000;
 
 /** Holds the attempt whose code is running, also in stray callbacks and rejections. */
-export const currentJob = new AsyncLocalStorage<Pick<Attempt, 'delivery' | 'fail'>>();
+export const currentJob = new AsyncLocalStorage<Pick<Attempt, 'delivery' | 'fail' | 'manifest'>>();
 
 /** Returns `{"queue","task","jobId","attempt"}` of the job whose code is running, as JSON. */
 export function describeCurrentJob(): string | undefined {
   const job = currentJob.getStore();
   return job && JSON.stringify(identify(job.delivery));
+}
+
+/** Describes an error that escaped, without what the job redacts whose code it was, also if that job has ended. */
+export function describeEscaped(error: unknown): string {
+  const job = currentJob.getStore();
+  const { causeName, causeMessage, stack } = toFailure(error, job?.manifest, job?.delivery.input);
+  return stack || `${causeName}: ${causeMessage}`;
 }
 
 /** Fails the job whose code let this error escape, and returns it. Returns nothing when no running job did. */
@@ -49,7 +57,7 @@ export function failCurrentJob(error: unknown): Delivery | undefined {
 export class Attempt implements PooledJob {
   readonly delivery: Delivery;
   started = false;
-  readonly #manifest: AnyTask;
+  readonly manifest: AnyTask;
   readonly #scope: RunScope;
   #context: JobContext | undefined;
   #reported: Promise<void> | undefined;
@@ -60,7 +68,7 @@ export class Attempt implements PooledJob {
 
   constructor(delivery: Delivery, manifest: AnyTask, scope: RunScope) {
     this.delivery = delivery;
-    this.#manifest = manifest;
+    this.manifest = manifest;
     this.#scope = scope;
   }
 
@@ -76,7 +84,7 @@ export class Attempt implements PooledJob {
   /** Runs the task's code in this thread. Rejects with what it threw, or with why it was ended. */
   run(task: LoadableTask): Promise<unknown> {
     const { input, abort } = this.delivery;
-    const context = new JobContext(this.delivery, this.#manifest, this.#scope);
+    const context = new JobContext(this.delivery, this.manifest, this.#scope);
     this.#context = context;
     this.onBegin();
     return new Promise((resolve, reject) => {
@@ -88,7 +96,7 @@ export class Attempt implements PooledJob {
   }
 
   onBegin(): void {
-    const { name, timeoutMs } = this.#manifest;
+    const { name, timeoutMs } = this.manifest;
     const { abort } = this.delivery;
     this.#stopTimer?.();
     this.#stopTimer = this.#scope.clock.startTimer(timeoutMs, () => abort.abort(new TimeoutError(name, timeoutMs)));
@@ -104,13 +112,13 @@ export class Attempt implements PooledJob {
   }
 
   graceMs(): number {
-    const { abandonAfterMs } = this.#manifest;
+    const { abandonAfterMs } = this.manifest;
     // A worker that stops ends its process, so that no code of a job outlives its release for long.
     return this.#isReleased ? Math.min(releaseGraceMs, abandonAfterMs) : abandonAfterMs;
   }
 
   beforeRun(): void | Promise<void> {
-    if (this.#manifest.delivery === 'at-most-once') return this.#passFence();
+    if (this.manifest.delivery === 'at-most-once') return this.#passFence();
     // An aborted job is settled soon: its code would run beside the next delivery's.
     this.delivery.abort.throwIfAborted();
     this.started = true;

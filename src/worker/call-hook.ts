@@ -4,8 +4,8 @@ import type { Log } from '../log.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import type { Clock } from './clock.ts';
 import { defer } from './deferred.ts';
+import { toFailure, tryTo } from './describe-error.ts';
 import { identify } from './job-context.ts';
-import { toFailure } from './outcome.ts';
 
 /** One call of a hook: who times it, and who hears of its trouble. */
 export interface HookCall {
@@ -37,10 +37,12 @@ export function blameHook(error: unknown): boolean {
  * redacts.
  */
 export function warnOf(log: Log, file: string, hook: string, job?: EndedJob, manifest?: AnyTask): HookCall['warn'] {
-  return (error) => {
-    const problem = toFailure(error, manifest, job?.input).causeMessage;
-    log.warn({ ...(job && identify(job)), file, hook, problem }, 'A hook failed');
-  };
+  // The job goes on, also if nobody can be told.
+  return (error) =>
+    tryTo(() => {
+      const problem = toFailure(error, manifest, job?.input).causeMessage;
+      log.warn({ ...(job && identify(job)), file, hook, problem }, 'A hook failed');
+    });
 }
 
 /** Calls a hook, and logs what it throws. Never rejects. */

@@ -1,11 +1,13 @@
 import type { AwilixContainer } from 'awilix';
 import type { Delivery, EndedJob, NewJob } from '../broker/broker.ts';
-import type { Log } from '../log.ts';
+import { type Log, rewriteLines } from '../log.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
+import { type Redaction, redactionOf } from '../manifest/redact.ts';
+import { tryTo } from './describe-error.ts';
 import { type AtLeastOnceContext, type ChildOptions, type Enqueue, verdicts } from './task-context.ts';
 
 /** The part of a delivery that a context needs. In a thread or process of a pool there is no more of it. */
-type Delivered = Pick<Delivery, 'queue' | 'task' | 'jobId' | 'attempt' | 'enqueuedAt' | 'abort' | 'reportProgress'>;
+type Delivered = Omit<Delivery, 'version' | 'memory' | 'keepResultMs' | 'markStarted'>;
 
 export type Scope = Pick<AwilixContainer<object>, 'cradle' | 'dispose'>;
 
@@ -89,10 +91,24 @@ export function identify({ queue, task, jobId, attempt }: Omit<EndedJob, 'input'
   return { queue, task, jobId, attempt };
 }
 
-/** Hides the fields that a manifest redacts in the task's own log lines too, at the top and one level down. */
-function createJobLog(delivery: Delivered, { redact }: AnyTask, log: Log): Log {
-  const paths = redact.flatMap((field) => [`["${field}"]`, `*["${field}"]`]);
-  return log.child(identify(delivery), paths.length > 0 ? { redact: paths } : {});
+/** Creates the logger of a job, which hides the fields and the values that its manifest redacts. */
+function createJobLog(delivery: Delivered, manifest: AnyTask, log: Log): Log {
+  const own = log.child(identify(delivery));
+  const redaction = redactionOf(manifest, delivery.input);
+  if (redaction) rewriteLines(own, (line) => redactLine(line, redaction));
+  return own;
+}
+
+/** What a line says of itself, and not of the payload. */
+const lineFields = new Set(['level', 'time', 'pid', 'queue', 'task', 'jobId', 'attempt']);
+
+function redactLine(line: string, redaction: Redaction): string {
+  const fields = Object.entries((tryTo(() => JSON.parse(line)) as object | undefined) ?? { msg: redaction.text(line) });
+  const told = fields.map(([name, value]) => {
+    if (lineFields.has(name)) return [name, value];
+    return Object.entries(redaction.json({ [name]: value }) as object)[0] ?? [];
+  });
+  return `${JSON.stringify(Object.fromEntries(told))}\n`;
 }
 
 /** Creates one job's `enqueue`: the n-th call always gets the same id. */

@@ -2,8 +2,8 @@ import type { ModuleSource } from '../app/app-source.ts';
 import { IsletError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { callInTime, currentHook, type HookCall, warnOf } from './call-hook.ts';
+import { toFailure } from './describe-error.ts';
 import type { Hooks, WorkerStart } from './hooks.ts';
-import { toFailure } from './outcome.ts';
 import type { QueueHost } from './task-context.ts';
 
 export type LoadedHooks = Hooks & { readonly file: string };

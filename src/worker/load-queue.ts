@@ -3,6 +3,7 @@ import type { ModuleSource, QueueSource, TaskSource } from '../app/app-source.ts
 import { findTaskProblem } from '../app/check-export.ts';
 import { IsletError } from '../errors.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
+import { messageOf } from './describe-error.ts';
 import type { Scope } from './job-context.ts';
 import type { PoolHost } from './pools/unit-handle.ts';
 import type { UnitPool } from './pools/unit-pool.ts';
@@ -98,8 +99,7 @@ async function openDependencies(
     await container.dispose().catch(() => {});
     if (cause instanceof IsletError) throw cause;
     const where = `The dependencies of queue "${queue}" (${source.file})`;
-    const said = cause instanceof Error ? cause.message : String(cause);
-    throw new IsletError('E_DEPENDENCIES_FAILED', `${where} could not be opened: ${said}`, { cause });
+    throw new IsletError('E_DEPENDENCIES_FAILED', `${where} could not be opened: ${messageOf(cause)}`, { cause });
   }
 }
 
@@ -127,7 +127,7 @@ async function importTask(source: TaskSource): Promise<Task> {
     return new IsletError('E_TASK_LOAD_FAILED', `${where}: ${what}`, { cause });
   };
   const task = await source.load().catch((cause) => {
-    throw fail(`it could not be imported: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+    throw fail(`it could not be imported: ${messageOf(cause)}`, cause);
   });
   const problem = findTaskProblem(task, name);
   if (problem !== undefined) throw fail(problem);

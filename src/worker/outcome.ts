@@ -1,7 +1,6 @@
-import type { Delivery, Failure, Outcome } from '../broker/broker.ts';
+import type { Delivery, Outcome } from '../broker/broker.ts';
 import {
   CancelledError,
-  hidePasswords,
   IsletError,
   LockLostError,
   PermanentError,
@@ -11,50 +10,14 @@ import {
   SnoozeError,
   TimeoutError,
 } from '../errors.ts';
-import type { WorkerLimits } from '../manifest/defaults.ts';
+import { checks } from '../manifest/check-options.ts';
+import { taskDefaults, type WorkerLimits } from '../manifest/defaults.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import { toJson } from '../manifest/to-json.ts';
+import { internalError, nameOf, read, textOf, toFailure, tryTo } from './describe-error.ts';
 
 /** The codes of errors that trying again cannot mend. */
 const permanentCodes = new Set(['E_PAYLOAD_INVALID', 'E_RESULT_INVALID']);
-
-/** Collects every text and number below the redacted fields, longest first, so that none stays half. */
-function redactedValues(manifest: AnyTask | undefined, input: unknown): string[] {
-  const values: string[] = [];
-  const collect = (value: unknown) => {
-    if (typeof value === 'object' && value !== null) for (const item of Object.values(value)) collect(item);
-    else if (value !== null && value !== undefined && typeof value !== 'boolean' && value !== '') {
-      const text = String(value);
-      // The value may stand bare in a message, inside JSON, or inside a URL. Not every text can be encoded for a URL.
-      values.push(text, JSON.stringify(text).slice(1, -1), textOf(() => encodeURIComponent(text)) || text);
-    }
-  };
-  for (const field of manifest?.redact ?? []) collect((input as Record<string, unknown> | null)?.[field]);
-  return values.sort((a, b) => b.length - a.length);
-}
-
-/** Returns what `read` gives, as a text; an empty text when `read` throws. */
-export function textOf(read: () => unknown): string {
-  try {
-    return String(read());
-  } catch {
-    return '';
-  }
-}
-
-/** Returns what a thrown value says of itself, without redacted values and passwords. */
-export function toFailure(error: unknown, manifest?: AnyTask, input?: unknown): Failure {
-  const secrets = redactedValues(manifest, input);
-  const clean = (text: string) =>
-    secrets.reduce((kept, secret) => kept.replaceAll(secret, '[redacted]'), hidePasswords(text));
-  const thrown = error instanceof Error ? error : new Error(textOf(() => error) || `a thrown ${typeof error}`);
-  return {
-    code: error instanceof IsletError ? error.code : 'E_TASK_FAILED',
-    causeName: textOf(() => thrown.name),
-    causeMessage: clean(textOf(() => thrown.message)).slice(0, 4_000),
-    stack: clean(textOf(() => thrown.stack ?? '')).slice(0, 8_000),
-  };
-}
 
 /** Returns the milliseconds before the attempt that follows `attempt`. */
 export function backoffMs({ backoff }: Pick<AnyTask, 'backoff'>, attempt: number, random = Math.random()): number {
@@ -118,8 +81,16 @@ function release(delivery: Delivery, manifest: AnyTask, started: boolean, limits
 /** Grants what a task asked for by throwing a verdict, or fails a job that must not start again. */
 function grantVerdict(delivery: Delivery, manifest: AnyTask, asked: SnoozeError | RateLimitedError): Outcome {
   const kind = asked instanceof SnoozeError ? 'snoozed' : 'rateLimited';
-  if (manifest.delivery === 'at-least-once') return { kind, delayMs: asked.delayMs };
   const verdict = kind === 'snoozed' ? 'snooze' : kind;
+  const delayMs = read(asked, 'delayMs');
+  // Its code may have made the error by itself, or changed it.
+  const expected = checks.integer(1)(delayMs);
+  if (expected) {
+    const seen = `${describeJob(delivery)} threw \`${verdict}\` with a wrong \`delayMs\``;
+    const text = `${seen}: expected ${expected}, got ${textOf(delayMs, 100)}. Throw what the context's \`${verdict}\` makes.`;
+    return failed(delivery, manifest, new IsletError('E_VERDICT_INVALID', text));
+  }
+  if (manifest.delivery === 'at-least-once') return { kind, delayMs: delayMs as number };
   const seen = `${describeJob(delivery)} threw \`${verdict}\`, but its task is at-most-once.`;
   const advice = 'It is not run again. Enqueue a new job instead, or make the task at-least-once.';
   return failed(delivery, manifest, new IsletError('E_VERDICT_REFUSED', `${seen} ${advice}`));
@@ -139,11 +110,32 @@ export function classify(
   if (reason instanceof ReleasedError) return release(delivery, manifest, started, limits);
   if (error instanceof SnoozeError || error instanceof RateLimitedError) return grantVerdict(delivery, manifest, error);
   // Libraries throw an error of their own when their signal aborts, which says less than its reason.
-  const isTimeout = reason instanceof TimeoutError && error instanceof Error && error.name === 'AbortError';
+  const isTimeout = reason instanceof TimeoutError && nameOf(error) === 'AbortError';
   const cause = isTimeout ? reason : error;
-  const permanent = cause instanceof PermanentError || (cause instanceof IsletError && permanentCodes.has(cause.code));
+  const permanent =
+    cause instanceof PermanentError || (cause instanceof IsletError && permanentCodes.has(String(read(cause, 'code'))));
   if (permanent || delivery.attempt >= manifest.attempts) return failed(delivery, manifest, cause);
   const failure = toFailure(cause, manifest, delivery.input);
   const retry = { kind: 'retry', failure, delayMs: backoffMs(manifest, delivery.attempt) } as const;
   return cause instanceof PoolCrashedError ? { ...retry, crashed: true } : retry;
+}
+
+/**
+ * Returns the outcome of a delivery in which Islet's own code failed. An attempt is used, as the job's code may have run.
+ * Never throws, whatever else of the worker does.
+ */
+export function failedInside(
+  delivery: Delivery,
+  manifest: AnyTask | undefined,
+  thrown: unknown,
+  limits: WorkerLimits,
+): Outcome {
+  const error = internalError(thrown);
+  const classified = tryTo(() => manifest && classify(delivery, manifest, error, true, limits));
+  if (classified) return classified;
+  const { attempts, backoff } = manifest ?? taskDefaults;
+  const failure = toFailure(error, manifest, delivery.input);
+  return delivery.attempt >= attempts
+    ? { kind: 'failed', failure }
+    : { kind: 'retry', failure, delayMs: backoff.delayMs };
 }

@@ -1,18 +1,29 @@
 import type { Delivery, Outcome } from '../broker/broker.ts';
+import { tellCause } from '../errors.ts';
 import { Attempt, type RunScope } from './attempt.ts';
 import { type Decision, decide } from './decide.ts';
+import { hearThrown } from './describe-error.ts';
 import { identify } from './job-context.ts';
 import type { Ended } from './job-hooks.ts';
 import type { LoadableTask } from './load-queue.ts';
-import { classify, completed, toResultJson } from './outcome.ts';
+import { classify, completed, failedInside, toResultJson } from './outcome.ts';
 
 /** Runs one job to exactly one outcome. It knows no broker and never throws. */
 export async function runJob(delivery: Delivery, scope: RunScope): Promise<Outcome> {
   const startedAt = performance.now();
-  const decision = decide(delivery, scope.queue.tasks, scope.limits, scope.clock.now());
-  if (decision.kind === 'wait') return putOff(delivery, decision.delayMs, scope);
-  const outcome = decision.kind === 'run' ? (await run(delivery, decision, scope)).outcome : decision;
-  logOutcome(delivery, outcome, performance.now() - startedAt, scope);
+  let outcome: Outcome;
+  try {
+    const decision = decide(delivery, scope.queue.tasks, scope.limits, scope.clock.now());
+    if (decision.kind === 'wait') return putOff(delivery, decision.delayMs, scope);
+    outcome = decision.kind === 'run' ? (await run(delivery, decision, scope)).outcome : decision;
+  } catch (error) {
+    outcome = failedInside(delivery, scope.queue.tasks.get(delivery.task)?.manifest, error, scope.limits);
+  }
+  try {
+    logOutcome(delivery, outcome, performance.now() - startedAt, scope);
+  } catch {
+    // What was done stays done, also if nobody can be told.
+  }
   return outcome;
 }
 
@@ -45,6 +56,7 @@ async function runAttempt(delivery: Delivery, task: LoadableTask, scope: RunScop
     const json = pool ? await pool.run(attempt) : toResultJson(manifest, await attempt.run(task));
     return { outcome: completed(delivery, manifest, json), error: delivery.abort.reason };
   } catch (error) {
+    hearThrown(error);
     return { outcome: classify(delivery, manifest, error, attempt.started, scope.limits), error };
   } finally {
     const closing = attempt.close();
@@ -63,6 +75,9 @@ function logOutcome(delivery: Delivery, outcome: Outcome, durationMs: number, { 
   const { queue, task, jobId, attempt } = delivery;
   const fields = { queue, task, jobId, attempt, durationMs: Math.round(durationMs), outcome: outcome.kind };
   if (!('failure' in outcome)) return log.info(fields, 'Job finished');
-  const { code, causeName, causeMessage } = outcome.failure;
-  log.info({ ...fields, code, error: `${causeName}: ${causeMessage}` }, 'Job finished');
+  const { code, causeName, causeMessage, causeCode, causeDetail, causes, stack } = outcome.failure;
+  const error = `${causeName}: ${causeMessage}`;
+  const told = { ...fields, code, error, causeCode, causeDetail, causes: causes?.map(tellCause) };
+  if (code === 'E_INTERNAL') log.error({ ...told, stack }, 'Job finished');
+  else log.info(told, 'Job finished');
 }

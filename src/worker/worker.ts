@@ -16,6 +16,12 @@ export interface WorkerOptions {
   onJobEnd?(): void;
 }
 
+/** What Redis says, or Islet of a job, needs no stack; what failed in code does. */
+function tellTrouble(error: Error) {
+  const isSaid = error instanceof IsletError || error.name === 'ReplyError';
+  return { error: error.message, ...(isSaid ? {} : { stack: error.stack }) };
+}
+
 /** Runs the jobs of one queue. */
 export class Worker {
   readonly queue: string;
@@ -64,7 +70,7 @@ export class Worker {
       concurrency,
       run: (delivery) => this.#run(delivery),
       onSettled: scope.hooks?.failed && ((job, outcome) => this.#tellIfFailed(job, outcome)),
-      onTrouble: (error) => scope.log.warn({ queue: queue.name, error: error.message }, 'Broker trouble'),
+      onTrouble: (error) => scope.log.warn({ queue: queue.name, ...tellTrouble(error) }, 'Broker trouble'),
       onRecovered: (jobIds) =>
         scope.log.warn({ queue: queue.name, jobs: jobIds.length, jobIds: jobIds.slice(0, 10) }, 'Jobs recovered'),
       onDead: onUnhealthy,

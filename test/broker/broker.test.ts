@@ -4,6 +4,8 @@ import * as v from 'valibot';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Broker, ConsumeOptions, Delivery, Outcome } from '../../src/broker/broker.ts';
 import { connectBroker } from '../../src/broker/bullmq-broker.ts';
+import { QueueHandle } from '../../src/broker/queue-handle.ts';
+import { findFailed } from '../../src/inspect/redrive.ts';
 import { defineQueue } from '../../src/manifest/define-queue.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
 import { identifyProcess } from '../../src/process/process-identity.ts';
@@ -88,6 +90,16 @@ describe('a delivery', () => {
     expect(await redis.hget(`${prefix}:{mail}:${id}`, 'failedReason')).toBe('E_TASK_FAILED: Error: no');
   });
 
+  test('failed is found by a code that stands behind what was thrown', async () => {
+    await producer.enqueue(sendEmail, { to: 'a' });
+    const causes = [{ name: 'Error', message: 'connect failed', code: 'ECONNREFUSED' }];
+    const { close } = await serve({ kind: 'failed', failure: { ...failure, causes } });
+    const handle = new QueueHandle(redis, prefix, 'mail');
+    const find = () => findFailed(handle, ({ failedReason }) => failedReason.includes('ECONNREFUSED'));
+    await until(async () => expect(await find()).toHaveLength(1));
+    await close();
+  });
+
   test('names its worker in the job, also when it came with the settling of another', async () => {
     const workers: (string | null)[] = [];
     for (const to of ['a', 'b', 'c']) await producer.enqueue(sendEmail, { to });
@@ -109,7 +121,7 @@ describe('a delivery', () => {
     const { id } = await producer.enqueue(sendEmail, { to: 'a' });
     await redis.hset(jobKey(id), 'data', '{broken');
     const { delivered, close } = await serve();
-    await until(async () => expect(await redis.hget(jobKey(id), 'failedReason')).toMatch(/^E_PAYLOAD_INVALID/));
+    await until(async () => expect(await redis.hget(jobKey(id), 'failedReason')).toMatch(/^E_JOB_CORRUPT/));
     expect(delivered).toEqual([]);
     await close();
   });
@@ -517,7 +529,7 @@ describe('a worker is told', () => {
 
   test('of a failure that no run had', async () => {
     const { id, told } = await toldOf((jobId) => redis.hset(jobKey(jobId), 'data', '{broken'));
-    expect(told).toMatchObject([{ jobId: id, input: '{broken', outcome: { failure: { code: 'E_PAYLOAD_INVALID' } } }]);
+    expect(told).toMatchObject([{ jobId: id, input: '{broken', outcome: { failure: { code: 'E_JOB_CORRUPT' } } }]);
   });
 
   test('of the outcome that was written, if that is another than its own', async () => {

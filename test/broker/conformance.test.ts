@@ -93,6 +93,7 @@ test.each([
     [
       'a failed job is kept, and not tried again',
       'a failure reaches who waits for the result, with code and cause',
+      'a failure reaches who waits with its own code and detail, and what stands behind it',
       'a simple dedupe key is free when the job has failed',
       'no more failed jobs are kept than the queue says',
     ],

@@ -456,6 +456,40 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     await close();
   },
 
+  async 'a failure reaches who waits with its own code and detail, and what stands behind it'(rig) {
+    const causes = [{ name: 'Error', message: 'connect failed', code: 'ECONNREFUSED', detail: 'port 5432' }];
+    const told = { ...failure, causeCode: 'EOUTER', causeDetail: 'twice', causes };
+    const handle = await rig.producer.enqueue(sendEmail, { to: 'a' }, { keepResultMs: 5_000 });
+    const { close } = await serve(rig, { kind: 'failed', failure: told, keepResultMs: 5_000 });
+    await expect(handle.result({ timeoutMs: 5_000 })).rejects.toMatchObject({
+      message: `Job "${handle.id}" failed: Error: no (EOUTER: twice); caused by Error: connect failed (ECONNREFUSED: port 5432)`,
+      ...{ causeCode: 'EOUTER', causeDetail: 'twice', causes },
+    });
+    await close();
+  },
+
+  async 'a delivery that ends without an outcome is counted, and fails its job after a few'(rig) {
+    await rig.producer.enqueueMany(sendEmail, [{ payload: { to: 'bad' } }, { payload: { to: 'good' } }]);
+    const ended: Outcome[] = [];
+    const troubles: string[] = [];
+    const run = async ({ input }: Delivery) => {
+      if ((input as { to: string }).to === 'bad') throw new TypeError('Islet fails');
+      return completed;
+    };
+    const onSettled = (_: unknown, outcome: Outcome) => void ended.push(outcome);
+    const onTrouble = ({ message }: Error) => void troubles.push(message);
+    const { delivered, consumer } = await consume(rig, run, { concurrency: 1, onSettled, onTrouble });
+    await rig.until(() => expect(ended).toHaveLength(5));
+    expect(delivered.map(({ memory }) => memory.unsettled)).toEqual([0, 1, 2, 0]);
+    expect(ended[3]).toMatchObject({ kind: 'failed', failure: { code: 'E_INTERNAL' } });
+    expect((ended[3] as { failure: typeof failure }).failure.causeMessage).toMatch(
+      /^3 deliveries of job ".+" ended without an outcome, although their workers live: Islet itself failed\. See/,
+    );
+    expect(troubles[0]).toBe('Islet fails');
+    await consumer.close();
+    expect(await rig.producer.counts('mail')).toEqual({ ...empty, failed: 1 });
+  },
+
   async 'a result is kept for its time, and not longer'(rig) {
     const handle = await rig.producer.enqueue(sendEmail, { to: 'a' }, { keepResultMs: 300 });
     const { delivered, close } = await serve(rig, { kind: 'completed', resultJson: '{"sent":3}', keepResultMs: 300 });

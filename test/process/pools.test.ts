@@ -80,6 +80,29 @@ describe.each(kinds)('a task %s', (task) => {
     expect(stored?.stacktrace?.join()).toMatch(/OddError: failed.*\n\s+at behave .*behaviour\.js/);
   });
 
+  test('settles whatever it throws, with what stands behind it, and the next job runs', async () => {
+    const worker = await startWorker();
+    const behaviours = ['throw-trapped', 'throw-proxy', 'throw-vast', 'throw-promise', 'return-trapped'] as const;
+    for (const behaviour of behaviours) {
+      const job = await enqueue(task, behaviour);
+      await expect(job.result({ timeoutMs: 20_000 })).rejects.toMatchObject({
+        code: expect.stringMatching(/^E_(TASK_FAILED|RESULT_INVALID)$/),
+      });
+    }
+    const chain = await enqueue(task, 'throw-chain');
+    const behind = { name: 'Error', message: 'connect failed', code: 'ECONNREFUSED' };
+    await expect(chain.result({ timeoutMs: 20_000 })).rejects.toMatchObject({
+      causes: [{ name: 'AggregateError', message: 'all failed' }, behind],
+    });
+    expect(await worker.outcome(chain.id, 'failed')).toMatchObject({
+      error: 'TypeError: fetch failed',
+      causes: ['AggregateError: all failed', 'Error: connect failed (ECONNREFUSED)'],
+    });
+    const stored = await place.queue('units').getJob(chain.id);
+    expect(stored?.failedReason).toContain('caused by Error: connect failed (ECONNREFUSED)');
+    await (await enqueue(task, 'finish')).result({ timeoutMs: 20_000 });
+  });
+
   test('is ended within 500 ms of its time-out while it computes, and the next job runs', async () => {
     const job = await enqueue(task, 'spin');
     const begun = await worker.line({ msg: 'Acting', jobId: job.id });

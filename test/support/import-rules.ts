@@ -45,6 +45,7 @@ const manifest = 'src/manifest/**';
 const launchProfiles = 'src/launch-profiles.ts';
 const jobAbort = 'src/job-abort.ts';
 const sharedLines = 'src/shared-lines.ts';
+const unsettled = 'src/unsettled.ts';
 const units = 'src/units.ts';
 const schemaTypes = 'type:@standard-schema/spec';
 const brokerSeam = 'src/broker/broker.ts';
@@ -66,6 +67,11 @@ export const importRules: readonly ImportRule[] = [
     from: jobAbort,
     may: [],
     because: 'broker, worker and tests hand it to each other, and it needs none of them',
+  },
+  {
+    from: unsettled,
+    may: [],
+    because: 'both brokers count in the same way, and it needs nothing',
   },
   {
     from: launchProfiles,
@@ -117,6 +123,7 @@ export const importRules: readonly ImportRule[] = [
     may: [
       errors,
       jobAbort,
+      unsettled,
       manifest,
       'type:src/guard/**',
       'src/process/**',
@@ -179,6 +186,7 @@ export const importRules: readonly ImportRule[] = [
     may: [
       errors,
       jobAbort,
+      unsettled,
       manifest,
       'src/app/**',
       'src/producer/**',

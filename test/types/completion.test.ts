@@ -85,7 +85,10 @@ test.each<[line: string, suggested: string[]]>([
   ],
   [`defineHooks(({ | }) => ({}))`, ['config', 'log']],
   [`defineHooks(() => ({ aroundJob(job) { job.| } }))`, ['attempt', 'id', 'payload', 'queue', 'task']],
-  [`defineHooks(() => ({ onJobFailed: (_, { | }) => {} }))`, ['causeMessage', 'causeName', 'code', 'stack']],
+  [
+    `defineHooks(() => ({ onJobFailed: (_, { | }) => {} }))`,
+    ['causeCode', 'causeDetail', 'causeMessage', 'causeName', 'causes', 'code', 'stack'],
+  ],
   [`runTask(task, { | })`, ['copies', 'subject', 'to']],
   [`runTask(task, { to: 'a', subject: 'b' }, { | })`, ['attempt', 'deps', 'signal']],
   [`runTask(task, { to: 'a', subject: 'b' }, { deps: { | } })`, ['mailer', 'sender']],

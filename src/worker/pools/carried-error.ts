@@ -1,5 +1,5 @@
 import * as errors from '../../errors.ts';
-import { textOf } from '../outcome.ts';
+import { behind, hearThrown, isError, messageOf, nameOf, read, stackOf, textOf, tryTo } from '../describe-error.ts';
 
 export type CarriedError =
   | {
@@ -10,58 +10,74 @@ export type CarriedError =
       readonly message: string;
       readonly stack: string;
       readonly fields: object;
-      readonly cause: CarriedError | undefined;
+      /** What the error consists of, and its cause as the last one where it has one. */
+      readonly behind: readonly CarriedError[];
+      readonly hasCause: boolean;
     }
   | { readonly kind: 'value'; readonly value: unknown };
 
-const { hidePasswords: _, ...isletErrors } = errors;
+const { hidePasswords: _, tellCause: __, tellFailure: ___, ...isletErrors } = errors;
 const known: Record<string, { readonly prototype: Error }> = {
   ...isletErrors,
   ...{ TypeError, RangeError, SyntaxError, ReferenceError, URIError, EvalError },
 };
 
-/** How many causes of causes are carried: their chain may be a circle. */
-const mostCauses = 5;
+/** How many errors behind an error are carried: their chain may be a circle. */
+const mostErrors = 10;
+/** How many characters are carried of each text; a failure tells less of it. */
+const mostText = 16_000;
+/** How many fields of an error are carried. */
+const mostFields = 50;
 
-/** Returns what JSON makes of a value. Returns nothing of a getter that throws, or of a value that refers to itself. */
-function throughJson(read: () => unknown): unknown {
-  try {
-    return JSON.parse(JSON.stringify(read()));
-  } catch {
-    return undefined;
-  }
+/** Returns what JSON makes of a value, and of a large one a text. Returns nothing of one that JSON cannot carry. */
+function throughJson(value: unknown): unknown {
+  const text = textOf(value, mostText);
+  if (typeof value === 'string') return text;
+  if (typeof value !== 'object') return tryTo(() => JSON.parse(JSON.stringify(value)));
+  return value === null ? null : (tryTo(() => JSON.parse(text)) ?? text);
 }
 
-function toValue(thrown: unknown): CarriedError {
-  const value = throughJson(() => thrown);
-  return { kind: 'value', value: value === undefined ? textOf(() => thrown) || `a thrown ${typeof thrown}` : value };
+function fieldsOf(thrown: Error): object {
+  const names = tryTo(() => Object.keys(thrown).slice(0, mostFields)) ?? [];
+  const others = names.filter((name) => name !== 'cause' && name !== 'errors');
+  const fields = others.map((name) => [name, throughJson(read(thrown, name))] as const);
+  return Object.fromEntries(fields.filter(([, value]) => value !== undefined));
 }
 
 /** Writes down what was thrown. Never throws. */
-export function carryError(thrown: unknown, depth = 0): CarriedError {
-  if (!(thrown instanceof Error)) return toValue(thrown);
-  const prototype = Object.getPrototypeOf(thrown);
-  const { cause } = thrown;
-  const fields = Object.keys(thrown).map((name) => [name, throughJson(() => Reflect.get(thrown, name))] as const);
+export function carryError(thrown: unknown, left = { errors: mostErrors }): CarriedError {
+  hearThrown(thrown);
+  if (!isError(thrown)) return { kind: 'value', value: throughJson(thrown) ?? textOf(thrown, mostText) };
+  const prototype = tryTo(() => Object.getPrototypeOf(thrown));
+  const inner = behind(thrown).filter(() => left.errors-- > 0);
+  const cause = read(thrown, 'cause');
   return {
     kind: 'error',
     known: Object.keys(known).find((name) => known[name]?.prototype === prototype),
-    name: textOf(() => thrown.name),
-    message: textOf(() => thrown.message),
-    stack: textOf(() => thrown.stack ?? ''),
-    fields: Object.fromEntries(fields.filter(([, value]) => value !== undefined)),
-    cause: cause === undefined || depth >= mostCauses ? undefined : carryError(cause, depth + 1),
+    name: nameOf(thrown),
+    message: messageOf(thrown, mostText),
+    stack: stackOf(thrown, mostText),
+    fields: fieldsOf(thrown),
+    behind: inner.map((error) => carryError(error, left)),
+    hasCause: inner.length > 0 && inner.at(-1) === cause,
   };
+}
+
+function hidden(error: object, name: string, value: unknown): void {
+  Object.defineProperty(error, name, { value, writable: true, configurable: true });
 }
 
 /** Makes an error of the same class, code, fields and stack. */
 export function reviveError(carried: CarriedError): unknown {
   if (carried.kind === 'value') return carried.value;
-  const { message, stack, fields, name, cause } = carried;
-  const error = new Error(message, cause === undefined ? undefined : { cause: reviveError(cause) });
+  const { message, stack, fields, name, hasCause } = carried;
+  const error = new Error(message);
   const found = carried.known === undefined ? undefined : known[carried.known];
-  Object.defineProperty(error, 'stack', { value: stack, writable: true, configurable: true });
+  const inner = carried.behind.map(reviveError);
+  hidden(error, 'stack', stack);
   if (found) Object.setPrototypeOf(error, found.prototype);
-  else Object.defineProperty(error, 'name', { value: name, writable: true, configurable: true });
+  else hidden(error, 'name', name);
+  if (hasCause) hidden(error, 'cause', inner.pop());
+  if (inner.length > 0) hidden(error, 'errors', inner);
   return Object.assign(error, fields);
 }

@@ -5,10 +5,11 @@ import { IsletError } from '../../errors.ts';
 import { JobAbort } from '../../job-abort.ts';
 import type { Log } from '../../log.ts';
 import { type Deferred, defer } from '../deferred.ts';
+import { internalError, toFailure } from '../describe-error.ts';
 import { executeTask } from '../execute-task.ts';
 import { type ChildJobs, type ContextHost, JobContext } from '../job-context.ts';
 import { type LoadableTask, type LoadedQueue, loadQueue } from '../load-queue.ts';
-import { toFailure, toResultJson } from '../outcome.ts';
+import { toResultJson } from '../outcome.ts';
 import { carryError, reviveError } from './carried-error.ts';
 import type { CodeEnd, FromUnit, ToUnit, UnitJob, UnitOrder } from './messages.ts';
 import { lowerPriority, memoryMb, takesTooMuch } from './unit-resources.ts';
@@ -32,6 +33,7 @@ interface LoadedTask extends ContextHost {
 
 interface RunningJob {
   readonly run: number;
+  readonly input: unknown;
   readonly abort: JobAbort;
   /** Ends the job from outside the promise of its code. */
   readonly escaped: Deferred<CodeEnd>;
@@ -118,7 +120,7 @@ class UnitServer {
     }
     if (!this.#loaded) return this.#send({ say: 'broken', error: carryError(error) });
     const { task, log } = this.#loaded;
-    const problem = toFailure(error, task.manifest).causeMessage;
+    const problem = toFailure(error, task.manifest, currentRun.getStore()?.input).causeMessage;
     log.warn({ queue: order.queue, task: order.task, problem }, 'An error escaped from a job that had ended');
     if (!isException) return;
     // The job that runs now has not thrown the error, and may end.
@@ -129,9 +131,14 @@ class UnitServer {
   async #run(job: UnitJob, loaded: LoadedTask): Promise<void> {
     const { order } = this.#host;
     const run = ++this.#runs;
-    const running = { run, abort: new JobAbort(), escaped: defer<CodeEnd>() };
+    const running = { run, input: job.input, abort: new JobAbort(), escaped: defer<CodeEnd>() };
     this.#running = running;
-    const ended = currentRun.run(running, () => this.#execute(job, loaded, running));
+    const ended = currentRun
+      .run(running, () => this.#execute(job, loaded, running))
+      .catch((error) => {
+        this.#isSpoilt = true;
+        return { error: carryError(internalError(error)) };
+      });
     const end = await Promise.race([ended, running.escaped.promise]);
     this.#running = undefined;
     const last = this.#isSpoilt || run >= order.maxJobs || takesTooMuch(order);

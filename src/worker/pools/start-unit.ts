@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process';
 import { Worker } from 'node:worker_threads';
 import { atMost } from '../at-most.ts';
+import { messageOf } from '../describe-error.ts';
 import { type FromUnit, read, type ToUnit, type UnitOrder, write } from './messages.ts';
 
 export interface UnitProgram {
@@ -35,7 +36,7 @@ function startThread({ file }: UnitProgram, order: UnitOrder, take: Take): Start
   let failure: string | undefined;
   thread.on('error', (error: NodeJS.ErrnoException) => {
     const isMemory = error?.code === 'ERR_WORKER_OUT_OF_MEMORY';
-    failure = isMemory ? `ran out of memory (${heapLimit(order)})` : `threw "${error?.message ?? error}"`;
+    failure = isMemory ? `ran out of memory (${heapLimit(order)})` : `threw "${messageOf(error)}"`;
   });
   return {
     send: (message) => thread.postMessage(write(message)),

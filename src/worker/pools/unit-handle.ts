@@ -1,6 +1,8 @@
 import type { Delivery, NewJob } from '../../broker/broker.ts';
+import { IsletError } from '../../errors.ts';
 import { atMost } from '../at-most.ts';
 import { defer } from '../deferred.ts';
+import { messageOf } from '../describe-error.ts';
 import { carryError, reviveError } from './carried-error.ts';
 import type { FromUnit, UnitOrder } from './messages.ts';
 import { type StartedUnit, startUnit, type UnitProgram } from './start-unit.ts';
@@ -52,6 +54,7 @@ export class UnitHandle {
   readonly ended: Promise<string>;
   readonly #unit: StartedUnit;
   readonly #host: PoolHost;
+  readonly #startFailed: (how: string) => Error;
   readonly #ready = defer<number>();
   /** Resolves when the unit can run jobs, with the megabytes that it takes. Rejects when it could not load its task. */
   readonly ready = this.#ready.promise;
@@ -70,6 +73,7 @@ export class UnitHandle {
   constructor(host: PoolHost, order: UnitOrder, startFailed: (how: string) => Error) {
     const unit = startUnit(host.program, order, (message) => this.#take(message));
     this.#host = host;
+    this.#startFailed = startFailed;
     this.#unit = unit;
     this.ended = unit.ended;
     const hung = setTimeout(() => {
@@ -86,13 +90,14 @@ export class UnitHandle {
     });
   }
 
-  /** Runs one job. Never rejects. */
+  /** Runs one job. Rejects only when it cannot be sent. */
   async run(job: PooledJob): Promise<UnitEnd> {
     const { task, jobId, input, attempt, enqueuedAt, abort } = job.delivery;
     const over = defer<UnitEnd>();
+    // What cannot be sent has not begun.
+    this.#unit.send({ say: 'run', job: { task, jobId, input, attempt, enqueuedAt } });
     this.#running = { run: ++this.#runs, job, started: false, end: over.resolve };
     this.#lastJob = job;
-    this.#unit.send({ say: 'run', job: { task, jobId, input, attempt, enqueuedAt } });
     const stopListening = abort.onAbort(() => this.#abort(job));
     const end = await over.promise;
     stopListening();
@@ -150,9 +155,11 @@ export class UnitHandle {
       case 'ready':
         this.usable = true;
         return this.#ready.resolve(message.memoryMb);
-      case 'broken':
-        this.#ready.reject(reviveError(message.error));
+      case 'broken': {
+        const error = reviveError(message.error);
+        this.#ready.reject(error instanceof IsletError ? error : this.#startFailed(`threw "${messageOf(error)}"`));
         return this.#unit.kill();
+      }
       case 'start':
         if (running) running.started = true;
         return void this.#answer(message.id, () => running?.job.beforeRun());

@@ -4,6 +4,7 @@ import { IsletError, PoolCrashedError } from '../../errors.ts';
 import type { JobAbort } from '../../job-abort.ts';
 import type { PoolSettings } from '../../manifest/pool.ts';
 import { type Deferred, defer } from '../deferred.ts';
+import { internalError } from '../describe-error.ts';
 import type { UnitOrder } from './messages.ts';
 import { type PooledJob, type PoolHost, type UnitEnd, UnitHandle } from './unit-handle.ts';
 
@@ -75,15 +76,23 @@ export class UnitPool {
    * thread or process; the signal's reason when it was ended because it did not stop.
    */
   async run(job: PooledJob): Promise<string | undefined> {
-    let end = await this.#runOnce(job);
-    // The unit died of something else, just when it was given the job.
-    if (end.kind === 'crashed' && !end.started) end = await this.#runOnce(job);
+    const end = await this.#runToEnd(job);
     if (end.kind === 'returned') return end.resultJson;
     if (end.kind === 'threw') throw end.error;
     const { jobId, abort } = job.delivery;
     if (end.kind === 'killed') throw abort.reason;
     const whose = `Job "${jobId}" of task ${this.#name}`;
     throw new PoolCrashedError(`${whose} ended its ${this.#settings.kind}, and no other job: that ${end.how}.`);
+  }
+
+  async #runToEnd(job: PooledJob): Promise<UnitEnd> {
+    try {
+      const end = await this.#runOnce(job);
+      // A unit may die of something else, just when it is given the job.
+      return end.kind === 'crashed' && !end.started ? await this.#runOnce(job) : end;
+    } catch (error) {
+      throw job.delivery.abort.aborted || error instanceof IsletError ? error : internalError(error);
+    }
   }
 
   /** Ends all threads and processes. May be called twice. */
@@ -183,10 +192,12 @@ export class UnitPool {
     const unit = await this.#acquire(job.delivery.abort);
     job.onBegin();
     const startedAt = performance.now();
-    const end = await unit.run(job);
-    this.#meanMs += (performance.now() - startedAt - this.#meanMs) * newest;
-    this.#giveBack(unit);
-    return end;
+    try {
+      return await unit.run(job);
+    } finally {
+      this.#meanMs += (performance.now() - startedAt - this.#meanMs) * newest;
+      this.#giveBack(unit);
+    }
   }
 
   #refuseMemory(memoryMb: number): IsletError {

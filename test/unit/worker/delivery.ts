@@ -37,6 +37,14 @@ export function deliver({ memory, ...given }: Given = {}): Delivery {
     reportProgress: async () => {},
     markStarted: async () => true,
     ...given,
-    memory: { started: undefined, releases: [], crashes: [], cancel: undefined, unknownSince: undefined, ...memory },
+    memory: {
+      started: undefined,
+      releases: [],
+      crashes: [],
+      cancel: undefined,
+      unknownSince: undefined,
+      unsettled: 0,
+      ...memory,
+    },
   };
 }
