@@ -81,7 +81,6 @@ describe.each(kinds)('a task %s', (task) => {
   });
 
   test('settles whatever it throws, with what stands behind it, and the next job runs', async () => {
-    const worker = await startWorker();
     const behaviours = ['throw-trapped', 'throw-proxy', 'throw-vast', 'throw-promise', 'return-trapped'] as const;
     for (const behaviour of behaviours) {
       const job = await enqueue(task, behaviour);
