@@ -1,8 +1,9 @@
 /** Runs the tests on other versions of Node than the one that runs this: on those that are named, or on 22, 24 and 26. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { installNode } from './install-node.js';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const usage = 'Usage: npm run test:nodes -- [majors, such as 22,26] [paths of tests, such as test/process]';
@@ -27,29 +28,11 @@ function run([majors = '22,24,26', ...paths]) {
  * @param {string[]} paths
  */
 function passes(major, paths) {
-  const program = install(major);
+  const program = installNode(major);
   const version = spawnSync(program, ['--version'], { encoding: 'utf8' }).stdout.trim();
   console.log(`The tests run on Node ${version}`);
   // The tests start "node" and "npm" by their names, and npm is a script that "node" runs.
   const env = { ...process.env, PATH: `${dirname(program)}${delimiter}${process.env.PATH}` };
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
   return spawnSync(program, [vitest, 'run', ...paths], { cwd: root, env, stdio: 'inherit' }).status === 0;
-}
-
-/**
- * Installs a Node from the registry into .islet/, once, and returns its program.
- *
- * @param {string} major
- */
-function install(major) {
-  const name = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
-  const folder = join(root, '.islet/nodes', major);
-  const program = join(folder, 'node_modules', name, 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
-  if (existsSync(program)) return program;
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
-  const args = ['install', '--prefix', folder, '--no-package-lock', '--ignore-scripts', `${name}@${major}`];
-  const options = { stdio: ['ignore', 2, 2], shell: process.platform === 'win32' };
-  if (spawnSync('npm', args, options).status !== 0) throw new Error(`npm could not install Node ${major}; see above.`);
-  return program;
 }

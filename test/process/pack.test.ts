@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { findRedisServer } from '../../src/tools/dev-redis/find-redis.ts';
@@ -65,12 +66,8 @@ async function init(tarball: string): Promise<void> {
 /** Finds a Node that runs TypeScript: this one, or one that is installed and kept for the next test run. */
 async function findNode22(): Promise<string> {
   if ((process.features as { typescript?: unknown }).typescript) return process.execPath;
-  const name = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
-  const place = resolve('.islet', 'node-22');
-  const binary = join(place, 'node_modules', name, 'bin', 'node');
-  mkdirSync(place, { recursive: true });
-  if (!existsSync(binary)) await run('npm', ['install', '--prefer-offline', '--prefix', place, `${name}@22`], { env });
-  return binary;
+  const { installNode } = await import(pathToFileURL(resolve('bin/install-node.js')).href);
+  return installNode('22');
 }
 
 let node22: string;
@@ -79,7 +76,8 @@ beforeAll(async () => {
   const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', folder], { env });
   // The build that npm runs first may write lines of its own.
   [packed] = JSON.parse(stdout.slice(stdout.indexOf('['))) as [Packed];
-  [node22] = await Promise.all([findNode22(), init(join(folder, packed.filename))]);
+  node22 = await findNode22();
+  await init(join(folder, packed.filename));
   await findRedisServer(resolve('.'), process.env.PATH);
   const unpacked = resolve('.islet', 'redis-server');
   mkdirSync(join(app, '.islet'), { recursive: true });

@@ -41,7 +41,6 @@ export function importFrom<T>(folder: string, file: string): Promise<T> {
 /** Installs a newer Node than the one that runs the benchmark. Returns undefined where this one is the newest. */
 export async function installNewestNode(): Promise<string | undefined> {
   if (Number(process.versions.node.split('.')[0]) >= Number(pinned.node.split('.')[0])) return undefined;
-  const name = `node-${process.platform}-${process.arch}`;
-  const folder = await install('node-newest', { [name]: pinned.node });
-  return join(folder, 'node_modules', name, 'bin', 'node');
+  const { installNode } = await import(pathToFileURL(resolve('bin/install-node.js')).href);
+  return installNode(pinned.node);
 }
