@@ -2,6 +2,7 @@ import { url as inspectorUrl } from 'node:inspector';
 import { Worker } from 'node:worker_threads';
 import { answerBlockReports } from './block-report.ts';
 import { writeLine } from './guard-log.ts';
+import { signalFlags } from './guard-signals.ts';
 import { GuardTable, type HeldLock } from './guard-table.ts';
 import { beatMs } from './guard-watch.ts';
 
@@ -34,7 +35,6 @@ const smallThread = {
   name: 'islet-guard',
   argv: [],
   env: {},
-  execArgv: [],
   resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 2, codeRangeSizeMb: 8, stackSizeMb: 1 },
 };
 
@@ -63,7 +63,7 @@ export class Guard {
 
   #start(program: URL): Worker | undefined {
     try {
-      const thread = new Worker(program, smallThread);
+      const thread = startThread(program);
       // The thread watches a process, and is no reason for it to live.
       thread.unref();
       return thread.on('error', (error) => this.#break(error as Error));
@@ -127,5 +127,15 @@ export class Guard {
   async close(): Promise<void> {
     this.#stop();
     await this.#thread?.terminate();
+  }
+}
+
+function startThread(program: URL): Worker {
+  const start = (execArgv: string[]) => new Worker(program, { ...smallThread, execArgv });
+  try {
+    return start(signalFlags);
+  } catch {
+    // This Node refuses the flags. A guard that hears no signals still keeps locks.
+    return start([]);
   }
 }

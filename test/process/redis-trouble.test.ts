@@ -10,14 +10,7 @@ import { ownKeyNames, queueKey } from '../../src/broker/keys.ts';
 import { memoryFields } from '../../src/broker/memory.ts';
 import { bullmqQueue } from '../../src/producer.ts';
 import manifest from '../fixtures/outage/queues/outage/manifest.ts';
-import {
-  fixtureApp,
-  type IsletProcess,
-  killAll,
-  startIslet,
-  threadsHearSignals,
-  within,
-} from '../support/islet-process.ts';
+import { fixtureApp, type IsletProcess, killAll, startIslet, within } from '../support/islet-process.ts';
 import { demoted, type PrivateRedis, startPrivateRedis } from '../support/private-redis.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
@@ -176,7 +169,7 @@ describe.each([
     await vi.waitFor(() => expect(ledger('start')).toEqual([...jobs, ...jobs]), { timeout: 10_000, interval: 20 });
   });
 
-  test.runIf(threadsHearSignals)('a worker whose event loop is blocked is ended in time', async () => {
+  test('a worker whose event loop is blocked is ended in time', async () => {
     const worker = await startWorker();
     await started(await enqueue(1, 20_000, {}, { blocks: true }));
     await breakRedis();

@@ -7,9 +7,6 @@ import { vi } from 'vitest';
 export const repository = resolve('.');
 export const fixtureApp = (name: string) => resolve('dist/test/fixtures', name);
 
-/** Whether a thread of this Node hears signals while the main thread is blocked: docs/delivery.md, promise 5. */
-export const threadsHearSignals = Number(process.versions.node.split('.')[0]) < 26;
-
 export interface StartOptions {
   cwd: string;
   /** Variables on top of this process's environment; undefined removes one. */
