@@ -12,6 +12,8 @@ export class IsletError extends Error {
 /** What became of the items of an `enqueueMany` that failed half-way. Repeating `uncertain` with their ids is safe. */
 export interface EnqueueProgress {
   accepted: string[];
+  /** Redis said no to these, or their ids stand for jobs of other tasks: they are not in. */
+  refused: string[];
   uncertain: string[];
   notSent: string[];
 }
@@ -24,6 +26,16 @@ export class EnqueueError extends IsletError {
     super(code, message, options);
     this.name = 'EnqueueError';
     this.jobs = jobs;
+  }
+}
+
+/** Thrown where an id stands for a job of another task; `fate` says what was not done. */
+export class JobIdTakenError extends IsletError {
+  constructor(wanted: { queue: string; id: string; task: string }, holder: string, fate: string) {
+    const { queue, id, task } = wanted;
+    const seen = `The id "${id}" of queue "${queue}" stands for a job of task "${holder}", not of "${task}".`;
+    super('E_JOB_ID_TAKEN', `${seen} ${fate} Use an id that names its task, too.`);
+    this.name = 'JobIdTakenError';
   }
 }
 

@@ -4,6 +4,8 @@
  */
 export class JobAbort {
   aborted = false;
+  /** The job's outcome is made: whoever cancels the job now comes too late. */
+  isDecided = false;
   /** Why the job was aborted, once it is. */
   reason: unknown;
   #controller: AbortController | undefined;

@@ -18,7 +18,7 @@ const timeoutMs = 2_000;
 const patienceMs = 120_000;
 
 /** The errors of a producer that Redis' illness explains; every other one is a mistake. */
-const passing = new Set(['E_ENQUEUE_UNCERTAIN', 'E_REDIS_UNREACHABLE', 'E_REDIS_REFUSED']);
+const passing = new Set(['E_ENQUEUE_UNCERTAIN', 'E_REDIS_UNREACHABLE', 'E_REDIS_NOT_READY', 'E_REDIS_FULL']);
 
 export interface FeedOptions {
   readonly redisUrl: string;

@@ -127,23 +127,45 @@ export interface NewJob {
   dedupe?: { key: string; mode: 'simple' | 'throttle' | 'debounce'; ttlMs?: number };
 }
 
-/** What a waiter finds under a job's result key. */
-export type StoredResult = { ok: true; result?: unknown } | ({ ok: false } & TaskFailure);
+/** What a waiter finds under a job's result key; `task` is the one whose job it was. */
+export type StoredResult = { task: string } & ({ ok: true; result?: unknown } | ({ ok: false } & TaskFailure));
 
 /** A job as a producer hands it over. */
 export interface JobToAdd extends NewJob {
-  /** The caller chose the id, so another job may have it: Redis is asked, at the cost of three more commands. */
+  /** The caller chose the id, so another job may have it: Redis is asked, with a few more commands in the same round trip. */
   ownId?: boolean;
 }
 
-/** What became of a job: the id of the one that stands for it, or why it was not confirmed. */
-export type Added = { id: string; accepted: boolean } | { error: unknown };
+/**
+ * What became of a job: the id of the one that stands for it, with the task of that one where another enqueue made it, or
+ * why it was not confirmed.
+ */
+export type Added = { id: string; accepted: boolean; task?: string | undefined } | { error: unknown };
 
 /**
- * Where a job to cancel was found. `waiting`: it has ended as cancelled. `running`: its signal is being aborted.
- * `finished`: it had ended before, and was left alone. `nowhere`: the queue does not have it.
+ * Where a job to cancel was found. `waiting`: it has ended as cancelled. `running`: its worker has aborted it, and it ends
+ * as cancelled. `asked`: it is a worker's, which has not answered yet. `finished`: it ended otherwise before that, and was
+ * left alone. `nowhere`: the queue does not have it.
  */
-export type CancelFound = 'waiting' | 'running' | 'finished' | 'nowhere';
+export type CancelFound = 'waiting' | 'running' | 'asked' | 'finished' | 'nowhere';
+
+export interface CancelRequest {
+  readonly reason: string;
+  /** The task whose job it has to be. */
+  readonly task?: string | undefined;
+}
+
+/** Where a job is whose result does not come, and what holds its queue up. */
+export interface JobPlace {
+  /** `ended` and `gone`: it has ended, and nobody kept its result, or no longer. `children`: it waits for those of its flow. */
+  at: 'waiting' | 'delayed' | 'running' | 'children' | 'ended' | 'gone';
+  isPaused: boolean;
+  /** For so many milliseconds, the queue gives no job. */
+  limitedMs: number;
+  dueInMs: number;
+  /** Undefined where that cannot be told. */
+  workers: number | undefined;
+}
 
 export type QueueCounts = Record<'waiting' | 'active' | 'delayed' | 'prioritized' | 'failed' | 'completed', number>;
 
@@ -151,15 +173,21 @@ export type QueueCounts = Record<'waiting' | 'active' | 'delayed' | 'prioritized
 export interface ProducerBroker {
   /** Waits until jobs can be added. Throws `E_REDIS_UNREACHABLE` (nothing was sent) and `E_PRODUCER_CLOSED`. */
   ready(): Promise<void>;
-  /** Adds jobs of one queue at once, and says of each what became of it; rejects after `limitMs` milliseconds. */
+  /** Adds jobs of one queue at once, and says of each what became of it, within `limitMs` milliseconds. Never rejects. */
   add(jobs: readonly JobToAdd[], limitMs: number): Promise<Added[]>;
   /** Names the queues that have a job of this id, completed ones excepted. */
   findQueues(jobId: string): Promise<string[]>;
-  cancel(queue: string, jobId: string, reason: string): Promise<CancelFound>;
+  /** Cancels a job. Throws `E_JOB_ID_TAKEN`. */
+  cancel(queue: string, jobId: string, request: CancelRequest): Promise<CancelFound>;
   /** Waits for a job's stored result, at most `timeoutMs` milliseconds. Throws `E_PRODUCER_CLOSED`. */
   awaitResult(queue: string, jobId: string, timeoutMs: number): Promise<StoredResult | undefined>;
+  /** Looks where a job is; undefined where that is not answered soon. Never rejects. */
+  findPlace(queue: string, jobId: string): Promise<JobPlace | undefined>;
   counts(queue: string): Promise<QueueCounts>;
+  /** Counts the workers that are connected to the same database. */
   workers(queue: string): Promise<number>;
+  /** Tells whether a job of which the broker said this may be in. */
+  mayBeDone(error: unknown): boolean;
   /** Turns what the broker said into an error of Islet's. */
   explain(error: unknown): IsletError;
   /** Ends all waits for results with `E_PRODUCER_CLOSED`. May be called twice. */
@@ -169,6 +197,8 @@ export interface ProducerBroker {
 /** The broker as a worker sees it. */
 export interface Broker {
   readonly description: string;
+  /** Returns the time by which all workers agree, in milliseconds since 1970. */
+  now(): number;
   /** Creates the consumer of one queue. The consumer takes no job before `start`. */
   consume(options: ConsumeOptions): Promise<Consumer>;
   send(jobs: NewJob[]): Promise<void>;

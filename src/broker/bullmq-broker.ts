@@ -1,10 +1,13 @@
+import type { Redis } from 'ioredis';
 import { hidePasswords } from '../errors.ts';
 import type { Guard } from '../guard/guard.ts';
 import type { Broker } from './broker.ts';
-import { explainRedisError, openAnother } from './connection.ts';
+import { openAnother } from './connection.ts';
 import { QueueConsumer } from './consumer.ts';
 import { QueueHandle } from './queue-handle.ts';
+import { RedisClock } from './redis-clock.ts';
 import { checkRedisSettings } from './redis-settings.ts';
+import { explainRedisError } from './refusals.ts';
 import { Sender } from './send.ts';
 import { type ConnectionEvent, WorkerConnection } from './worker-connection.ts';
 
@@ -23,34 +26,52 @@ export interface BrokerOptions {
   onConnection?(event: ConnectionEvent): void;
 }
 
+/** Checks the settings and the clock of Redis. Disconnects when a worker may not start on it. */
+async function checkRedis(client: Redis, clock: RedisClock, options: BrokerOptions): Promise<void> {
+  try {
+    const notices = await checkRedisSettings(client, options.redis, options);
+    await clock.measure();
+    for (const notice of [...notices, clock.describeSkew()]) if (notice !== undefined) options.onNotice?.(notice);
+  } catch (error) {
+    client.disconnect();
+    throw error;
+  }
+}
+
 /** Connects to Redis as a worker does. Throws `E_REDIS_UNREACHABLE`, `E_REDIS_REFUSED` or `E_REDIS_EVICTS`. */
 export async function connectBroker(options: BrokerOptions): Promise<Broker> {
-  const { redis: url, prefix, slot, guard, onConnection, onNotice } = options;
+  const { redis: url, prefix, slot, guard, onConnection } = options;
   /** The consumers by the channels on which jobs of theirs are cancelled. */
   const consumers = new Map<string, QueueConsumer>();
   const onBack = () => {
     for (const consumer of consumers.values()) consumer.onReconnect();
   };
-  const connection = new WorkerConnection(url, prefix, (event) => {
-    onConnection?.(event);
-    if (!event.lost) onBack();
+  const connection = new WorkerConnection(url, prefix, {
+    onChange(event) {
+      onConnection?.(event);
+      if (!event.lost) onBack();
+    },
+    onLasting(error) {
+      for (const consumer of consumers.values()) consumer.giveUp(error);
+    },
   });
   const { client } = connection;
+  const clock = new RedisClock(client);
   await connection.open();
-  try {
-    for (const notice of await checkRedisSettings(client, url, options)) onNotice?.(notice);
-  } catch (error) {
-    client.disconnect();
-    throw error;
-  }
+  await checkRedis(client, clock, options);
   const subscriber = openAnother(client);
   subscriber.on('ready', onBack);
+  for (const one of [client, subscriber]) {
+    one.on('error', (error) => {
+      for (const consumer of consumers.values()) consumer.onConnectionError(error);
+    });
+  }
   subscriber.on('message', (channel: string, jobId: string) => consumers.get(channel)?.onCancel(jobId));
-  const sender = new Sender(client, prefix);
+  const sender = new Sender(client, prefix, clock);
   return {
     description: hidePasswords(url),
     async consume(consumeOptions) {
-      const queue = new QueueHandle(client, prefix, consumeOptions.queue.name);
+      const queue = new QueueHandle(client, prefix, consumeOptions.queue.name, clock);
       try {
         await subscriber.subscribe(queue.cancelChannel);
         const consumer = await QueueConsumer.open({ queue, options: consumeOptions, guard, slot });
@@ -61,6 +82,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
         throw explainRedisError(url, error);
       }
     },
+    now: () => clock.now(),
     send: (jobs) => sender.send(jobs),
     exitBy: (epochMs) => guard?.exitBy(epochMs) ?? epochMs,
     async recoverDead() {

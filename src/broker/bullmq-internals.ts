@@ -100,14 +100,22 @@ export function toBullmq({ id, opts }: FetchedJob): MinimalJob {
   return { id, opts: { ...opts, attempts: opts.attempts ?? 0 } } as MinimalJob;
 }
 
-/** Returns the hash by which Redis knows a script of BullMQ's, once BullMQ has defined it on a client. */
-export function scriptSha(client: Redis, command: string): string | undefined {
-  const scripts = client.scriptsSet as Record<string, { sha?: string } | undefined>;
-  return scripts[command]?.sha;
+export interface BullmqScript {
+  readonly sha: string;
+  readonly lua: string;
+  readonly numberOfKeys: number;
+}
+
+/** Returns a script of BullMQ's, with the hash by which Redis knows it, once BullMQ has defined it on a client. */
+export function findScript(client: Redis, command: string): BullmqScript | undefined {
+  return (client.scriptsSet as Record<string, BullmqScript | undefined>)[command];
 }
 
 /** The scripts that add a job take so many arguments behind their keys: id and more, payload, options. */
 export const addArgumentCount = 3;
+
+/** Where these scripts take the time, counted from their first key. */
+export const timeArguments: Readonly<Record<string, number>> = { moveToActive: 12, moveToFinished: 15 };
 
 /** How many keys the script moveToFinished takes. */
 export const finishKeyCount = 14;

@@ -68,6 +68,8 @@ export const jobFields = {
 } as const;
 
 export const metaFields = {
+  /** Is there while the queue is paused. */
+  paused: 'paused',
   /** So many jobs may start in so many milliseconds. */
   limitMax: 'max',
   limitDuration: 'duration',
@@ -82,6 +84,9 @@ export const baseMark = { score: 0, member: '0' } as const;
 
 /** The score of a job with a priority is its priority times this, plus its number. */
 export const priorityStep = 0x1_0000_0000;
+
+/** The score of a delayed job is the time at which it is due, in milliseconds since 1970, times this, plus its turn. */
+export const delayedStep = 0x1000;
 
 /** Events of the job `id`, as arguments of XADD in Lua. */
 export const eventArgs = {

@@ -1,7 +1,7 @@
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import { CancelledError } from '../errors.ts';
-import type { CancelFound, StoredResult } from './broker.ts';
+import { CancelledError, JobIdTakenError } from '../errors.ts';
+import type { CancelFound, CancelRequest, StoredResult } from './broker.ts';
 import { deduplicationStart, eventArgs, jobFields, keyNames } from './bullmq-names.ts';
 import { readStamp } from './job-options.ts';
 import { maxEvents, queueKey, queuesKey } from './keys.ts';
@@ -17,20 +17,21 @@ const { failed, completed, delayed, prioritized, wait, paused, events } = keyNam
 
 /**
  * Notes that a job is cancelled. One that waits ends at once, as BullMQ ends a failed job; the workers are told of any
- * other. KEYS: job, result, then the script's own. ARGV: id, reason, failed reason, result as JSON, milliseconds to keep
- * it, cancel channel, start of a dedupe key, most events.
+ * other. Returns where the job is: "running" if its worker has said that it aborted it. KEYS: job, result, then the script's own. ARGV: id, reason, failed reason, result as JSON, milliseconds to keep
+ * it, cancel channel, start of a dedupe key, most events, result channel.
  */
 const cancelScript = defineScript(failed, completed, delayed, prioritized, wait, paused, events)`
 local job, result, failed, completed, delayed, prioritized, wait, paused, events = unpack(KEYS)
 local id = ARGV[1]
 if redis.call('EXISTS', job) == 0 then return 'nowhere' end
 if redis.call('ZSCORE', failed, id) or redis.call('ZSCORE', completed, id) then return 'finished' end
+if redis.call('HEXISTS', job, '${memoryFields.aborted}') == 1 then return 'running' end
 redis.call('HSET', job, '${memoryFields.cancel}', ARGV[2])
 local waited = redis.call('ZREM', delayed, id) + redis.call('ZREM', prioritized, id)
 if waited == 0 then waited = redis.call('LREM', wait, 1, id) + redis.call('LREM', paused, 1, id) end
 if waited == 0 then
   redis.call('PUBLISH', ARGV[6], id)
-  return 'running'
+  return 'asked'
 end
 ${luaNow}
 redis.call('ZADD', failed, now, id)
@@ -43,7 +44,7 @@ end
 redis.call('XADD', events, 'MAXLEN', '~', ARGV[8], '*', ${eventArgs.failed('ARGV[3]')})
 if tonumber(ARGV[5]) > 0 then
   redis.call('SET', result, ARGV[4], 'PX', ARGV[5])
-  redis.call('PUBLISH', result, ARGV[4])
+  redis.call('PUBLISH', ARGV[9], '')
 end
 return 'waiting'
 `;
@@ -57,16 +58,70 @@ export async function findQueues(client: Redis, prefix: string, id: string): Pro
   return queues.filter((_, index) => found[index] === 1);
 }
 
-export async function cancelJob(queue: QueueHandle, id: string, reason: string): Promise<CancelFound> {
-  const opts = await queue.client.hget(queue.key(id), jobFields.options);
-  if (opts === null) return 'nowhere';
+/** Notes that a worker has aborted a job, which may be gone meanwhile. KEYS: job. */
+const confirmScript = defineScript()`
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], '${memoryFields.aborted}', '1') end
+`;
+
+/** The waits between two looks for what a worker said, in milliseconds. */
+const looksMs = [2, 5, 10, 20, 40, 80, 160, 320];
+
+/**
+ * Cancels a job, and waits at most `waitMs` milliseconds until the worker that runs it has aborted it. Throws
+ * `E_JOB_ID_TAKEN`.
+ */
+export async function cancelJob(
+  queue: QueueHandle,
+  id: string,
+  { reason, task }: CancelRequest,
+  waitMs = 0,
+): Promise<CancelFound> {
+  const until = performance.now() + waitMs;
+  const [opts, name] = await queue.client.hmget(queue.key(id), jobFields.options, jobFields.name);
+  if (typeof opts !== 'string') return 'nowhere';
+  if (task !== undefined && name !== task) {
+    throw new JobIdTakenError({ queue: queue.name, id, task }, name ?? '', 'Nothing was cancelled.');
+  }
+  const ask = () => askToCancel(queue, id, reason, { opts, task: name ?? '' });
+  let found = await ask();
+  for (const ms of looksMs) {
+    if (found !== 'asked' || performance.now() + ms >= until) return found;
+    await setTimeout(ms);
+    found = await ask();
+    if (found === 'nowhere' || found === 'finished')
+      return (await endedAsCancelled(queue, id)) ? 'running' : 'finished';
+  }
+  return found;
+}
+
+async function askToCancel(
+  queue: QueueHandle,
+  id: string,
+  reason: string,
+  { opts, task }: { opts: string; task: string },
+): Promise<CancelFound> {
   const { code, name, message } = new CancelledError(id, reason);
-  const stored: StoredResult = { ok: false, code, causeName: name, causeMessage: message };
+  const stored: StoredResult = { task, ok: false, code, causeName: name, causeMessage: message };
   const { keepResultMs = 0 } = readStamp(readOptions(opts).value);
   const failedReason = `${code}: ${name}: ${message}`;
   const places = [queue.cancelChannel, queue.key(deduplicationStart)];
-  const args = [id, reason, failedReason, JSON.stringify(stored), keepResultMs, ...places, maxEvents];
+  const args = [
+    id,
+    reason,
+    failedReason,
+    JSON.stringify(stored),
+    keepResultMs,
+    ...places,
+    maxEvents,
+    queue.resultChannel(id),
+  ];
   return (await queue.run(cancelScript, args, id, `result:${id}`)) as CancelFound;
+}
+
+/** Tells whether a job that ran a moment ago was aborted before it could end otherwise. */
+async function endedAsCancelled(queue: QueueHandle, id: string): Promise<boolean> {
+  const failedReason = await queue.client.hget(queue.key(id), jobFields.failedReason);
+  return failedReason?.startsWith('E_JOB_CANCELLED:') === true;
 }
 
 /** Looks whether a job was cancelled, and aborts it if it runs here. */
@@ -76,9 +131,14 @@ export async function lookForCancel({ queue, workerId }: WorkerScope, { holds }:
   if (typeof reason !== 'string') return;
   await setImmediate();
   const hold = holds.get(id);
-  if (hold) hold.cancelled = !hold.cancel(reason);
-  if (hold || fetchedBy !== workerId) return;
+  if (hold) {
+    hold.cancelled = !hold.cancel(reason);
+    // This is sent before the job's end can be.
+    if (!hold.cancelled) await queue.run(confirmScript, [], id);
+    return;
+  }
+  if (fetchedBy !== workerId) return;
   // The job was cancelled while it was settled here, perhaps as a retry that would only end when it is due.
   const isDelayed = (await queue.client.zscore(queue.key(delayed), id)) !== null;
-  if (isDelayed) await cancelJob(queue, id, reason);
+  if (isDelayed) await cancelJob(queue, id, { reason });
 }

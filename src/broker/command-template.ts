@@ -78,12 +78,12 @@ export class EncodedCommand extends Command {
   }
 }
 
-/** Sends an encoded call of a script. `plainly`, BullMQ's own way, brings the script to a Redis that does not know it. */
-export function sendEncoded(client: Redis, bytes: Buffer, plainly: () => Promise<unknown>): Promise<unknown> {
+/** Sends an encoded call of a script. `byText` brings the script to a Redis that does not know it, or no longer. */
+export function sendEncoded(client: Redis, bytes: Buffer, byText: () => Promise<unknown>): Promise<unknown> {
   const command = new EncodedCommand('evalsha', bytes);
   client.sendCommand(command);
   return command.promise.catch((error: unknown) => {
     if (!isUnknownScript(error)) throw error;
-    return plainly();
+    return byText();
   });
 }

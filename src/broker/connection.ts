@@ -1,9 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis, RedisOptions } from 'ioredis';
 import { hidePasswords, IsletError } from '../errors.ts';
+import { answerOf, explainRedisError } from './refusals.ts';
 import { TurnRedis } from './turn-redis.ts';
 
 const loadingRestMs = 100;
+/** What Redis says to a connection for which it has no room, before it closes it. */
+const noRoom = 'ERR max number of clients reached';
 
 /** How long a connection may take to open, and then again to give its first answer. */
 const openLimitMs = 3_000;
@@ -31,36 +34,12 @@ function prepare(client: Redis): Redis {
     const { stream } = client;
     const timer = setTimeout(() => stream.destroy(), openLimitMs);
     for (const event of ['data', 'close']) stream.once(event, () => clearTimeout(timer));
+    // ioredis waits for answers to all that it has sent, and forgets this one when the connection is closed.
+    stream.once('data', (chunk: Buffer) => {
+      if (chunk.toString('latin1', 0, noRoom.length + 1) === `-${noRoom}`) client.emit('error', answerOf(noRoom));
+    });
   });
   return client;
-}
-
-/** What to do about a refusal, by the word that it begins with. */
-const refusals: Record<string, string> = {
-  NOAUTH: 'Check the user and password in REDIS_URL.',
-  WRONGPASS: 'Check the user and password in REDIS_URL.',
-  NOPERM: "Give the user in REDIS_URL rights to the prefix's keys and channels.",
-  DENIED: 'Set a password for it, or turn off its protected mode.',
-  ERR: 'Check the user, password and database in REDIS_URL.',
-  BUSY: 'End the script that it runs, with SCRIPT KILL.',
-  CLUSTERDOWN: 'See what its CLUSTER INFO says.',
-  OOM: 'Raise its maxmemory, or make room.',
-  READONLY: 'Point REDIS_URL to the primary.',
-  LOADING: 'Wait until it has loaded its data.',
-  MASTERDOWN: 'Point REDIS_URL to the primary.',
-  MISCONF: 'See why it cannot save to disk.',
-  NOREPLICAS: 'See why its replicas are away.',
-};
-
-/** Turns what Redis said into an error of Islet's: it refused (it answered), or it is unreachable (it did not). */
-export function explainRedisError(url: string, error: unknown): IsletError {
-  if (error instanceof IsletError) return error;
-  const said = hidePasswords(error instanceof Error ? error.message : String(error)).replace(/\.$/, '');
-  const advice = refusals[/^[A-Z]+\b/.exec(said)?.[0] ?? ''];
-  const place = `Redis at ${hidePasswords(url)}`;
-  if (advice) return new IsletError('E_REDIS_REFUSED', `${place} refused: ${said}. ${advice}`, { cause: error });
-  const message = `${place} could not be reached: ${said}. Check REDIS_URL, and that Redis runs.`;
-  return new IsletError('E_REDIS_UNREACHABLE', message, { cause: error });
 }
 
 /** Rejects after `limitMs`. The work goes on, and a late failure of it is not an unhandled rejection. */
@@ -83,17 +62,23 @@ async function untilLoaded(client: Redis, lastLookAt: number): Promise<void> {
 /** Waits for an open connection, or throws what Redis said: ioredis tells of a refused password only by an event. */
 export async function untilOpened(client: Redis, url: string, limitMs: number, opened: Promise<unknown>) {
   let last: unknown;
+  let ofThisOne: unknown;
   const remember = (error: unknown) => {
     last = error;
+    ofThisOne = error;
   };
-  client.on('error', remember);
+  // What was said of connections before this one is over.
+  const forget = () => {
+    ofThisOne = undefined;
+  };
+  client.on('error', remember).on('connect', forget);
   try {
     await within(opened, limitMs);
-    if (last) throw last;
+    if (ofThisOne) throw ofThisOne;
   } catch (error) {
     throw explainRedisError(url, last ?? error);
   } finally {
-    client.off('error', remember);
+    client.off('error', remember).off('connect', forget);
   }
 }
 

@@ -6,9 +6,11 @@ import { keyNames, metaFields } from './bullmq-names.ts';
 import { lookForCancel } from './cancel.ts';
 import { isNoPrimary, openAnother } from './connection.ts';
 import { Deliveries } from './deliveries.ts';
+import { DenialWatch } from './denial-watch.ts';
 import { maxEvents, queuesKey } from './keys.ts';
 import { Locks } from './locks.ts';
 import { QueueWorker } from './queue-worker.ts';
+import { checkRights } from './rights.ts';
 import { StalledCheck } from './stalled-check.ts';
 import { createTroubleReport } from './trouble.ts';
 import { enterWorker, leaveWorkers, recoverDead, sayNoMore, sayOfWorker } from './worker-records.ts';
@@ -26,6 +28,7 @@ export class QueueConsumer implements Consumer {
   readonly #worker: QueueWorker;
   readonly #locks: Locks;
   readonly #check: StalledCheck;
+  readonly #denials: DenialWatch;
   #wokenAt = 0;
   #closing: Promise<void> | undefined;
 
@@ -54,7 +57,11 @@ export class QueueConsumer implements Consumer {
       deliver: (job, mayFetch) => deliveries.deliver(job, mayFetch),
       holds: () => this.#locks.holds,
     });
+    this.#denials = new DenialWatch(parts.queue, parts.options.onDead);
     worker.on('error', createTroubleReport(parts.options.onTrouble));
+    worker.on('error', (error) => this.#denials.met(error));
+    // A login that is refused after an outage is told by an event alone.
+    blocking.on('error', (error) => this.#denials.met(error));
     const onTrouble = (error: unknown) => void worker.emit('error', error as Error);
     const scope = { ...parts, workerId: worker.id, backend: worker.getBackend(), onTrouble };
     this.#scope = scope;
@@ -70,6 +77,7 @@ export class QueueConsumer implements Consumer {
 
   async #enter(): Promise<void> {
     const { queue } = this.#scope;
+    await checkRights(queue);
     await queue.client.sadd(queuesKey(queue.prefix), queue.name);
     await queue.client.hset(queue.key(keyNames.meta), metaFields.maxEvents, maxEvents);
     await enterWorker(this.#scope);
@@ -109,6 +117,16 @@ export class QueueConsumer implements Consumer {
     wait.interrupt();
   }
 
+  /** Hears what a connection that this worker shares with others says of its login. */
+  onConnectionError(error: unknown): void {
+    this.#denials.met(error);
+  }
+
+  /** Gives the worker up: it has to be replaced. */
+  giveUp(error: IsletError): void {
+    this.#scope.options.onDead(error);
+  }
+
   /** Catches up after an outage: renews locks, and looks for stalled and cancelled jobs. */
   onReconnect(): void {
     void this.#locks.renewNow();
@@ -138,7 +156,7 @@ export class QueueConsumer implements Consumer {
     if (this.#worker.closing) return;
     void this.#worker.close();
     this.#locks.endWait();
-    sayOfWorker(this.#scope, { stopping: Date.now() }).catch(this.#scope.onTrouble);
+    sayOfWorker(this.#scope, { stopping: this.#scope.queue.clock.now() }).catch(this.#scope.onTrouble);
   }
 
   close(): Promise<void> {
@@ -150,11 +168,13 @@ export class QueueConsumer implements Consumer {
     this.stop();
     await this.#worker.close();
     this.#closeTimers();
-    await leaveWorkers(this.#scope);
+    // Its record says no more than that it stops, which its successors do not need.
+    await leaveWorkers(this.#scope).catch(this.#scope.onTrouble);
   }
 
   #closeTimers(): void {
     this.#check.close();
     this.#locks.close();
+    this.#denials.close();
   }
 }

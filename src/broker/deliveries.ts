@@ -140,8 +140,10 @@ export class Deliveries {
     if (backend.wait.isStopped) return { kind: 'released', counted: false };
     const { id, problem, deferredFailure, memory } = job;
     if (problem !== undefined) return this.#report(job, { kind: 'failed', failure: corrupt(id, problem) });
-    if (deferredFailure !== undefined) return failUnrun('E_JOB_DEPENDENCIES', deferredFailure);
-    if (memory.unsettled >= mostUnsettled) return this.#report(job, failUnrun('E_INTERNAL', tellUnsettled(id)));
+    const { keepResultMs } = readStamp(job.opts);
+    if (deferredFailure !== undefined) return failUnrun('E_JOB_DEPENDENCIES', deferredFailure, keepResultMs);
+    if (memory.unsettled >= mostUnsettled)
+      return this.#report(job, failUnrun('E_INTERNAL', tellUnsettled(id), keepResultMs));
     const { crashes } = memory;
     const run = (proven: Crash[]) => options.run(toDelivery(job, hold, proven, this.#scope));
     return crashes.length === 0 ? run([]) : proveCrashes(this.#scope, crashes).then(run);

@@ -1,7 +1,8 @@
 import type { GuardLocks } from '../guard/block-locks.ts';
 import type { HeldLock } from '../guard/guard-table.ts';
-import { connectOnce, createClient, explainRedisError } from './connection.ts';
+import { connectOnce, createClient } from './connection.ts';
 import { defineScript, runScript } from './lua.ts';
+import { explainRedisError } from './refusals.ts';
 
 const limitMs = 5_000;
 

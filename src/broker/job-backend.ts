@@ -1,4 +1,4 @@
-import type { JobJson, KeepJobs, WorkerOptions } from 'bullmq';
+import type { JobJson, JobsOptions, KeepJobs, WorkerOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
 import {
   decodeFetch,
@@ -7,11 +7,13 @@ import {
   finishHoles,
   finishKeyCount,
   passUndecoded,
+  timeArguments,
   toBullmq,
 } from './bullmq-internals.ts';
 import { sendEncoded } from './command-template.ts';
 import { buryUnreadable, isScriptFault } from './faults.ts';
 import { JobWait, mostWaitSeconds } from './job-wait.ts';
+import { endWithResult } from './kept-result.ts';
 import { QueueBackend } from './queue-backend.ts';
 import type { QueueHandle } from './queue-handle.ts';
 
@@ -26,6 +28,18 @@ export interface BackendHost {
   onTrouble(error: unknown): void;
 }
 
+/** How a job ends whose result is kept. */
+interface KeptEnd {
+  readonly token: string;
+  readonly fetchNext: boolean;
+  readonly keep: NonNullable<JobsOptions['removeOnFail']>;
+  readonly resultJson: string;
+  readonly keepMs: number;
+  /** Undefined where the job is completed. */
+  readonly failedReason?: string;
+  readonly fields?: Record<string, string | number>;
+}
+
 /** How long the worker waits, in milliseconds, after Redis has refused a fetch. */
 const troubleRestMs = 1_000;
 
@@ -36,8 +50,8 @@ const troubleRestMs = 1_000;
  */
 export class JobBackend extends QueueBackend {
   readonly wait: JobWait;
-  readonly #host: BackendHost;
   readonly #queue: QueueHandle;
+  readonly #host: BackendHost;
   /** The reply to the settling of a job, kept for BullMQ's next question, which has to follow at once. */
   came: NextJob | undefined;
   #fetching: Promise<unknown> = Promise.resolve();
@@ -48,8 +62,8 @@ export class JobBackend extends QueueBackend {
   /** `blocking` waits for jobs, and is closed with the backend. */
   constructor(queue: QueueHandle, blocking: Redis, host: BackendHost, options: WorkerOptions) {
     super(queue, options);
-    this.#host = host;
     this.#queue = queue;
+    this.#host = host;
     this.wait = new JobWait(blocking, this.keys.marker ?? '', (error) => this.#refused(error));
   }
 
@@ -58,7 +72,11 @@ export class JobBackend extends QueueBackend {
   }
 
   override async execCommand(...command: Parameters<QueueBackend['execCommand']>): Promise<unknown> {
-    return passUndecoded(command[1], await super.execCommand(...command));
+    const [, name, args] = command;
+    // BullMQ takes the time of this machine.
+    const at = timeArguments[name];
+    if (at !== undefined) (args as unknown[])[at] = this.clock.now();
+    return passUndecoded(name, await super.execCommand(...command));
   }
 
   /** Never rejects. BullMQ takes an empty answer for a wait that ended without a job. */
@@ -100,13 +118,32 @@ export class JobBackend extends QueueBackend {
     // A job whose own options change how it is completed fits no template.
     if (parentKey !== undefined || opts.attempts || opts.removeOnComplete !== undefined) return plainly();
     const metrics = (this.queue.opts as WorkerOptions).metrics?.maxDataPoints;
+    const toArgs = (at: number) => {
+      const call = [toBullmq(job), 'null', 'returnvalue', keep, 'completed', token, at, fetchNext] as const;
+      return this.moveToFinishedArgs(...call).map((argument) => (argument ?? '') as string);
+    };
     const template = this.templateOf(`${fetchNext} ${token.length} ${metrics}`, 'moveToFinished', () => {
-      const call = [toBullmq(job), 'null', 'returnvalue', keep, 'completed', token, 0, fetchNext] as const;
-      const args = this.moveToFinishedArgs(...call).map((argument) => (argument ?? '') as string);
-      return { args: [finishKeyCount, ...args], holes: finishHoles(token) };
+      return { args: [finishKeyCount, ...toArgs(0)], holes: finishHoles(token) };
     });
     if (!template) return plainly();
-    return sendEncoded(this.redis, template.encode([this.toKey(id), id, String(Date.now()), token]), plainly);
+    const now = this.clock.now();
+    const bytes = template.encode([this.toKey(id), id, String(now), token]);
+    return sendEncoded(this.redis, bytes, () => this.evaluate('moveToFinished', toArgs(now)));
+  }
+
+  /** Ends a job whose result is kept: completed, or failed with these fields. */
+  async endWithResult(job: FetchedJob, end: KeptEnd): Promise<unknown> {
+    const { token, fetchNext, keep, failedReason, fields, resultJson, keepMs } = end;
+    const [value, property, kind] =
+      failedReason === undefined
+        ? (['null', 'returnvalue', 'completed'] as const)
+        : ([failedReason, 'failedReason', 'failed'] as const);
+    const call = [toBullmq(job), value, property, keep, kind, token, this.clock.now(), fetchNext, fields] as const;
+    const args = this.moveToFinishedArgs(...call).map((argument) => (argument ?? '') as string);
+    const script = this.scriptOf('moveToFinished');
+    if (!script) throw new Error('BullMQ has not defined its script "moveToFinished".');
+    const finish = { ...script, args: [finishKeyCount, ...args] };
+    return endWithResult(this.#queue, { jobId: job.id, token, resultJson, keepMs, finish });
   }
 
   /** Reads what came with the end of a job; throws what BullMQ's own scripts refuse, with its code. */
@@ -120,7 +157,9 @@ export class JobBackend extends QueueBackend {
   /** Reads what a command that fetches has brought. It was sent at `sentAt`: its lock is that old at most. */
   receive(reply: FetchReply, token: string, sentAt: number): NextJob {
     this.wait.moved();
-    const { job, limitedMs, dueAt } = decodeFetch(reply, token, sentAt);
+    const { job, limitedMs, dueAt: sharedDueAt } = decodeFetch(reply, token, sentAt);
+    // BullMQ waits by the clock of this machine.
+    const dueAt = this.#toLocal(sharedDueAt);
     // BullMQ's own pause for a limit would last until a running job ends.
     if (limitedMs > 0) this.wait.restFor(Math.min(limitedMs, mostWaitSeconds * 1_000));
     if (job) {
@@ -144,8 +183,14 @@ export class JobBackend extends QueueBackend {
   }
 
   /** Waits for a mark, for at most so many seconds; `null` says that it is time to look. Never rejects. */
-  override waitForJob(seconds: number): ReturnType<QueueBackend['waitForJob']> {
-    return this.wait.forMark(seconds);
+  override async waitForJob(seconds: number): ReturnType<QueueBackend['waitForJob']> {
+    const mark = await this.wait.forMark(seconds);
+    return mark && { ...mark, score: this.#toLocal(mark.score) };
+  }
+
+  /** The mark of a job that may start now, and the lack of a delayed one, are no time. */
+  #toLocal(at: number): number {
+    return at > 0 ? this.clock.toLocal(at) : at;
   }
 
   /** Fetches no job until `wait.rejoin`. Resolves when the fetch in flight was answered. */

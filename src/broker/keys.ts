@@ -22,9 +22,19 @@ export const ownKeyNames = {
   workers: 'islet:workers',
   /** When a worker last looked for stalled jobs. */
   looked: 'islet:looked',
-  /** A pub/sub channel: the queue's workers hear the ids of cancelled jobs. */
+  /** The start of a pub/sub channel: the queue's workers hear the ids of cancelled jobs. */
   cancel: 'islet:cancel',
 } as const;
+
+/** Returns the pub/sub channel that tells of a key. Redis has one set of channels for all of its databases. */
+export function channelOf(key: string, database: number): string {
+  return `${key}@${database}`;
+}
+
+/** Returns the last part of the key that remembers whose job an id of the caller's own stands for, also when that is gone. */
+export function idTaskName(id: string): string {
+  return `task:${id}`;
+}
 
 /** Returns the key of the set of all queues that were ever used: a job of unknown queue is looked for in these. */
 export function queuesKey(prefix: string): string {

@@ -23,7 +23,7 @@ export class Hold {
   again: TakenJob | undefined;
   /** Called when the hold is dropped, for a redelivery that waits for that. */
   onDrop: (() => void) | undefined;
-  /** The job was cancelled after its code had ended. */
+  /** The job was cancelled too late for its abort: it is looked at again when its outcome is written. */
   cancelled = false;
   /** The job ran with no other job beside it. If it also ends by itself, it is suspected of no crash any more. */
   cleared = false;
@@ -35,10 +35,11 @@ export class Hold {
     this.starts = attemptsStarted;
   }
 
-  /** Aborts the job. Returns false when its code has ended: then there is nothing to abort. */
+  /** Aborts the job. Returns whether it ends as cancelled: not if its outcome is made, or its abort had another reason. */
   cancel(reason: string): boolean {
-    if (!this.ended) this.abort.abort(new CancelledError(this.jobId, reason));
-    return !this.ended;
+    if (this.ended || this.abort.isDecided) return false;
+    this.abort.abort(new CancelledError(this.jobId, reason));
+    return this.abort.reason instanceof CancelledError;
   }
 }
 

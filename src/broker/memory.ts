@@ -8,6 +8,8 @@ export const memoryFields = {
   /** `<time>,<worker>,<blame>`, separated by blanks. The blame may be "expired": not proven yet. */
   crashes: 'i:crashes',
   cancel: 'i:cancel',
+  /** The worker that runs the job has aborted it for its cancel. */
+  aborted: 'i:aborted',
   unknownSince: 'i:unknown',
   unsettled: 'i:unsettled',
   /** BullMQ's count of fetches (`ats`) in the last delivery that was settled: the job may not be taken back. */

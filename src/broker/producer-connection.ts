@@ -1,9 +1,22 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { IsletError } from '../errors.ts';
-import type { Added, CancelFound, JobToAdd, ProducerBroker, QueueCounts, StoredResult } from './broker.ts';
+import type {
+  Added,
+  CancelFound,
+  CancelRequest,
+  JobPlace,
+  JobToAdd,
+  ProducerBroker,
+  QueueCounts,
+  StoredResult,
+} from './broker.ts';
 import { cancelJob, findQueues } from './cancel.ts';
-import { createClient, explainRedisError, findPrimary, openAnother, untilOpened, within } from './connection.ts';
+import { createClient, findPrimary, openAnother, untilOpened, within } from './connection.ts';
+import { lookForJob } from './job-look.ts';
 import { QueueHandle } from './queue-handle.ts';
+import { RedisClock } from './redis-clock.ts';
+import { explainRedisError, isPassing, mayBeDone } from './refusals.ts';
 import { ResultFeed } from './result-feed.ts';
 import { Sender } from './send.ts';
 
@@ -11,6 +24,18 @@ interface ProducerConnectionOptions {
   url: string;
   prefix: string;
   timeoutMs: number;
+}
+
+/** How long a wait for a result that is over may still look for what holds the job up, in milliseconds. */
+const lookLimitMs = 400;
+
+/** The wait before jobs are sent again that Redis does not take yet, in milliseconds. */
+const againMs = 50;
+/** So long, in milliseconds, Redis may take to answer what is sent again. */
+const answerMs = 100;
+
+function mayPass(added: Added | undefined): boolean {
+  return added !== undefined && 'error' in added && isPassing(added.error);
 }
 
 /** Tells whether commands can be sent: a connection that is being closed is still called ready. */
@@ -33,12 +58,18 @@ async function untilReady(client: Redis, url: string, limitMs: number): Promise<
 export class ProducerConnection implements ProducerBroker {
   readonly #options: ProducerConnectionOptions;
   readonly #client: Redis;
+  readonly #clock: RedisClock;
   readonly #feed: ResultFeed;
   readonly #sender: Sender;
+  readonly #maySeek = findPrimary();
+  #isSeeking = false;
   #isClosed = false;
+  #measured: Promise<void> | undefined;
 
   constructor(options: ProducerConnectionOptions) {
     this.#options = options;
+    // An enqueue that begins while Redis comes back tries several times before it gives up.
+    const longestRetryMs = Math.max(50, options.timeoutMs / 4);
     // A command whose reply was lost must not be sent again behind the caller's back.
     const client = createClient(options.url, {
       maxRetriesPerRequest: null,
@@ -46,15 +77,32 @@ export class ProducerConnection implements ProducerBroker {
       enableOfflineQueue: false,
       // A call waits while Redis loads its data, and no longer.
       enableReadyCheck: true,
-      maxLoadingRetryTime: 1_000,
-      retryStrategy: (times) => Math.min(times * 50, 1_000),
-      reconnectOnError: findPrimary(),
+      maxLoadingRetryTime: longestRetryMs,
+      retryStrategy: (times) => Math.min(times * 50, longestRetryMs),
+      reconnectOnError: (error) => this.#seekPrimary(error),
     });
     // Each call that waits for the connection listens to it. BullMQ adds to the limit, so that 0 would be one.
     client.setMaxListeners(Number.POSITIVE_INFINITY);
     this.#client = client;
-    this.#sender = new Sender(client, options.prefix);
+    this.#clock = new RedisClock(client);
+    this.#sender = new Sender(client, options.prefix, this.#clock);
     this.#feed = new ResultFeed(() => openAnother(client, { enableOfflineQueue: true }));
+  }
+
+  get #takesCommands(): boolean {
+    return !this.#isSeeking && takesCommands(this.#client);
+  }
+
+  /** Connects again to find the new primary, once Redis has answered all that it was sent: else, jobs may be in. */
+  #seekPrimary(error: Error): false {
+    if (this.#isSeeking || !this.#maySeek(error)) return false;
+    this.#isSeeking = true;
+    const answered = this.#client.ping().catch(() => {});
+    void answered.then(() => {
+      this.#isSeeking = false;
+      if (!this.#isClosed) this.#client.disconnect(true);
+    });
+    return false;
   }
 
   #refuseClosed(): void {
@@ -62,14 +110,53 @@ export class ProducerConnection implements ProducerBroker {
     if (this.#isClosed) throw closed();
   }
 
-  async ready(): Promise<void> {
+  async ready(limitMs = this.#options.timeoutMs): Promise<void> {
     this.#refuseClosed();
-    if (!takesCommands(this.#client)) await untilReady(this.#client, this.#options.url, this.#options.timeoutMs);
+    if (this.#takesCommands) return;
+    await untilReady(this.#client, this.#options.url, limitMs);
+    this.#measured ??= this.#measureClock();
+    await within(this.#measured, limitMs).catch(() => {});
   }
 
+  /** Measures the clock at the first connection: the first job may be delayed. */
+  async #measureClock(): Promise<void> {
+    await this.#clock.measure();
+    const skew = this.#clock.describeSkew();
+    if (skew !== undefined) process.emitWarning(skew, { type: 'IsletWarning', code: 'ISLET_CLOCK_SKEW' });
+  }
+
+  /** Never rejects. Jobs that Redis does not take yet, as while it loads its data, are sent again until the limit. */
   async add(jobs: readonly JobToAdd[], limitMs: number): Promise<Added[]> {
-    if (this.#isClosed || !takesCommands(this.#client)) await this.ready();
-    return within(this.#sender.add(jobs), limitMs);
+    const until = performance.now() + limitMs;
+    const leftMs = () => Math.max(1, until - performance.now());
+    let added = await this.#addOnce(jobs, leftMs);
+    while (added.some(mayPass)) {
+      await sleep(againMs);
+      const isOpen = await this.ready(leftMs()).then(
+        () => true,
+        () => false,
+      );
+      // Without the time for an answer, nobody would know whether the jobs are in.
+      if (!isOpen || leftMs() < answerMs) break;
+      const rest = jobs.filter((_, index) => mayPass(added[index]));
+      const replies = (await this.#addOnce(rest, leftMs)).values();
+      added = added.map((one) => (mayPass(one) ? (replies.next().value ?? one) : one));
+    }
+    return added;
+  }
+
+  async #addOnce(jobs: readonly JobToAdd[], leftMs: () => number): Promise<Added[]> {
+    try {
+      if (this.#isClosed || !this.#takesCommands) await this.ready(leftMs());
+      return await within(this.#sender.add(jobs), leftMs());
+    } catch (error) {
+      // What concerns all of them concerns each.
+      return jobs.map(() => ({ error }));
+    }
+  }
+
+  mayBeDone(error: unknown): boolean {
+    return mayBeDone(error);
   }
 
   async findQueues(jobId: string): Promise<string[]> {
@@ -77,9 +164,10 @@ export class ProducerConnection implements ProducerBroker {
     return within(findQueues(this.#client, this.#options.prefix, jobId), this.#options.timeoutMs);
   }
 
-  async cancel(queue: string, jobId: string, reason: string): Promise<CancelFound> {
+  async cancel(queue: string, jobId: string, request: CancelRequest): Promise<CancelFound> {
+    const { timeoutMs } = this.#options;
     await this.ready();
-    return within(cancelJob(this.#queue(queue), jobId, reason), this.#options.timeoutMs);
+    return within(cancelJob(this.#queue(queue), jobId, request, 0.9 * timeoutMs), timeoutMs);
   }
 
   #queue(name: string): QueueHandle {
@@ -88,18 +176,27 @@ export class ProducerConnection implements ProducerBroker {
 
   async awaitResult(queue: string, jobId: string, limitMs: number): Promise<StoredResult | undefined> {
     this.#refuseClosed();
-    const json = await this.#feed.wait(this.#queue(queue).resultKey(jobId), limitMs);
-    return json === undefined ? undefined : (JSON.parse(json) as StoredResult);
+    const handle = this.#queue(queue);
+    const json = await this.#feed.wait(handle.resultKey(jobId), handle.resultChannel(jobId), limitMs);
+    return json === undefined ? undefined : parseStored(json, jobId);
+  }
+
+  async findPlace(queue: string, jobId: string): Promise<JobPlace | undefined> {
+    if (!this.#takesCommands) return undefined;
+    const workers = this.#sender.workers(queue).catch(() => undefined);
+    const looking = Promise.all([lookForJob(this.#queue(queue), jobId), workers]);
+    const found = await within(looking, lookLimitMs).catch(() => undefined);
+    return found && { ...found[0], workers: found[1] };
   }
 
   async counts(queue: string): Promise<QueueCounts> {
     await this.ready();
-    return this.#sender.counts(queue);
+    return within(this.#sender.counts(queue), this.#options.timeoutMs);
   }
 
   async workers(queue: string): Promise<number> {
     await this.ready();
-    return this.#sender.workers(queue);
+    return within(this.#sender.workers(queue), this.#options.timeoutMs);
   }
 
   explain(error: unknown): IsletError {
@@ -112,6 +209,18 @@ export class ProducerConnection implements ProducerBroker {
     this.#feed.close(closed());
     this.#client.disconnect();
   }
+}
+
+/** Reads what is stored as a job's result. Throws `E_RESULT_INVALID` when that is none. */
+function parseStored(json: string, jobId: string): StoredResult {
+  try {
+    const stored = JSON.parse(json);
+    if (typeof stored.task === 'string' && typeof stored.ok === 'boolean') return stored;
+  } catch {
+    // What is no JSON is no result.
+  }
+  const seen = `What is stored as the result of job "${jobId}" was not written by a worker of Islet.`;
+  throw new IsletError('E_RESULT_INVALID', `${seen} Look for other programs that write keys of this prefix.`);
 }
 
 function closed(): IsletError {

@@ -1,23 +1,27 @@
 import type { Redis } from 'ioredis';
-import { ownKeyNames, queueKey } from './keys.ts';
+import { channelOf, ownKeyNames, queueKey } from './keys.ts';
 import { runScript, type Script } from './lua.ts';
+import { machineClock, type SharedClock } from './redis-clock.ts';
 
 /** One queue: the connection to its Redis, and its keys. */
 export class QueueHandle {
   readonly client: Redis;
+  /** The time by which delays and crashes are counted. */
+  readonly clock: SharedClock;
   readonly prefix: string;
   readonly name: string;
   readonly keyStart: string;
   readonly workersKey: string;
   readonly cancelChannel: string;
 
-  constructor(client: Redis, prefix: string, name: string) {
+  constructor(client: Redis, prefix: string, name: string, clock: SharedClock = machineClock) {
     this.client = client;
+    this.clock = clock;
     this.prefix = prefix;
     this.name = name;
     this.keyStart = queueKey(prefix, name, '');
     this.workersKey = this.key(ownKeyNames.workers);
-    this.cancelChannel = this.key(ownKeyNames.cancel);
+    this.cancelChannel = channelOf(this.key(ownKeyNames.cancel), client.options.db ?? 0);
   }
 
   /** Returns a key of the queue by its last part; that of a job's hash is the job's id. */
@@ -25,9 +29,14 @@ export class QueueHandle {
     return this.keyStart + name;
   }
 
-  /** Returns the key of a job's result, which is also the pub/sub channel that tells it. */
+  /** Returns the key of a job's result. */
   resultKey(jobId: string): string {
     return this.key(`result:${jobId}`);
+  }
+
+  /** Returns the pub/sub channel that wakes those who wait for a job's result. */
+  resultChannel(jobId: string): string {
+    return channelOf(this.resultKey(jobId), this.client.options.db ?? 0);
   }
 
   /** Runs a script on the keys of these names, and then on those that it always takes. */

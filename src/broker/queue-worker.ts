@@ -48,6 +48,7 @@ const schedulerWaitMs = 1_000;
  */
 export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, JobProgress, Redis> {
   readonly #host: QueueWorkerHost;
+  readonly #now: () => number;
   readonly #outside = AsyncLocalStorage.snapshot();
   /** Jobs of schedulers for which BullMQ could not make the next job. */
   readonly #unscheduled = new WeakSet<object>();
@@ -82,6 +83,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
       (_name, bullmqOptions) => new JobBackend(queue, blocking, backendHost, bullmqOptions),
     );
     this.#host = host;
+    this.#now = () => queue.clock.now();
     // BullMQ stores this name in each job as its worker's, also in a job that is fetched with the end of another.
     this.opts.name = this.id;
   }
@@ -216,7 +218,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     this.#tell(isCompleted ? 'completed' : 'failed', () => {
       const job = this.#jobOf(fetched);
       job.attemptsMade = fetched.attemptsMade + 1;
-      if (outcome.kind !== 'retry') job.finishedOn = Date.now();
+      if (outcome.kind !== 'retry') job.finishedOn = this.#now();
       if (isCompleted) {
         job.returnvalue = outcome.resultJson === undefined ? undefined : JSON.parse(outcome.resultJson);
         this.emit('completed', job, job.returnvalue, 'active');

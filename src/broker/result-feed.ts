@@ -6,13 +6,23 @@ interface Waiter {
   fail(error: Error): void;
 }
 
+/** Those who wait for what is stored under one key. */
+interface Group {
+  readonly key: string;
+  readonly waiters: Set<Waiter>;
+  isReading: boolean;
+  /** There was a message during a read, which may have come too early for it. */
+  isStale: boolean;
+}
+
 /** How long, in milliseconds, the last look before a time-out may take. */
 const lastLookMs = 500;
 
+/** Waits for what is stored under keys. A message only wakes: whoever may publish could say anything. */
 export class ResultFeed {
   readonly #duplicate: () => Redis;
-  /** The callers that wait, by the key of the result, which is also the channel that tells it. */
-  readonly #waiters = new Map<string, Set<Waiter>>();
+  /** The callers that wait, by the channel that wakes them. */
+  readonly #groups = new Map<string, Group>();
   /** Two connections, opened at the first wait: a subscribed one can read nothing else. */
   #open: { reading: Redis; subscriber: Redis } | undefined;
 
@@ -21,26 +31,26 @@ export class ResultFeed {
   }
 
   /** Waits for what is stored under a key, at most `timeoutMs` milliseconds. */
-  wait(key: string, timeoutMs: number): Promise<string | undefined> {
+  wait(key: string, channel: string, timeoutMs: number): Promise<string | undefined> {
     const { reading, subscriber } = this.#connect();
-    const group = this.#waiters.get(key) ?? new Set();
-    this.#waiters.set(key, group);
+    const group = this.#groups.get(channel) ?? { key, waiters: new Set(), isReading: false, isStale: false };
+    this.#groups.set(channel, group);
     let waiter: Waiter;
     let timer: NodeJS.Timeout;
     const told = new Promise<string | undefined>((wake, fail) => {
       waiter = { wake, fail };
-      group.add(waiter);
+      group.waiters.add(waiter);
       timer = setTimeout(() => {
         timer = setTimeout(wake, lastLookMs, undefined);
         const found = reading.get(key);
         found.then((stored) => wake(stored ?? undefined)).catch(() => {});
       }, timeoutMs);
     });
-    this.#look(key);
+    this.#look(channel);
     return told.finally(() => {
       clearTimeout(timer);
-      group.delete(waiter);
-      if (group.size === 0 && this.#waiters.delete(key)) subscriber.unsubscribe(key).catch(() => {});
+      group.waiters.delete(waiter);
+      if (group.waiters.size === 0 && this.#groups.delete(channel)) subscriber.unsubscribe(channel).catch(() => {});
     });
   }
 
@@ -48,27 +58,40 @@ export class ResultFeed {
     if (this.#open) return this.#open;
     const open = { reading: this.#duplicate(), subscriber: this.#duplicate() };
     this.#open = open;
-    open.subscriber.on('message', (key: string, stored: string) => this.#wakeAll(key, stored));
+    open.subscriber.on('message', (channel: string) => void this.#read(channel));
     for (const client of Object.values(open)) {
       // A result that was published while a connection was lost was missed, so all awaited keys are read again.
-      client.on('ready', () => [...this.#waiters.keys()].forEach(this.#look));
+      client.on('ready', () => [...this.#groups.keys()].forEach(this.#look));
     }
     return open;
   }
 
-  #wakeAll(key: string, stored: string): void {
-    for (const { wake } of this.#waiters.get(key) ?? []) wake(stored);
-  }
-
-  /** Subscribes to the channel of a result before it reads, so that no result slips between. */
-  readonly #look = (key: string): void => {
-    const { reading, subscriber } = this.#connect();
-    const found = subscriber.subscribe(key).then(() => reading.get(key));
-    found.then((stored) => stored && this.#wakeAll(key, stored)).catch(() => {});
+  /** Subscribes to a channel before it reads, so that nothing slips between. */
+  readonly #look = (channel: string): void => {
+    const { subscriber } = this.#connect();
+    subscriber.subscribe(channel).then(
+      () => this.#read(channel),
+      () => {},
+    );
   };
 
+  /** Reads what is stored, and wakes those who wait for it. Never rejects. */
+  async #read(channel: string): Promise<void> {
+    const group = this.#groups.get(channel);
+    if (!group) return;
+    group.isStale = group.isReading;
+    if (group.isReading) return;
+    group.isReading = true;
+    const stored = await this.#connect()
+      .reading.get(group.key)
+      .catch(() => null);
+    group.isReading = false;
+    if (stored !== null) for (const { wake } of group.waiters) wake(stored);
+    else if (group.isStale) await this.#read(channel);
+  }
+
   close(error: IsletError): void {
-    for (const group of this.#waiters.values()) for (const { fail } of group) fail(error);
+    for (const { waiters } of this.#groups.values()) for (const { fail } of waiters) fail(error);
     this.#open?.reading.disconnect();
     this.#open?.subscriber.disconnect();
   }

@@ -2,10 +2,14 @@ import { Queue } from 'bullmq';
 import type { ChainableCommander, Redis } from 'ioredis';
 import { IsletError } from '../errors.ts';
 import type { Added, JobToAdd, NewJob, QueueCounts } from './broker.ts';
-import { deduplicationStart } from './bullmq-names.ts';
+import { deduplicationStart, jobFields } from './bullmq-names.ts';
 import { JobAdder } from './job-adder.ts';
-import { bullmqQueue, maxEvents, queuesKey } from './keys.ts';
+import { bullmqQueue, idTaskName, maxEvents, queuesKey } from './keys.ts';
+import { isUnknownScript } from './lua.ts';
 import { QueueHandle } from './queue-handle.ts';
+import type { SharedClock } from './redis-clock.ts';
+import { isPartly } from './refusals.ts';
+import { undoAdd } from './undo-add.ts';
 
 type QueueOf = Queue<unknown, unknown, string, unknown, unknown, string, JobAdder>;
 
@@ -26,40 +30,68 @@ async function addOne(job: JobToAdd, adder: JobAdder): Promise<Added> {
   }
 }
 
-/** Adds jobs whose ids others may have, in a transaction: nobody takes an id between the question and the answer. */
+/**
+ * Adds jobs whose ids others may have, in a transaction: nobody takes an id between the question and the answer. A key
+ * remembers the task of such an id for as long as the id stands for its job.
+ */
 async function addCarefully(jobs: readonly JobToAdd[], adder: JobAdder): Promise<Added[]> {
+  const added = await addTogether(jobs, adder, false);
+  const isForgotten = (one: Added) => 'error' in one && isUnknownScript(one.error);
+  const forgotten = jobs.filter((_, index) => isForgotten(added[index] as Added));
+  if (forgotten.length === 0) return added;
+  const again = (await addTogether(forgotten, adder, true)).values();
+  return added.map((one) => (isForgotten(one) ? (again.next().value ?? one) : one));
+}
+
+async function addTogether(jobs: readonly JobToAdd[], adder: JobAdder, byText: boolean): Promise<Added[]> {
   const batch = (await adder.client).multi();
+  if (byText) adder.addByText(batch);
+  // BullMQ's type of a batch names only the commands that it uses itself.
+  const commands = batch as unknown as ChainableCommander;
   for (const job of jobs) {
-    const keys = [job.id, `${deduplicationStart}${job.id}`].map((key) => adder.toKey(key));
-    // BullMQ's type of a batch names only the commands that it uses itself.
-    if (job.ownId) (batch as unknown as ChainableCommander).exists(...keys);
+    const [key, dedupeKey, taskKey] = keysOfId(job.id, adder);
+    if (job.ownId) commands.exists(key, dedupeKey).hget(key, jobFields.name).get(taskKey);
     await adder.add(job, batch);
+    if (job.ownId && job.idempotencyMs) commands.set(taskKey, job.task, 'PX', job.idempotencyMs, 'NX');
   }
   const replies = ((await batch.exec()) ?? []).values();
   const reply = () => replies.next().value ?? [new Error('no answer')];
   return jobs.map((job) => {
-    const taken = job.ownId === true && Number(reply()[1]) > 0;
+    const [taken, name, task] = job.ownId ? [reply(), reply(), reply()].map(([, said]) => said) : [];
     const [error, id] = reply();
-    return error ? { error } : toAdded(job, id, taken);
+    if (job.ownId && job.idempotencyMs) reply();
+    if (error) return { error };
+    const added = toAdded(job, id, Number(taken) > 0);
+    return Number(taken) > 0 ? { ...added, task: name ?? task ?? undefined } : added;
   });
+}
+
+function keysOfId(id: string, adder: JobAdder): [job: string, dedupe: string, task: string] {
+  return [adder.toKey(id), adder.toKey(`${deduplicationStart}${id}`), adder.toKey(idTaskName(id))];
 }
 
 /** Adds jobs over a connected client, with one BullMQ Queue for each queue. */
 export class Sender {
   readonly #client: Redis;
+  readonly #clock: SharedClock | undefined;
   readonly #prefix: string;
   readonly #queues = new Map<string, QueueOf>();
   readonly #registered = new Set<string>();
 
-  constructor(client: Redis, prefix: string) {
+  constructor(client: Redis, prefix: string, clock?: SharedClock) {
     this.#client = client;
+    this.#clock = clock;
     this.#prefix = prefix;
+  }
+
+  #handle(name: string): QueueHandle {
+    return new QueueHandle(this.#client, this.#prefix, name, this.#clock);
   }
 
   #open(name: string): QueueOf {
     const known = this.#queues.get(name);
     if (known) return known;
-    const handle = new QueueHandle(this.#client, this.#prefix, name);
+    const handle = this.#handle(name);
     const streams = { events: { maxLen: maxEvents } };
     const options = { connection: this.#client, prefix: this.#prefix, streams, skipVersionCheck: true };
     const queue: QueueOf = new Queue(bullmqQueue(name).name, options, (_name, given) => new JobAdder(handle, given));
@@ -80,7 +112,12 @@ export class Sender {
       ? await addCarefully(jobs, adder)
       : await Promise.all(jobs.map((job) => addOne(job, adder)));
     await registered;
-    return added;
+    if (!added.some((one) => 'error' in one && isPartly(one.error))) return added;
+    const queue = this.#handle(name);
+    const undone = added.map((one, index) =>
+      'error' in one && isPartly(one.error) ? undoAdd(queue, jobs[index] as JobToAdd, one.error) : one,
+    );
+    return Promise.all(undone);
   }
 
   /**
@@ -112,7 +149,10 @@ export class Sender {
     return { waiting, active, delayed, prioritized, failed, completed };
   }
 
-  workers(name: string): Promise<number> {
-    return this.#open(name).getWorkersCount();
+  /** Counts the workers of a queue that use this database: those of others may have the same name. */
+  async workers(name: string): Promise<number> {
+    const { db: ours = 0 } = this.#client.options;
+    const workers = (await this.#open(name).getWorkers()) as { db?: string }[];
+    return workers.filter(({ db = ours }) => Number(db) === ours).length;
   }
 }

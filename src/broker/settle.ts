@@ -40,8 +40,8 @@ function toKept(forMs: number, count: number): KeepJobs {
 }
 
 /** Makes the outcome of a job that is not run, or may not complete, whatever its code would do. */
-export function failUnrun(code: string, causeMessage: string): OutcomeOf<'failed'> {
-  return { kind: 'failed', failure: { code, causeName: 'Error', causeMessage, stack: '' } };
+export function failUnrun(code: string, causeMessage: string, keepResultMs: number | undefined): OutcomeOf<'failed'> {
+  return { kind: 'failed', failure: { code, causeName: 'Error', causeMessage, stack: '' }, keepResultMs };
 }
 
 /** Its length is bounded because each failed job has one, and an event, too. */
@@ -94,7 +94,7 @@ export class Settler {
         else if (typeof code === 'number' && outcome.kind === 'completed') {
           // A job of a BullMQ flow may not complete: its children failed, or have not ended.
           const seen = `Job "${job.id}" cannot be completed: ${(error as Error).message}`;
-          ending.outcome = failUnrun('E_JOB_DEPENDENCIES', seen);
+          ending.outcome = failUnrun('E_JOB_DEPENDENCIES', seen, outcome.keepResultMs);
         } else if (typeof code === 'number' || isScriptFault(error) || isOwnFault(error)) {
           return await this.#settleOddly(ending, error as Error);
         } else {
@@ -150,28 +150,20 @@ export class Settler {
   }
 
   #complete({ job, hold, mayFetch }: Ending, outcome: OutcomeOf<'completed'>): Promise<unknown> {
-    const write = () => this.#scope.backend.complete(job, this.#kept.completed, hold.token, mayFetch());
-    const { resultJson, keepResultMs } = outcome;
-    if (!keepResultMs) return write();
+    const { backend } = this.#scope;
+    const { token } = hold;
+    const { resultJson, keepResultMs: keepMs } = outcome;
+    if (!keepMs) return backend.complete(job, this.#kept.completed, token, mayFetch());
     const result = resultJson ? `,"result":${resultJson}` : '';
-    return this.#keepResult(hold, keepResultMs, `{"ok":true${result}}`).then(write);
-  }
-
-  /** Stores a result before its job ends: a crash in between runs the job again, the other order would lose the result. */
-  async #keepResult(hold: Hold, keepMs: number, stored: string): Promise<void> {
-    const { queue } = this.#scope;
-    // Waiters are told at once, so the job must still be this worker's.
-    await this.#claim(hold);
-    const key = queue.resultKey(hold.jobId);
-    await queue.client.set(key, stored, 'PX', keepMs);
-    await queue.client.publish(key, stored);
+    const stored = `{"task":${JSON.stringify(job.name)},"ok":true${result}}`;
+    const keep = job.opts.removeOnComplete ?? this.#kept.completed;
+    return backend.endWithResult(job, { token, fetchNext: mayFetch(), keep, resultJson: stored, keepMs });
   }
 
   async #fail({ job, hold, mayFetch }: Ending, outcome: OutcomeOf<'failed' | 'cancelled'>): Promise<unknown> {
+    const { backend } = this.#scope;
+    const { token } = hold;
     const { stack, ...failure } = outcome.failure;
-    if (outcome.keepResultMs) {
-      await this.#keepResult(hold, outcome.keepResultMs, JSON.stringify({ ok: false, ...failure }));
-    }
     const failedReason = toFailedReason(outcome.failure);
     const fields = {
       [jobFields.failedReason]: failedReason,
@@ -179,8 +171,13 @@ export class Settler {
       [memoryFields.settled]: hold.starts,
     };
     const keep = job.opts.removeOnFail ?? this.#kept.failed;
-    const { backend } = this.#scope;
-    const sent = await backend.moveToFailed(toBullmq(job), failedReason, keep, hold.token, mayFetch(), fields);
+    const fetchNext = mayFetch();
+    const { keepResultMs: keepMs } = outcome;
+    if (keepMs) {
+      const resultJson = JSON.stringify({ task: job.name, ok: false, ...failure });
+      return backend.endWithResult(job, { token, fetchNext, keep, resultJson, keepMs, failedReason, fields });
+    }
+    const sent = await backend.moveToFailed(toBullmq(job), failedReason, keep, token, fetchNext, fields);
     return sent.result;
   }
 
@@ -196,10 +193,11 @@ export class Settler {
       fields[jobFields.failedReason] = toFailedReason(outcome.failure);
       const [worker = ''] = hold.token.split(tokenSeparator);
       const before = hold.cleared ? [] : job.memory.crashes;
-      if (outcome.crashed) fields[crashes] = addUnitCrash(before, Date.now(), worker);
+      if (outcome.crashed) fields[crashes] = addUnitCrash(before, this.#scope.queue.clock.now(), worker);
     }
     // Without a delay the same command could fetch the job again, and count a second attempt when it is repeated.
-    return this.#scope.backend.moveToDelayed(job.id, Date.now(), Math.max(1, outcome.delayMs), hold.token, {
+    const { backend, queue } = this.#scope;
+    return backend.moveToDelayed(job.id, queue.clock.now(), Math.max(1, outcome.delayMs), hold.token, {
       skipAttempt: outcome.kind !== 'retry',
       fieldsToUpdate: fields,
       fetchNext: mayFetch(),
@@ -215,7 +213,7 @@ export class Settler {
       // A job that is released did not end by itself: it stays a suspect.
       if (hold.cleared) fields.push(memoryFields.crashes, '');
     } else if (outcome.counted) {
-      fields.push(memoryFields.releases, [...job.memory.releases, Date.now()].join(' '));
+      fields.push(memoryFields.releases, [...job.memory.releases, queue.clock.now()].join(' '));
     }
     const given = await queue.run(putBack, [job.id, hold.token, hold.starts, ...fields], job.id);
     // The answer to an earlier try may have been lost, and the job may be settled already: `settle` catches this and

@@ -16,7 +16,9 @@ export class TurnRedis extends Redis {
 
   override sendCommand(...command: Parameters<Redis['sendCommand']>): unknown {
     const now = performance.now();
-    const isBurst = now - this.#sentAt < burstMs && this.status === 'ready';
+    // A Redis that has no room for a connection says so and closes it: a second write would fail before that is read.
+    const isHandshake = this.status === 'connect';
+    const isBurst = isHandshake || (now - this.#sentAt < burstMs && this.status === 'ready');
     this.#sentAt = now;
     if (!this.#corked && isBurst) {
       this.#corked = this.stream as Socket;

@@ -1,9 +1,20 @@
 import type { Redis } from 'ioredis';
+import { hidePasswords, IsletError } from '../errors.ts';
 import { connectOnce, createClient, isNoPrimary } from './connection.ts';
 
 /** Tells that an outage begins, with a reason if Redis gave one, or that it is over after so many milliseconds. */
 export type ConnectionEvent = { lost: true; reason?: string } | { lost: false; downMs: number };
 
+export interface ConnectionHost {
+  onChange(event: ConnectionEvent): void;
+  /** Called when Redis stays a replica; perhaps again and again. */
+  onLasting(error: IsletError): void;
+}
+
+/** A failover takes less than this. */
+const replicaLimitMs = 25_000;
+/** A command that a replica refuses is sent again at least that often. */
+const replicaGapMs = 5_000;
 const connectLimitMs = 5_000;
 const longestRetryMs = 1_000;
 
@@ -15,16 +26,19 @@ export class WorkerConnection {
   readonly client: Redis;
   readonly #url: string;
   readonly #prefix: string;
-  readonly #onChange: (event: ConnectionEvent) => void;
+  readonly #host: ConnectionHost;
   #waitsOut = false;
   #lostAt: number | undefined;
   #reason: string | undefined;
   #isProbing = false;
+  /** Since when Redis has said, again and again, that it is a replica, and when last, by performance.now(). */
+  #replicaSince = 0;
+  #replicaAt = Number.NEGATIVE_INFINITY;
 
-  constructor(url: string, prefix: string, onChange: (event: ConnectionEvent) => void) {
+  constructor(url: string, prefix: string, host: ConnectionHost) {
     this.#url = url;
     this.#prefix = prefix;
-    this.#onChange = onChange;
+    this.#host = host;
     this.client = createClient(url, {
       maxRetriesPerRequest: null,
       retryStrategy: (times) => (this.#reason ? longestRetryMs : Math.min(times * 100, longestRetryMs)),
@@ -48,13 +62,26 @@ export class WorkerConnection {
   #onRefusal(error: Error): 2 | false {
     if (!this.#waitsOut || !isNoPrimary(error)) return false;
     this.#reason = error.message;
+    this.#watchReplica(error.message);
     return 2;
+  }
+
+  /** Gives up a Redis that stays a replica: after a failover, the name in REDIS_URL leads to the primary soon. */
+  #watchReplica(said: string): void {
+    if (/^LOADING/.test(said)) return;
+    const now = performance.now();
+    if (now - this.#replicaAt > replicaGapMs) this.#replicaSince = now;
+    this.#replicaAt = now;
+    if (now - this.#replicaSince < replicaLimitMs) return;
+    const seen = `Redis at ${hidePasswords(this.#url)} has taken no writes for ${replicaLimitMs / 1_000} s: ${said}`;
+    const advice = 'Point REDIS_URL to the primary. The worker has to be replaced.';
+    this.#host.onLasting(new IsletError('E_REDIS_NOT_READY', `${seen.replace(/\.$/, '')}. ${advice}`));
   }
 
   #lost(): void {
     if (this.#lostAt !== undefined) return;
     this.#lostAt = performance.now();
-    this.#onChange({ lost: true, reason: this.#reason });
+    this.#host.onChange({ lost: true, reason: this.#reason });
   }
 
   async #probe(): Promise<void> {
@@ -67,7 +94,7 @@ export class WorkerConnection {
     const downMs = Math.round(performance.now() - this.#lostAt);
     this.#lostAt = undefined;
     this.#reason = undefined;
-    this.#onChange({ lost: false, downMs });
+    this.#host.onChange({ lost: false, downMs });
   }
 
   close(): void {

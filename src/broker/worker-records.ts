@@ -19,7 +19,7 @@ const self = identifyProcess();
 /** Enters this worker: from now on others can tell whether it lives. */
 export async function enterWorker({ queue, workerId, slot }: WorkerScope): Promise<void> {
   const record: WorkerRecord = { ...self, host: hostname(), slot };
-  await queue.client.hset(queue.workersKey, workerId, JSON.stringify(record), `${workerId}:seen`, Date.now());
+  await queue.client.hset(queue.workersKey, workerId, JSON.stringify(record), `${workerId}:seen`, queue.clock.now());
 }
 
 export function leaveWorkers({ queue, workerId }: WorkerScope): Promise<unknown> {
@@ -48,7 +48,7 @@ export async function recoverDead({ queue, workerId, slot }: WorkerScope): Promi
     given.push(...((await queue.run(recoverWorker, [queue.keyStart, id])) as string[]));
   }
   const isOld = ([field, value]: [string, string]) =>
-    /:(seen|stopping)$/.test(field) && Date.now() - Number(value) > keepMs;
+    /:(seen|stopping)$/.test(field) && queue.clock.now() - Number(value) > keepMs;
   const old = entries.filter(isOld).flatMap(([field]) => {
     const id = field.replace(/:\w+$/, '');
     return [id, `${id}:seen`, `${id}:stopping`, `${id}:culprit`, `${id}:waiting`];

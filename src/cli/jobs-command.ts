@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import { openAppFolder } from '../app/folder-app.ts';
-import { connectOnce, createClient, explainRedisError } from '../broker/connection.ts';
+import { connectOnce, createClient } from '../broker/connection.ts';
 import { QueueHandle } from '../broker/queue-handle.ts';
+import { explainRedisError } from '../broker/refusals.ts';
 import type { IsletConfig } from '../config.ts';
 import { IsletError } from '../errors.ts';
 import { type FailedJob, findFailed, redrive } from '../inspect/redrive.ts';
@@ -133,7 +134,8 @@ async function cancel(id: string, flags: CancelFlags, path: string | undefined):
     }
     const fates = {
       waiting: 'was cancelled before it ran',
-      running: 'is running: its signal is being aborted',
+      running: 'was running: its signal is aborted, and it ends as cancelled',
+      asked: "is a worker's, which has not answered yet: repeat this to hear what became of it",
       finished: 'had ended before; nothing was changed',
     };
     say(`Job ${id} of queue ${queue} ${fates[found]}`);

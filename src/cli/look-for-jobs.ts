@@ -1,6 +1,7 @@
 import { openAppFolder } from '../app/folder-app.ts';
-import { connectOnce, createClient, explainRedisError } from '../broker/connection.ts';
+import { connectOnce, createClient } from '../broker/connection.ts';
 import { QueueHandle } from '../broker/queue-handle.ts';
+import { explainRedisError } from '../broker/refusals.ts';
 import type { IsletConfig } from '../config.ts';
 import { IsletError } from '../errors.ts';
 import { type JobSample, sampleJobs } from '../inspect/sample-jobs.ts';

@@ -1,9 +1,10 @@
 import type { CancelFound, JobToAdd, ProducerBroker, QueueCounts } from '../broker/broker.ts';
-import { IsletError, TaskFailedError } from '../errors.ts';
+import { IsletError, JobIdTakenError, TaskFailedError } from '../errors.ts';
 import type { Checked } from '../manifest/checked.ts';
 import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-task.ts';
 import { parseResult } from '../manifest/parse-payload.ts';
 import { type EnqueueOptions, type EnqueueOptionsWithoutPriority, isJobId } from './enqueue-options.ts';
+import { noResult } from './no-result.ts';
 import { prepareJob } from './prepare-job.ts';
 import { type Confirmed, sendChunks } from './send-chunks.ts';
 
@@ -37,14 +38,18 @@ export type HandleFor<M extends AnyTask, O> = M['keepResultMs'] extends number
 export interface CancelOptions {
   /** The job's queue; needed only when jobs of several queues have this id. Default: all queues are looked through. */
   queue?: string;
+  /** The name of the job's task: a job of another one is not cancelled (`E_JOB_ID_TAKEN`). Default: any task. */
+  task?: string;
   /** Why the job is cancelled: part of its failed reason and of the task's `signal.reason`. Default: "on request". */
   reason?: string;
 }
 
 export interface Cancellation {
   /**
-   * Where the job was found. `waiting`: it has ended as cancelled. `running`: its signal is being aborted. `finished`: it
-   * had ended before, and was left alone. `nowhere`: no queue has it; completed jobs are not kept.
+   * What became of it. `waiting`: it had not started, and has ended as cancelled. `running`: its worker has aborted its
+   * signal, and it ends as cancelled. `asked`: it is a worker's, which has not answered in time, so that it may still
+   * complete; repeat the call to hear more. `finished`: it ended otherwise before that, and was left alone. `nowhere`: no
+   * queue has it; completed jobs are not kept.
    */
   found: CancelFound;
   queue?: string;
@@ -53,8 +58,9 @@ export interface Cancellation {
 export interface Producer {
   /**
    * Enqueues one job. Throws `E_PAYLOAD_INVALID` and `E_ENQUEUE_OPTIONS_INVALID` (nothing was sent),
-   * `E_REDIS_UNREACHABLE` (nothing was sent), `E_REDIS_REFUSED` (not in) or `E_ENQUEUE_UNCERTAIN` (it may be in:
-   * repeat it with the id that the error names).
+   * `E_REDIS_UNREACHABLE` (nothing was sent), `E_REDIS_DENIED`, `E_REDIS_FULL`, `E_REDIS_NOT_READY`,
+   * `E_REDIS_CLUSTERED` or `E_REDIS_REFUSED` (not in), or `E_ENQUEUE_UNCERTAIN` (it may be in: repeat it with the id that
+   * the error names).
    */
   enqueue<M extends AnyTask, const O extends OptionsFor<M> = OptionsFor<M>>(
     manifest: M,
@@ -63,7 +69,7 @@ export interface Producer {
   ): Promise<HandleFor<M, O>>;
   /**
    * Enqueues many jobs in chunks of 500, after all were checked. When Redis did not confirm them all, throws an
-   * `EnqueueError` whose `jobs` says which ids are in, which may be, and which were not sent.
+   * `EnqueueError` whose `jobs` says which ids are in, were refused, may be in, and were not sent.
    */
   enqueueMany<M extends AnyTask, const Item extends ItemFor<M> = ItemFor<M>>(
     manifest: M,
@@ -71,8 +77,8 @@ export interface Producer {
   ): Promise<HandleFor<M, Item>[]>;
   /**
    * Cancels a job by its id, from any process. A job that waits ends at once; the signal of a running one is aborted,
-   * and it ends as cancelled, with no further attempt. May be repeated. Throws `E_JOB_AMBIGUOUS` when several queues
-   * have a job of that id and none is named.
+   * and it ends as cancelled, with no further attempt. Waits for that worker's answer as long as an enqueue waits for
+   * Redis. May be repeated. Throws `E_JOB_AMBIGUOUS` when several queues have a job of that id and none is named.
    */
   cancel(id: string, options?: CancelOptions): Promise<Cancellation>;
   /** Counts the jobs of a queue in each state. */
@@ -87,9 +93,13 @@ export interface Producer {
 export function openProducer(broker: ProducerBroker, timeoutMs: number): Producer {
   const send = async (manifest: AnyTask, prepared: Promise<JobToAdd>[]) => {
     const jobs = await Promise.all(prepared);
-    const sent = await sendChunks(jobs, broker, timeoutMs);
+    const sent = await sendChunks(jobs, broker, { timeoutMs, names: namesOf(manifest) });
     return jobs.map((job, index) => toHandle(job, sent[index] as Confirmed, manifest, broker));
   };
+  const explained = <T>(work: Promise<T>): Promise<T> =>
+    work.catch((error) => {
+      throw broker.explain(error);
+    });
   return {
     async enqueue(manifest, payload, options) {
       const [handle] = await send(manifest, [prepare(manifest, payload, { ...(options as EnqueueOptions) })]);
@@ -102,15 +112,15 @@ export function openProducer(broker: ProducerBroker, timeoutMs: number): Produce
     },
     async cancel(id, cancelOptions = {}) {
       if (!isJobId(id)) return { found: 'nowhere' };
-      return cancelJob(broker, id, cancelOptions).catch((error) => {
-        throw broker.explain(error);
-      });
+      return explained(cancelJob(broker, id, cancelOptions));
     },
-    counts: (queue) => broker.counts(queue),
-    workers: (queue) => broker.workers(queue),
+    counts: (queue) => explained(broker.counts(queue)),
+    workers: (queue) => explained(broker.workers(queue)),
     close: () => broker.close(),
   };
 }
+
+const namesOf = ({ name, formerNames }: AnyTask) => [name, ...formerNames];
 
 async function prepare(manifest: AnyTask, payload: unknown, options: EnqueueOptions): Promise<JobToAdd> {
   const job: JobToAdd = await prepareJob(manifest, payload, options);
@@ -127,16 +137,16 @@ function toHandle(job: JobToAdd, sent: Confirmed, manifest: AnyTask, broker: Pro
 
 async function readResult(broker: ProducerBroker, job: JobHandle, manifest: AnyTask, timeoutMs: number) {
   const stored = await broker.awaitResult(job.queue, job.id, timeoutMs);
-  if (!stored) {
-    const seen = `Job "${job.id}" of task "${job.task}" has no result after ${timeoutMs} ms. It may still wait or run`;
-    const advice = `check that a worker of queue "${job.queue}" runs, or wait longer.`;
-    throw new IsletError('E_RESULT_TIMEOUT', `${seen}: ${advice}`);
+  if (!stored) throw noResult(job, timeoutMs, await broker.findPlace(job.queue, job.id));
+  if (!namesOf(manifest).includes(stored.task)) {
+    throw new JobIdTakenError(job, stored.task, 'Its result was not read.');
   }
   if (!stored.ok) throw new TaskFailedError(job.id, stored);
   return parseResult(manifest, stored.result);
 }
 
-async function cancelJob(broker: ProducerBroker, id: string, { queue, reason }: CancelOptions): Promise<Cancellation> {
+async function cancelJob(broker: ProducerBroker, id: string, options: CancelOptions): Promise<Cancellation> {
+  const { queue, task, reason } = options;
   const queues = queue === undefined ? await broker.findQueues(id) : [queue];
   const [name, ...others] = queues;
   if (name === undefined) return { found: 'nowhere' };
@@ -145,6 +155,6 @@ async function cancelJob(broker: ProducerBroker, id: string, { queue, reason }: 
     const seen = `Queues ${names.join(' and ')} each have a job "${id}".`;
     throw new IsletError('E_JOB_AMBIGUOUS', `${seen} Nothing was cancelled. Name one as \`queue\`.`);
   }
-  const found = await broker.cancel(name, id, reason || 'on request');
+  const found = await broker.cancel(name, id, { reason: reason || 'on request', task });
   return found === 'nowhere' ? { found } : { found, queue: name };
 }

@@ -4,7 +4,8 @@ import { JobAbort } from '../job-abort.ts';
 import { mostUnsettled, tellUnsettled } from '../unsettled.ts';
 import type { Clock } from '../worker/clock.ts';
 import { isError, messageOf } from '../worker/describe-error.ts';
-import { type MemoryJob, MemoryQueue } from './memory-queue.ts';
+import type { MemoryJob } from './memory-job.ts';
+import { MemoryQueue } from './memory-queue.ts';
 
 /** A broker in this process' memory: it keeps the promises of the real one, and goes by a clock that a test may move. */
 export interface MemoryBroker extends Broker {
@@ -197,10 +198,15 @@ function connectProducer({ lines, lineOf }: Lines): ProducerBroker {
       if (closed) throw closedError();
       return [...lines].flatMap(([name, { queue }]) => (queue.has(jobId) ? [name] : []));
     },
-    cancel: async (queue, jobId, reason) => open(queue).queue.cancel(jobId, reason),
+    cancel: async (queue, jobId, request) => open(queue).queue.cancel(queue, jobId, request),
     awaitResult: async (queue, jobId, timeoutMs) => open(queue).queue.results.wait(jobId, timeoutMs),
+    async findPlace(queue, jobId) {
+      const line = open(queue);
+      return { ...line.queue.findPlace(jobId), workers: line.consumers.size };
+    },
     counts: async (queue) => open(queue).queue.counts(),
     workers: async (queue) => open(queue).consumers.size,
+    mayBeDone: () => false,
     explain: (error) => (error instanceof IsletError ? error : new IsletError('E_ENQUEUE_REFUSED', String(error))),
     async close() {
       closed = true;
@@ -214,6 +220,7 @@ export function createMemoryBroker(clock: Clock): MemoryBroker {
   const lines = createLines(clock);
   return {
     description: 'memory',
+    now: () => clock.now(),
     connectProducer: () => connectProducer(lines),
     queue: (name) => lines.lineOf(name).queue,
     whenQuiet(name) {

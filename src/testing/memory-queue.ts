@@ -1,66 +1,14 @@
-import type {
-  Added,
-  CancelFound,
-  Failure,
-  JobMemory,
-  JobToAdd,
-  Outcome,
-  QueueCounts,
-  StoredResult,
-} from '../broker/broker.ts';
-import { CancelledError } from '../errors.ts';
-import type { JobAbort } from '../job-abort.ts';
+import type { Added, CancelFound, CancelRequest, JobPlace, JobToAdd, Outcome, QueueCounts } from '../broker/broker.ts';
+import { CancelledError, JobIdTakenError } from '../errors.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
 import type { Clock } from '../worker/clock.ts';
+import { type JobState, type MemoryJob, placeOf, toJob, toStored } from './memory-job.ts';
 import { MemoryKeys } from './memory-keys.ts';
 import { MemoryResults } from './memory-results.ts';
-
-type JobState = 'waiting' | 'prioritized' | 'delayed' | 'active' | 'failed' | 'completed' | 'replaced';
-
-/** A job in memory; it stays known after its end. */
-export interface MemoryJob {
-  readonly id: string;
-  readonly task: string;
-  /** The payload as JSON, so that what a task does to it does not reach the next attempt. */
-  readonly payloadJson: string;
-  readonly version: number;
-  readonly priority: number | undefined;
-  readonly delayMs: number | undefined;
-  readonly keepResultMs: number | undefined;
-  readonly enqueuedAt: number;
-  state: JobState;
-  attemptsMade: number;
-  starts: number;
-  memory: { -readonly [Field in keyof JobMemory]: JobMemory[Field] };
-  progress: unknown;
-  /** Aborts the delivery that runs now. */
-  abort: JobAbort | undefined;
-  /** When a delayed job may start. */
-  dueAt: number | undefined;
-  stopTimer(): void;
-}
 
 interface Ended {
   job: MemoryJob;
   at: number;
-}
-
-const toStored = ({ stack: _, ...failure }: Failure): StoredResult => ({ ok: false, ...failure });
-
-function toJob(job: JobToAdd, now: number): MemoryJob {
-  const { id, task, payloadJson, version, priority, delayMs, keepResultMs } = job;
-  return {
-    ...{ id, task, payloadJson, version, priority, delayMs, keepResultMs },
-    enqueuedAt: now,
-    state: 'waiting',
-    attemptsMade: 0,
-    starts: 0,
-    memory: { started: undefined, releases: [], crashes: [], cancel: undefined, unknownSince: undefined, unsettled: 0 },
-    progress: undefined,
-    abort: undefined,
-    dueAt: undefined,
-    stopTimer() {},
-  };
 }
 
 /** What Redis keeps of one queue, and what its scripts do with it. */
@@ -109,11 +57,13 @@ export class MemoryQueue {
   }
 
   add(given: JobToAdd): Added {
-    const taken = given.ownId === true && (this.#jobs.has(given.id) || this.#keys.holderOf(given.id) !== undefined);
-    if (this.#jobs.has(given.id)) return { id: given.id, accepted: !taken };
+    const before = this.#jobs.has(given.id) ? given.id : this.#keys.holderOf(given.id);
+    const taken = given.ownId === true && before !== undefined;
+    const task = taken ? this.#all.findLast(({ id }) => id === before)?.task : undefined;
+    if (this.#jobs.has(given.id)) return { id: given.id, accepted: !taken, task };
     const holder = this.#keys.holderFor(given);
     if (holder !== undefined && !this.#replace(holder, given)) {
-      return { id: holder, accepted: holder === given.id && !taken };
+      return { id: holder, accepted: holder === given.id && !taken, task };
     }
     const job = toJob(given, this.#clock.now());
     this.#keys.hold(given);
@@ -141,17 +91,30 @@ export class MemoryQueue {
     else if (outcome.kind !== 'lost') this.#putOff(job, outcome);
   }
 
-  cancel(id: string, reason: string): CancelFound {
+  /** Throws `E_JOB_ID_TAKEN`. */
+  cancel(queue: string, id: string, { reason, task }: CancelRequest): CancelFound {
     const job = this.#jobs.get(id);
     if (!job) return 'nowhere';
+    if (task !== undefined && task !== job.task) {
+      throw new JobIdTakenError({ queue, id, task }, job.task, 'Nothing was cancelled.');
+    }
     if (job.state === 'failed' || job.state === 'completed') return 'finished';
     job.memory.cancel = reason;
     if (job.state === 'active') {
-      job.abort?.abort(new CancelledError(id, reason));
-      return 'running';
+      if (!job.abort || job.abort.isDecided) return 'asked';
+      job.abort.abort(new CancelledError(id, reason));
+      return job.abort.reason instanceof CancelledError ? 'running' : 'asked';
     }
     this.#endCancelled(job, reason);
     return 'waiting';
+  }
+
+  /** Looks where a job is, and what holds the queue up. */
+  findPlace(id: string): Omit<JobPlace, 'workers'> {
+    const now = this.#clock.now();
+    const job = this.#jobs.get(id);
+    const limitedMs = Math.max(0, this.#limitedUntil - now);
+    return { at: placeOf(job), isPaused: false, limitedMs, dueInMs: Math.max(0, (job?.dueAt ?? now) - now) };
   }
 
   counts(): QueueCounts {
@@ -200,7 +163,7 @@ export class MemoryQueue {
     retention: QueueManifest['retention'],
   ): void {
     const result = resultJson === undefined ? {} : { result: JSON.parse(resultJson) };
-    this.results.keep(job.id, { ok: true, ...result }, keepResultMs);
+    this.results.keep(job.id, { task: job.task, ok: true, ...result }, keepResultMs);
     this.#end(job, 'completed', retention);
   }
 
@@ -209,7 +172,7 @@ export class MemoryQueue {
     { failure, keepResultMs }: Extract<Outcome, { kind: 'failed' | 'cancelled' }>,
     retention?: QueueManifest['retention'],
   ): void {
-    this.results.keep(job.id, toStored(failure), keepResultMs);
+    this.results.keep(job.id, toStored(job.task, failure), keepResultMs);
     this.#end(job, 'failed', retention);
   }
 

@@ -11,7 +11,7 @@ import { checkGiven } from './check-given.ts';
 import { type DrainOptions, drainQueue, type JobRun } from './drain.ts';
 import { createFakeDeps, type Fakes, silentLog } from './fakes.ts';
 import { createMemoryBroker, type MemoryBroker } from './memory-broker.ts';
-import type { MemoryJob } from './memory-queue.ts';
+import type { MemoryJob } from './memory-job.ts';
 import { createTestClock, isTime, type TestClock } from './test-clock.ts';
 
 /** Any task, whatever its payload and dependencies. */

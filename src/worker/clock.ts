@@ -16,8 +16,11 @@ export class UnblockedClock implements Clock {
   #beatAt = performance.now();
   readonly #beat = setInterval(() => this.#onBeat(), beatMs);
 
-  now(): number {
-    return Date.now();
+  readonly now: () => number;
+
+  /** `now` tells the time with which the stamps of jobs are compared. */
+  constructor(now = () => Date.now()) {
+    this.now = now;
   }
 
   startTimer(ms: number, run: () => void): () => void {

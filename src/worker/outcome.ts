@@ -14,6 +14,7 @@ import { checks } from '../manifest/check-options.ts';
 import { taskDefaults, type WorkerLimits } from '../manifest/defaults.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import { toJson } from '../manifest/to-json.ts';
+import type { Clock } from './clock.ts';
 import { internalError, nameOf, read, textOf, toFailure, tryTo } from './describe-error.ts';
 
 /** The codes of errors that trying again cannot mend. */
@@ -49,7 +50,9 @@ export function interrupted(delivery: Delivery, manifest: AnyTask): Outcome {
 
 /** Returns the outcome that holds whatever the code did: another worker has the job, or somebody cancelled it. */
 function overrule(delivery: Delivery, manifest: AnyTask): Outcome | undefined {
-  const { reason } = delivery.abort;
+  const { abort } = delivery;
+  const { reason } = abort;
+  abort.isDecided = true;
   if (reason instanceof LockLostError) return { kind: 'lost' };
   return reason instanceof CancelledError ? cancelled(delivery, manifest, reason) : undefined;
 }
@@ -66,11 +69,18 @@ export function completed(delivery: Delivery, manifest: AnyTask, resultJson: str
   return overrule(delivery, manifest) ?? { kind: 'completed', resultJson, keepResultMs };
 }
 
-function release(delivery: Delivery, manifest: AnyTask, started: boolean, limits: WorkerLimits): Outcome {
+/** What decides how often a job may be given back, and by which clock that is counted. */
+export interface Rules {
+  readonly limits: WorkerLimits;
+  readonly clock: Pick<Clock, 'now'>;
+}
+
+function release(delivery: Delivery, manifest: AnyTask, started: boolean, { limits, clock }: Rules): Outcome {
   if (!started) return { kind: 'released', counted: false };
   if (manifest.delivery === 'at-most-once') return interrupted(delivery, manifest);
   const { maxReleases, windowMs } = limits;
-  const releases = delivery.memory.releases.filter((at) => Date.now() - at <= windowMs).length + 1;
+  const now = clock.now();
+  const releases = delivery.memory.releases.filter((at) => now - at <= windowMs).length + 1;
   if (releases <= maxReleases) return { kind: 'released', counted: true };
   const seen = `${describeJob(delivery)} did not end before its worker stopped, ${releases} times within ${windowMs} ms`;
   const advice = 'Let the task end sooner, or raise `worker.gracefulTimeout` or `worker.maxReleases`.';
@@ -102,12 +112,12 @@ export function classify(
   manifest: AnyTask,
   error: unknown,
   started: boolean,
-  limits: WorkerLimits,
+  rules: Rules,
 ): Outcome {
   const overruled = overrule(delivery, manifest);
   if (overruled) return overruled;
   const { reason } = delivery.abort;
-  if (reason instanceof ReleasedError) return release(delivery, manifest, started, limits);
+  if (reason instanceof ReleasedError) return release(delivery, manifest, started, rules);
   if (error instanceof SnoozeError || error instanceof RateLimitedError) return grantVerdict(delivery, manifest, error);
   // Libraries throw an error of their own when their signal aborts, which says less than its reason.
   const isTimeout = reason instanceof TimeoutError && nameOf(error) === 'AbortError';
@@ -128,10 +138,10 @@ export function failedInside(
   delivery: Delivery,
   manifest: AnyTask | undefined,
   thrown: unknown,
-  limits: WorkerLimits,
+  rules: Rules,
 ): Outcome {
   const error = internalError(thrown);
-  const classified = tryTo(() => manifest && classify(delivery, manifest, error, true, limits));
+  const classified = tryTo(() => manifest && classify(delivery, manifest, error, true, rules));
   if (classified) return classified;
   const { attempts, backoff } = manifest ?? taskDefaults;
   const failure = toFailure(error, manifest, delivery.input);

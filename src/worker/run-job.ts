@@ -17,7 +17,7 @@ export async function runJob(delivery: Delivery, scope: RunScope): Promise<Outco
     if (decision.kind === 'wait') return putOff(delivery, decision.delayMs, scope);
     outcome = decision.kind === 'run' ? (await run(delivery, decision, scope)).outcome : decision;
   } catch (error) {
-    outcome = failedInside(delivery, scope.queue.tasks.get(delivery.task)?.manifest, error, scope.limits);
+    outcome = failedInside(delivery, scope.queue.tasks.get(delivery.task)?.manifest, error, scope);
   }
   try {
     logOutcome(delivery, outcome, performance.now() - startedAt, scope);
@@ -57,7 +57,7 @@ async function runAttempt(delivery: Delivery, task: LoadableTask, scope: RunScop
     return { outcome: completed(delivery, manifest, json), error: delivery.abort.reason };
   } catch (error) {
     hearThrown(error);
-    return { outcome: classify(delivery, manifest, error, attempt.started, scope.limits), error };
+    return { outcome: classify(delivery, manifest, error, attempt.started, scope), error };
   } finally {
     const closing = attempt.close();
     if (closing) await closing;

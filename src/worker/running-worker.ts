@@ -21,7 +21,7 @@ export const blockedExitMs = 1_150;
 
 /** A worker process with all that it has opened, until it is stopped. */
 export class RunningWorker {
-  readonly clock = new UnblockedClock();
+  readonly clock: UnblockedClock;
   readonly gate = new Gate();
   readonly workers: Worker[] = [];
   readonly queues: { queue: string; tasks: string[]; concurrency: number }[] = [];
@@ -35,6 +35,7 @@ export class RunningWorker {
   constructor(app: LoadedApp, broker: Broker) {
     this.#app = app;
     this.broker = broker;
+    this.clock = new UnblockedClock(() => broker.now());
     // Each running job with a hook adds a listener to this signal.
     setMaxListeners(0, this.graceEnd.signal);
   }

@@ -274,7 +274,7 @@ describe('a cancelled job', () => {
     });
     await until(() => expect(delivered).toHaveLength(1));
     await redis.hset(jobKey(id), 'i:cancel', 'no longer wanted');
-    await redis.publish(jobKey('islet:cancel'), id);
+    await redis.publish(jobKey('islet:cancel@0'), id);
     await until(async () => expect(await redis.hget(jobKey(id), 'failedReason')).toMatch(/^E_JOB_CANCELLED/));
     expect(delivered[0]?.abort.signal.reason.message).toBe(`Job "${id}" was cancelled: no longer wanted`);
     await close();
@@ -482,6 +482,20 @@ test('a scheduler of a plain BullMQ queue goes on', async () => {
   const { delivered, close } = await serve();
   await until(() => expect(delivered.length).toBeGreaterThan(3));
   await plain.removeJobScheduler('often');
+  await close();
+  await plain.close();
+});
+
+test('the parent of a flow that may not complete has told nobody that it did', async () => {
+  const { name, prefix: bullmqPrefix } = bullmqQueue('mail', { prefix });
+  const plain = new Queue(name, { connection: redis, prefix: bullmqPrefix });
+  const { id, result } = await producer.enqueue(sendEmail, { to: 'parent' }, { keepResultMs: 60_000 });
+  const { close } = await consume(async () => {
+    const parent = { id, queue: `${bullmqPrefix}:${name}` };
+    await plain.add('send-email', { to: 'child' }, { parent, delay: 60_000 });
+    return { kind: 'completed', resultJson: '{"sent":1}', keepResultMs: 60_000 };
+  });
+  await expect(result()).rejects.toMatchObject({ name: 'TaskFailedError', code: 'E_JOB_DEPENDENCIES' });
   await close();
   await plain.close();
 });

@@ -7,10 +7,10 @@ import {
   addArgumentCount,
   decodeFetch,
   type FetchReply,
+  findScript,
   finishHoles,
   finishKeyCount,
   passUndecoded,
-  scriptSha,
   workerClientName,
 } from '../../src/broker/bullmq-internals.ts';
 import { jobFields, keyNames, lockSuffix } from '../../src/broker/bullmq-names.ts';
@@ -354,9 +354,10 @@ describe('BullMQ', () => {
   test('defines its scripts on a client by their name and its version, with the hash by which Redis knows them', async () => {
     const backend = openBackend(RememberingBackend);
     await end.moveToCompleted(backend, await bull.fetchNew(), false);
-    const sha = scriptSha(bull.redis, `${backend.command}:${backend.bullmqVersion}`);
+    const script = findScript(bull.redis, `${backend.command}:${backend.bullmqVersion}`);
     expect(backend.command).toBe('moveToFinished');
-    expect(await bull.redis.script('EXISTS', sha ?? '')).toEqual([1]);
+    expect(await bull.redis.script('EXISTS', script?.sha ?? '')).toEqual([1]);
+    expect(await bull.redis.script('LOAD', script?.lua ?? '')).toBe(script?.sha);
     expect(backend.args.length).toBeGreaterThan(finishKeyCount);
   });
 

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   baseMark,
   deduplicationStart,
+  delayedStep,
   eventArgs,
   jobFields,
   keyNames,
@@ -85,6 +86,19 @@ describe('BullMQ keeps', () => {
     await bull.queue.setGlobalRateLimit(5, 2_000);
     const { limitMax, limitDuration } = metaFields;
     expect(await bull.redis.hmget(bull.key(keyNames.meta), limitMax, limitDuration)).toEqual(['5', '2000']);
+  });
+
+  test('that it is paused in "paused" of "meta"', async () => {
+    await bull.queue.pause();
+    expect(await bull.redis.hexists(bull.key(keyNames.meta), metaFields.paused)).toBe(1);
+    await bull.queue.resume();
+    expect(await bull.redis.hexists(bull.key(keyNames.meta), metaFields.paused)).toBe(0);
+  });
+
+  test('when a delayed job is due in its score in "delayed"', async () => {
+    const { id = '', timestamp } = await bull.add({ delay: 60_000 });
+    const score = Number(await bull.redis.zscore(bull.key(keyNames.delayed), id));
+    expect(Math.floor(score / delayedStep)).toBe(timestamp + 60_000);
   });
 
   test('the number of jobs with a priority in "pc"', async () => {

@@ -1,10 +1,15 @@
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import * as v from 'valibot';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ownKeyNames } from '../../src/broker/keys.ts';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Delivery, EndedJob, Outcome } from '../../src/broker/broker.ts';
+import { connectBroker } from '../../src/broker/bullmq-broker.ts';
+import { channelOf, ownKeyNames } from '../../src/broker/keys.ts';
 import { memoryFields } from '../../src/broker/memory.ts';
+import { CancelledError } from '../../src/errors.ts';
+import { defineQueue } from '../../src/manifest/define-queue.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
 import { bullmqQueue, createProducer, type Producer } from '../../src/producer.ts';
 import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
@@ -14,6 +19,8 @@ const sendEmail = defineTask({ name: 'send-email', queue: 'mail', payload, keepR
 const charge = defineTask({ name: 'charge', queue: 'money', payload, priority: 5 });
 const reason = 'Job "x" was cancelled: the order is gone';
 const failedReason = `E_JOB_CANCELLED: CancelledError: ${reason}`;
+
+const completed: Outcome = { kind: 'completed', resultJson: undefined };
 
 let place: RedisPlace;
 let producer: Producer;
@@ -100,9 +107,9 @@ describe('a job that waits ends at once', () => {
   test('and tells who waits for its result, now and later', async () => {
     const handle = await producer.enqueue(sendEmail, {}, { id: 'x' });
     const failure = { code: 'E_JOB_CANCELLED', causeName: 'CancelledError', causeMessage: reason };
-    const [heard] = await listen(jobKey('mail', 'result:x'));
+    const early = handle.result().catch((error) => error);
     await cancelX();
-    expect(JSON.parse((await heard)[1] ?? '')).toEqual({ ok: false, ...failure });
+    expect(await early).toMatchObject(failure);
     await expect(handle.result()).rejects.toMatchObject(failure);
     expect(await redis.pttl(jobKey('mail', 'result:x'))).toBeGreaterThan(50_000);
   });
@@ -132,15 +139,48 @@ describe('a job that waits ends at once', () => {
 });
 
 test('a running job is left to its worker, which hears of it', async () => {
-  const [heard] = await listen(jobKey('mail', ownKeyNames.cancel));
+  const cancelChannel = channelOf(jobKey('mail', ownKeyNames.cancel), 0);
+  const [heard] = await listen(cancelChannel);
   const worker = await work('mail', () => new Promise(() => {}));
   const started = once(worker, 'active');
   await producer.enqueue(sendEmail, {}, { id: 'x' });
   await started;
-  expect(await cancelX()).toEqual({ found: 'running', queue: 'mail' });
-  expect(await heard).toEqual([jobKey('mail', ownKeyNames.cancel), 'x']);
+  // A plain worker does not answer.
+  expect(await cancelX()).toEqual({ found: 'asked', queue: 'mail' });
+  expect(await heard).toEqual([cancelChannel, 'x']);
   expect(await redis.hget(jobKey('mail', 'x'), memoryFields.cancel)).toBe('the order is gone');
   expect(await producer.counts('mail')).toMatchObject({ active: 1, failed: 0 });
+});
+
+test('each answer is true of jobs that are cancelled while they run, whenever that is', async () => {
+  const broker = await connectBroker({ redis: place.url, prefix: place.prefix });
+  const ends = new Map<string, string>();
+  const failure = { code: 'E_JOB_CANCELLED', causeName: 'CancelledError', causeMessage: 'no', stack: '' };
+  const run = async ({ jobId, abort }: Delivery): Promise<Outcome> => {
+    await sleep(Number(jobId.slice(1)) % 4);
+    // This is what a worker does when it makes an outcome.
+    abort.isDecided = true;
+    await sleep(1);
+    return abort.reason instanceof CancelledError ? { kind: 'cancelled', failure } : completed;
+  };
+  const ignored = { onTrouble() {}, onRecovered() {}, onDead() {} };
+  const onSettled = ({ jobId }: EndedJob, { kind }: Outcome) => void ends.set(jobId, kind);
+  const mail = defineQueue({ name: 'mail' });
+  const consumer = await broker.consume({ queue: mail, concurrency: 5, run, onSettled, ...ignored });
+  consumer.start();
+  const found: Record<string, Set<string | undefined>> = {};
+  for (let n = 0; n < 60; n++) {
+    const { id } = await producer.enqueue(sendEmail, {}, { id: `n${n}` });
+    await sleep(n % 6);
+    const answer = await producer.cancel(id, { queue: 'mail' });
+    await vi.waitFor(() => answer.found === 'waiting' || expect(ends.has(id)).toBe(true), { interval: 1 });
+    found[answer.found] = (found[answer.found] ?? new Set()).add(ends.get(id));
+  }
+  await consumer.close();
+  await broker.close();
+  expect(found.running).toEqual(new Set(['cancelled']));
+  expect(found.asked).toBeUndefined();
+  expect([...(found.finished ?? []), ...(found.nowhere ?? [])]).not.toContain('cancelled');
 });
 
 test('a job that has ended is left alone', async () => {

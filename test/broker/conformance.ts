@@ -342,6 +342,49 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     await close();
   },
 
+  async 'a job whose outcome is made before the cancel is not said to be aborted'(rig) {
+    const { id } = await rig.producer.enqueue(sendEmail, { to: 'a' });
+    const { delivered, end, close } = await hold(rig);
+    await rig.until(() => expect(delivered).toHaveLength(1));
+    const { abort } = delivered[0] as Delivery;
+    abort.isDecided = true;
+    expect(await rig.producer.cancel(id)).toEqual({ found: 'asked', queue: 'mail' });
+    expect(abort.aborted).toBe(false);
+    end(completed);
+    await close();
+    expect(await rig.producer.cancel(id)).toEqual({ found: 'nowhere' });
+  },
+
+  async 'a wait that timed out says what the job waits for'(rig) {
+    const wait = async (handle: { result(options: { timeoutMs: number }): Promise<unknown> }) => {
+      const waiting = handle.result({ timeoutMs: 20 }).then(
+        () => expect.fail('there is a result'),
+        (error) => error,
+      );
+      await rig.advance(20);
+      const { code, message } = await waiting;
+      expect(code).toBe('E_RESULT_TIMEOUT');
+      return message.replace(/^Job "[^"]+" of task "send-email" has no result after 20 ms\. /, '');
+    };
+    const options = { keepResultMs: 60_000 };
+    const first = await rig.producer.enqueue(sendEmail, { to: 'a' }, options);
+    expect(await wait(first)).toBe('It goes on. Queue "mail" has no worker: start one.');
+    const { delivered, end, close } = await hold(rig, { concurrency: 1 });
+    await rig.until(() => expect(delivered).toHaveLength(1));
+    expect(await wait(first)).toBe('It goes on. It runs: wait longer, with `timeoutMs`.');
+    const second = await rig.producer.enqueue(sendEmail, { to: 'b' }, options);
+    expect(await wait(second)).toMatch(/^It goes on\. It waits behind other jobs of queue "mail": wait longer/);
+    const delayed = await rig.producer.enqueue(sendEmail, { to: 'c' }, { ...options, delayMs: 60_000 });
+    expect(await wait(delayed)).toMatch(/^It goes on\. It is delayed, and due in (59|60)\d{3} ms: wait longer/);
+    end({ kind: 'completed', resultJson: undefined, keepResultMs: 1 });
+    await rig.until(() => expect(delivered).toHaveLength(2));
+    await close();
+    await rig.advance(10);
+    expect(await wait(first)).toBe(
+      'It has ended, and its result has expired or was removed: read it sooner, or raise `keepResultMs`.',
+    );
+  },
+
   async 'a job that was cancelled while it ran arrives aborted, when it is released'(rig) {
     const { id } = await rig.producer.enqueue(sendEmail, { to: 'a' });
     const { delivered, end, close } = await hold(rig);
@@ -508,6 +551,59 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     await completeNext(rig);
     expect(await enqueue()).toMatchObject({ id: 'welcome', accepted: false });
     expect(await rig.producer.counts('mail')).toEqual(empty);
+  },
+
+  async 'an id that stands for a job of another task is refused, also after that is done and gone'(rig) {
+    const enqueue = () => rig.producer.enqueue(remind, {}, { id: 'welcome', keepResultMs: 5_000 });
+    const refused = {
+      code: 'E_JOB_ID_TAKEN',
+      message:
+        'The id "welcome" of queue "mail" stands for a job of task "send-email", not of "remind". ' +
+        'Nothing was enqueued. Use an id that names its task, too.',
+    };
+    await rig.producer.enqueue(sendEmail, { to: 'a' }, { id: 'welcome', keepResultMs: 5_000 });
+    await expect(enqueue()).rejects.toMatchObject(refused);
+    const { delivered, close } = await serve(rig, {
+      kind: 'completed',
+      resultJson: '{"sent":3}',
+      keepResultMs: 5_000,
+    });
+    await rig.until(() => expect(delivered).toHaveLength(1));
+    await close();
+    await expect(enqueue()).rejects.toMatchObject(refused);
+    expect(await rig.producer.counts('mail')).toEqual(empty);
+  },
+
+  async 'an id of a task stands for its jobs after the task got a new name'(rig) {
+    const mailOut = defineTask({ name: 'mail-out', queue: 'mail', payload, formerNames: ['send-email'] });
+    await rig.producer.enqueue(sendEmail, { to: 'a' }, { id: 'welcome' });
+    expect(await rig.producer.enqueue(mailOut, { to: 'a' }, { id: 'welcome' })).toMatchObject({ accepted: false });
+  },
+
+  async 'the result of a job of another task is not taken for this one’s'(rig) {
+    const short = { id: 'welcome', idempotencyMs: 300, keepResultMs: 60_000 };
+    const { result } = await rig.producer.enqueue(sendEmail, { to: 'a' }, short);
+    const kept = { kind: 'completed', resultJson: '{"sent":3}', keepResultMs: 60_000 } as const;
+    const { delivered, close } = await serve(rig, completed, kept);
+    await rig.until(() => expect(delivered).toHaveLength(1));
+    await rig.advance(400);
+    const other = await rig.producer.enqueue(remind, {}, short);
+    expect(await other.result({ timeoutMs: 5_000 })).toEqual({ sent: 3 });
+    await close();
+    await expect(result({ timeoutMs: 5_000 })).rejects.toMatchObject({
+      code: 'E_JOB_ID_TAKEN',
+      message: expect.stringContaining('of task "remind", not of "send-email". Its result was not read.'),
+    });
+  },
+
+  async 'a job of another task is not cancelled'(rig) {
+    const { id } = await rig.producer.enqueue(sendEmail, { to: 'a' });
+    await expect(rig.producer.cancel(id, { queue: 'mail', task: 'remind' })).rejects.toMatchObject({
+      code: 'E_JOB_ID_TAKEN',
+      message: expect.stringContaining('of task "send-email", not of "remind". Nothing was cancelled.'),
+    });
+    expect(await rig.producer.counts('mail')).toEqual({ ...empty, waiting: 1 });
+    expect(await rig.producer.cancel(id, { task: 'send-email' })).toEqual({ found: 'waiting', queue: 'mail' });
   },
 
   async 'an id of its own is accepted again after its window, when the job is gone'(rig) {

@@ -16,7 +16,7 @@ test('a start waits for a Redis that loads its data, and says what it waits for 
     const client = createClient(redis.server.url, {});
     return connectOnce(client, redis.server.url, limitMs).finally(() => client.disconnect());
   };
-  const late = { code: 'E_REDIS_REFUSED', message: expect.stringContaining('LOADING') };
+  const late = { code: 'E_REDIS_NOT_READY', message: expect.stringContaining('LOADING') };
   await vi.waitFor(() => expect(connect(300)).rejects.toMatchObject(late), { timeout: 5_000, interval: 20 });
   await connect(5_000);
   await loaded;

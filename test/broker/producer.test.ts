@@ -2,8 +2,15 @@ import { createServer } from 'node:net';
 import { Redis } from 'ioredis';
 import * as v from 'valibot';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { queuesKey } from '../../src/broker/keys.ts';
+import type { Outcome } from '../../src/broker/broker.ts';
+import { connectBroker } from '../../src/broker/bullmq-broker.ts';
+import { workerClientName } from '../../src/broker/bullmq-internals.ts';
+import { metaFields } from '../../src/broker/bullmq-names.ts';
+import { channelOf, queuesKey } from '../../src/broker/keys.ts';
+import { runScript } from '../../src/broker/lua.ts';
+import { limitQueue } from '../../src/broker/scripts.ts';
 import { Sender } from '../../src/broker/send.ts';
+import { defineQueue } from '../../src/manifest/define-queue.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
 import { createProducer, type Producer } from '../../src/producer.ts';
 import { startPrivateRedis } from '../support/private-redis.ts';
@@ -157,7 +164,7 @@ describe('an id of its own', () => {
     });
     await producer.enqueue(sendEmail, { to: 'b' });
     await enqueue('mine');
-    await vi.waitFor(() => expect(seen).toEqual(['evalsha', 'exists', 'evalsha']));
+    await vi.waitFor(() => expect(seen).toEqual(['evalsha', 'exists', 'hget', 'get', 'evalsha', 'set']));
     endMonitor();
   });
 });
@@ -183,7 +190,7 @@ describe('a dedupe key', () => {
     const dedupe = { key: 'a', mode: 'simple' } as const;
     const first = await producer.enqueue(charge, { cents: 1 }, { dedupe });
     const second = await producer.enqueue(charge, { cents: 1 }, { dedupe });
-    await redis.set(jobKey('money', `result:${first.id}`), '{"ok":true,"result":7}');
+    await redis.set(jobKey('money', `result:${first.id}`), '{"task":"charge","ok":true,"result":7}');
     expect(await second.result()).toBe(7);
   });
 });
@@ -198,8 +205,11 @@ describe('a chunk that Redis took in part', () => {
   test('names what is in and what is not confirmed', async () => {
     await expect(producer.enqueueMany(sendEmail, items)).rejects.toMatchObject({
       name: 'EnqueueError',
-      jobs: { accepted: ['first', 'last'], uncertain: ['bad'], notSent: [] },
-      message: expect.stringMatching(/^Of 3 jobs, 2 are in, 1 may be, 0 were not sent: .*WRONGTYPE.* the same ids/),
+      jobs: { accepted: ['first', 'last'], refused: ['bad'], uncertain: [], notSent: [] },
+      code: 'E_REDIS_REFUSED',
+      message: expect.stringMatching(
+        /^Of 3 jobs, 2 are in, 1 were refused, 0 may be in, 0 were not sent: .*WRONGTYPE.* the same ids/,
+      ),
     });
     expect(await producer.counts('mail')).toMatchObject({ waiting: 2 });
   });
@@ -208,13 +218,14 @@ describe('a chunk that Redis took in part', () => {
     const many = Array.from({ length: 1_000 }, (_, index) => ({ id: `n-${index}`, payload: { to: 'a' } }));
     const failure = await producer.enqueueMany(sendEmail, [...items, ...many]).catch((error) => error);
     expect(failure.jobs.accepted).toHaveLength(499);
-    expect(failure.jobs.uncertain).toEqual(['bad']);
+    expect(failure.jobs).toMatchObject({ refused: ['bad'], uncertain: [] });
     expect(failure.jobs.notSent).toEqual(many.slice(497).map(({ id }) => id));
   });
 
   test('is told of one job by its own error', async () => {
     await expect(producer.enqueue(sendEmail, { to: 'a' }, { id: 'bad' })).rejects.toMatchObject({
-      jobs: { accepted: [], uncertain: ['bad'], notSent: [] },
+      code: 'E_REDIS_REFUSED',
+      message: expect.stringContaining('WRONGTYPE'),
     });
   });
 
@@ -231,24 +242,70 @@ describe('a chunk that Redis took in part', () => {
 });
 
 describe('a wait for a result', () => {
-  const stored = '{"ok":true,"result":7}';
+  const stored = '{"task":"charge","ok":true,"result":7}';
 
   test('goes on after the connection was lost, with what was told meanwhile', async () => {
     const proxy = await startTcpProxy(url);
     const cutOff = createProducer({ redis: proxy.url, prefix });
     const { id, result } = await cutOff.enqueue(charge, { cents: 5 });
     const waiting = result({ timeoutMs: 25_000 });
-    const channel = jobKey('money', `result:${id}`);
+    const key = jobKey('money', `result:${id}`);
+    const channel = channelOf(key, 0);
     await vi.waitFor(async () => expect(await redis.pubsub('NUMSUB', channel)).toEqual([channel, 1]));
     proxy.cut();
-    await redis.set(channel, stored);
-    await redis.publish(channel, stored);
+    await redis.set(key, stored);
+    await redis.publish(channel, '');
     const startedAt = performance.now();
     proxy.forward();
     expect(await waiting).toBe(7);
     expect(performance.now() - startedAt).toBeLessThan(10_000);
     await cutOff.close();
     proxy.close();
+  });
+
+  test('is woken by a message, and does not believe it', async () => {
+    const { id, result } = await producer.enqueue(charge, { cents: 5 });
+    const key = jobKey('money', `result:${id}`);
+    const channel = channelOf(key, 0);
+    const waiting = result({ timeoutMs: 5_000 });
+    await vi.waitFor(async () => expect(await redis.pubsub('NUMSUB', channel)).toEqual([channel, 1]));
+    const forged = '{"task":"charge","ok":true,"result":"forged"}';
+    for (const name of [key, channel]) await redis.publish(name, forged);
+    await redis.set(key, stored);
+    const wokenAt = performance.now();
+    await redis.publish(channel, forged);
+    expect(await waiting).toBe(7);
+    expect(performance.now() - wokenAt).toBeLessThan(1_000);
+  });
+
+  test('hears nothing of another database', async () => {
+    const [here, there] = [2, 3].map((db) => createProducer({ redis: `${url}/${db}`, prefix }));
+    const broker = await connectBroker({ redis: `${url}/3`, prefix });
+    const run = async (): Promise<Outcome> => ({ kind: 'completed', resultJson: '3', keepResultMs: 5_000 });
+    const ignored = { onTrouble() {}, onRecovered() {}, onDead() {} };
+    const consumer = await broker.consume({ queue: defineQueue({ name: 'money' }), concurrency: 1, run, ...ignored });
+    consumer.start();
+    const waits = [here, there].map(async (one) => {
+      const { result } = await (one as Producer).enqueue(charge, { cents: 5 }, { id: 'x' });
+      return result({ timeoutMs: 500 }).catch(({ code }) => code);
+    });
+    expect(await Promise.all(waits)).toEqual(['E_RESULT_TIMEOUT', 3]);
+    await consumer.close();
+    await Promise.all([here?.close(), there?.close(), broker.close()]);
+    for (const db of [2, 3]) {
+      const client = redis.duplicate({ db });
+      await client.unlink(await client.keys(`${prefix}:*`));
+      client.disconnect();
+    }
+  });
+
+  test.each(['no JSON', '{"ok":true}', 'null', '[]'])('refuses what no worker has written: %s', async (text) => {
+    const { id, result } = await producer.enqueue(charge, { cents: 5 });
+    await redis.set(jobKey('money', `result:${id}`), text);
+    await expect(result()).rejects.toMatchObject({
+      code: 'E_RESULT_INVALID',
+      message: expect.stringContaining(`the result of job "${id}" was not written by a worker of Islet`),
+    });
   });
 
   test('looks once more before it times out', async () => {
@@ -298,7 +355,7 @@ test('finds the new primary after a failover, without more than one try a second
     await after.server.ask((client) => client.config('SET', 'requirepass', password));
     await before.demote(true);
     const refused = { message: expect.stringContaining('READONLY') };
-    for (let n = 0; n < 20; n++) await expect(away.enqueue(sendEmail, { to: 'b' })).rejects.toMatchObject(refused);
+    for (let n = 0; n < 3; n++) await expect(away.enqueue(sendEmail, { to: 'b' })).rejects.toMatchObject(refused);
     const taken = await before.server.ask((client) => client.info('stats'));
     // These are the connection of the start, the first new one, and those of this test.
     expect(Number(/total_connections_received:(\d+)/.exec(taken)?.[1])).toBeLessThan(10);
@@ -351,7 +408,7 @@ describe('while Redis is away', () => {
     await redis.call('CLIENT', 'UNPAUSE');
     expect(error).toMatchObject({
       code: 'E_ENQUEUE_UNCERTAIN',
-      jobs: { uncertain: ['maybe'], accepted: [], notSent: [] },
+      jobs: { uncertain: ['maybe'], accepted: [], refused: [], notSent: [] },
     });
     expect(ms).toBeLessThan(1_000);
     await producer.enqueue(sendEmail, { to: 'a' }, { id: 'maybe' });
@@ -359,18 +416,42 @@ describe('while Redis is away', () => {
   });
 
   test.each([
-    ['a wrong password', () => url.replace(/:[^:@]+@/, ':wrong@'), /WRONGPASS|NOAUTH/],
-    ['a wrong database', () => `${url}/99`, /out of range/],
-  ])('names %s', async (_, wrongUrl, said) => {
+    ['a wrong password', () => url.replace(/:[^:@]+@/, ':wrong@'), 'E_REDIS_DENIED', /WRONGPASS|NOAUTH/],
+    ['a wrong database', () => `${url}/99`, 'E_REDIS_REFUSED', /out of range/],
+  ])('names %s', async (_, wrongUrl, code, said) => {
     const refused = createProducer({ redis: wrongUrl() });
     const { error } = await elapsed(refused.enqueue(sendEmail, { to: 'a' }));
     await refused.close();
-    expect(error).toMatchObject({ code: 'E_REDIS_REFUSED' });
+    expect(error).toMatchObject({ code });
     expect(error.message).toMatch(said);
   });
 });
 
-test('a wait for a result ends with E_RESULT_TIMEOUT when none comes', async () => {
-  const handle = await producer.enqueue(charge, { cents: 5 });
-  await expect(handle.result({ timeoutMs: 50 })).rejects.toMatchObject({ code: 'E_RESULT_TIMEOUT' });
+describe('a wait for a result that ends with E_RESULT_TIMEOUT says', () => {
+  const wait = async () => {
+    const { result } = await producer.enqueue(charge, { cents: 5 });
+    return result({ timeoutMs: 20 }).catch(({ code, message }) => `${code}: ${message}`);
+  };
+
+  test('that the queue is paused', async () => {
+    const meta = jobKey('money', 'meta');
+    await redis.hset(meta, metaFields.paused, '1');
+    expect(await wait()).toMatch(/^E_RESULT_TIMEOUT: .* Queue "money" is paused: resume it\.$/);
+  });
+
+  test('that the queue is rate-limited, and for how long', async () => {
+    await runScript(redis, limitQueue, [jobKey('money', 'meta'), jobKey('money', 'limiter')], [60_000]);
+    const worker = redis.duplicate({ connectionName: workerClientName(prefix, 'money', 1) });
+    await worker.ping();
+    expect(await wait()).toMatch(/ Queue "money" is rate-limited and gives no job for [56]\d{4} ms: wait longer/);
+    worker.disconnect();
+  });
+
+  test('that no worker of its own database is there', async () => {
+    const other = redis.duplicate({ connectionName: workerClientName(prefix, 'money', 1), db: 3 });
+    await other.ping();
+    expect(await producer.workers('money')).toBe(0);
+    expect(await wait()).toMatch(/ Queue "money" has no worker: start one\.$/);
+    other.disconnect();
+  });
 });

@@ -78,7 +78,7 @@ test.each([
   const right = url.password;
   url.password = 'wrong-and-secret';
   const { code, stdout, stderr } = await run(args, { ...place.env, REDIS_URL: url.href });
-  expect(stderr).toMatch(/^E_REDIS_REFUSED: .*WRONGPASS/);
+  expect(stderr).toMatch(/^E_REDIS_DENIED: .*WRONGPASS/);
   expect(code).toBe(1);
   expect(stdout + stderr).not.toContain('wrong-and-secret');
   expect(stdout + stderr).not.toContain(right);

@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Delivery, Outcome } from '../../src/broker/broker.ts';
 import { connectBroker } from '../../src/broker/bullmq-broker.ts';
-import { ownKeyNames, queueKey } from '../../src/broker/keys.ts';
+import { channelOf, ownKeyNames, queueKey } from '../../src/broker/keys.ts';
 import { memoryFields } from '../../src/broker/memory.ts';
 import { bullmqQueue } from '../../src/producer.ts';
 import manifest from '../fixtures/outage/queues/outage/manifest.ts';
@@ -132,20 +132,20 @@ describe('a Redis that takes no writes for a while, because it', () => {
 
   test('is a replica: a worker that starts then ends, and says what Redis said', async () => {
     await redis.demote(true);
-    expect(await refusal(launch())).toMatch(/^E_REDIS_REFUSED: .*READONLY .*Point REDIS_URL to the primary/);
+    expect(await refusal(launch())).toMatch(/^E_REDIS_NOT_READY: .*READONLY .*Point REDIS_URL to the primary/);
   });
 });
 
 test('a worker that starts on a full Redis ends, and says what Redis said', async () => {
   await redis.server.fill(true);
   const said = await refusal(launch());
-  expect(said).toMatch(/^E_REDIS_REFUSED: .*OOM command not allowed/);
+  expect(said).toMatch(/^E_REDIS_FULL: .*OOM command not allowed/);
   expect(said).not.toContain('password');
 });
 
 test('a worker whose user may not subscribe ends, and says what Redis said', async () => {
   const url = await addUser('~*', '+@all');
-  expect(await refusal(launch([], url))).toMatch(/^E_REDIS_REFUSED: .*NOPERM/);
+  expect(await refusal(launch([], url))).toMatch(/^E_REDIS_DENIED: .*NOPERM/);
 });
 
 describe.each([
@@ -452,5 +452,5 @@ async function endsInTime(worker: IsletProcess, end: object = clean): Promise<vo
 /** Cancels a job as a producer does, and returns how many workers heard of it. */
 async function cancel(client: Redis, jobId: string): Promise<number> {
   await client.hset(queueKey(prefix, queue, jobId), memoryFields.cancel, 'on request');
-  return client.publish(queueKey(prefix, queue, ownKeyNames.cancel), jobId);
+  return client.publish(channelOf(queueKey(prefix, queue, ownKeyNames.cancel), 0), jobId);
 }

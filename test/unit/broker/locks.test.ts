@@ -19,7 +19,7 @@ test('a lock is renewed soon after Redis takes writes again, however long it las
     if (isRefused) throw new Error('NOREPLICAS Not enough good replicas to write.');
     return ['held'];
   });
-  const queue = new QueueHandle({ evalsha } as never, 'test', 'mail');
+  const queue = new QueueHandle({ options: {}, evalsha } as never, 'test', 'mail');
   const options = { queue: { lockDurationMs: durationMs } };
   const locks = new Locks({ queue, workerId: 'w', options, onTrouble() {} } as unknown as WorkerScope);
   locks.hold({ id: '1', token: 'w:0', attemptsStarted: 1 } as FetchedJob);

@@ -18,7 +18,7 @@ function startCheck(answer: () => Promise<unknown>) {
   const evalsha = vi.fn((sha: string) => (sha === lookForStalled.sha ? answer() : Promise.resolve(1)));
   const onSilence = vi.fn();
   const scope = {
-    queue: new QueueHandle({ evalsha, disconnect: onSilence } as never, 'test', 'mail'),
+    queue: new QueueHandle({ options: {}, evalsha, disconnect: onSilence } as never, 'test', 'mail'),
     workerId: 'w',
     options: { queue: { stalledCheckMs: 15_000 } },
     onTrouble(error: unknown) {

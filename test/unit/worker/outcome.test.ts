@@ -17,9 +17,12 @@ import { deliver, sendEmail as manifest, payOut } from './delivery.ts';
 const { backoffMs } = outcome;
 const input = { to: 'a@b', token: 'hunter2' };
 
+/** The time of the workers' clock, which has nothing to do with that of this machine. */
+const now = 1_000_000_000;
+
 /** Classifies what a task threw, whose code had started unless the test says otherwise. */
 const classify = (delivery: Delivery, task: AnyTask, error: unknown, started = true): Outcome =>
-  outcome.classify(delivery, task, error, started, workerDefaults);
+  outcome.classify(delivery, task, error, started, { limits: workerDefaults, clock: { now: () => now } });
 
 /** Returns the outcome of a job whose task returned this. */
 const completed = (delivery: Delivery, task: AnyTask, result: unknown): Outcome =>
@@ -105,7 +108,6 @@ describe('classify', () => {
 });
 
 describe('a job whose worker stops', () => {
-  const now = Date.now();
   const released = (releases: number[]) => abortedBy(new ReleasedError('j'), { attempt: 3, memory: { releases } });
   const recent = (count: number) => Array.from({ length: count }, () => now - 60_000);
 

@@ -1,0 +1,63 @@
+import type { Failure, JobMemory, JobPlace, JobToAdd, StoredResult } from '../broker/broker.ts';
+import type { JobAbort } from '../job-abort.ts';
+
+export type JobState = 'waiting' | 'prioritized' | 'delayed' | 'active' | 'failed' | 'completed' | 'replaced';
+
+/** A job in memory; it stays known after its end. */
+export interface MemoryJob {
+  readonly id: string;
+  readonly task: string;
+  /** The payload as JSON, so that what a task does to it does not reach the next attempt. */
+  readonly payloadJson: string;
+  readonly version: number;
+  readonly priority: number | undefined;
+  readonly delayMs: number | undefined;
+  readonly keepResultMs: number | undefined;
+  readonly enqueuedAt: number;
+  state: JobState;
+  attemptsMade: number;
+  starts: number;
+  memory: { -readonly [Field in keyof JobMemory]: JobMemory[Field] };
+  progress: unknown;
+  /** Aborts the delivery that runs now. */
+  abort: JobAbort | undefined;
+  /** When a delayed job may start. */
+  dueAt: number | undefined;
+  stopTimer(): void;
+}
+
+/** Makes what a waiter for the job's result finds. */
+export const toStored = (task: string, { stack: _, ...failure }: Failure): StoredResult => ({
+  task,
+  ok: false,
+  ...failure,
+});
+
+/** Makes a job of what a producer hands over. */
+export function toJob(job: JobToAdd, now: number): MemoryJob {
+  const { id, task, payloadJson, version, priority, delayMs, keepResultMs } = job;
+  return {
+    ...{ id, task, payloadJson, version, priority, delayMs, keepResultMs },
+    enqueuedAt: now,
+    state: 'waiting',
+    attemptsMade: 0,
+    starts: 0,
+    memory: { started: undefined, releases: [], crashes: [], cancel: undefined, unknownSince: undefined, unsettled: 0 },
+    progress: undefined,
+    abort: undefined,
+    dueAt: undefined,
+    stopTimer() {},
+  };
+}
+
+const places: Partial<Record<JobState, JobPlace['at']>> = {
+  active: 'running',
+  delayed: 'delayed',
+  failed: 'ended',
+  completed: 'ended',
+};
+
+/** Says where a job is; one that is not known any more is gone. */
+export function placeOf(job: MemoryJob | undefined): JobPlace['at'] {
+  return job ? (places[job.state] ?? 'waiting') : 'gone';
+}
