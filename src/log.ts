@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
+import { letRewrite } from './rewrite-lines.ts';
 import type { SharedLines } from './shared-lines.ts';
 
 /** The logger of tasks and dependencies; every line of a job carries `queue, task, jobId, attempt`. */
@@ -128,16 +129,8 @@ export class LogOutput {
   }
 }
 
-/** Lets a logger, and what is made of it, write other lines than its own. The logger has to be no one else's. */
-export function rewriteLines(log: Log, rewrite: (line: string) => string): void {
-  const own = log as Log & { [pino.symbols.streamSym]?: { write(line: string): void } };
-  const stream = own[pino.symbols.streamSym];
-  // A test's logger has none.
-  if (stream) own[pino.symbols.streamSym] = { write: (line) => stream.write(rewrite(line)) };
-}
-
 /** Creates a logger that writes lines of JSON. */
 export function createLog(level: string, output: { write(line: string): void }): Logger {
   const options = { level, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime };
-  return pino(options, output);
+  return letRewrite(pino(options, output), pino.symbols.streamSym);
 }

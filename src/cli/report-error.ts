@@ -1,5 +1,5 @@
 import { hidePasswords, IsletError } from '../errors.ts';
-import { isError, messageOf, read, stackOf } from '../worker/describe-error.ts';
+import { isError, messageOf, read, stackOf } from '../thrown.ts';
 
 /** Thrown when the command line itself is wrong. */
 export class UsageError extends IsletError {

@@ -1,9 +1,9 @@
 import type { Broker, ConsumeOptions, Consumer, Delivery, NewJob, Outcome, ProducerBroker } from '../broker/broker.ts';
 import { CancelledError, IsletError } from '../errors.ts';
 import { JobAbort } from '../job-abort.ts';
+import { isError, messageOf } from '../thrown.ts';
 import { mostUnsettled, tellUnsettled } from '../unsettled.ts';
 import type { Clock } from '../worker/clock.ts';
-import { isError, messageOf } from '../worker/describe-error.ts';
 import type { MemoryJob } from './memory-job.ts';
 import { MemoryQueue } from './memory-queue.ts';
 

@@ -6,7 +6,7 @@ import { workerDefaults } from '../manifest/defaults.ts';
 import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-task.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob, writePayload } from '../producer/prepare-job.ts';
-import { isError, messageOf } from '../worker/describe-error.ts';
+import { isError, messageOf } from '../thrown.ts';
 import { executeTask } from '../worker/execute-task.ts';
 import { createEnqueue } from '../worker/job-context.ts';
 import { classify, toResultJson } from '../worker/outcome.ts';

@@ -2,9 +2,10 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { EndedJob } from '../broker/broker.ts';
 import type { Log } from '../log.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
+import { tryTo } from '../thrown.ts';
 import type { Clock } from './clock.ts';
 import { defer } from './deferred.ts';
-import { toFailure, tryTo } from './describe-error.ts';
+import { toFailure } from './describe-error.ts';
 import { identify } from './job-context.ts';
 
 /** One call of a hook: who times it, and who hears of its trouble. */

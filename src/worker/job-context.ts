@@ -1,9 +1,10 @@
 import type { AwilixContainer } from 'awilix';
 import type { Delivery, EndedJob, NewJob } from '../broker/broker.ts';
-import { type Log, rewriteLines } from '../log.ts';
+import type { Log } from '../log.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import { type Redaction, redactionOf } from '../manifest/redact.ts';
-import { tryTo } from './describe-error.ts';
+import { rewriteLines } from '../rewrite-lines.ts';
+import { tryTo } from '../thrown.ts';
 import { type AtLeastOnceContext, type ChildOptions, type Enqueue, verdicts } from './task-context.ts';
 
 /** The part of a delivery that a context needs. In a thread or process of a pool there is no more of it. */

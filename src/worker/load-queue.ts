@@ -3,7 +3,7 @@ import type { ModuleSource, QueueSource, TaskSource } from '../app/app-source.ts
 import { findTaskProblem } from '../app/check-export.ts';
 import { IsletError } from '../errors.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
-import { messageOf } from './describe-error.ts';
+import { messageOf } from '../thrown.ts';
 import type { Scope } from './job-context.ts';
 import type { PoolHost } from './pools/unit-handle.ts';
 import type { UnitPool } from './pools/unit-pool.ts';

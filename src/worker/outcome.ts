@@ -14,8 +14,9 @@ import { checks } from '../manifest/check-options.ts';
 import { taskDefaults, type WorkerLimits } from '../manifest/defaults.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import { toJson } from '../manifest/to-json.ts';
+import { nameOf, read, textOf, tryTo } from '../thrown.ts';
 import type { Clock } from './clock.ts';
-import { internalError, nameOf, read, textOf, toFailure, tryTo } from './describe-error.ts';
+import { internalError, toFailure } from './describe-error.ts';
 
 /** The codes of errors that trying again cannot mend. */
 const permanentCodes = new Set(['E_PAYLOAD_INVALID', 'E_RESULT_INVALID']);

@@ -47,6 +47,8 @@ const jobAbort = 'src/job-abort.ts';
 const sharedLines = 'src/shared-lines.ts';
 const unsettled = 'src/unsettled.ts';
 const units = 'src/units.ts';
+const thrown = 'src/thrown.ts';
+const rewriteLines = 'src/rewrite-lines.ts';
 const schemaTypes = 'type:@standard-schema/spec';
 const brokerSeam = 'src/broker/broker.ts';
 
@@ -84,8 +86,18 @@ export const importRules: readonly ImportRule[] = [
     because: 'the thread that writes what the logger could not loads nothing with it',
   },
   {
+    from: thrown,
+    may: ['type:src/manifest/redact.ts', 'node:util'],
+    because: 'whoever catches something reads it in one way, and a parent of workers loads no worker for that',
+  },
+  {
+    from: rewriteLines,
+    may: [],
+    because: 'a test kit hides what a task logs, and loads no logger',
+  },
+  {
     from: 'src/log.ts',
-    may: ['pino', sharedLines, 'node:fs'],
+    may: ['pino', sharedLines, rewriteLines, 'node:fs'],
     because: 'the logger is used by worker, supervisor and cli, and knows none of them',
   },
   {
@@ -165,6 +177,8 @@ export const importRules: readonly ImportRule[] = [
       errors,
       'src/log.ts',
       jobAbort,
+      rewriteLines,
+      thrown,
       'src/process/**',
       manifest,
       'src/app/**',
@@ -186,6 +200,7 @@ export const importRules: readonly ImportRule[] = [
     may: [
       errors,
       jobAbort,
+      thrown,
       unsettled,
       manifest,
       'src/app/**',

@@ -1,5 +1,6 @@
 import * as errors from '../../errors.ts';
-import { behind, hearThrown, isError, messageOf, nameOf, read, stackOf, textOf, tryTo } from '../describe-error.ts';
+import { behind, isError, messageOf, nameOf, read, stackOf, textOf, tryTo } from '../../thrown.ts';
+import { hearThrown } from '../describe-error.ts';
 
 export type CarriedError =
   | {

@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process';
 import { Worker } from 'node:worker_threads';
+import { messageOf } from '../../thrown.ts';
 import { atMost } from '../at-most.ts';
-import { messageOf } from '../describe-error.ts';
 import { type FromUnit, read, type ToUnit, type UnitOrder, write } from './messages.ts';
 
 export interface UnitProgram {

@@ -1,8 +1,8 @@
 import type { Delivery, NewJob } from '../../broker/broker.ts';
 import { IsletError } from '../../errors.ts';
+import { messageOf } from '../../thrown.ts';
 import { atMost } from '../at-most.ts';
 import { defer } from '../deferred.ts';
-import { messageOf } from '../describe-error.ts';
 import { carryError, reviveError } from './carried-error.ts';
 import type { FromUnit, UnitOrder } from './messages.ts';
 import { type StartedUnit, startUnit, type UnitProgram } from './start-unit.ts';
