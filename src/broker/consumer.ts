@@ -4,7 +4,7 @@ import type { BullmqWorker, Consumer } from './broker.ts';
 import { workerClientName } from './bullmq-internals.ts';
 import { keyNames, metaFields } from './bullmq-names.ts';
 import { lookForCancel } from './cancel.ts';
-import { isNoPrimary, openAnother } from './connection.ts';
+import { isNoPrimary, openAnother, within } from './connection.ts';
 import { Deliveries } from './deliveries.ts';
 import { DenialWatch } from './denial-watch.ts';
 import { maxEvents, queuesKey } from './keys.ts';
@@ -20,6 +20,8 @@ import type { WorkerParts, WorkerScope } from './worker-scope.ts';
  * A loop that has room and has not moved for this long has stopped, because each of its waits ends within 12 seconds.
  */
 const stuckMs = 30_000;
+/** How long Redis may take for what is said at the stop when no outcome waits to be written, in milliseconds. */
+const farewellMs = 1_000;
 
 /** Takes one queue's jobs: BullMQ's Worker, and what Islet puts around it. */
 export class QueueConsumer implements Consumer {
@@ -38,15 +40,17 @@ export class QueueConsumer implements Consumer {
     const connectionName = workerClientName(prefix, name, process.pid);
     // A wait that is lost with its connection is not sent again: nobody would read what it takes.
     const blocking = openAnother(client, { connectionName, maxRetriesPerRequest: 0, reconnectOnError: isNoPrimary });
-    await blocking.connect();
-    const consumer = new QueueConsumer(parts, blocking);
+    let consumer: QueueConsumer | undefined;
     try {
+      await blocking.connect();
+      consumer = new QueueConsumer(parts, blocking);
       await consumer.#worker.waitUntilReady();
       await consumer.#enter();
       return consumer;
     } catch (error) {
-      await consumer.#worker.close();
-      consumer.#closeTimers();
+      // Also one that could not be opened would try again and again.
+      blocking.disconnect();
+      if (consumer) await within(consumer.#leave(), farewellMs).catch(() => {});
       throw error;
     }
   }
@@ -166,6 +170,18 @@ export class QueueConsumer implements Consumer {
 
   async #close(): Promise<void> {
     this.stop();
+    const left = this.#leave().catch(() => {});
+    await Promise.race([left, this.#allSettled()]);
+    // No outcome waits to be written, so nothing is lost with a Redis that does not answer.
+    await within(left, farewellMs).catch(() => {});
+    this.#closeTimers();
+  }
+
+  async #allSettled(): Promise<void> {
+    while (this.#locks.holds.size > 0) await this.#locks.nextDrop();
+  }
+
+  async #leave(): Promise<void> {
     await this.#worker.close();
     this.#closeTimers();
     // Its record says no more than that it stops, which its successors do not need.

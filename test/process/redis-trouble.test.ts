@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue } from 'bullmq';
@@ -159,6 +161,14 @@ describe.each([
     await endsInTime(worker);
   });
 
+  test.each([[[]], [['--processes', '1']]])('an idle worker needs no grace: %j', async (flags) => {
+    const worker = await startWorker(['--graceful-timeout', '30s', ...flags]);
+    await breakRedis();
+    const askedAt = Date.now();
+    expect(await worker.stop()).toEqual(clean);
+    expect(Date.now() - askedAt).toBeLessThan(exitLimitMs);
+  });
+
   test('a worker with a running job ends in time, and the next one runs the job', async () => {
     const worker = await startWorker();
     const jobs = await started(await enqueue(1, 6_000));
@@ -175,6 +185,20 @@ describe.each([
     await breakRedis();
     await endsInTime(worker, { code: null, signal: 'SIGKILL' });
   });
+});
+
+test('on SIGTERM while its start waits for Redis, a worker needs no grace', async () => {
+  const silent = createServer();
+  await once(silent.listen(0, '127.0.0.1'), 'listening');
+  const worker = launch(['--graceful-timeout', '30s'], `redis://127.0.0.1:${(silent.address() as AddressInfo).port}`);
+  try {
+    await once(silent, 'connection');
+    const askedAt = Date.now();
+    expect(await worker.stop()).toEqual(clean);
+    expect(Date.now() - askedAt).toBeLessThan(exitLimitMs);
+  } finally {
+    silent.close();
+  }
 });
 
 test('on SIGTERM while Redis is down, a worker ends soon after its return, long before the deadline', async () => {
