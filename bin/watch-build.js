@@ -12,7 +12,7 @@ let output = '';
 process.on('disconnect', () => end(0));
 // The parent may have gone before anybody listened.
 if (process.connected === false) end(0);
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => end(0));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2']) process.on(signal, () => end(0));
 
 function start() {
   const [program, ...args] = watchCommand(root);

@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { findCode, listFolders } from '../app/app-files.ts';
 import { IsletError } from '../errors.ts';
 import { didYouMean } from '../manifest/did-you-mean.ts';
+import { stopSignals } from '../process/stop-signals.ts';
 import { DevWorker } from './dev-worker.ts';
 import type { Surroundings } from './main.ts';
 import { installCommand, isInstalled } from './optional-packages.ts';
@@ -71,7 +72,7 @@ function onStopSignals(onFirst: () => void, onSecond: () => void): void {
     requests.note();
     onFirst();
   };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
+  for (const signal of stopSignals) process.on(signal, onSignal);
 }
 
 /** Opens what shows workers' logs: for people, or as the lines are where the package for that is not installed. */
@@ -82,7 +83,7 @@ async function openLog(surroundings: Surroundings): Promise<NodeJS.WritableStrea
 }
 
 async function dev({ queue: asked }: DevFlags, surroundings: Surroundings): Promise<void> {
-  const { program, env, builder } = surroundings;
+  const { program, env, builder, verbose = false } = surroundings;
   const root = process.cwd();
   await chooseQueues(root, asked);
   const log = await openLog(surroundings);
@@ -91,7 +92,7 @@ async function dev({ queue: asked }: DevFlags, surroundings: Surroundings): Prom
   const worker = new DevWorker({
     async start() {
       const queue = await chooseQueues(root, asked);
-      args = ['worker', ...toChildArgs({ queue, gracefulTimeout, devRedis: true })];
+      args = ['worker', ...toChildArgs({ queue, gracefulTimeout, devRedis: true, verbose })];
       const child = spare.start(args);
       child.output.pipe(log, { end: false });
       return child;

@@ -16,6 +16,8 @@ export interface Surroundings {
   builder: string;
   /** Compiles the app in the working directory where it is stale; returns the compiler's output when that fails. */
   compile(): string | undefined;
+  /** Whether stack traces are to be shown. */
+  verbose?: boolean;
 }
 
 /** The code of a command is loaded when it is called for: loading BullMQ alone takes longer than writing a task. */
@@ -70,7 +72,7 @@ export async function main(argv: string[], surroundings: Surroundings): Promise<
     if (args.length === 0) {
       throw new UsageError(`Name a command: ${Object.keys(commands).join(', ')}. "islet --help" explains them.`);
     }
-    const program = await createProgram(surroundings, args);
+    const program = await createProgram({ ...surroundings, verbose }, args);
     await program.parseAsync(args, { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return;

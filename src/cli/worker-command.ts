@@ -9,7 +9,8 @@ import { startWorker } from './start-worker.ts';
 import { flagsOf, showFlag, type WorkerFlags } from './worker-flags.ts';
 
 /** Runs a worker of the app in the working directory, or the parent of several. */
-async function work(flags: WorkerFlags, { path, program, env }: Surroundings): Promise<void> {
+async function work(given: WorkerFlags, { path, program, env, verbose }: Surroundings): Promise<void> {
+  const flags = { ...given, verbose: verbose === true };
   const { queue: queues = [] } = flags;
   if (queues.length === 0) throw new UsageError('Name a queue: islet worker --queue <name>.');
   const source = {

@@ -103,6 +103,8 @@ export const workerFlags = {
     type: choice('how', ['replace', 'exit']),
     help: 'at a limit: replace (by the parent), or exit with 0, without a parent',
     setting: 'recycle',
+    // Otherwise a worker would hold the setting that the flag overrides against its parent.
+    forChild: true,
   },
   slot: { type: text, help: 'a name that no two living workers share: its last holder is dead', forChild: true },
   guard: {
@@ -128,8 +130,8 @@ export const workerFlags = {
     forChild: true,
     hidden: true,
   },
-  // `islet` itself takes this flag for all of its commands.
-  verbose: { help: 'show stack traces', only: 'built' },
+  // `islet` itself takes this flag for all of its commands, and tells the worker.
+  verbose: { help: 'show stack traces', forChild: true, only: 'built' },
 } as const satisfies Record<string, WorkerFlag>;
 
 type Table = typeof workerFlags;

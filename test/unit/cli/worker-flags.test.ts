@@ -101,6 +101,11 @@ describe.each(programs)('the parser of the %s worker', (program) => {
   });
 });
 
+test('a parent keeps for itself only what it does itself', () => {
+  const kept = table.filter(([, { forChild }]) => !forChild).map(([key]) => key);
+  expect(kept).toEqual(['processes', 'profile', 'healthPort']);
+});
+
 test('a worker of a parent that was given nothing is only told that it has one', () => {
   expect(toChildArgs({})).toEqual(['--supervised']);
   expect(toChildArgs(parseFolderFlags([]))).toEqual(['--supervised']);
