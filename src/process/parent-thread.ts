@@ -1,4 +1,5 @@
 import { workerData } from 'node:worker_threads';
+import { killSelf } from './kill-group.ts';
 
 // The memory has one word for waiting, and one for how long this process may outlive its parent, in milliseconds.
 const { parent, memory } = workerData as { parent: number; memory: SharedArrayBuffer };
@@ -7,4 +8,4 @@ const words = new Int32Array(memory);
 // An orphan gets another parent.
 while (process.ppid === parent) Atomics.wait(words, 0, 0, 250);
 Atomics.wait(words, 0, 0, Atomics.load(words, 1));
-process.kill(process.pid, 'SIGKILL');
+killSelf();

@@ -58,7 +58,7 @@ class UnitServer {
 
   constructor(host: UnitHost) {
     this.#host = host;
-    this.#send = openWorkerChannel(host.order, (message) => this.#take(message), host.end);
+    this.#send = openWorkerChannel(host.order, (message) => this.#take(message));
     process.on('uncaughtException', (error) => this.#takeStray(error, true));
     process.on('unhandledRejection', (error) => this.#takeStray(error, false));
   }
@@ -171,7 +171,11 @@ class UnitServer {
   }
 
   async #close(): Promise<void> {
-    await this.#loaded?.queue.close().catch(() => {});
+    const { queue, log } = this.#loaded ?? {};
+    await queue?.close().catch((error) => {
+      const problem = toFailure(error).causeMessage;
+      log?.warn({ queue: this.#host.order.queue, problem }, 'Dependencies could not be closed');
+    });
     this.#host.end(0);
   }
 }

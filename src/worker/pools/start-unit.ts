@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { Worker } from 'node:worker_threads';
+import { killGroup } from '../../process/kill-group.ts';
 import { messageOf } from '../../thrown.ts';
 import { atMost } from '../at-most.ts';
 import { type FromUnit, read, type ToUnit, type UnitOrder, write } from './messages.ts';
@@ -11,12 +12,20 @@ export interface UnitProgram {
   readonly execArgv: readonly string[];
 }
 
+/** What ended a unit. */
+export interface UnitDeath {
+  /** For messages: "ended with exit code 3". */
+  readonly how: string;
+  /** Whether it was ended from outside, or could not be made: another one may do better. */
+  readonly byOthers: boolean;
+}
+
 export interface StartedUnit {
   send(message: ToUnit): void;
-  /** Ends the unit at once, whatever it does. */
+  /** Ends the unit at once, whatever it does, and what a process has started. */
   kill(): void;
-  /** Resolves at the unit's end, after its last message, with what ended it: "ended with exit code 3". */
-  readonly ended: Promise<string>;
+  /** Resolves at the unit's end, after its last message. */
+  readonly ended: Promise<UnitDeath>;
 }
 
 type Take = (message: FromUnit) => void;
@@ -42,7 +51,7 @@ function startThread({ file }: UnitProgram, order: UnitOrder, take: Take): Start
     send: (message) => thread.postMessage(write(message)),
     kill: () => void thread.terminate(),
     ended: new Promise((resolve) => {
-      thread.on('exit', (code) => resolve(failure ?? `ended with exit code ${code}`));
+      thread.on('exit', (code) => resolve({ how: failure ?? `ended with exit code ${code}`, byOthers: false }));
     }),
   };
 }
@@ -60,21 +69,29 @@ function startProcess(program: UnitProgram, order: UnitOrder, take: Take): Start
     // The default would write the text as JSON once more.
     serialization: 'advanced',
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    // It leads a group of its own, with which it ends. A terminal's signals do not reach that.
+    detached: true,
   });
   child.on('message', (text) => take(read<FromUnit>(text)));
-  const ended = new Promise<string>((resolve) => {
-    child.on('error', (error) => child.pid === undefined && resolve(`could not be started: ${error.message}`));
+  const ended = new Promise<UnitDeath>((resolve) => {
+    const failed = ({ message }: Error) => resolve({ how: `could not be started: ${message}`, byOthers: true });
+    child.on('error', (error) => child.pid === undefined && failed(error));
     child.on('exit', async (code, signal) => {
+      killGroup(child.pid);
       const disconnected = new Promise((over) => child.once('disconnect', over));
       if (child.connected) await atMost(lastWordsMs, disconnected);
       if (child.connected) child.disconnect();
-      resolve(explainEnd(order, code, signal));
+      resolve({ how: explainEnd(order, code, signal), byOthers: signal !== null });
     });
   });
   return {
     // The process may be dead already. `ended` tells that, so a failed send is ignored.
     send: (message) => child.connected && child.send(write(message), () => {}),
-    kill: () => void child.kill('SIGKILL'),
+    kill() {
+      // The number of a process that has ended may be another's.
+      const lives = child.exitCode === null && child.signalCode === null;
+      if (lives && !killGroup(child.pid)) child.kill('SIGKILL');
+    },
     ended,
   };
 }

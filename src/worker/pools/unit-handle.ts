@@ -5,7 +5,7 @@ import { atMost } from '../at-most.ts';
 import { defer } from '../deferred.ts';
 import { carryError, reviveError } from './carried-error.ts';
 import type { FromUnit, UnitOrder } from './messages.ts';
-import { type StartedUnit, startUnit, type UnitProgram } from './start-unit.ts';
+import { type StartedUnit, startUnit, type UnitDeath, type UnitProgram } from './start-unit.ts';
 
 export interface PoolHost {
   readonly program: UnitProgram;
@@ -51,10 +51,11 @@ interface Running {
 
 /** A pool's handle of one of its threads or processes, which runs one job at a time. */
 export class UnitHandle {
-  readonly ended: Promise<string>;
+  readonly ended: Promise<UnitDeath>;
   readonly #unit: StartedUnit;
   readonly #host: PoolHost;
-  readonly #startFailed: (how: string) => Error;
+  readonly #startFailed: (death: UnitDeath) => Error;
+  readonly #isProcess: boolean;
   readonly #ready = defer<number>();
   /** Resolves when the unit can run jobs, with the megabytes that it takes. Rejects when it could not load its task. */
   readonly ready = this.#ready.promise;
@@ -70,21 +71,23 @@ export class UnitHandle {
   #lastWords: NodeJS.Immediate | undefined;
 
   /** `startFailed` makes the error of a unit that ended, or hung, before it was ready. */
-  constructor(host: PoolHost, order: UnitOrder, startFailed: (how: string) => Error) {
+  constructor(host: PoolHost, order: UnitOrder, startFailed: (death: UnitDeath) => Error) {
     const unit = startUnit(host.program, order, (message) => this.#take(message));
     this.#host = host;
     this.#startFailed = startFailed;
     this.#unit = unit;
+    this.#isProcess = order.parent !== undefined;
     this.ended = unit.ended;
     const hung = setTimeout(() => {
-      this.#ready.reject(startFailed(`did not load it within ${readyMs / 1_000} s`));
+      this.#ready.reject(startFailed({ how: `did not load it within ${readyMs / 1_000} s`, byOthers: false }));
       unit.kill();
     }, readyMs);
     // A start that fails after nobody waits for it is not an unhandled rejection.
     this.ready.catch(() => {}).finally(() => clearTimeout(hung));
-    unit.ended.then((how) => {
+    unit.ended.then((death) => {
       this.usable = false;
-      this.#ready.reject(startFailed(how));
+      this.#ready.reject(startFailed(death));
+      const { how } = death;
       const started = this.#running?.started === true;
       this.#finish(this.#killed ? { kind: 'killed' } : { kind: 'crashed', how, started });
     });
@@ -102,6 +105,8 @@ export class UnitHandle {
     const end = await over.promise;
     stopListening();
     this.#spare();
+    // Code that heard its signal may have left behind what it has started: that ends with the process.
+    if (this.#isProcess && abort.aborted) this.usable = false;
     return end;
   }
 
@@ -157,7 +162,11 @@ export class UnitHandle {
         return this.#ready.resolve(message.memoryMb);
       case 'broken': {
         const error = reviveError(message.error);
-        this.#ready.reject(error instanceof IsletError ? error : this.#startFailed(`threw "${messageOf(error)}"`));
+        this.#ready.reject(
+          error instanceof IsletError
+            ? error
+            : this.#startFailed({ how: `threw "${messageOf(error)}"`, byOthers: false }),
+        );
         return this.#unit.kill();
       }
       case 'start':

@@ -6,6 +6,7 @@ import type { PoolSettings } from '../../manifest/pool.ts';
 import { type Deferred, defer } from '../deferred.ts';
 import { internalError } from '../describe-error.ts';
 import type { UnitOrder } from './messages.ts';
+import type { UnitDeath } from './start-unit.ts';
 import { type PooledJob, type PoolHost, type UnitEnd, UnitHandle } from './unit-handle.ts';
 
 /** The part of `maxMemoryMb` above which a unit is replaced after a job. */
@@ -14,6 +15,8 @@ const replaceShare = 0.75;
 const waitLimits = { least: 1_000, most: 15_000 };
 /** How much the last job's duration weighs in the average. */
 const newest = 0.3;
+/** How many units may be ended by others in a row, before the code of a job has started in one. */
+const mostLost = 3;
 
 /**
  * The pool of one task's threads or processes; it starts none before the first job. Piscina and tinypool would not do: an
@@ -32,6 +35,8 @@ export class UnitPool {
   readonly #idle = new Map<UnitHandle, NodeJS.Timeout>();
   /** The jobs without a unit, the one that waits longest first. */
   readonly #waiting = new Set<Deferred<UnitHandle>>();
+  /** The errors of units that were ended by others as they started: the task may well be loaded by the next one. */
+  readonly #losses = new WeakSet<Error>();
   /** The ends of units that have given their place away, and are still there. */
   readonly #leaving = new Set<Promise<void>>();
   #meanMs = waitLimits.least;
@@ -61,7 +66,11 @@ export class UnitPool {
   }
 
   /** Starts a thread or process, lets it load the task, and ends it. Throws what a worker's start throws. */
-  async prove(): Promise<void> {
+  prove(): Promise<void> {
+    return this.#tryUnits(() => this.#prove());
+  }
+
+  async #prove(): Promise<void> {
     const unit = this.#start();
     try {
       const memoryMb = await unit.ready;
@@ -87,9 +96,7 @@ export class UnitPool {
 
   async #runToEnd(job: PooledJob): Promise<UnitEnd> {
     try {
-      const end = await this.#runOnce(job);
-      // A unit may die of something else, just when it is given the job.
-      return end.kind === 'crashed' && !end.started ? await this.#runOnce(job) : end;
+      return await this.#tryUnits(() => this.#runOnce(job));
     } catch (error) {
       throw job.delivery.abort.aborted || error instanceof IsletError ? error : internalError(error);
     }
@@ -103,10 +110,26 @@ export class UnitPool {
     await Promise.all(this.#leaving);
   }
 
+  /** Uses one unit after the other, until one is not ended by others before the code of the job has started there. */
+  async #tryUnits<T extends UnitEnd | void>(use: () => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        const end = await use();
+        const isLost = end?.kind === 'crashed' && !end.started;
+        if (!isLost || tries === mostLost) return end;
+      } catch (error) {
+        if (!this.#losses.has(error as Error) || tries === mostLost) throw error;
+      }
+    }
+  }
+
   #start(): UnitHandle {
-    const startFailed = (how: string) => {
+    const startFailed = ({ how, byOthers }: UnitDeath) => {
       const where = `Task ${this.#name}, ${this.#source.file}`;
-      return new IsletError('E_TASK_LOAD_FAILED', `${where}: the ${this.#settings.kind} that was to load it ${how}.`);
+      const seen = `${where}: the ${this.#settings.kind} that was to load it ${how}.`;
+      const error = new IsletError('E_TASK_LOAD_FAILED', seen);
+      if (byOthers) this.#losses.add(error);
+      return error;
     };
     return new UnitHandle(this.#host, this.#order, startFailed);
   }
