@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { AppSource } from '../app/app-source.ts';
 import { IsletError } from '../errors.ts';
 import { watchParent } from '../process/parent-watch.ts';
+import { leaveToParent, stopSignals } from '../process/stop-signals.ts';
 import { type FromWorker, refusedExitCode, type ToWorker } from '../supervisor/messages.ts';
 import { reportError } from './report-error.ts';
 
@@ -24,8 +25,8 @@ export async function awaitStart() {
   process.on('disconnect', exitOrphaned);
   // The parent may have gone while the framework was loaded, when nobody listened.
   if (!process.connected) exitOrphaned();
-  // A terminal signals all of its processes, and the parent says what follows from that.
-  for (const signal of ['SIGINT', 'SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => {});
+  // The parent itself sends SIGTERM.
+  leaveToParent(stopSignals.filter((signal) => signal !== 'SIGTERM'));
   const [{ parent }] = (await once(process, 'message')) as [Extract<ToWorker, { say: 'start' }>];
   const watch = watchParent(parent);
   return {

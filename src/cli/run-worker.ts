@@ -124,19 +124,19 @@ class WorkerRun {
     let health: { close(): void } | undefined;
     try {
       health = await this.#answerHealth();
-      const worker = await this.#start(redis.url);
-      const code = await this.#ending.of(worker);
-      this.#log.info({ maxRssMb: Math.round(process.resourceUsage().maxRSS / 1_024) }, 'Worker stopped');
-      return code;
+      await this.#ending.of(await this.#start(redis.url));
     } catch (error) {
-      if (error instanceof StoppedEarly) return this.#ending.exitCode ?? 0;
-      throw error;
+      if (!(error instanceof StoppedEarly)) throw error;
     } finally {
       this.#watch?.close();
       health?.close();
       await guard?.close();
       await redis.close();
     }
+    const exitCode = this.#ending.exitCode ?? 0;
+    const maxRssMb = Math.round(process.resourceUsage().maxRSS / 1_024);
+    if (this.#worker) this.#log.info({ exitCode, maxRssMb }, 'Worker stopped');
+    return exitCode;
   }
 
   /** Tells the parent the settings, and hears what it says, and that there is none any more. */
@@ -253,7 +253,7 @@ export async function runWorker(flags: WorkerFlags, source: WorkerSource, guard:
   const parent = flags.supervised ? await awaitStart() : undefined;
   const serve = async () => new WorkerRun(await prepare({ flags, source, parent, guard })).run();
   const code = await serve().catch((error) => {
-    if (parent) exitRefused(error, false);
+    if (parent) exitRefused(error, flags.verbose === true);
     // What was imported until then may keep the process alive.
     setTimeout(() => process.exit(), failedExitMs).unref();
     throw error;

@@ -1,15 +1,20 @@
 import type { Log } from '../log.ts';
+import { stopSignals } from '../process/stop-signals.ts';
 import { describeEscaped, failCurrentJob } from '../worker/attempt.ts';
 import { blameHook } from '../worker/call-hook.ts';
+import { defer } from '../worker/deferred.ts';
 import { exitLimitMs, type RunningWorker } from '../worker/running-worker.ts';
 import { StopRequests } from './stop-requests.ts';
 
 interface EndingOptions {
-  /** A terminal's SIGINT is for the parent, which tells its workers what follows from it. */
+  /** All signals but SIGTERM are for the parent, which tells its workers what follows from them. */
   supervised: boolean;
   /** Called once, when the worker takes no further job; `failed` when nobody has asked for that. */
   onStop(failed: boolean): void;
 }
+
+/** How long a start may go on that is no longer wanted, in milliseconds: it has taken no job. */
+const startExitMs = 1_600;
 
 /** The job's own outcome line tells the error, without redacted values. */
 function nameJob({ queue, task, jobId, attempt }: ReturnType<typeof failCurrentJob> & object) {
@@ -17,102 +22,105 @@ function nameJob({ queue, task, jobId, attempt }: ReturnType<typeof failCurrentJ
 }
 
 /**
- * What ends a worker process, from its first moment on. SIGTERM and SIGINT let running jobs finish for `graceMs`
- * milliseconds; a second signal, over a second later, aborts at once. An exception that escaped a task fails that job,
- * gives the others back and ends with 1; a rejection that escaped one fails that job only; either one that escaped a hook
- * changes nothing. The process is gone 2 s after the grace, even if Redis does not answer.
+ * What ends a worker process, from its first moment on. A signal lets running jobs finish for `graceMs` milliseconds; a
+ * second one, over a second later, aborts at once. An exception that escaped a task fails that job, gives the others back
+ * and ends with 1, also while the worker stops already; a rejection that escaped one fails that job only; either one that
+ * escaped a hook changes nothing. The process is gone 2 s after the grace, even if Redis does not answer, and 2 s after the
+ * signal if it has taken no job yet.
  */
 export class Ending {
   readonly #log: Log;
   readonly #graceMs: number;
   readonly #onStop: EndingOptions['onStop'];
   readonly #requests = new StopRequests();
-  readonly #ended: Promise<number>;
-  #end: (code: number) => void = () => {};
+  readonly #ended = defer();
   #worker: RunningWorker | undefined;
-  #asked: { graceMs: number; code: number } | undefined;
+  /** The grace of the last request to stop. */
+  #askedMs: number | undefined;
+  #code = 0;
 
   constructor(log: Log, graceMs: number, { supervised, onStop }: EndingOptions) {
     this.#log = log;
     this.#graceMs = graceMs;
     this.#onStop = onStop;
-    this.#ended = new Promise((resolve) => {
-      this.#end = resolve;
-    });
-    process.on('SIGTERM', (signal) => this.#onSignal(signal));
-    if (!supervised) process.on('SIGINT', (signal) => this.#onSignal(signal));
+    const signals = supervised ? (['SIGTERM'] as const) : stopSignals;
+    for (const signal of signals) process.on(signal, () => this.#onSignal(signal));
     process.on('uncaughtException', (error) => this.#onException(error));
     process.on('unhandledRejection', (error) => this.#onRejection(error));
   }
 
   /** The exit code with which the process ends; undefined as long as nothing has asked for that. */
   get exitCode(): number | undefined {
-    return this.#asked?.code;
+    return this.#askedMs === undefined ? undefined : this.#code;
   }
 
   /** Whether the worker stops because it has to be replaced, not because it was asked to. */
   get failed(): boolean {
-    return this.exitCode === 1;
+    return this.#code !== 0;
   }
 
   /** Stops the worker as if a signal had come; the process then exits with 1. */
   fail(): void {
     // A worker may be found unhealthy again and again while it stops.
-    if (!this.#asked) this.#ask(this.#graceMs, 1);
+    if (this.#askedMs !== undefined) return;
+    this.#code = 1;
+    this.#ask(this.#graceMs);
   }
 
   /** Stops the worker as a signal does, for a reason of its own: its parent is gone, or it has reached a limit. */
   drain(fields: object, message: string): void {
-    if (this.#asked) return;
+    if (this.#askedMs !== undefined) return;
     this.#log.info({ ...fields, graceMs: this.#graceMs }, message);
-    this.#ask(this.#graceMs, 0);
+    this.#ask(this.#graceMs);
   }
 
   /** Aborts what runs and gives it back, now. */
   abort(): void {
-    if (this.#asked?.graceMs !== 0) this.#ask(0, 0);
+    if (this.#askedMs !== 0) this.#ask(0);
   }
 
-  /** Waits until the worker has been stopped, and returns the exit code. */
-  of(worker: RunningWorker): Promise<number> {
+  /** Waits until the worker has been stopped: `exitCode` then says how. */
+  of(worker: RunningWorker): Promise<void> {
     this.#worker = worker;
-    this.#stop();
-    return this.#ended;
+    if (this.#askedMs !== undefined) this.#stop(worker, this.#askedMs);
+    return this.#ended.promise;
   }
 
-  #ask(graceMs: number, code: number): void {
-    if (!this.#asked) this.#onStop(code !== 0);
+  #ask(graceMs: number): void {
+    if (this.#askedMs === undefined) this.#onStop(this.failed);
     this.#requests.note();
-    this.#asked = { graceMs, code: Math.max(code, this.#asked?.code ?? 0) };
-    const limitMs = (this.#worker?.graceLeftMs(graceMs) ?? graceMs) + exitLimitMs;
-    setTimeout(() => this.#exitLate(), limitMs).unref();
-    this.#stop();
+    this.#askedMs = graceMs;
+    if (this.#worker) this.#stop(this.#worker, graceMs);
+    else this.#exitAfter(startExitMs);
   }
 
-  #exitLate(): void {
-    this.#log.warn({}, 'The stop took too long: the process ends, its locks run out by themselves');
-    process.exit(this.exitCode);
+  /** Ends the process after that time, unless it was a start that has succeeded meanwhile. */
+  #exitAfter(limitMs: number): void {
+    const worker = this.#worker;
+    const exitLate = () => {
+      if (worker !== this.#worker) return;
+      const what = worker ? 'its locks run out by themselves' : 'it has taken no job';
+      this.#log.warn({}, `The stop took too long: the process ends, ${what}`);
+      process.exit(this.exitCode);
+    };
+    setTimeout(exitLate, limitMs).unref();
   }
 
-  /** Stops the worker where there is one already, and where that was asked for. */
-  #stop(): void {
-    if (!this.#worker || !this.#asked) return;
-    const { graceMs, code } = this.#asked;
-    this.#worker.stop(graceMs).then(
-      () => this.#end(code),
-      (error) => {
-        this.#log.error({ error: describeEscaped(error) }, 'The stop failed');
-        this.#end(1);
-      },
-    );
+  #stop(worker: RunningWorker, graceMs: number): void {
+    this.#exitAfter(worker.graceLeftMs(graceMs) + exitLimitMs);
+    worker.stop(graceMs).then(this.#ended.resolve, (error) => {
+      this.#log.error({ error: describeEscaped(error) }, 'The stop failed');
+      this.#code = 1;
+      this.#ended.resolve();
+    });
   }
 
   #onSignal(signal: string): void {
-    if (!this.#asked) {
+    if (this.#askedMs === undefined) {
       this.drain({ signal }, 'Draining');
-    } else if (!this.#requests.isEcho && this.#asked.graceMs > 0) {
+    } else if (!this.#requests.isEcho && this.#askedMs > 0) {
       this.#log.info({ signal }, 'Aborting');
-      this.#ask(0, 0);
+      this.#ask(0);
     }
   }
 
@@ -138,7 +146,9 @@ export class Ending {
   }
 
   #crash(): void {
+    // The stop may end before the next turn.
+    this.#code = 1;
     // The failed job is settled before the others are given back.
-    setImmediate(() => this.#ask(0, 1));
+    setImmediate(() => this.#ask(0));
   }
 }

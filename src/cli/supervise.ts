@@ -19,8 +19,8 @@ export interface SuperviseOptions {
 }
 
 /** Signals that mean something to other servers; this one only logs them. */
-const unknownSignals = ['SIGQUIT', 'SIGTTIN', 'SIGTTOU'] as const;
-const knownSignals = 'TERM and INT stop, HUP replaces the workers one by one, USR2 shows the status';
+const unknownSignals = ['SIGTTIN', 'SIGTTOU'] as const;
+const knownSignals = 'TERM, INT and QUIT stop, HUP replaces the workers one by one, USR2 shows the status';
 
 /** Opens the health check as soon as its port is known, from the flag or from the settings that a worker has told. */
 function createHealthPort(supervisor: () => Supervisor, log: LineLog) {
@@ -64,8 +64,7 @@ function listen(supervisor: Supervisor, log: LineLog): void {
     supervisor.stop();
   };
   const isTerminalGone = createTerminalCheck();
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) process.on(signal, stop);
   process.on('SIGHUP', (signal) => {
     if (isTerminalGone()) return stop(signal);
     log.write('info', { signal }, 'Replacing all workers, one by one');

@@ -43,6 +43,8 @@ export class Supervisor {
   #startAt = 0;
   #startTimer: NodeJS.Timeout | undefined;
   #exitCode: number | undefined;
+  /** Whether a worker failed while all were asked to end. */
+  #stopFailed = false;
   #stops = 0;
   #lastDeathAt = Number.NEGATIVE_INFINITY;
 
@@ -181,7 +183,7 @@ export class Supervisor {
     }
     if (code === refusedExitCode && !this.#proven) this.giveUp(refusedExitCode);
     else this.#explainEnd(worker, code, signal);
-    if (this.#exitCode !== undefined && this.#workers.size === 0) this.#end(this.#exitCode);
+    if (this.#exitCode !== undefined && this.#workers.size === 0) this.#end(this.#stopFailed ? 1 : this.#exitCode);
     this.start();
     this.#recycleNext();
   }
@@ -191,7 +193,10 @@ export class Supervisor {
     if (worker.asked) {
       // A worker that was still starting does not drain.
       const drains = worker.readyAt !== undefined;
-      if (code !== 0 && drains) this.#options.log.write('warn', fields, 'A worker did not end as it was asked');
+      if (code === 0 || !drains) return;
+      this.#options.log.write('warn', fields, 'A worker did not end as it was asked');
+      // One that hung was killed on purpose.
+      if (code !== null && this.#exitCode === 0) this.#stopFailed = true;
     } else if (code === 0 && worker.state === 'leaving') {
       this.#options.log.write('info', fields, 'A worker has drained by itself, or was asked to by somebody else');
     } else {

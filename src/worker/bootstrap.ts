@@ -35,7 +35,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<RunningWorke
     for (const worker of running.workers) worker.start();
     return running;
   } catch (error) {
-    await (running ? running.stop(0).catch(() => {}) : app.close());
+    await (running ? running.stop(0) : app.close()).catch(() => {});
     throw error;
   }
 }

@@ -54,8 +54,13 @@ export class LoadedApp {
     }
   }
 
-  /** Tells the hooks that the worker has stopped, then closes the code: what was opened last is closed first. */
+  /**
+   * Tells the hooks that the worker has stopped, then closes the code: what was opened last is closed first. All of it is
+   * closed before the first error is thrown.
+   */
   async close(): Promise<void> {
-    for (const close of this.#closers.splice(0).reverse()) await close().catch(() => {});
+    const errors: unknown[] = [];
+    for (const close of this.#closers.splice(0).reverse()) await close().catch((error) => errors.push(error));
+    if (errors.length > 0) throw errors[0];
   }
 }

@@ -77,7 +77,11 @@ export class RunningWorker {
     this.graceEnd.abort();
     for (const worker of workers) worker.abort();
     await atMost(stopLimitMs, idle());
-    await (isLate ? atMost(disposeLimitMs, this.#app.close()) : this.#app.close());
-    await Promise.all(workers.map((worker) => worker.close()));
+    try {
+      await (isLate ? atMost(disposeLimitMs, this.#app.close()) : this.#app.close());
+    } finally {
+      // What cannot be closed keeps no job from going back.
+      await Promise.all(workers.map((worker) => worker.close()));
+    }
   }
 }

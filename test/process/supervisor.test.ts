@@ -122,8 +122,8 @@ describe('a supervisor', () => {
     for (const { rssMb } of status.workers) expect(rssMb).toBeGreaterThan(30);
     expect(supervisor.stderr()).toMatch(/^PID +STATE +AGE +JOBS +IN FLIGHT +RSS$/m);
     expect(supervisor.stderr()).toMatch(new RegExp(`^${status.parent.pid} +parent .* ${status.parent.rssMb} MB$`, 'm'));
-    supervisor.kill('SIGQUIT');
-    await supervisor.line({ msg: 'A signal that means nothing here', signal: 'SIGQUIT' });
+    supervisor.kill('SIGTTIN');
+    await supervisor.line({ msg: 'A signal that means nothing here', signal: 'SIGTTIN' });
     expect(readyPids(supervisor).filter(isAlive)).toHaveLength(2);
   });
 

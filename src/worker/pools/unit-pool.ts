@@ -66,11 +66,11 @@ export class UnitPool {
   }
 
   /** Starts a thread or process, lets it load the task, and ends it. Throws what a worker's start throws. */
-  prove(): Promise<void> {
-    return this.#tryUnits(() => this.#prove());
+  async prove(): Promise<void> {
+    await this.#tryUnits(() => this.#prove());
   }
 
-  async #prove(): Promise<void> {
+  async #prove(): Promise<undefined> {
     const unit = this.#start();
     try {
       const memoryMb = await unit.ready;
@@ -111,7 +111,7 @@ export class UnitPool {
   }
 
   /** Uses one unit after the other, until one is not ended by others before the code of the job has started there. */
-  async #tryUnits<T extends UnitEnd | void>(use: () => Promise<T>): Promise<T> {
+  async #tryUnits<T extends UnitEnd | undefined>(use: () => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries++) {
       try {
         const end = await use();
