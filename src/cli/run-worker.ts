@@ -14,7 +14,7 @@ import { blockedExitMs, exitLimitMs, type RunningWorker } from '../worker/runnin
 import type { OpenRedis } from './configured-redis.ts';
 import { advise } from './launch-advice.ts';
 import { awaitStart, exitRefused, type ParentLine } from './parent-line.ts';
-import { Ending } from './signals.ts';
+import { Ending, stopSignalsOf } from './signals.ts';
 import { checkMemoryLimit, readRssMb, watchRecycling } from './watch-recycling.ts';
 import type { WorkerFlags } from './worker-flags.ts';
 import { planWorker, type WorkerPlan } from './worker-plan.ts';
@@ -212,6 +212,7 @@ class WorkerRun {
     return guard?.watch({
       redis,
       maxBlockMs,
+      stopSignals: stopSignalsOf(parent !== undefined),
       stopWithinMs: gracefulTimeoutMs + blockedExitMs,
       logs: config.log.level !== 'silent',
       describeCurrentJob,

@@ -6,8 +6,12 @@ import { defer } from '../worker/deferred.ts';
 import { exitLimitMs, type RunningWorker } from '../worker/running-worker.ts';
 import { StopRequests } from './stop-requests.ts';
 
+/** Returns the signals that stop a worker. All but SIGTERM are for the parent, which tells its workers what follows. */
+export function stopSignalsOf(supervised: boolean): readonly NodeJS.Signals[] {
+  return supervised ? ['SIGTERM'] : stopSignals;
+}
+
 interface EndingOptions {
-  /** All signals but SIGTERM are for the parent, which tells its workers what follows from them. */
   supervised: boolean;
   /** Called once, when the worker takes no further job; `failed` when nobody has asked for that. */
   onStop(failed: boolean): void;
@@ -43,8 +47,7 @@ export class Ending {
     this.#log = log;
     this.#graceMs = graceMs;
     this.#onStop = onStop;
-    const signals = supervised ? (['SIGTERM'] as const) : stopSignals;
-    for (const signal of signals) process.on(signal, () => this.#onSignal(signal));
+    for (const signal of stopSignalsOf(supervised)) process.on(signal, () => this.#onSignal(signal));
     process.on('uncaughtException', (error) => this.#onException(error));
     process.on('unhandledRejection', (error) => this.#onRejection(error));
   }

@@ -17,7 +17,9 @@ export interface GuardOptions {
    * inspector is never ended, and its blocks are not named: a breakpoint is one.
    */
   maxBlockMs: number;
-  /** How long after a SIGTERM or SIGINT the process may live, in milliseconds, if its event loop is blocked then. */
+  /** The signals that ask this process to stop. */
+  stopSignals: readonly NodeJS.Signals[];
+  /** How long after one of them the process may live, in milliseconds, if its event loop is blocked then. */
   stopWithinMs: number;
   /** The process that started this one. When it is gone, this one is asked to stop. */
   parent?: number;

@@ -44,7 +44,7 @@ class GuardThread {
 
   async run(): Promise<never> {
     // The signals of the time when this thread sleeps arrive at the first turn of its own event loop.
-    listenForStop(() => this.#askToStop());
+    listenForStop(this.#data.stopSignals, () => this.#askToStop());
     parentPort?.postMessage('watching');
     for (;;) {
       this.#table.sleep(lookMs);

@@ -112,18 +112,21 @@ test('ends a blocked process that has to be gone, and charges no job with it', a
   expect(lines.at(-1)?.blockedMs).toBeLessThan(1_800);
 });
 
-test('ends a process that is asked to end while it is blocked, and notes the stop', async () => {
-  const { child, blocking, exited, place } = start({ blockMs: 20_000, stopWithinMs: 1_000 });
-  await blocking();
-  child.kill('SIGTERM');
-  const { signal, lines } = await exited;
-  expect(signal).toBe('SIGKILL');
-  expect(lines.at(-1)).toMatchObject({ level: 60, code: 'E_LOOP_BLOCKED' });
-  expect(lines.at(-1)?.blockedMs).toBeLessThan(4_000);
-  const client = new Redis(place.url);
-  expect(await client.hexists(queueKey(place.prefix, 'mail', ownKeyNames.workers), 'worker-1:stopping')).toBe(1);
-  client.disconnect();
-});
+test.each(['SIGTERM', 'SIGHUP'] as const)(
+  'ends a process that %s asks to end while it is blocked, and notes the stop',
+  async (asks) => {
+    const { child, blocking, exited, place } = start({ blockMs: 20_000, stopWithinMs: 1_000 });
+    await blocking();
+    child.kill(asks);
+    const { signal, lines } = await exited;
+    expect(signal).toBe('SIGKILL');
+    expect(lines.at(-1)).toMatchObject({ level: 60, code: 'E_LOOP_BLOCKED' });
+    expect(lines.at(-1)?.blockedMs).toBeLessThan(4_000);
+    const client = new Redis(place.url);
+    expect(await client.hexists(queueKey(place.prefix, 'mail', ownKeyNames.workers), 'worker-1:stopping')).toBe(1);
+    client.disconnect();
+  },
+);
 
 test('does not take a frozen process for a blocked one', async () => {
   const { child, exited, blocking } = start({ block: 'work', blockMs: 350, maxBlockMs: 3_000 });

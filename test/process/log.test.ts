@@ -103,7 +103,7 @@ describe('lines that wait for the end of a turn of the event loop', () => {
       import { SharedLines } from '${folder}/shared-lines.js';
       const shared = new SharedLines();
       const log = createLog('info', new LogOutput(shared));
-      const options = { redis: 'redis://127.0.0.1:1', maxBlockMs: 1_500, stopWithinMs: 1_000, describeCurrentJob() {} };
+      const options = { redis: 'redis://127.0.0.1:1', maxBlockMs: 1_500, stopSignals: [], stopWithinMs: 1_000, describeCurrentJob() {} };
       const guard = new Guard(new URL('${folder}/cli/guard-thread.js'));
       await guard.watch({ ...options, logs: true, lines: shared.memory });
       setTimeout(() => {

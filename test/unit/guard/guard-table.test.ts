@@ -146,6 +146,7 @@ test('a guard whose thread cannot start takes locks and closes, twice', async ()
   const watching = guard.watch({
     redis: '',
     maxBlockMs: 1_000,
+    stopSignals: [],
     stopWithinMs: 1_000,
     describeCurrentJob: () => undefined,
     logs: false,

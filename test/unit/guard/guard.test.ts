@@ -12,7 +12,8 @@ test('watches on a Node that refuses the flags for signals', async () => {
     });`;
   const guard = new Guard(new URL(`data:text/javascript,${encodeURIComponent(program)}`));
   const describeCurrentJob = () => undefined;
-  await guard.watch({ describeCurrentJob, redis: '', maxBlockMs: 1_000, stopWithinMs: 1_000, logs: false, lines });
+  const limits = { maxBlockMs: 1_000, stopSignals: [], stopWithinMs: 1_000 };
+  await guard.watch({ describeCurrentJob, redis: '', ...limits, logs: false, lines });
   expect(new Int32Array(lines)[0]).toBe(1);
   await guard.close();
 });
