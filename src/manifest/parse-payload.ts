@@ -33,34 +33,40 @@ function explainAll(issues: readonly StandardSchemaV1.Issue[], value: unknown, r
   return shown.join('; ') + more;
 }
 
-/** Takes what a schema said: at once where the schema says it at once, as most do, since a promise costs a job more. */
-function read<T>(outcome: Parsed | Promise<Parsed>, take: (outcome: Parsed) => T): T | Promise<T> {
-  return 'then' in outcome ? Promise.resolve(outcome).then(take) : take(outcome);
-}
-
 /** Parses a payload into what the task sees; into a promise where its schema is asynchronous. Throws `E_PAYLOAD_INVALID`. */
 export function parsePayload<M extends AnyTask>(
   manifest: M,
   payload: unknown,
   fate = 'Nothing was enqueued.',
 ): PayloadOutput<M> | Promise<PayloadOutput<M>> {
-  return read(manifest.payload['~standard'].validate(payload), (outcome) => {
+  const take = (outcome: Parsed) => {
     if (!outcome.issues) return outcome.value as PayloadOutput<M>;
     const problem = withoutSecrets(manifest, payload, explainAll(outcome.issues, payload, manifest.redact));
     const seen = `Task "${manifest.name}" (queue "${manifest.queue}") refused its payload: ${problem}`;
     const advice = `Fix the caller, or the schema in tasks/${manifest.name}/manifest.ts.`;
     throw new IsletError('E_PAYLOAD_INVALID', `${seen}. ${fate} ${advice}`);
-  });
+  };
+  const outcome = manifest.payload['~standard'].validate(payload);
+  // A promise costs a job more, and most schemas make none.
+  return 'then' in outcome ? Promise.resolve(outcome).then(take) : take(outcome);
 }
 
-/** Checks a result against the manifest's schema, if it has one. Throws `E_RESULT_INVALID`. */
+/** Checks a result against the manifest's schema, if it has one. Throws `E_RESULT_INVALID`, whatever the schema throws. */
 export async function parseResult(manifest: AnyTask, result: unknown): Promise<unknown> {
   if (!manifest.result) return result;
-  return read(manifest.result['~standard'].validate(result), (outcome) => {
+  let problem: string;
+  let cause: unknown;
+  try {
+    const said = manifest.result['~standard'].validate(result);
+    const outcome = 'then' in said ? await said : said;
     if (!outcome.issues) return outcome.value;
-    const problem = explainAll(outcome.issues, result, []);
-    const seen = `Task "${manifest.name}" returned a result that its manifest refuses: ${problem}`;
-    const advice = `Fix tasks/${manifest.name}/task.ts, or \`result\` in its manifest.`;
-    throw new IsletError('E_RESULT_INVALID', `${seen}. ${advice}`);
-  });
+    problem = explainAll(outcome.issues, result, []);
+  } catch (thrown) {
+    // The work is done: another attempt would do it twice.
+    problem = 'its schema throws when it reads the result';
+    cause = thrown;
+  }
+  const seen = `Task "${manifest.name}" returned a result that its manifest refuses: ${problem}`;
+  const advice = `Fix tasks/${manifest.name}/task.ts, or \`result\` in its manifest.`;
+  throw new IsletError('E_RESULT_INVALID', `${seen}. ${advice}`, { cause });
 }

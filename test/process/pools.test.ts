@@ -9,6 +9,7 @@ import again from '../fixtures/pools/tasks/again/manifest.ts';
 import inProcess from '../fixtures/pools/tasks/in-process/manifest.ts';
 import inThread from '../fixtures/pools/tasks/in-thread/manifest.ts';
 import { fixtureApp, type IsletProcess, killAll, type LogLine, startIslet } from '../support/islet-process.ts';
+import { carried } from '../support/json-values.ts';
 import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
 
 const timeoutMs = 1_500;
@@ -62,6 +63,17 @@ describe.each(kinds)('a task %s', (task) => {
     const job = await enqueue(task, behaviour);
     await worker.outcome(job.id, outcome);
     expect(await worker.outcome(job.id, 'completed')).toMatchObject({ attempt: 1 });
+  });
+
+  test('gets payloads and returns results as they were, or is refused', async () => {
+    await startWorker();
+    const jobs = await Promise.all(carried.map((given) => enqueue(task, 'echo', given)));
+    expect(await Promise.all(jobs.map((job) => job.result()))).toEqual(carried);
+    const deep = await enqueue(task, 'return-deep');
+    await expect(deep.result()).rejects.toMatchObject({
+      code: 'E_RESULT_INVALID',
+      causeMessage: expect.stringContaining('is more than 500 levels deep'),
+    });
   });
 
   test('fails with the code, name and message of what it threw', async () => {
@@ -341,10 +353,14 @@ async function startWorker(env: Record<string, string> = {}): Promise<IsletProce
   return worker;
 }
 
-async function enqueue(task: (typeof kinds)[number], behaviour: string): Promise<ResultHandle<unknown>> {
+async function enqueue(
+  task: (typeof kinds)[number],
+  behaviour: string,
+  given?: unknown,
+): Promise<ResultHandle<unknown>> {
   const manifest = task === 'in-thread' ? inThread : inProcess;
   const options = { keepResultMs: 60_000 };
-  return (await producer.enqueue(manifest, { behaviour } as never, options)) as ResultHandle<unknown>;
+  return (await producer.enqueue(manifest, { behaviour, given } as never, options)) as ResultHandle<unknown>;
 }
 
 const timeOf = (line: LogLine | Job | undefined) => Date.parse(String((line as LogLine | undefined)?.time));

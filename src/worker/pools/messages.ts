@@ -14,8 +14,11 @@ export interface UnitOrder {
   readonly parent: number | undefined;
 }
 
-/** A job as it crosses into a unit: JSON. Its `task` may be a former name. */
-export type UnitJob = Pick<Delivery, 'task' | 'jobId' | 'input' | 'attempt' | 'enqueuedAt'>;
+/** A job as it crosses into a unit. Its `task` may be a former name. */
+export type UnitJob = Pick<Delivery, 'task' | 'jobId' | 'attempt' | 'enqueuedAt'> & {
+  /** The payload, written as it was on its way to Redis: `JSON.stringify` would make a 0 of a -0. */
+  readonly inputJson: string;
+};
 
 export type ToUnit =
   | { readonly say: 'run'; readonly job: UnitJob }

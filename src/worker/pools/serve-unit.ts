@@ -153,7 +153,7 @@ class UnitServer {
     const context = new JobContext(delivered, task.manifest, loaded);
     const attempt = { beforeRun: () => this.#ask({ say: 'start', run }) };
     try {
-      const result = await executeTask(task, job.input, context, attempt);
+      const result = await executeTask(task, JSON.parse(job.inputJson), context, attempt);
       return { resultJson: toResultJson(task.manifest, result) };
     } catch (error) {
       return { error: carryError(error) };

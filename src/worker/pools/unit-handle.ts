@@ -1,5 +1,6 @@
 import type { Delivery, NewJob } from '../../broker/broker.ts';
 import { IsletError } from '../../errors.ts';
+import { toJson } from '../../manifest/to-json.ts';
 import { messageOf } from '../../thrown.ts';
 import { atMost } from '../at-most.ts';
 import { defer } from '../deferred.ts';
@@ -96,9 +97,10 @@ export class UnitHandle {
   /** Runs one job. Rejects only when it cannot be sent. */
   async run(job: PooledJob): Promise<UnitEnd> {
     const { task, jobId, input, attempt, enqueuedAt, abort } = job.delivery;
+    const inputJson = toJson(input, `The payload of job "${jobId}"`, 'E_PAYLOAD_INVALID', Number.POSITIVE_INFINITY);
     const over = defer<UnitEnd>();
     // What cannot be sent has not begun.
-    this.#unit.send({ say: 'run', job: { task, jobId, input, attempt, enqueuedAt } });
+    this.#unit.send({ say: 'run', job: { task, jobId, inputJson, attempt, enqueuedAt } });
     this.#running = { run: ++this.#runs, job, started: false, end: over.resolve };
     this.#lastJob = job;
     const stopListening = abort.onAbort(() => this.#abort(job));

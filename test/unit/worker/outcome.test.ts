@@ -182,12 +182,12 @@ test('jitter shortens a wait by at most its part', () => {
 test.each([
   [{ n: 1n }, 'value.n is a bigint'],
   [{ f() {} }, 'value.f is a function'],
-  [[Number.NaN], 'value.0 is NaN'],
+  [[Number.NaN], 'value[0] is NaN'],
   [new Map(), 'value is a Map'],
-  [[undefined], 'value.0 is undefined'],
-  [{ toJSON: () => undefined }, 'value.toJSON() is undefined'],
-  [{ at: { toJSON: () => () => {} } }, 'value.at.toJSON() is a function'],
-  [{ at: { toJSON: () => 1n } }, 'value.at.toJSON() is a bigint'],
+  [[undefined], 'value[0] is undefined'],
+  [{ toJSON: () => undefined }, 'value has a toJSON that gives undefined'],
+  [{ at: { toJSON: () => () => {} } }, 'value.at has a toJSON that gives function'],
+  [{ at: { toJSON: () => 1n } }, 'value.at is a bigint'],
 ])('a result that JSON cannot carry is refused', (result, message) => {
   expect(() => completed(deliver(), manifest, result)).toThrow(expect.objectContaining({ code: 'E_RESULT_INVALID' }));
   expect(() => completed(deliver(), manifest, result)).toThrow(message);
@@ -195,8 +195,8 @@ test.each([
 
 test('a result that cannot travel is refused with the place and what to do', () => {
   expect(() => completed(deliver(), manifest, { toJSON: () => undefined })).toThrow(
-    'The result of task "send-email" cannot travel as JSON: value.toJSON() is undefined. Use strings, numbers, lists ' +
-      'and objects.',
+    'The result of task "send-email" cannot travel as JSON: value has a toJSON that gives undefined. Use ' +
+      'strings, numbers, lists and objects.',
   );
 });
 
