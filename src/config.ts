@@ -1,11 +1,14 @@
+import { findVariables, readFlag, readVariable, warn, warnOfNearNames } from './environment.ts';
 import { hidePasswords, IsletError } from './errors.ts';
 import { workerDefaults } from './manifest/defaults.ts';
+import { didYouMean } from './manifest/did-you-mean.ts';
+import { findUrlProblem, isPrefix } from './redis-place.ts';
 import { readDuration, readSize } from './units.ts';
 
 /** Accepts a Redis URL, or nothing. Its message never shows the value, which may hold a password. */
 function redisUrl(value: unknown): void {
-  if (value === null || (typeof value === 'string' && /^rediss?:\/\/\S+$/.test(value) && URL.canParse(value))) return;
-  throw new Error('expected a redis:// or rediss:// URL');
+  const problem = value === null ? undefined : findUrlProblem(value);
+  if (problem) throw new Error(`expected a redis:// or rediss:// URL, and ${problem}`);
 }
 
 /** The longest duration, in milliseconds; timers take little more. */
@@ -58,8 +61,9 @@ function replaceOrExit(value: unknown): 'replace' | 'exit' {
 }
 
 function onOrOff(value: unknown): boolean {
-  if (/^(true|false)$/.test(String(value))) return String(value) === 'true';
-  throw new Error('expected true or false');
+  const flag = readFlag(String(value));
+  if (flag === undefined) throw new Error('expected true or false');
+  return flag;
 }
 
 /** The framework's settings, as data for convict; an app spreads them into its own schema, so upgrades bring new ones. */
@@ -81,7 +85,7 @@ export const isletSettings = {
     prefix: {
       doc: 'What all keys in Redis start with; producers and workers must agree. Default: "islet".',
       format: (value: unknown) => {
-        if (typeof value === 'string' && /^[\w-]{1,60}$/.test(value)) return;
+        if (isPrefix(value)) return;
         throw new Error('expected 1 to 60 letters, digits, "-" or "_"');
       },
       default: 'islet',
@@ -187,6 +191,7 @@ export function readWorkerSettings({ worker = {} }: Pick<IsletConfig, 'worker'>)
 /** The part of a convict config that `readConfig` uses; the app brings convict, so that this module loads nothing. */
 interface ConvictConfig<T> {
   loadFile(file: string): unknown;
+  set(key: string, value: unknown): unknown;
   validate(options: { allowed: 'strict' }): unknown;
   getProperties(): T;
 }
@@ -210,27 +215,39 @@ function explain(said: string, schema: object, { env, file }: ConfigSource): str
 }
 
 /** Loads a file of settings. An environment without a file of its own has the defaults. */
-function loadIfThere(config: Pick<ConvictConfig<unknown>, 'loadFile'>, file: string): void {
+function loadIfThere(config: Pick<ConvictConfig<unknown>, 'loadFile'>, { env, file }: ConfigSource): void {
   try {
     config.loadFile(file);
   } catch (error) {
-    if ((error as { code?: string }).code === 'ENOENT') return;
-    throw new Error(`${file} cannot be read: ${(error as Error).message}`);
+    if ((error as { code?: string }).code !== 'ENOENT') {
+      throw new Error(`${file} cannot be read: ${(error as Error).message}`);
+    }
+    const name = env.NODE_ENV;
+    const usual = ['development', 'test', 'production'];
+    if (!name || usual.includes(name)) return;
+    warn(`NODE_ENV is "${name}", but there is no ${file}, so the defaults hold.${didYouMean(name, usual)}`);
   }
 }
 
 /**
- * Reads config/<env>.json over the defaults, and the environment over both. Throws `E_CONFIG_INVALID`, which names
- * each bad or unknown key, its value without passwords, and where it came from.
+ * Reads config/<env>.json over the defaults, and the environment over both: its truth values are true, 1, on, yes, and
+ * false, 0, off, no. Throws `E_CONFIG_INVALID`, which names each bad or unknown key, its value without passwords, and where
+ * it came from. Warns of variables whose names are nearly those of settings.
  */
 export function readConfig<T>(config: ConvictConfig<T>, schema: object, source: ConfigSource): T {
+  const settings = findVariables(schema);
+  warnOfNearNames(settings, source.env);
+  const strict = settings.flatMap((setting) => readVariable(setting, source.env[setting.variable]) ?? []);
   try {
-    loadIfThere(config, source.file);
+    loadIfThere(config, source);
+    // Convict takes 12 from "12abc", and true from "off".
+    for (const { key, value } of strict) if (value !== undefined) config.set(key, value);
     config.validate({ allowed: 'strict' });
-    return config.getProperties();
   } catch (error) {
     const lines = (error as Error).message.split('\n').filter((line) => line.trim() !== '');
-    const problems = lines.map((line) => explain(line.trim(), schema, source));
-    throw new IsletError('E_CONFIG_INVALID', `The configuration does not hold: ${hidePasswords(problems.join('; '))}.`);
+    for (const line of lines) strict.push({ key: '', problem: explain(line.trim(), schema, source) });
   }
+  const problems = strict.flatMap(({ problem }) => problem ?? []);
+  if (problems.length === 0) return config.getProperties();
+  throw new IsletError('E_CONFIG_INVALID', `The configuration does not hold: ${hidePasswords(problems.join('; '))}.`);
 }

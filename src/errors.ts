@@ -176,10 +176,34 @@ export class RateLimitedError extends IsletError {
   }
 }
 
+/** Hides what stands before the last '@' of the host of each URL in a word. */
+function hideUsers(word: string): string {
+  let shown = '';
+  let from = 0;
+  for (let at = word.indexOf('://'), end = 0; at >= 0; at = word.indexOf('://', end - 1)) {
+    const slash = word.indexOf('/', at + 3);
+    end = slash < 0 ? word.length : slash;
+    const user = word.slice(at + 3, end).lastIndexOf('@');
+    if (user <= 0) continue;
+    shown += `${word.slice(from, at + 3)}***`;
+    from = at + 3 + user;
+  }
+  return shown + word.slice(from);
+}
+
+function hideInWord(word: string): string {
+  const redis = /rediss?(:\/\/|:|\/\/)/i.exec(word);
+  const last = word.lastIndexOf('@');
+  if (redis && redis.index + redis[0].length <= last) {
+    return `${word.slice(0, redis.index + redis[0].length)}***${word.slice(last)}`;
+  }
+  // Without a host, the password stands where a port would.
+  const hidden = redis ? word.replace(/(rediss?:\/\/[^/:@[]*:)(?!\d{1,5}(?!\w))[^/?"']+/gi, '$1***') : word;
+  return last < 0 ? hidden : hideUsers(hidden);
+}
+
 /** Returns a text without the credentials of any URL in it; those of Redis may hold a bare '/', '@' or '"'. */
 export function hidePasswords(text: string): string {
-  return text
-    .replace(/(rediss?:\/\/)\S*@/gi, '$1***@')
-    .replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/]+@/gi, '$1***@')
-    .replace(/([?&]password=)[^&\s]*/gi, '$1***');
+  // Each pattern looks at a character once: whole words first, since a search for what may begin anywhere begins everywhere.
+  return text.replace(/\S+/g, hideInWord).replace(/([?&]password=)[^&\s]*/gi, '$1***');
 }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis, RedisOptions } from 'ioredis';
 import { hidePasswords, IsletError } from '../errors.ts';
 import { answerOf, explainRedisError } from './refusals.ts';
+import { findUrlProblem } from '../redis-place.ts';
 import { TurnRedis } from './turn-redis.ts';
 
 const loadingRestMs = 100;
@@ -13,9 +14,13 @@ const openLimitMs = 3_000;
 
 /** Creates a client that has not connected yet. Throws `E_REDIS_URL_INVALID`. */
 export function createClient(url: string, options: RedisOptions): Redis {
-  if (!/^rediss?:\/\/\S+$/.test(url) || !URL.canParse(url)) {
-    const seen = hidePasswords(String(url)).slice(0, 80);
-    throw new IsletError('E_REDIS_URL_INVALID', `Expected a redis:// or rediss:// URL, got "${seen}". Fix REDIS_URL.`);
+  const problem = findUrlProblem(url);
+  if (problem) {
+    const form = 'redis://[user:password@]host[:port][/database], or the same with rediss://';
+    throw new IsletError(
+      'E_REDIS_URL_INVALID',
+      `The URL of Redis is not of the form ${form}: ${problem}. Fix REDIS_URL.`,
+    );
   }
   // Without ioredis's own check, a Redis that loads its data says so to the first command.
   const ours = { lazyConnect: true, connectTimeout: openLimitMs, enableReadyCheck: false };
@@ -64,7 +69,8 @@ export async function untilOpened(client: Redis, url: string, limitMs: number, o
   let last: unknown;
   let ofThisOne: unknown;
   const remember = (error: unknown) => {
-    last = error;
+    // A refused connection is closed, and what was still to be sent then says only that.
+    if (!isReply(last) || isReply(error)) last = error;
     ofThisOne = error;
   };
   // What was said of connections before this one is over.

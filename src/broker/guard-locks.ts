@@ -1,3 +1,4 @@
+import { groupBy } from '../group-by.ts';
 import type { GuardLocks } from '../guard/block-locks.ts';
 import type { HeldLock } from '../guard/guard-table.ts';
 import { connectOnce, createClient } from './connection.ts';
@@ -17,9 +18,7 @@ const extend = defineScript()`
 
 /** Groups locks by their queues, whose keys are in several slots of a cluster. */
 function byQueue(locks: readonly HeldLock[]): HeldLock[][] {
-  const groups = new Map<string, HeldLock[]>();
-  for (const lock of locks) groups.set(lock.workersKey, [...(groups.get(lock.workersKey) ?? []), lock]);
-  return [...groups.values()];
+  return [...groupBy(locks, ({ workersKey }) => workersKey).values()];
 }
 
 /** Connects for the time of one block. A command that hangs is given up after 5 s, when the next one is due. */

@@ -1,13 +1,21 @@
+import { checkOptions, checks, checkValue, expecting } from '../manifest/check-options.ts';
+import { isPrefix } from '../redis-place.ts';
+
 export const defaultPrefix = 'islet';
+
+export const prefixCheck = expecting('1 to 60 letters, digits, "-" or "_"', isPrefix);
 
 /** BullMQ keeps 10,000 events per queue unless it is told otherwise. Nothing in Islet reads them. */
 export const maxEvents = 100;
 
 /**
  * Returns the name and prefix under which BullMQ knows a queue of Islet, for a plain `new Queue(name, { prefix })` or
- * bull-board. The braces are a hash tag: all keys of a queue share a slot, and a cluster spreads the queues.
+ * bull-board. The braces are a hash tag: all keys of a queue share a slot, and a cluster spreads the queues. Throws
+ * `E_OPTIONS_INVALID`.
  */
 export function bullmqQueue(queue: string, options: { prefix?: string } = {}): { name: string; prefix: string } {
+  checkValue('The queue of bullmqQueue', queue, checks.name);
+  checkOptions('An option of bullmqQueue', options, [], { prefix: prefixCheck }, 'E_OPTIONS_INVALID');
   return { name: `{${queue}}`, prefix: options.prefix ?? defaultPrefix };
 }
 

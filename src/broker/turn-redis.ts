@@ -25,6 +25,7 @@ export class TurnRedis extends Redis {
       this.#corked.cork();
       process.nextTick(this.#uncork);
     }
+    if (command[0].name === 'select') command[0].promise.catch((error: Error) => this.#refuseDatabase(error));
     const sent = super.sendCommand(...command);
     // The next steps may take long.
     if (this.#corked && (!isBurst || this.#corked.writableLength > mostBytes)) this.#uncork();
@@ -35,6 +36,12 @@ export class TurnRedis extends Redis {
     this.#corked?.uncork();
     this.#corked = undefined;
   };
+
+  /** Ends a connection that Redis gave no database: ioredis would go on with the jobs of another one. */
+  #refuseDatabase(error: Error): void {
+    this.emit('error', error);
+    this.disconnect();
+  }
 
   /** Ends a connection only once. ioredis would end it, and listen once more, for each command that READONLY refuses. */
   override disconnect(reconnect = false): void {

@@ -5,6 +5,7 @@ import { QueueHandle } from '../broker/queue-handle.ts';
 import { explainRedisError } from '../broker/refusals.ts';
 import type { IsletConfig } from '../config.ts';
 import { IsletError } from '../errors.ts';
+import { groupBy } from '../group-by.ts';
 import { type FailedJob, findFailed, redrive } from '../inspect/redrive.ts';
 import type { Catalog } from '../manifest/catalog.ts';
 import { didYouMean } from '../manifest/did-you-mean.ts';
@@ -35,15 +36,12 @@ const connectLimitMs = 5_000;
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const countJobs = (count: number) => `${count} ${count === 1 ? 'job' : 'jobs'}`;
 
-/** Finds a task by its name, or by a name that it once had: jobs in Redis keep the old name. */
-function findTask(catalog: Catalog, name: string) {
-  return [...catalog.tasks.values()].find((task) => task.name === name || task.formerNames.includes(name));
-}
-
-function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item]);
-  return groups;
+/** Creates what finds a task by its name, or by a name that it once had: jobs in Redis keep the old name. */
+function createFinder({ tasks }: Catalog) {
+  const all = [...tasks.values()];
+  const former = all.flatMap((task) => task.formerNames.map((name) => [name, task] as const));
+  const byName = new Map([...former, ...tasks]);
+  return (name: string) => byName.get(name);
 }
 
 const codeOf = ({ failedReason }: FailedJob) => /^(E_[A-Z_]+)\b/.exec(failedReason)?.[1] ?? 'other errors';
@@ -51,9 +49,10 @@ const codeOf = ({ failedReason }: FailedJob) => /^(E_[A-Z_]+)\b/.exec(failedReas
 /** Creates the view of the failed jobs that the flags select. */
 function createSelection(catalog: Catalog, flags: RetryFlags) {
   const wantedTask = flags.task === undefined ? undefined : catalog.task(flags.task).name;
-  const nameOf = (job: FailedJob) => findTask(catalog, job.task)?.name ?? job.task;
+  const findTask = createFinder(catalog);
+  const nameOf = (job: FailedJob) => findTask(job.task)?.name ?? job.task;
   // The task of a job may have been renamed since, or be gone.
-  const isAtMostOnce = (job: FailedJob) => job.started || findTask(catalog, job.task)?.delivery === 'at-most-once';
+  const isAtMostOnce = (job: FailedJob) => job.started || findTask(job.task)?.delivery === 'at-most-once';
   return {
     has: (job: FailedJob) =>
       (wantedTask === undefined || nameOf(job) === wantedTask) && job.failedReason.includes(flags.error ?? ''),

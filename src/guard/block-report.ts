@@ -14,6 +14,8 @@ interface BlockReport {
 
 const question = 'islet.blockReport';
 const maxFrames = 10;
+/** How many characters of a frame are read: code that was made at run time may have a name of any length. */
+const mostOfFrame = 500;
 const nothingKnown: BlockReport = { job: undefined, stack: [] };
 
 /** Lets the guard thread ask this thread what it does. Returns a function that ends this. */
@@ -38,7 +40,8 @@ export function answerBlockReports(describeCurrentJob: () => string | undefined)
 export function parseStack(stack: string): string[] {
   const frames = stack.split('\n').filter((line) => /^\s+at (?!async )/.test(line));
   // The innermost frame is the question itself.
-  return frames.slice(1, maxFrames + 1).map((line) => {
+  return frames.slice(1, maxFrames + 1).map((frame) => {
+    const line = frame.length > mostOfFrame ? `${frame.slice(0, mostOfFrame)}...` : frame;
     const [, name = '<anonymous>', file = '', row = ''] =
       /^\s+at (?:(.*) \()?(?:file:\/\/)?(.*):(\d+):\d+\)?$/.exec(line) ?? [];
     return file ? `${name} (${file}:${row})` : line.trim().slice('at '.length);

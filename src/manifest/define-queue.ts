@@ -67,8 +67,8 @@ export function defineQueue(options: QueueOptions): QueueManifest {
   const given = checkOptions(owner, options, ['name'], {
     name: checks.name,
     concurrency: checks.integer(1, 10_000),
-    lockDurationMs: checks.integer(5_000),
-    stalledCheckMs: checks.integer(1_000),
+    lockDurationMs: checks.timerMs(5_000),
+    stalledCheckMs: checks.timerMs(1_000),
     retention: checks.object,
     budget: checks.object,
   });

@@ -137,22 +137,22 @@ const taskChecks: Checks = {
   delivery: checks.oneOf('at-least-once', 'at-most-once'),
   attempts: checks.integer(1, 1_000),
   backoff: checks.object,
-  timeoutMs: checks.integer(1, 2_147_483_647),
-  abandonAfterMs: checks.integer(0, 2_147_483_647),
+  timeoutMs: checks.timerMs(1),
+  abandonAfterMs: checks.timerMs(0),
   maxPayloadBytes: checks.integer(1, 67_108_864),
   maxResultBytes: checks.integer(1, 67_108_864),
   load: checks.oneOf('on-start', 'on-first-job'),
   pool: () => undefined,
   redact: checks.paths,
   formerNames: checks.names,
-  keepResultMs: checks.integer(1),
+  keepResultMs: checks.redisMs(1),
   priority: checks.integer(1, 2_097_151),
 };
 
 const backoffChecks: Checks = {
   type: checks.oneOf('fixed', 'exponential'),
-  delayMs: checks.integer(0),
-  maxDelayMs: checks.integer(0),
+  delayMs: checks.redisMs(0),
+  maxDelayMs: checks.redisMs(0),
   jitter: checks.fraction,
 };
 

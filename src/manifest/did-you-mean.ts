@@ -1,4 +1,5 @@
-function distance(a: string, b: string): number {
+/** Counts the letters that differ between two short texts. */
+export function distance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let row = 1; row <= a.length; row++) {
     const current = [row];
@@ -14,7 +15,7 @@ function distance(a: string, b: string): number {
 /** Returns the known name that is closest to a name, if one is close at all. */
 export function closest(name: string, known: readonly string[]): string | undefined {
   return known
-    .map((candidate) => ({ candidate, cost: distance(name.slice(0, 100), candidate) }))
+    .map((candidate) => ({ candidate, cost: distance(name.slice(0, 100), candidate.slice(0, 100)) }))
     .filter(({ candidate, cost }) => cost <= Math.max(2, candidate.length / 3))
     .sort((a, b) => a.cost - b.cost)[0]?.candidate;
 }

@@ -7,13 +7,14 @@ import { redactionOf, touchesRedacted } from './redact.ts';
 /** Describes an issue: path, what the schema expected, and what it got, but never the value of a redacted field. */
 function explain(issue: StandardSchemaV1.Issue, value: unknown, redact: readonly string[]): string {
   const path = (issue.path ?? []).map((segment) => (typeof segment === 'object' ? segment.key : segment));
-  const where = path.length > 0 ? `\`${path.map(String).join('.')}\`` : 'the value';
+  const where = path.length > 0 ? `\`${path.map(String).join('.').slice(0, 200)}\`` : 'the value';
   const got = path.reduce<unknown>((outer, key) => (outer as Record<PropertyKey, unknown> | undefined)?.[key], value);
   if (touchesRedacted(redact, path.map(String))) {
     const length = typeof got === 'string' ? ` of length ${got.length}` : '';
     return `${where} is not valid, got a ${got === null ? 'null' : typeof got}${length} (redacted)`;
   }
-  return `${where}: ${issue.message}, got ${describe(got)}`;
+  // The message of a schema may quote the value.
+  return `${where}: ${issue.message.slice(0, 500)}, got ${describe(got)}`;
 }
 
 /** Hides redacted values also where the schema's own messages name them, as those of a field beside theirs may. */

@@ -42,7 +42,7 @@ const poolChecks: Checks = {
   size: checks.integer(1, 128),
   maxJobs: checks.integer(1),
   maxMemoryMb: checks.integer(64, 65_536),
-  idleTimeoutMs: checks.integer(0, 2_147_483_647),
+  idleTimeoutMs: checks.timerMs(0),
 };
 
 /** Reads a manifest's `pool`. Throws `E_MANIFEST_INVALID`. */

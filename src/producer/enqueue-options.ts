@@ -52,34 +52,34 @@ const reservedIds = new Set([...takenNames, 'result']);
 
 /** Says whether a job can have this id at all; plain BullMQ producers may give integers. */
 export function isJobId(value: unknown): boolean {
-  return typeof value === 'string' && /^[^:\s]{1,200}$/.test(value) && !reservedIds.has(value);
+  return typeof value === 'string' && /^[^:\s\p{Cs}]{1,200}$/u.test(value) && !reservedIds.has(value);
 }
 
 const modes = ['simple', 'throttle', 'debounce'];
 const dedupeChecks = {
   key: expecting(
     'a text of 1 to 200 characters without white space',
-    (value) => typeof value === 'string' && /^\S{1,200}$/.test(value),
+    (value) => typeof value === 'string' && /^[^\s\p{Cs}]{1,200}$/u.test(value),
   ),
   mode: checks.oneOf(...modes),
-  ttlMs: checks.integer(1),
+  ttlMs: checks.redisMs(1),
 };
 
 const optionChecks = {
-  delayMs: checks.integer(0),
+  delayMs: checks.redisMs(0),
   priority: checks.integer(1, 2_097_151),
   id: expecting(
     "a text of 1 to 200 characters without ':' and white space that is neither an integer nor a key of BullMQ's own",
     (value) => isJobId(value) && !/^-?\d+$/.test(String(value)),
   ),
-  idempotencyMs: checks.integer(1),
+  idempotencyMs: checks.redisMs(1),
   dedupe: expecting('an object { key, mode, ttlMs }', (value) => typeof value === 'object' && value !== null),
-  keepResultMs: checks.integer(1),
+  keepResultMs: checks.redisMs(1),
 };
 
 /** Throws `E_ENQUEUE_OPTIONS_INVALID` for an option that is unknown, wrong, or does not fit the others. */
 export function checkEnqueueOptions(manifest: AnyTask, options: EnqueueOptions): void {
-  if (Object.keys(options).length === 0) return;
+  if (typeof options === 'object' && options && Object.keys(options).length === 0) return;
   const problem = findShapeProblem(options) ?? findPriorityProblem(manifest, options) ?? findDedupeProblem(options);
   if (problem === undefined) return;
   const message = `${problem} Nothing was enqueued for task "${manifest.name}".`;

@@ -1,6 +1,5 @@
 import type { NewJob } from '../broker/broker.ts';
-import { IsletError } from '../errors.ts';
-import { describe } from '../manifest/check-options.ts';
+import { checks, checkValue } from '../manifest/check-options.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import { parsePayload } from '../manifest/parse-payload.ts';
 import { toJson } from '../manifest/to-json.ts';
@@ -19,9 +18,7 @@ export function writePayload(manifest: AnyTask, payload: unknown): string {
 
 /** Checks everything that can be checked before Redis is asked. Throws, and then nothing was enqueued. */
 export async function prepareJob(manifest: AnyTask, payload: unknown, options: EnqueueOptions = {}): Promise<NewJob> {
-  if (manifest?.kind !== 'task') {
-    throw new IsletError('E_TASK_UNKNOWN', `enqueue expects a task's manifest, got ${describe(manifest)}.`);
-  }
+  checkValue('The first argument of enqueue', manifest, checks.task, 'E_TASK_UNKNOWN');
   checkEnqueueOptions(manifest, options);
   const json = writePayload(manifest, payload);
   const parsed = parsePayload(manifest, JSON.parse(json));

@@ -1,5 +1,6 @@
 import type { CancelFound, JobToAdd, ProducerBroker, QueueCounts } from '../broker/broker.ts';
 import { IsletError, JobIdTakenError, TaskFailedError } from '../errors.ts';
+import { checkOptions, checks, checkValue, expecting } from '../manifest/check-options.ts';
 import type { Checked } from '../manifest/checked.ts';
 import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-task.ts';
 import { parseResult } from '../manifest/parse-payload.ts';
@@ -20,7 +21,7 @@ export interface JobHandle {
 export interface ResultHandle<Result> extends JobHandle {
   /**
    * Waits for the job's end: returns its result, or throws `TaskFailedError`. After `timeoutMs` milliseconds
-   * (default: 30_000) throws `E_RESULT_TIMEOUT`; the job goes on.
+   * (0 to 2_147_483_647, default: 30_000) throws `E_RESULT_TIMEOUT`; the job goes on.
    */
   result(options?: { timeoutMs?: number }): Promise<Result>;
 }
@@ -89,6 +90,15 @@ export interface Producer {
   close(): Promise<void>;
 }
 
+const itemList = expecting('a list of objects { payload, ... }', (items) => {
+  // Not `every`, which leaves out the holes of a list.
+  if (Array.isArray(items)) for (const item of items) if (checks.object(item)) return false;
+  return Array.isArray(items);
+});
+const anyText = expecting('a text', (value) => typeof value === 'string');
+const cancelChecks = { queue: checks.name, reason: checks.text };
+const resultChecks = { timeoutMs: checks.timerMs(0) };
+
 /** Opens a producer on a broker. An enqueue gives up after `timeoutMs` milliseconds. */
 export function openProducer(broker: ProducerBroker, timeoutMs: number): Producer {
   const send = async (manifest: AnyTask, prepared: Promise<JobToAdd>[]) => {
@@ -102,36 +112,48 @@ export function openProducer(broker: ProducerBroker, timeoutMs: number): Produce
     });
   return {
     async enqueue(manifest, payload, options) {
-      const [handle] = await send(manifest, [prepare(manifest, payload, { ...(options as EnqueueOptions) })]);
+      const [handle] = await send(manifest, [prepare(manifest, payload, options as EnqueueOptions)]);
       return handle as never;
     },
     async enqueueMany(manifest, items) {
+      checkValue('The items of enqueueMany', items, itemList, 'E_ENQUEUE_OPTIONS_INVALID');
       const given = items as readonly ({ payload: unknown } & EnqueueOptions)[];
       const prepared = given.map(({ payload, ...options }) => prepare(manifest, payload, options));
       return (await send(manifest, prepared)) as never;
     },
     async cancel(id, cancelOptions = {}) {
+      checkValue('The id of cancel', id, anyText);
+      const given = checkOptions('An option of cancel', cancelOptions, [], cancelChecks, 'E_OPTIONS_INVALID');
       if (!isJobId(id)) return { found: 'nowhere' };
-      return explained(cancelJob(broker, id, cancelOptions));
+      return explained(cancelJob(broker, id, given));
     },
-    counts: (queue) => explained(broker.counts(queue)),
-    workers: (queue) => explained(broker.workers(queue)),
+    async counts(queue) {
+      checkValue('The queue of counts', queue, checks.name);
+      return explained(broker.counts(queue));
+    },
+    async workers(queue) {
+      checkValue('The queue of workers', queue, checks.name);
+      return explained(broker.workers(queue));
+    },
     close: () => broker.close(),
   };
 }
 
 const namesOf = ({ name, formerNames }: AnyTask) => [name, ...formerNames];
 
-async function prepare(manifest: AnyTask, payload: unknown, options: EnqueueOptions): Promise<JobToAdd> {
+async function prepare(manifest: AnyTask, payload: unknown, options?: EnqueueOptions): Promise<JobToAdd> {
   const job: JobToAdd = await prepareJob(manifest, payload, options);
-  if (options.id !== undefined) job.ownId = true;
+  if (options?.id !== undefined) job.ownId = true;
   return job;
 }
 
 function toHandle(job: JobToAdd, sent: Confirmed, manifest: AnyTask, broker: ProducerBroker): JobHandle {
   const handle = { id: sent.id, task: job.task, queue: job.queue, accepted: sent.accepted };
   if (!job.keepResultMs) return handle;
-  const result = ({ timeoutMs = 30_000 } = {}) => readResult(broker, handle, manifest, timeoutMs);
+  const result = async (options: { timeoutMs?: number } = {}) => {
+    checkOptions('An option of result', options, [], resultChecks, 'E_OPTIONS_INVALID');
+    return readResult(broker, handle, manifest, options.timeoutMs ?? 30_000);
+  };
   return { ...handle, result } as ResultHandle<unknown>;
 }
 

@@ -1,5 +1,5 @@
 import { IsletError } from '../errors.ts';
-import { type Check, describe } from '../manifest/check-options.ts';
+import { type Check, type Checks, checkOptions, checkValue } from '../manifest/check-options.ts';
 
 /** Makes the error of a test that gives the kit something that it cannot work with. */
 export function misused(message: string): IsletError {
@@ -8,6 +8,10 @@ export function misused(message: string): IsletError {
 
 /** Throws `E_TEST_INVALID` for a value that a check refuses; `what` is, for example, "`concurrency` of drain". */
 export function checkGiven(what: string, value: unknown, check: Check): void {
-  const expected = check(value);
-  if (expected) throw misused(`${what}: expected ${expected}, got ${describe(value)}.`);
+  checkValue(what, value, check, 'E_TEST_INVALID');
+}
+
+/** Throws `E_TEST_INVALID` for an option that is missing, unknown or wrong; `of` is, for example, "drain". */
+export function checkGivenOptions<T extends object>(of: string, options: T, table: Checks, required: string[] = []): T {
+  return checkOptions(`An option of ${of}`, options, required, table, 'E_TEST_INVALID');
 }

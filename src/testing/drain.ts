@@ -1,10 +1,8 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Broker, Delivery, Outcome } from '../broker/broker.ts';
 import { IsletError, TaskFailedError } from '../errors.ts';
-import { checks } from '../manifest/check-options.ts';
 import { defineQueue } from '../manifest/define-queue.ts';
 import { Worker, type WorkerOptions } from '../worker/worker.ts';
-import { checkGiven } from './check-given.ts';
 import type { MemoryBroker } from './memory-broker.ts';
 import { watchRealWork } from './real-work.ts';
 import type { TestClock } from './test-clock.ts';
@@ -169,8 +167,6 @@ function endless(queue: string, runs: number, { task }: Delivery, { kind }: Outc
 export async function drainQueue(testQueue: TestQueue, options: DrainOptions): Promise<JobRun[]> {
   const { broker, name, scope } = testQueue;
   const { delayed = false, concurrency = 1, maxRuns = defaultMaxRuns } = options;
-  checkGiven('`concurrency` of drain', concurrency, checks.integer(1, 10_000));
-  checkGiven('`maxRuns` of drain', maxRuns, checks.integer(1));
   const maxSnoozes = options.maxRuns ?? defaultMaxSnoozes;
   const runs: JobRun[] = [];
   const snoozes = new Map<string, number>();

@@ -1,12 +1,13 @@
 import { deepStrictEqual } from 'node:assert';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { IsletError } from '../errors.ts';
+import { checks } from '../manifest/check-options.ts';
 import type { Refused } from '../manifest/checked.ts';
 import type { AnyTask, PayloadInput } from '../manifest/define-task.ts';
 import type { Enqueue, Task } from '../worker/task-context.ts';
-import { misused } from './check-given.ts';
+import { checkGiven, checkGivenOptions, misused } from './check-given.ts';
 import { createFakeDeps, type Fakes } from './fakes.ts';
-import { type ChildJob, createTestEnqueue, runOnce } from './run-task.ts';
+import { type ChildJob, createTestEnqueue, implementation, runOnce } from './run-task.ts';
 import { type CallWatcher, watchCalls } from './watch-calls.ts';
 
 export interface IdempotencyOptions<Given extends object> {
@@ -23,6 +24,8 @@ export interface IdempotencyOptions<Given extends object> {
    */
   effects: (deps: Given) => unknown;
 }
+
+const idempotencyChecks = { deps: checks.callable, effects: checks.callable };
 
 type RunsTwice<M extends AnyTask, Dependencies extends object> = M['delivery'] extends 'at-least-once'
   ? Task<M, Dependencies>
@@ -174,6 +177,8 @@ export async function expectIdempotent<
   Dependencies extends object,
   Given extends Fakes<Dependencies> = Fakes<Dependencies>,
 >(task: RunsTwice<M, Dependencies>, payload: PayloadInput<M>, options: IdempotencyOptions<Given>): Promise<void> {
+  checkGiven('The task of expectIdempotent', task, implementation);
+  checkGivenOptions('expectIdempotent', options, idempotencyChecks, ['effects']);
   const repeated = task as unknown as Task;
   const { manifest } = repeated;
   if (manifest.delivery !== 'at-least-once') {

@@ -1,7 +1,7 @@
 import type { Delivery, NewJob } from '../broker/broker.ts';
 import { IsletError } from '../errors.ts';
 import { JobAbort } from '../job-abort.ts';
-import { checks } from '../manifest/check-options.ts';
+import { checks, expecting } from '../manifest/check-options.ts';
 import { workerDefaults } from '../manifest/defaults.ts';
 import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-task.ts';
 import { deriveJobId } from '../producer/job-id.ts';
@@ -11,7 +11,7 @@ import { executeTask } from '../worker/execute-task.ts';
 import { createEnqueue } from '../worker/job-context.ts';
 import { classify, toResultJson } from '../worker/outcome.ts';
 import { type Enqueue, type Task, verdicts } from '../worker/task-context.ts';
-import { checkGiven } from './check-given.ts';
+import { checkGiven, checkGivenOptions } from './check-given.ts';
 import { createFakeDeps, type Fakes, silentLog } from './fakes.ts';
 
 export interface RunTaskOptions<Dependencies extends object> {
@@ -47,6 +47,17 @@ export type TaskOutcome<Result> = (
 ) & {
   /** The jobs that the task enqueued, in their order, however it ended; undefined when it enqueued none. */
   enqueued?: readonly ChildJob[];
+};
+
+/** Accepts what `implement` returns. */
+export const implementation = expecting(
+  'what implement() returns',
+  (value) => (value as { kind?: unknown } | undefined)?.kind === 'implementation',
+);
+const runChecks = {
+  deps: checks.object,
+  attempt: checks.integer(1),
+  signal: expecting('an AbortSignal', (value) => value instanceof AbortSignal),
 };
 
 /** The id of the one job that a task is run for. */
@@ -134,15 +145,16 @@ export async function runOnce<M extends AnyTask, Dependencies extends object>(
 /**
  * Runs a task once, without Redis: the payload travels as JSON and is parsed, the result is checked, and what is thrown
  * is classified, all as in a worker. There is no time-out. Never throws for what the task does; throws `E_TEST_INVALID`
- * for a wrong `attempt`.
+ * for a wrong option.
  */
 export async function runTask<M extends AnyTask, Dependencies extends object>(
   task: Task<M, Dependencies>,
   payload: PayloadInput<M>,
   options: RunTaskOptions<Dependencies> = {},
 ): Promise<TaskOutcome<ResultOutput<M>>> {
-  const { deps = {}, attempt = 1, signal = new AbortController().signal } = options;
-  checkGiven('`attempt` of runTask', attempt, checks.integer(1));
+  checkGiven('The task of runTask', task, implementation);
+  const given = checkGivenOptions('runTask', options, runChecks);
+  const { deps = {}, attempt = 1, signal = new AbortController().signal } = given;
   const enqueued: ChildJob[] = [];
   const outcome = await runOnce(task, payload, {
     deps: createFakeDeps(`Task "${task.manifest.name}"`, deps),

@@ -1,4 +1,5 @@
 import { IsletError } from '../errors.ts';
+import { checks } from '../manifest/check-options.ts';
 import { workerDefaults } from '../manifest/defaults.ts';
 import type { AnyTask, PayloadInput } from '../manifest/define-task.ts';
 import { deriveJobId } from '../producer/job-id.ts';
@@ -7,7 +8,7 @@ import { openProducer, type Producer } from '../producer/producer.ts';
 import { Gate } from '../worker/gate.ts';
 import type { Task } from '../worker/task-context.ts';
 import type { WorkerOptions } from '../worker/worker.ts';
-import { checkGiven } from './check-given.ts';
+import { checkGiven, checkGivenOptions } from './check-given.ts';
 import { type DrainOptions, drainQueue, type JobRun } from './drain.ts';
 import { createFakeDeps, type Fakes, silentLog } from './fakes.ts';
 import { createMemoryBroker, type MemoryBroker } from './memory-broker.ts';
@@ -75,6 +76,7 @@ export interface TestApp extends Pick<Producer, 'enqueue' | 'enqueueMany' | 'can
 }
 
 const producerTimeoutMs = 900;
+const drainChecks = { delayed: checks.flag, concurrency: checks.integer(1, 10_000), maxRuns: checks.integer(1) };
 
 function toEnqueued<M extends AnyTask>({ id, payloadJson, delayMs, priority, state }: MemoryJob): EnqueuedJob<M> {
   return { id, payload: JSON.parse(payloadJson), delayMs, priority, state };
@@ -119,9 +121,9 @@ function checkTasks(tasks: unknown): readonly Task[] {
 export function createTestApp<const Tasks extends readonly AnyImplementation[]>(
   options: TestAppOptions<Tasks>,
 ): TestApp {
-  const { deps = {}, startAt = Date.now() } = options;
+  const appChecks = { tasks: () => undefined, deps: checks.object, startAt: isTime };
+  const { deps = {}, startAt = Date.now() } = checkGivenOptions('createTestApp', options, appChecks);
   const tasks = checkTasks(options.tasks);
-  checkGiven('`startAt` of createTestApp', startAt, isTime);
   const clock = createTestClock(startAt);
   const broker = createMemoryBroker(clock);
   const producer = openProducer(broker.connectProducer(), producerTimeoutMs);
@@ -131,11 +133,11 @@ export function createTestApp<const Tasks extends readonly AnyImplementation[]>(
     enqueueMany: producer.enqueueMany,
     cancel: producer.cancel,
     counts: producer.counts,
-    enqueued: (manifest) =>
-      broker
-        .queue(manifest.queue)
-        .all.filter(({ task }) => task === manifest.name)
-        .map((job) => toEnqueued(job)),
+    enqueued(manifest) {
+      checkGiven('The task of enqueued', manifest, checks.task);
+      const jobs = broker.queue(manifest.queue).all.filter(({ task }) => task === manifest.name);
+      return jobs.map((job) => toEnqueued(job));
+    },
     async drain(queue, drainOptions = {}) {
       const known = tasks.filter(({ manifest }) => manifest.queue === queue);
       if (known.length === 0) {
@@ -143,6 +145,7 @@ export function createTestApp<const Tasks extends readonly AnyImplementation[]>(
         const seen = `No task of queue "${queue}" was given to createTestApp, only of ${queues.join(', ') || 'none'}.`;
         throw new IsletError('E_QUEUE_UNKNOWN', `${seen} Add its tasks to \`tasks\`.`);
       }
+      checkGivenOptions('drain', drainOptions, drainChecks);
       const scope = createScope(queue, known, deps, broker, clock);
       return drainQueue({ broker, clock, name: queue, scope }, drainOptions);
     },

@@ -1,4 +1,5 @@
 import type { BullmqWorker, Failure, Outcome } from '../broker/broker.ts';
+import { checks, checkValue } from '../manifest/check-options.ts';
 import type { Refused } from '../manifest/checked.ts';
 import type { QueueHost } from './task-context.ts';
 
@@ -70,10 +71,11 @@ type OnlyHooks<Made> = Made & {
 
 /**
  * Types the default export of `queues/hooks.ts`, for all queues, or of `queues/<queue>/hooks.ts`. The settings are typed by
- * the parameter: `({ config }: QueueHost<AppConfig>) => ...`.
+ * the parameter: `({ config }: QueueHost<AppConfig>) => ...`. Throws `E_OPTIONS_INVALID`.
  */
 export function defineHooks<Made extends Hooks, Config = unknown>(
   create: (host: QueueHost<Config>) => OnlyHooks<Made> | Promise<OnlyHooks<Made>>,
 ): CreateHooks<Config> {
+  checkValue('The hooks of defineHooks', create, checks.callable);
   return create;
 }

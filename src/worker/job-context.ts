@@ -1,6 +1,7 @@
 import type { AwilixContainer } from 'awilix';
 import type { Delivery, EndedJob, NewJob } from '../broker/broker.ts';
 import type { Log } from '../log.ts';
+import { checkOptions } from '../manifest/check-options.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
 import { type Redaction, redactionOf } from '../manifest/redact.ts';
 import { rewriteLines } from '../rewrite-lines.ts';
@@ -112,10 +113,15 @@ function redactLine(line: string, redaction: Redaction): string {
   return `${JSON.stringify(Object.fromEntries(told))}\n`;
 }
 
+const passed = () => undefined;
+/** The names of what a task may set; the producer's own check looks at the values. */
+const childChecks = { delayMs: passed, priority: passed, keepResultMs: passed };
+
 /** Creates one job's `enqueue`: the n-th call always gets the same id. */
 export function createEnqueue(parent: string, jobs: ChildJobs): Enqueue {
   let index = 0;
   return async (manifest, payload, options = {}) => {
+    checkOptions('An option of enqueue', options, [], childChecks, 'E_ENQUEUE_OPTIONS_INVALID');
     const id = jobs.deriveId(parent, index++);
     await jobs.send([await jobs.prepare(manifest, payload, { ...options, id })]);
     return { id };

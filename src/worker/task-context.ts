@@ -1,8 +1,8 @@
 import type { Resolver } from 'awilix';
 import type { NewJob } from '../broker/broker.ts';
-import { IsletError, RateLimitedError, SnoozeError } from '../errors.ts';
+import { RateLimitedError, SnoozeError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { checks, describe } from '../manifest/check-options.ts';
+import { checkOptions, checks, checkValue } from '../manifest/check-options.ts';
 import type { AnyTask, DeliveryGuarantee, PayloadInput, PayloadOutput, ResultInput } from '../manifest/define-task.ts';
 
 export interface VerdictOptions {
@@ -23,12 +23,11 @@ export const verdicts: Verdicts = {
   rateLimited: (options) => new RateLimitedError(checkDelay('rateLimited', options)),
 };
 
+const verdictChecks = { delayMs: checks.redisMs(1) };
+
 function checkDelay(verdict: string, options: VerdictOptions): number {
-  const expected = checks.integer(1)(options?.delayMs);
-  if (!expected) return options.delayMs;
-  const seen = `expected ${expected}, got ${describe(options?.delayMs)}`;
-  const advice = 'Give it the milliseconds to wait, as a whole number.';
-  throw new IsletError('E_VERDICT_INVALID', `\`${verdict}\` was called with a wrong \`delayMs\`: ${seen}. ${advice}`);
+  checkOptions(`An option of ${verdict}`, options, ['delayMs'], verdictChecks, 'E_VERDICT_INVALID');
+  return options.delayMs;
 }
 
 /** What a task may set of a job that it enqueues. */
@@ -76,11 +75,13 @@ export interface Task<M extends AnyTask = AnyTask, Dependencies extends object =
   ) => ResultInput<M> | Promise<ResultInput<M>>;
 }
 
-/** Binds code to a manifest; task.ts exports the result by default. */
+/** Binds code to a manifest; task.ts exports the result by default. Throws `E_OPTIONS_INVALID`. */
 export function implement<M extends AnyTask, Dependencies extends object = object>(
   manifest: M,
   run: Task<M, Dependencies>['run'],
 ): Task<M, Dependencies> {
+  checkValue('The manifest of implement', manifest, checks.task);
+  checkValue('The code of implement', run, checks.callable);
   return Object.freeze({ kind: 'implementation', manifest, run });
 }
 

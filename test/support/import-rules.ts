@@ -49,6 +49,8 @@ const unsettled = 'src/unsettled.ts';
 const units = 'src/units.ts';
 const thrown = 'src/thrown.ts';
 const rewriteLines = 'src/rewrite-lines.ts';
+const redisPlace = 'src/redis-place.ts';
+const grouping = 'src/group-by.ts';
 const schemaTypes = 'type:@standard-schema/spec';
 const brokerSeam = 'src/broker/broker.ts';
 
@@ -57,13 +59,28 @@ export const importRules: readonly ImportRule[] = [
   { from: 'src/errors.ts', may: [], because: 'the errors are the ground floor' },
   {
     from: 'src/config.ts',
-    may: [errors, units, 'src/manifest/defaults.ts'],
+    may: [errors, units, redisPlace, 'src/environment.ts', 'src/manifest/defaults.ts', 'src/manifest/did-you-mean.ts'],
     because: 'the settings are data on the ground floor',
   },
   {
     from: units,
     may: [],
     because: 'flags and settings read durations and sizes in one way, and it needs nothing',
+  },
+  {
+    from: 'src/environment.ts',
+    may: ['src/manifest/did-you-mean.ts'],
+    because: 'it reads the variables that it is handed, for the settings alone',
+  },
+  {
+    from: grouping,
+    may: [],
+    because: 'broker and cli group by it, and it needs nothing',
+  },
+  {
+    from: redisPlace,
+    may: [],
+    because: 'settings and connections read the URL of a Redis in one way, and it needs nothing',
   },
   {
     from: jobAbort,
@@ -133,16 +150,8 @@ export const importRules: readonly ImportRule[] = [
   {
     from: 'src/broker/**',
     may: [
-      errors,
-      jobAbort,
-      unsettled,
-      manifest,
-      'type:src/guard/**',
-      'src/process/**',
-      'src/broker/**',
-      'bullmq',
-      'ioredis',
-      'node:*',
+      ...[errors, jobAbort, unsettled, redisPlace, grouping, manifest, 'type:src/guard/**', 'src/process/**'],
+      ...['src/broker/**', 'bullmq', 'ioredis', 'node:*'],
     ],
     because: 'the carrier does not know who sends or runs; it reports through broker.ts',
   },

@@ -38,8 +38,15 @@ function advise(root: string, { message, stack }: FailedImport): string {
   return ` Install it (npm install ${missing}), or fix the import.`;
 }
 
+/** Cuts what an import threw: a message may quote a whole file. */
+function cut(thrown: FailedImport): FailedImport {
+  const message = thrown.message.slice(0, 4_000);
+  return { ...thrown, message, stack: thrown.stack.replace(thrown.message, () => message).slice(0, 20_000) };
+}
+
 /** Turns a failed import into a problem. */
-export function toProblem(root: string, subject: Subject, failed: FailedImport): Problem {
+export function toProblem(root: string, subject: Subject, thrown: FailedImport): Problem {
+  const failed = cut(thrown);
   const { code, queue, file, title, effect } = subject;
   const place = findSourceLine(root, file, failed);
   const own = failed.code !== undefined;

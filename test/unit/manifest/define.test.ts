@@ -18,7 +18,7 @@ describe('defineTask', () => {
   test('takes an option that is undefined for one that is not given', () => {
     const options = { timeoutMs: undefined, redact: undefined, backoff: { delayMs: undefined } };
     expect(define(options)()).toEqual(defineTask(minimal));
-    expect(define({ payload: undefined })).toThrow('`payload` is missing. Add it to the manifest.');
+    expect(define({ payload: undefined })).toThrow('`payload` is missing. Add it.');
   });
 
   test.each([
@@ -40,9 +40,7 @@ describe('defineTask', () => {
   });
 
   test('names what is missing', () => {
-    expect(() => defineTask({ name: 'x', queue: 'y' } as never)).toThrow(
-      '`payload` is missing. Add it to the manifest.',
-    );
+    expect(() => defineTask({ name: 'x', queue: 'y' } as never)).toThrow('`payload` is missing. Add it.');
   });
 });
 
@@ -82,8 +80,8 @@ describe('defineQueue', () => {
 
   test.each([
     [{ concurrency: Number.NaN }, '`concurrency`: expected an integer from 1 to 10000, got NaN.'],
-    [{ lockDurationMs: 10 }, '`lockDurationMs`: expected an integer from 5000, got 10.'],
-    [{ stalledCheckMs: 999 }, '`stalledCheckMs`: expected an integer from 1000, got 999.'],
+    [{ lockDurationMs: 10 }, '`lockDurationMs`: expected an integer from 5000 to 2147483647, got 10.'],
+    [{ stalledCheckMs: 999 }, '`stalledCheckMs`: expected an integer from 1000 to 2147483647, got 999.'],
     [{ budget: { maxRss: 100 } }, 'Queue "mail", budget does not parse: it has no option `maxRss`.'],
     [
       { budget: { maxRssMb: 0 } },

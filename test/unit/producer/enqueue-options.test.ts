@@ -16,7 +16,7 @@ test.each<[object, string]>([
   [{ dedupe: { key: 'x'.repeat(201), mode: 'simple' } }, '`key`: expected a text of 1 to 200 characters'],
   [{ dedupe: { key: '', mode: 'simple' } }, '`key`: expected a text of 1 to 200 characters'],
   [{ dedupe: { key, mode: 'once' } }, '`mode`: expected one of "simple", "throttle", "debounce", got "once".'],
-  [{ dedupe: { key, mode: 'throttle', ttlMs: 0 } }, '`ttlMs`: expected an integer from 1, got 0.'],
+  [{ dedupe: { key, mode: 'throttle', ttlMs: 0 } }, '`ttlMs`: expected an integer from 1 to 315360000000, got 0.'],
   [{ dedupe: { mode: 'simple' } }, '`dedupe.key` is missing: jobs of one key are one job.'],
   [{ dedupe: { key } }, '`dedupe.mode` is missing: one of "simple", "throttle", "debounce".'],
   [{ dedupe: { key, mode: 'simple' }, id: 'a' }, '`dedupe` and `id` exclude each other'],

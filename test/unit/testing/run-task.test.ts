@@ -124,6 +124,6 @@ test.each([0, -1, 1.5, Number.NaN, '1'])('refuses attempt %s', async (attempt) =
   const task = taskOf(() => {});
   await expect(runTask(task, {}, { attempt: attempt as number })).rejects.toMatchObject({
     code: 'E_TEST_INVALID',
-    message: `\`attempt\` of runTask: expected an integer from 1, got ${typeof attempt === 'string' ? '"1"' : attempt}.`,
+    message: `An option of runTask does not parse: \`attempt\`: expected an integer from 1, got ${typeof attempt === 'string' ? '"1"' : attempt}.`,
   });
 });

@@ -338,7 +338,7 @@ describe('refuses', () => {
     await app.enqueue(sendEmailManifest, { to: 'a' });
     await expect(app.drain('mail', { [option]: value })).rejects.toMatchObject({
       code: 'E_TEST_INVALID',
-      message: `\`${option}\` of drain: expected ${expected}, got ${value}.`,
+      message: `An option of drain does not parse: \`${option}\`: expected ${expected}, got ${value}.`,
     });
     expect(app.enqueued(sendEmailManifest)).toMatchObject([{ state: 'waiting' }]);
   });

@@ -41,6 +41,6 @@ test.each([-1, Number.NaN, Number.POSITIVE_INFINITY, '5', undefined])('advance r
 
 test.each([-1, Number.NaN, new Date(0)])('createTestApp refuses to start at %s', (startAt) => {
   expect(() => createTestApp({ tasks: [], startAt: startAt as number })).toThrow(
-    /^`startAt` of createTestApp: expected a finite number from 0, got /,
+    /^An option of createTestApp does not parse: `startAt`: expected a finite number from 0, got /,
   );
 });

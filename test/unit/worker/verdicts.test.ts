@@ -66,10 +66,11 @@ describe('a verdict', () => {
 
   test('says what was wrong', () => {
     expect(() => verdicts.snooze({ delayMs: 0 })).toThrow(
-      '`snooze` was called with a wrong `delayMs`: expected an integer from 1, got 0. Give it the milliseconds to ' +
-        'wait, as a whole number.',
+      'An option of snooze does not parse: `delayMs`: expected an integer from 1 to 315360000000, got 0.',
     );
-    expect(() => verdicts.rateLimited(undefined as never)).toThrow('`rateLimited` was called with a wrong `delayMs`');
+    expect(() => verdicts.rateLimited(undefined as never)).toThrow(
+      'An option of rateLimited does not parse: expected options, got undefined.',
+    );
   });
 
   test('says what was asked, where it is met unthrown', () => {
