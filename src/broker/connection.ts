@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis, RedisOptions } from 'ioredis';
 import { hidePasswords, IsletError } from '../errors.ts';
-import { answerOf, explainRedisError } from './refusals.ts';
+import { answerOf, explainRedisError, isAnswer } from './refusals.ts';
 import { findUrlProblem } from '../redis-place.ts';
 import { TurnRedis } from './turn-redis.ts';
 
@@ -70,7 +70,7 @@ export async function untilOpened(client: Redis, url: string, limitMs: number, o
   let ofThisOne: unknown;
   const remember = (error: unknown) => {
     // A refused connection is closed, and what was still to be sent then says only that.
-    if (!isReply(last) || isReply(error)) last = error;
+    if (!isAnswer(last) || isAnswer(error)) last = error;
     ofThisOne = error;
   };
   // What was said of connections before this one is over.

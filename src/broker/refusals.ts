@@ -49,7 +49,8 @@ const byText: readonly [RegExp, Kind][] = [
 function saidBy(error: unknown): string {
   const [first] = (error as { previousErrors?: unknown[] }).previousErrors ?? [];
   const root = first ?? error;
-  return hidePasswords(root instanceof Error ? root.message : String(root)).replace(/\.$/, '');
+  const whole = root instanceof Error ? root.message : String(root);
+  return hidePasswords(whole.slice(0, 1_000)).replace(/\.$/, '');
 }
 
 /** Makes the error of what Redis said, as ioredis makes it. */
@@ -58,7 +59,7 @@ export function answerOf(said: string): Error {
 }
 
 /** Tells whether an error is what Redis answered to a command: that was not done. */
-function isAnswer(error: unknown): boolean {
+export function isAnswer(error: unknown): boolean {
   return error instanceof Error && error.name === 'ReplyError';
 }
 

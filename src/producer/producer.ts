@@ -116,6 +116,7 @@ export function openProducer(broker: ProducerBroker, timeoutMs: number): Produce
       return handle as never;
     },
     async enqueueMany(manifest, items) {
+      checkValue('The first argument of enqueueMany', manifest, checks.task, 'E_TASK_UNKNOWN');
       checkValue('The items of enqueueMany', items, itemList, 'E_ENQUEUE_OPTIONS_INVALID');
       const given = items as readonly ({ payload: unknown } & EnqueueOptions)[];
       const prepared = given.map(({ payload, ...options }) => prepare(manifest, payload, options));

@@ -49,7 +49,12 @@ export class MemoryQueue {
   get nextAt(): number | undefined {
     if (this.#waiting.length + this.#prioritized.length > 0) return this.#limitedUntil;
     const dueAt = [...this.#jobs.values()].flatMap((job) => (job.state === 'delayed' ? [job.dueAt ?? 0] : []));
-    return dueAt.length > 0 ? Math.max(this.#limitedUntil, Math.min(...dueAt)) : undefined;
+    return dueAt.length > 0
+      ? Math.max(
+          this.#limitedUntil,
+          dueAt.reduce((a, b) => Math.min(a, b)),
+        )
+      : undefined;
   }
 
   has(id: string): boolean {

@@ -42,7 +42,9 @@ export function createTestClock(startAt: number): TestClock {
   return {
     now: () => now,
     get nextAt() {
-      return timers.size > 0 ? Math.min(...[...timers].map(({ dueAt }) => dueAt)) : undefined;
+      let first: number | undefined;
+      for (const { dueAt } of timers) first = Math.min(dueAt, first ?? dueAt);
+      return first;
     },
     startTimer(ms, run) {
       const timer = { dueAt: now + ms, run };

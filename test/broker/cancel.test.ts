@@ -45,7 +45,7 @@ const cancelX = (queue?: string) => producer.cancel('x', { reason: 'the order is
 
 /** Runs jobs of a queue as a plain BullMQ worker. */
 async function work(queue: string, process: () => Promise<unknown>): Promise<Worker> {
-  const { name, prefix } = bullmqQueue(queue, place);
+  const { name, prefix } = bullmqQueue(queue, { prefix: place.prefix });
   const connection = new Redis(place.url, { maxRetriesPerRequest: null });
   const worker = new Worker(name, process, { prefix, connection });
   opened.push({

@@ -37,7 +37,7 @@ const jobKey = (queue: string, id: string) => `${place.prefix}:{${queue}}:${id}`
 
 /** Fails so many jobs of a queue as a worker does. */
 async function failAll(queue: string, count: number): Promise<void> {
-  const { name, prefix } = bullmqQueue(queue, place);
+  const { name, prefix } = bullmqQueue(queue, { prefix: place.prefix });
   const connection = client.duplicate();
   let failed = 0;
   const fail = async ({ data }: { data: { number: number } }) => {
@@ -89,7 +89,7 @@ test('gives a job fresh budgets, and keeps what it is', async () => {
 
 test('is picked up by a worker that waits', async () => {
   await enqueueFailed(1);
-  const { name, prefix } = bullmqQueue('mail', place);
+  const { name, prefix } = bullmqQueue('mail', { prefix: place.prefix });
   const connection = client.duplicate();
   const worker = new Worker(name, async () => 'done', { prefix, connection, drainDelay: 60 });
   const completed = once(worker, 'completed');
