@@ -5,7 +5,7 @@ import { JobAbort } from '../../src/job-abort.ts';
 import { defineQueue } from '../../src/manifest/define-queue.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
 import type { Producer } from '../../src/producer/producer.ts';
-import { completed, toResultJson } from '../../src/worker/outcome.ts';
+import { completed as complete, toResultJson } from '../../src/worker/outcome.ts';
 import { carried, refused } from '../support/json-values.ts';
 
 /** An empty broker with its clock. */
@@ -27,7 +27,7 @@ const sendEmail = defineTask({ name: 'send-email', queue: 'mail', payload, resul
 const remind = defineTask({ name: 'remind', queue: 'mail', payload: v.object({}) });
 const charge = defineTask({ name: 'charge', queue: 'money', payload: v.object({}), priority: 100 });
 
-const done: Outcome = { kind: 'completed', resultJson: undefined };
+const completed: Outcome = { kind: 'completed', resultJson: undefined };
 const failure = { code: 'E_TASK_FAILED', causeName: 'Error', causeMessage: 'no', stack: 'Error: no\n    at x' };
 const empty = { waiting: 0, active: 0, delayed: 0, prioritized: 0, failed: 0, completed: 0 };
 
@@ -64,7 +64,7 @@ async function consume(
 
 /** Serves the queue with outcomes given one after the other, and completes all later jobs. */
 function serve(rig: Rig, ...outcomes: Outcome[]) {
-  return consume(rig, async () => outcomes.shift() ?? done, { concurrency: 1 });
+  return consume(rig, async () => outcomes.shift() ?? completed, { concurrency: 1 });
 }
 
 /** Delivers a job, and lets the test decide when it ends, and how. */
@@ -79,7 +79,7 @@ async function hold(rig: Rig, options: Partial<ConsumeOptions> = {}) {
 
 /** Takes the next job of a queue through to its end, with no worker left behind. */
 async function completeNext(rig: Rig, name = 'mail') {
-  const { delivered, close } = await consume(rig, async () => done, { queue: defineQueue({ name }) });
+  const { delivered, close } = await consume(rig, async () => completed, { queue: defineQueue({ name }) });
   await rig.until(() => expect(delivered).toHaveLength(1));
   await close();
 }
@@ -108,7 +108,7 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     const { id } = await rig.producer.enqueue(sendEmail, { to: 'a' });
     const told: unknown[] = [];
     const counts: Promise<unknown>[] = [];
-    const { close } = await consume(rig, async () => done, {
+    const { close } = await consume(rig, async () => completed, {
       onSettled({ queue: from, task, jobId, attempt, input }, outcome) {
         told.push({ from, task, jobId, attempt, input, outcome });
         counts.push(rig.producer.counts('mail'));
@@ -116,7 +116,7 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     });
     await rig.until(() => expect(told).toHaveLength(1));
     const job = { from: 'mail', task: 'send-email', jobId: id, attempt: 1, input: { to: 'a' } };
-    expect(told).toEqual([{ ...job, outcome: done }]);
+    expect(told).toEqual([{ ...job, outcome: completed }]);
     expect(await Promise.all(counts)).toEqual([empty]);
     await close();
   },
@@ -138,7 +138,7 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     }
     expect(await rig.producer.counts('money')).toEqual({ ...empty, prioritized: 4 });
     const money = defineQueue({ name: 'money' });
-    const { delivered, close } = await consume(rig, async () => done, { queue: money, concurrency: 1 });
+    const { delivered, close } = await consume(rig, async () => completed, { queue: money, concurrency: 1 });
     await rig.until(() => expect(delivered.map(({ jobId }) => jobId)).toEqual(['b', 'd', 'a', 'c']));
     await close();
   },
@@ -152,7 +152,7 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     const { delivered, end, close } = await hold(rig, { concurrency: 2 });
     await rig.until(() => expect(delivered).toHaveLength(2));
     expect(await rig.producer.counts('mail')).toEqual({ ...empty, active: 2, waiting: 1 });
-    end(done);
+    end(completed);
     await rig.until(() => expect(delivered).toHaveLength(3));
     await close();
   },
@@ -163,7 +163,7 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
       sendEmail,
       ids.map((id) => ({ payload: { to: id }, id })),
     );
-    const workers = await Promise.all([consume(rig, async () => done), consume(rig, async () => done)]);
+    const workers = await Promise.all([consume(rig, async () => completed), consume(rig, async () => completed)]);
     expect(await rig.producer.workers('mail')).toBe(2);
     const all = () => workers.flatMap(({ delivered }) => recipients(delivered)).sort();
     await rig.until(() => expect(all()).toHaveLength(100));
@@ -224,7 +224,7 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
       sendEmail,
       ['a', 'b', 'c'].map((to) => ({ payload: { to } })),
     );
-    const { delivered, close } = await consume(rig, async () => done, { queue: keeping, concurrency: 1 });
+    const { delivered, close } = await consume(rig, async () => completed, { queue: keeping, concurrency: 1 });
     await rig.until(() => expect(delivered).toHaveLength(3));
     await close();
     expect(await rig.producer.counts('mail')).toEqual({ ...empty, completed: 2 });
@@ -245,7 +245,7 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     for (const id of ['a', 'b']) await rig.producer.enqueue(charge, {}, { id });
     const outcomes: Outcome[] = [{ kind: 'released', counted: true }];
     const money = defineQueue({ name: 'money' });
-    const run = async () => outcomes.shift() ?? done;
+    const run = async () => outcomes.shift() ?? completed;
     const { delivered, close } = await consume(rig, run, { queue: money, concurrency: 1 });
     await rig.until(() => expect(delivered.map(({ jobId }) => jobId)).toEqual(['a', 'a', 'b']));
     await close();
@@ -295,7 +295,7 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     const outcomes: Outcome[] = [{ kind: 'released', counted: true }];
     const { delivered, close } = await consume(rig, async ({ input, attempt }) => {
       (input as { to: string }).to += attempt;
-      return outcomes.shift() ?? done;
+      return outcomes.shift() ?? completed;
     });
     await rig.until(() => expect(recipients(delivered)).toEqual(['a1', 'a1']));
     await close();
@@ -307,7 +307,7 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     const outcomes: Outcome[] = [{ kind: 'released', counted: false }];
     const { delivered, close } = await consume(rig, async (delivery) => {
       passed.push(await delivery.markStarted());
-      return outcomes.shift() ?? done;
+      return outcomes.shift() ?? completed;
     });
     await rig.until(() => expect(delivered).toHaveLength(2));
     await close();
@@ -452,7 +452,7 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     });
     await rig.advance(50);
     expect(alone).toBe(false);
-    end(done);
+    end(completed);
     await isolating;
     await consumer.rejoin(delivered[0]?.jobId);
     await close();
@@ -470,7 +470,7 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     });
     await rig.advance(50);
     expect(closed).toBe(false);
-    end(done);
+    end(completed);
     await closing;
     expect(await rig.producer.counts('mail')).toEqual({ ...empty, waiting: 1 });
     expect(await rig.producer.cancel(id)).toEqual({ found: 'nowhere' });
@@ -497,7 +497,7 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
       keep,
       carried.map((payload) => ({ payload })),
     );
-    const echo = async (job: Delivery) => completed(job, keep, toResultJson(keep, job.input));
+    const echo = async (job: Delivery) => complete(job, keep, toResultJson(keep, job.input));
     const { delivered, close } = await consume(rig, echo, { concurrency: 1 });
     expect(await Promise.all(handles.map((handle) => handle.result()))).toEqual(carried);
     expect(delivered.map(({ input }) => input)).toEqual(carried);
@@ -738,7 +738,7 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     await rig.until(() => expect(delivered).toHaveLength(1));
     const second = await rig.producer.enqueue(sendEmail, { to: 'new' }, { dedupe, delayMs: 1 });
     expect(second).toMatchObject({ id: first.id, accepted: false });
-    end(done);
+    end(completed);
     await close();
   },
 

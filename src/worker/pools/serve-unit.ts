@@ -131,7 +131,8 @@ class UnitServer {
   async #run(job: UnitJob, loaded: LoadedTask): Promise<void> {
     const { order } = this.#host;
     const run = ++this.#runs;
-    const running = { run, input: job.input, abort: new JobAbort(), escaped: defer<CodeEnd>() };
+    const input: unknown = JSON.parse(job.inputJson);
+    const running = { run, input, abort: new JobAbort(), escaped: defer<CodeEnd>() };
     this.#running = running;
     const ended = currentRun
       .run(running, () => this.#execute(job, loaded, running))
@@ -146,14 +147,14 @@ class UnitServer {
   }
 
   /** Runs the job's code, in the same steps as in the worker's own thread. Never rejects. */
-  async #execute(job: UnitJob, loaded: LoadedTask, { run, abort }: RunningJob): Promise<CodeEnd> {
+  async #execute(job: UnitJob, loaded: LoadedTask, { run, input, abort }: RunningJob): Promise<CodeEnd> {
     const { task } = loaded;
     const reportProgress = async (value: number | object) => this.#send({ say: 'progress', run, value });
-    const delivered = { ...job, queue: this.#host.order.queue, abort, reportProgress };
+    const delivered = { ...job, input, queue: this.#host.order.queue, abort, reportProgress };
     const context = new JobContext(delivered, task.manifest, loaded);
     const attempt = { beforeRun: () => this.#ask({ say: 'start', run }) };
     try {
-      const result = await executeTask(task, JSON.parse(job.inputJson), context, attempt);
+      const result = await executeTask(task, input, context, attempt);
       return { resultJson: toResultJson(task.manifest, result) };
     } catch (error) {
       return { error: carryError(error) };
