@@ -31,7 +31,7 @@ async function jobs(args: string[], env: Record<string, string | undefined> = pl
 /** Enqueues jobs of these names and fails them, the odd ones by a time-out. */
 async function failJobs(...names: string[]): Promise<void> {
   await place.queue('money').addBulk(names.map((name, index) => ({ name, data: { index } })));
-  const { name, prefix } = bullmqQueue('money', place);
+  const { name, prefix } = bullmqQueue('money', { prefix: place.prefix });
   const connection = redis.duplicate();
   let failed = 0;
   const fail = async ({ data }: { data: { index: number } }) => {

@@ -66,7 +66,6 @@ describe.each(kinds)('a task %s', (task) => {
   });
 
   test('gets payloads and returns results as they were, or is refused', async () => {
-    await startWorker();
     const jobs = await Promise.all(carried.map((given) => enqueue(task, 'echo', given)));
     expect(await Promise.all(jobs.map((job) => job.result()))).toEqual(carried);
     const deep = await enqueue(task, 'return-deep');
