@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis, RedisOptions } from 'ioredis';
 import { hidePasswords, IsletError } from '../errors.ts';
-import { answerOf, explainRedisError, isAnswer } from './refusals.ts';
 import { findUrlProblem } from '../redis-place.ts';
+import { answerOf, explainRedisError, isAnswer } from './refusals.ts';
 import { TurnRedis } from './turn-redis.ts';
 
 const loadingRestMs = 100;

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { expect, test } from 'vitest';
-import { explainRedisError, isConnectionLoss } from '../../src/broker/connection.ts';
+import { isConnectionLoss } from '../../src/broker/connection.ts';
+import { explainRedisError } from '../../src/broker/refusals.ts';
 import { createTroubleReport } from '../../src/broker/trouble.ts';
 import { readVariable, warnOfNearNames } from '../../src/environment.ts';
 import { hidePasswords } from '../../src/errors.ts';
