@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis, RedisOptions } from 'ioredis';
-import { hidePasswords, IsletError } from '../errors.ts';
+import { IsletError } from '../errors.ts';
 import { findUrlProblem } from '../redis-place.ts';
 import { answerOf, explainRedisError, isAnswer } from './refusals.ts';
 import { TurnRedis } from './turn-redis.ts';

@@ -96,7 +96,7 @@ const itemList = expecting('a list of objects { payload, ... }', (items) => {
   return Array.isArray(items);
 });
 const anyText = expecting('a text', (value) => typeof value === 'string');
-const cancelChecks = { queue: checks.name, reason: checks.text };
+const cancelChecks = { queue: checks.name, task: checks.text, reason: checks.text };
 const resultChecks = { timeoutMs: checks.timerMs(0) };
 
 /** Opens a producer on a broker. An enqueue gives up after `timeoutMs` milliseconds. */
