@@ -1,0 +1,67 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { hostilePayloads } from '../../lab/hostile/arbitraries.ts';
+import type { HostilePayload } from '../../lab/hostile/recipe.ts';
+import { attack } from '../support/attack.ts';
+import { tryHostileJob } from '../support/hostile-job.ts';
+import { type BrokerName, HostileWorker, type PoolName } from '../support/hostile-worker.ts';
+
+let worker: HostileWorker;
+
+afterEach(() => worker.close());
+
+const places: [PoolName, BrokerName, cases: number, atOnce: number][] = [
+  ['async', 'memory', 3_500, 50],
+  ['async', 'redis', 3_000, 50],
+  ['thread', 'memory', 1_500, 6],
+  ['thread', 'redis', 1_500, 6],
+  ['process', 'memory', 1_000, 6],
+  ['process', 'redis', 1_000, 6],
+];
+
+/** No good job waits longer because of another one, in milliseconds. */
+const longestWaitMs = 100;
+const harmless: HostilePayload = {
+  act: 'return',
+  recipe: { is: 'json', value: 1 },
+  token: '',
+  user: { email: '' },
+  items: [],
+};
+
+/** Returns how long good jobs wait because of one hostile job, in milliseconds: again and again, not by chance. */
+async function delayBy(payload: HostilePayload, pool: PoolName): Promise<number> {
+  const measure = (one: HostilePayload) => worker.besideGoodJobs(() => tryHostileJob(worker, pool, one));
+  let least = await measure(payload);
+  for (let again = 0; again < 3 && least > longestWaitMs; again++) {
+    const usual = await measure(harmless);
+    least = Math.min(least, (await measure(payload)) - usual);
+  }
+  return least;
+}
+
+describe.each(places)('in the pool "%s" on the broker "%s"', (pool, broker, cases, atOnce) => {
+  test('each delivery settles once, in its time, without a word of a secret, and delays no other job', async () => {
+    worker = await HostileWorker.open({ broker, pool });
+    const waits = worker.watchGoodJobs();
+    await attack({
+      cases,
+      atOnce,
+      values: hostilePayloads,
+      attempt: (payload) => tryHostileJob(worker, pool, payload),
+      async recover() {
+        await worker.close();
+        worker = await HostileWorker.open({ broker, pool });
+      },
+      doubts: {
+        times: () => waits.over(longestWaitMs),
+        async attempt(payload) {
+          const delayMs = await delayBy(payload, pool);
+          return delayMs > longestWaitMs ? `A good job waited ${Math.round(delayMs)} ms for it` : undefined;
+        },
+      },
+    });
+    await waits.stop();
+    expect(worker.strays).toEqual([]);
+    expect(await worker.stop()).toBe(0);
+  }, 120_000);
+});
