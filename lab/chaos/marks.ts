@@ -72,6 +72,8 @@ function marksOfFault(only: FaultKind, figures: Figures): Mark[] {
       return [
         { what: 'no job that finishes during an outage is run again', holds: figures.finishedInOutageRunAgain === 0 },
       ];
+    case 'hostile':
+      return [{ what: 'no good job fails because of others', holds: figures.goodHarmed === 0 }];
     case 'freeze':
     case 'parent-kill':
       return [];

@@ -14,7 +14,7 @@ const chunkSize = 1_000;
 export const queue = 'chaos';
 export const prefix = 'chaos';
 
-const key = (name: string) => queueKey(prefix, queue, name);
+export const key = (name: string) => queueKey(prefix, queue, name);
 
 /** Waits until the queue is empty, or nothing has happened for a minute, or five minutes are over. */
 export async function untilSettled(redis: RedisProcess, ledgerFolder: string, halted: AbortSignal): Promise<void> {

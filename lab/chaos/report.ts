@@ -39,6 +39,7 @@ export function renderReport(report: Report): string {
     ['jobs doubled by a restart that fit the grace', String(report.restartsDoubled)],
     ['finished in an outage and run again', String(report.finishedInOutageRunAgain)],
     ['innocent jobs failed as poisoned', String(report.poisonedInnocents)],
+    ['good jobs that others harmed', String(report.goodHarmed)],
     ['blocks that no log line names', String(report.blocksUnnamed)],
   ];
   const table = renderTable(rows, { align: 'left' });

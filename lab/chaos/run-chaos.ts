@@ -103,6 +103,8 @@ function workerEnv(redis: RedisProcess, folders: RunFolders): Record<string, str
     NODE_ENV: 'production',
     LOG_LEVEL: 'info',
     WORKER_GRACEFUL_TIMEOUT: `${graceMs / 1_000}s`,
+    // A foreign job may name a task that nobody has.
+    WORKER_UNKNOWN_TASK_DEADLINE: '2s',
     CHAOS_LEDGER: folders.ledger,
   };
 }

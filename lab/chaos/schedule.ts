@@ -4,11 +4,11 @@ import { createRandom, type Random } from './random.ts';
 const workerFaults = ['sigkill', 'restarts', 'freeze', 'worker-kill', 'parent-kill'] as const;
 const redisFaults = ['redis-kill', 'redis-freeze', 'drops', 'redis-full'] as const;
 
-/** The faults that the harness brings about; blocks come from jobs, and recycling from supervisors. */
+/** The faults that the harness brings about; blocks and hostility come from jobs, and recycling from supervisors. */
 export type ScheduledKind = (typeof workerFaults)[number] | (typeof redisFaults)[number];
-export type FaultKind = ScheduledKind | 'blocks' | 'recycling';
+export type FaultKind = ScheduledKind | 'blocks' | 'recycling' | 'hostile';
 
-export const faultKinds: readonly FaultKind[] = [...workerFaults, 'blocks', 'recycling', ...redisFaults];
+export const faultKinds: readonly FaultKind[] = [...workerFaults, 'blocks', 'recycling', 'hostile', ...redisFaults];
 
 /** The faults that hit workers below a parent, or come from the parent. */
 const supervisorFaults: readonly FaultKind[] = ['worker-kill', 'parent-kill', 'recycling'];
@@ -91,10 +91,15 @@ function createLane({ kinds, gapMs }: Lane, random: Random, options: ScheduleOpt
   return faults;
 }
 
+/** Says whether a fault comes at all; hostile jobs are beside kills and restarts of their workers. */
+function isChosen(kind: ScheduledKind, only: FaultKind | undefined): boolean {
+  return only === 'hostile' ? kind === 'sigkill' || kind === 'restarts' : only === undefined || kind === only;
+}
+
 /** Decides when which fault comes: the same options give the same schedule. */
 export function createSchedule(options: ScheduleOptions): Schedule {
   const { seed, only } = options;
-  const chosen = (kinds: readonly ScheduledKind[]) => kinds.filter((kind) => only === undefined || kind === only);
+  const chosen = (kinds: readonly ScheduledKind[]) => kinds.filter((kind) => isChosen(kind, only));
   const workers: Lane = { kinds: chosen(workerFaults), gapMs: [2_000, 6_000] };
   const redis: Lane = { kinds: chosen(redisFaults), gapMs: [4_000, 9_000] };
   return {

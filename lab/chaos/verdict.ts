@@ -2,9 +2,9 @@ import { type ExtraStart, findExtraStarts, groupByJob } from './blame.ts';
 import type { Incident } from './faults.ts';
 import type { Shutdown } from './fleet.ts';
 import type { Run } from './ledger.ts';
-import { exitSlackMs, graceMs } from './limits.ts';
+import { exitSlackMs, failingAttempts, graceMs } from './limits.ts';
 import { rerunsAfterKill, type Times, times } from './rerun.ts';
-import type { PlannedJob } from './workload.ts';
+import { hostileTasks, type PlannedJob } from './workload.ts';
 
 /** All that a run left behind. */
 export interface Evidence {
@@ -38,6 +38,8 @@ export interface Figures {
   readonly shutdowns: number;
   readonly shutdownsOverDeadline: number;
   readonly poisonedInnocents: number;
+  /** Jobs of good tasks that failed, although neither they themselves nor a kill explain that. */
+  readonly goodHarmed: number;
   readonly releasesLedgered: number;
   /** Releases whose next start had a higher attempt. */
   readonly releasesCounted: number;
@@ -51,13 +53,14 @@ export interface Figures {
   readonly examples: Readonly<Record<string, readonly string[]>>;
 }
 
+const good = new Set(['fast', 'slow', 'failing', 'once']);
 const killsItsProcess = new Set(['stray', 'blocking']);
 const shownExamples = 5;
 
 /** Judges a run: derives the figures from what the ledger, Redis and the harness saw. */
 export function judge(evidence: Evidence): Figures {
   const { jobs, runs, failed, shutdowns } = evidence;
-  const incidents = [...evidence.incidents, ...blocks(evidence)];
+  const incidents = [...evidence.incidents, ...blocks(evidence), ...hostilities(evidence)];
   const byJob = groupByJob(runs);
   const extras = findExtraStarts(byJob, incidents);
   const { waits, never } = rerunsAfterKill(incidents, byJob);
@@ -83,6 +86,7 @@ export function judge(evidence: Evidence): Figures {
     shutdowns: shutdowns.length,
     shutdownsOverDeadline: wrongs.shutdownsOverDeadline.length,
     poisonedInnocents: wrongs.poisonedInnocents.length,
+    goodHarmed: wrongs.goodHarmed.length,
     releasesLedgered: released.length,
     releasesCounted: released.filter(({ before, run }) => run.attempt > before.attempt).length,
     restartsDoubled: wrongs.restartsDoubled.length,
@@ -105,9 +109,18 @@ function findWrongs({ jobs, runs, failed, held, shutdowns, named }: Evidence, by
     poisonedInnocents: [...failed]
       .filter(([id, reason]) => codeOf(reason) === 'E_POISONED' && !killsItsProcess.has(planned.get(id) ?? ''))
       .map(([id]) => id),
+    goodHarmed: jobs
+      .filter((job) => good.has(job.task) && failed.has(job.id) && !mayFail(job, codeOf(failed.get(job.id) ?? '')))
+      .map(({ id }) => id),
     blocksUnnamed: runs.filter(({ task, jobId }) => task === 'blocking' && !named.has(jobId)).map(({ jobId }) => jobId),
     shutdownsOverDeadline: late.map(({ pid, tookMs }) => `worker ${pid} after ${tookMs} ms`),
   };
+}
+
+/** Says whether a good job may fail like this: by what it is to do, or, if it must not start again, by a kill. */
+function mayFail({ task, payload }: PlannedJob, code: string): boolean {
+  if (task === 'failing') return payload.failures >= failingAttempts && code === 'E_TASK_FAILED';
+  return task === 'once' && code === 'E_JOB_INTERRUPTED';
 }
 
 /** Finds the jobs that fit the grace and started twice because of a restart. */
@@ -131,6 +144,13 @@ function blocks({ runs, jobs }: Evidence): Incident[] {
     .map(({ jobId, pid, startedAt, endedAt }) => {
       return { kind: 'blocks', pid, from: startedAt, to: endedAt ?? startedAt + (lengths.get(jobId) ?? 0) };
     });
+}
+
+/** Finds the runs of hostile jobs, as the ledger saw them. */
+function hostilities({ runs }: Evidence): Incident[] {
+  return runs
+    .filter(({ task }) => hostileTasks.some((name) => name === task))
+    .map(({ pid, startedAt, endedAt = startedAt }) => ({ kind: 'hostile', pid, from: startedAt, to: endedAt }));
 }
 
 const ids = (jobs: readonly PlannedJob[]) => jobs.map(({ id }) => id);

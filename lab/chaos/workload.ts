@@ -1,8 +1,22 @@
+import fc from 'fast-check';
+import { hostilePayloads } from '../hostile/arbitraries.ts';
+import type { HostilePayload } from '../hostile/recipe.ts';
+import { type StoredJob, storedJobs } from '../hostile/stored-job.ts';
 import { blockMs, stubbornMs } from './limits.ts';
 import { createRandom, type Random } from './random.ts';
 import type { FaultKind } from './schedule.ts';
 
-export type TaskName = 'fast' | 'slow' | 'failing' | 'once' | 'blocking' | 'stubborn' | 'stray';
+export const hostileTasks = ['hostile-async', 'hostile-thread', 'hostile-process'] as const;
+export type TaskName =
+  | 'fast'
+  | 'slow'
+  | 'failing'
+  | 'once'
+  | 'blocking'
+  | 'stubborn'
+  | 'stray'
+  | (typeof hostileTasks)[number]
+  | 'foreign';
 
 export interface PlannedJob {
   readonly id: string;
@@ -11,6 +25,10 @@ export interface PlannedJob {
   readonly atMs: number;
   /** `ms` is how long the job's code takes, `failures` on how many first attempts it throws. */
   readonly payload: { readonly ms: number; readonly failures: number };
+  /** The payload of a hostile job, which does what it says. */
+  readonly hostile?: HostilePayload;
+  /** What a foreign program wrote into Redis. */
+  readonly stored?: StoredJob;
 }
 
 export interface WorkloadOptions {
@@ -19,6 +37,8 @@ export interface WorkloadOptions {
   readonly durationMs: number;
   readonly only?: FaultKind | undefined;
 }
+
+const foreignJobs = storedJobs(['fast', 'slow', 'failing', 'once', 'hostile-async'], '{"ms":5,"failures":0}');
 
 /** The share of the run in which rare jobs come, so that they are over when the run is. */
 const rarePart = 0.7;
@@ -32,6 +52,8 @@ function rareJobs(only: FaultKind | undefined): Partial<Record<TaskName, number>
       return { blocking: 12_000 };
     case 'restarts':
       return { stubborn: 10_000 };
+    case 'hostile':
+      return { 'hostile-async': 60, 'hostile-thread': 120, 'hostile-process': 200, foreign: 60 };
     default:
       return {};
   }
@@ -53,6 +75,10 @@ function pickPayload(task: TaskName, random: Random): PlannedJob['payload'] {
     blocking: blockMs,
     stubborn: stubbornMs,
     stray: random.integer(10, 500),
+    'hostile-async': 0,
+    'hostile-thread': 0,
+    'hostile-process': 0,
+    foreign: 0,
   };
   return { ms: ms[task], failures: random.integer(1, 3) };
 }
@@ -65,6 +91,13 @@ function placeRare(task: TaskName, everyMs: number, random: Random, { jobs, dura
   ]);
 }
 
+/** Makes what is hostile about the job of a task; most have nothing. */
+function createHostility(task: TaskName, seed: number, index: number): Pick<PlannedJob, 'hostile' | 'stored'> {
+  const sample = <T>(values: fc.Arbitrary<T>) => fc.sample(values, { seed: seed ^ (index << 8), numRuns: 1 })[0] as T;
+  if (task === 'foreign') return { stored: { ...sample(foreignJobs), key: 'hash' } };
+  return hostileTasks.some((name) => name === task) ? { hostile: sample(hostilePayloads) } : {};
+}
+
 /** Decides every job's task and parameters: the same options give the same jobs. */
 export function createWorkload(options: WorkloadOptions): PlannedJob[] {
   const random = createRandom(options.seed, 0);
@@ -73,10 +106,11 @@ export function createWorkload(options: WorkloadOptions): PlannedJob[] {
       placeRare(task as TaskName, everyMs, random, options),
     ),
   );
+  const hostility = new Map([...rare].map(([at, task], index) => [at, createHostility(task, options.seed, index)]));
   return Array.from({ length: options.jobs }, (_, at) => {
     const usual = pickTask(random);
     const task = rare.get(at) ?? usual;
     const atMs = Math.floor((at / options.jobs) * options.durationMs);
-    return { id: `chaos-${options.seed}-${at}`, task, atMs, payload: pickPayload(task, random) };
+    return { id: `chaos-${options.seed}-${at}`, task, atMs, payload: pickPayload(task, random), ...hostility.get(at) };
   });
 }

@@ -8,15 +8,17 @@ const all = (options: Parameters<typeof createSchedule>[0]) => {
   return [...workers, ...redis];
 };
 
+const unscheduled = new Set<string>(['blocks', 'recycling', 'hostile']);
+
 test('the same seed gives the same schedule, another seed another one', () => {
   expect(createSchedule(mix)).toEqual(createSchedule(mix));
   expect(createSchedule({ ...mix, seed: 2 })).not.toEqual(createSchedule(mix));
 });
 
 describe.each([1, 2, 3, 4, 5])('seed %i over three minutes', (seed) => {
-  test('has every kind of fault at least twice, blocks and recycling apart', () => {
+  test('has every kind of fault at least twice, those that jobs and supervisors make apart', () => {
     const kinds = all({ ...mix, seed }).map(({ kind }) => kind);
-    for (const kind of faultKinds.filter((known) => known !== 'blocks' && known !== 'recycling')) {
+    for (const kind of faultKinds.filter((known) => !unscheduled.has(known))) {
       expect(kinds.filter((found) => found === kind).length, kind).toBeGreaterThanOrEqual(2);
     }
   });
@@ -42,6 +44,12 @@ test('restarts alone replace at least 20 processes in three minutes', () => {
 
 test.each(['blocks', 'recycling'] as const)('%s alone schedule nothing: jobs and supervisors make them', (only) => {
   expect(all({ ...mix, only })).toEqual([]);
+});
+
+test('kills and restarts workers beside hostile jobs, and leaves Redis alone', () => {
+  const { workers, redis } = createSchedule({ ...mix, only: 'hostile' });
+  expect(new Set(workers.map(({ kind }) => kind))).toEqual(new Set(['sigkill', 'restarts']));
+  expect(redis).toEqual([]);
 });
 
 test('hits only workers that exist', () => {

@@ -21,6 +21,8 @@ const start = (jobId: string, startedAt: number, more: Partial<Run> = {}): Run =
   ...more,
 });
 
+const failed = 'E_TASK_FAILED: Error: no';
+
 const verdict = (evidence: Partial<Evidence>) =>
   judge({
     jobs: [],
@@ -149,4 +151,19 @@ test('calls a poisoned job innocent unless its task ends its process', () => {
   const jobs = [job('a', 'slow'), job('b', 'stray')];
   const failed = new Map(jobs.map(({ id }) => [id, 'E_POISONED: crashed 3 times']));
   expect(verdict({ jobs, failed })).toMatchObject({ failedByCode: { E_POISONED: 2 }, poisonedInnocents: 1 });
+});
+
+describe('a good job that failed', () => {
+  const harmed = (job: PlannedJob, reason: string) => verdict({ jobs: [job], failed: new Map([[job.id, reason]]) });
+
+  test.each([
+    ['an at-most-once job that was interrupted', job('a', 'once'), 'E_JOB_INTERRUPTED: its code had started', 0],
+    ['a job that fails on all its attempts', { ...job('a', 'failing'), payload: { ms: 1, failures: 3 } }, failed, 0],
+    ['a job that fails on its first attempt only', job('a', 'failing'), failed, 1],
+    ['a job that does not fail by itself', job('a', 'fast'), failed, 1],
+    ['a hostile job', job('a', 'hostile-thread'), failed, 0],
+    ['a foreign job', job('a', 'foreign'), 'E_JOB_CORRUPT: its options are no JSON', 0],
+  ] as const)('counts as harmed unless that is explained: %s', (_what, planned, reason, count) => {
+    expect(harmed(planned, reason).goodHarmed).toBe(count);
+  });
 });

@@ -28,3 +28,15 @@ test('jobs come in order over the whole time, each with an id of its own', () =>
   expect(jobs.map(({ atMs }) => atMs)).toEqual(jobs.map(({ atMs }) => atMs).toSorted((a, b) => a - b));
   expect(jobs.at(-1)?.atMs).toBeGreaterThan(options.durationMs * 0.99);
 });
+
+test('hostile jobs of every pool and foreign jobs are among good ones, and the same seed makes the same of them', () => {
+  const jobs = createWorkload({ seed: 1, jobs: 2_000, durationMs: 25_000, only: 'hostile' });
+  expect(createWorkload({ seed: 1, jobs: 2_000, durationMs: 25_000, only: 'hostile' })).toEqual(jobs);
+  for (const task of ['hostile-async', 'hostile-thread', 'hostile-process']) {
+    expect(count(jobs, task)).toBeGreaterThan(50);
+    expect(jobs.filter((job) => job.task === task).every(({ hostile }) => hostile !== undefined)).toBe(true);
+  }
+  expect(count(jobs, 'foreign')).toBeGreaterThan(100);
+  expect(jobs.filter(({ stored }) => stored !== undefined).every(({ task }) => task === 'foreign')).toBe(true);
+  expect(count(jobs, 'fast') + count(jobs, 'slow') + count(jobs, 'once')).toBeGreaterThan(800);
+});

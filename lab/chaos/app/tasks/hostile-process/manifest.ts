@@ -1,0 +1,17 @@
+import { defineTask } from 'islet';
+import { payload } from '../../../../hostile/payload.ts';
+import { redactedFields } from '../../../../hostile/recipe.ts';
+
+export default defineTask({
+  name: 'hostile-process',
+  queue: 'chaos',
+  payload,
+  attempts: 2,
+  backoff: { type: 'fixed', delayMs: 200, jitter: 0 },
+  timeoutMs: 1_000,
+  abandonAfterMs: 100,
+  redact: redactedFields,
+  pool: { kind: 'process', size: 2 },
+  // A worker of a run without such jobs starts no process.
+  load: 'on-first-job',
+});

@@ -1,0 +1,77 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type StoredJob, storedJobs } from '../../lab/hostile/stored-job.ts';
+import { writeStoredJob } from '../../lab/hostile/write-stored-job.ts';
+import { attack } from '../support/attack.ts';
+import { HostileWorker } from '../support/hostile-worker.ts';
+
+let worker: HostileWorker;
+
+const open = async () => {
+  worker = await HostileWorker.open({ broker: 'redis', pool: 'async' });
+};
+
+beforeEach(open);
+
+afterEach(() => worker.close());
+
+const limitMs = 5_000;
+const pollEveryMs = 20;
+
+/** Returns what is wrong with how a stored job ended, or nothing. */
+async function tryStoredJob(job: StoredJob): Promise<string | undefined> {
+  const strayCount = worker.strays.length;
+  if (!worker.redis) return 'The worker has no Redis';
+  await writeStoredJob(worker.redis, (name) => worker.key(name), job);
+  const until = performance.now() + limitMs;
+  while (await isListed(job.id)) {
+    if (performance.now() > until) return `The job is still listed as ${await isListed(job.id)}`;
+    await sleep(pollEveryMs);
+  }
+  const [reason, isFailed] = await Promise.all([
+    job.key === 'hash' ? worker.redis.hget(worker.key(job.id), 'failedReason') : '',
+    worker.redis.zscore(worker.key('failed'), job.id),
+  ]);
+  if (isFailed !== null && !/^E_[A-Z_]+: /.test(reason ?? '')) return `The job failed as ${reason}`;
+  return worker.strays.slice(strayCount)[0];
+}
+
+/** Names the list of the queue in which a job waits, or runs. */
+async function isListed(id: string): Promise<string | undefined> {
+  const { redis } = worker;
+  if (!redis) return undefined;
+  const [wait, active, delayed, prioritized] = await Promise.all([
+    redis.lpos(worker.key('wait'), id),
+    redis.lpos(worker.key('active'), id),
+    redis.zscore(worker.key('delayed'), id),
+    redis.zscore(worker.key('prioritized'), id),
+  ]);
+  const found = Object.entries({ wait, active, delayed, prioritized }).find(([, place]) => place !== null);
+  return found?.[0];
+}
+
+test('each job that Redis holds ends, whatever is wrong with it, delays no other one, and no stop', async () => {
+  const waits = worker.watchGoodJobs();
+  await attack({
+    cases: 2_000,
+    atOnce: 30,
+    values: storedJobs(['good', 'anything', 'in-async'], '{}'),
+    attempt: tryStoredJob,
+    async recover() {
+      await worker.close();
+      await open();
+    },
+    doubts: {
+      times: () => waits.over(100),
+      async attempt(job) {
+        const measure = () => worker.besideGoodJobs(() => tryStoredJob(job));
+        let least = await measure();
+        for (let again = 0; again < 3 && least > 100; again++) least = Math.min(least, await measure());
+        return least > 100 ? `A good job waited ${Math.round(least)} ms for it` : undefined;
+      },
+    },
+  });
+  await waits.stop();
+  expect(worker.strays).toEqual([]);
+  expect(await worker.stop()).toBe(0);
+}, 120_000);
