@@ -296,6 +296,11 @@ export const importRules: readonly ImportRule[] = [
     may: ['lab/kit/**', 'src/tools/dev-redis/**', 'ioredis', 'node:*'],
     because: 'demo, bench, chaos and proofs stand on the kit, which knows none of them',
   },
+  {
+    from: 'lab/hostile/**',
+    may: ['lab/hostile/**', 'islet', 'islet/task', 'fast-check', 'valibot', 'ioredis', 'node:*'],
+    because: 'chaos and the property tests attack from outside, with what anybody may import',
+  },
 ];
 
 const forbiddenFolders = ['core', 'common', 'lib', 'utils', 'types', 'interfaces', 'helpers'];
