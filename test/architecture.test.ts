@@ -86,7 +86,9 @@ function check(files: Record<string, string>) {
 }
 
 function readRepository(): Map<string, string> {
-  const folders = ['src', 'queues', 'tasks', 'config', 'lab/kit', 'lab/hostile'].filter((folder) => existsSync(`${root}/${folder}`));
+  const folders = ['src', 'queues', 'tasks', 'config', 'lab/kit', 'lab/hostile'].filter((folder) =>
+    existsSync(`${root}/${folder}`),
+  );
   const paths = folders.flatMap((folder) =>
     readdirSync(`${root}/${folder}`, { recursive: true, encoding: 'utf8' }).map((file) => `${folder}/${file}`),
   );

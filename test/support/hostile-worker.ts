@@ -113,7 +113,7 @@ function openApp(pool: PoolName): AppSource {
     manifests: async () => createCatalog({ tasks: tasks.map(found), queues: [found(queue)] }),
     hooks: () => undefined,
     config: async () => ({}),
-    loadQueue: async () => ({
+    findQueue: async () => ({
       tasks: tasks.map((manifest) => ({
         manifest,
         file: manifest.name,

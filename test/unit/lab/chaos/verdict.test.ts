@@ -44,7 +44,11 @@ test('tells completed, failed, lost and stuck apart', () => {
   });
   expect(figures).toMatchObject({ enqueued: 6, completed: 1, failed: 1, lost: 2, stuck: 2 });
   expect(figures.failedByCode).toEqual({ E_TASK_FAILED: 1 });
-  expect(figures.examples).toEqual({ lost: ['lost', 'gone-without-end'], stuck: ['stuck', 'waiting'] });
+  expect(figures.examples).toEqual({
+    lost: ['lost', 'gone-without-end'],
+    stuck: ['stuck', 'waiting'],
+    goodHarmed: ['failed'],
+  });
 });
 
 test('counts an at-most-once job that started twice, however its first start ended', () => {
