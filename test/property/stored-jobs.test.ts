@@ -28,11 +28,10 @@ async function tryStoredJob(job: StoredJob): Promise<string | undefined> {
     if (performance.now() > until) return `The job is still listed as ${await isListed(job.id)}`;
     await sleep(pollEveryMs);
   }
-  const [reason, isFailed] = await Promise.all([
-    job.key === 'hash' ? worker.redis.hget(worker.key(job.id), 'failedReason') : '',
-    worker.redis.zscore(worker.key('failed'), job.id),
-  ]);
-  if (isFailed !== null && !/^E_[A-Z_]+: /.test(reason ?? '')) return `The job failed as ${reason}`;
+  if ((await worker.redis.zscore(worker.key('failed'), job.id)) !== null) {
+    const reason = await worker.redis.hget(worker.key(job.id), 'failedReason');
+    if (!/^E_[A-Z_]+: /.test(reason ?? '')) return `The job failed as ${reason}`;
+  }
   return worker.strays.slice(strayCount)[0];
 }
 

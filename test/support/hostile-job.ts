@@ -72,6 +72,7 @@ function travelOf(payload: HostilePayload): Travel {
 
 /** Says whether returning the value may wait for what it promises. */
 function isAwaited(recipe: HostilePayload['recipe']): boolean {
+  if (recipe.is === 'proxy') return true;
   return /"(is":"odd","name":"([^"]*promise|thenable[^"]*|global|undefined)|then)"/.test(JSON.stringify(recipe));
 }
 

@@ -148,6 +148,7 @@ export class HostileWorker {
   readonly #memory = new UnblockedClock();
   readonly #memoryBroker = createMemoryBroker(this.#memory);
   #running: RunningWorker | undefined;
+  #closing: Promise<void> | undefined;
 
   static async open(options: HostileWorkerOptions): Promise<HostileWorker> {
     const worker = new HostileWorker(options);
@@ -249,8 +250,13 @@ export class HostileWorker {
     return [sentAt, firstRunAt];
   }
 
-  /** Ends what there is. A worker that hangs is left behind: the test that found it has failed. */
-  async close(): Promise<void> {
+  /** Ends what there is; may be called twice. A worker that hangs is left behind: the test that found it has failed. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     await Promise.race([this.stop(), sleep(graceMs + exitLimitMs)]);
     await this.producer.close();
     this.redis?.disconnect();

@@ -28,6 +28,7 @@ function judge(value: unknown, parents: readonly unknown[], depth: number): Judg
     const isWhole = Object.keys(value).length === value.length;
     return isWhole ? worst(value, inside, depth) : 'refused';
   }
+  if (Object.getOwnPropertySymbols(value).length > 0) return 'either';
   const prototype = Object.getPrototypeOf(value);
   const isPlain = prototype === Object.prototype || prototype === null;
   if (!isPlain || Object.prototype.toString.call(value) !== '[object Object]') return judgeOther(value);
@@ -43,13 +44,15 @@ function worst(items: readonly unknown[], inside: readonly unknown[], depth: num
 function judgeToJson(value: object, parents: readonly unknown[], depth: number): Judged {
   const written: unknown = (value as { toJSON(): unknown }).toJSON();
   if (value instanceof Date) return written === null ? 'refused' : 'arrives';
+  // A buffer has a `toJSON`, but no typed array arrives as it was.
+  if (ArrayBuffer.isView(value)) return 'either';
   if (typeof written === 'object' && written !== null && 'toJSON' in written) return 'either';
   return judge(written, parents, depth + 1);
 }
 
-/** What has fields of its own may be taken for a plain object; what keeps its value elsewhere may not. */
+/** What has fields of its own, or no class, may be taken for a plain object; what keeps its value elsewhere may not. */
 function judgeOther(value: object): Judged {
-  return Object.prototype.toString.call(value) === '[object Object]' && Object.keys(value).length > 0
-    ? 'either'
-    : 'refused';
+  if (Object.getPrototypeOf(value) === null) return 'either';
+  const hasFields = Object.prototype.toString.call(value) === '[object Object]' && Object.keys(value).length > 0;
+  return hasFields ? 'either' : 'refused';
 }
