@@ -52,8 +52,8 @@ async function tryStop(pool: PoolName, { payloads, afterMs }: Stop): Promise<str
 
 const places: [PoolName, cases: number][] = [
   ['async', 40],
-  ['thread', 12],
-  ['process', 8],
+  ['thread', 8],
+  ['process', 6],
 ];
 
 describe.each(places)('in the pool "%s"', (pool, cases) => {
