@@ -51,12 +51,17 @@ class BoundedJson {
   write(value: unknown, place: readonly string[] = []): void {
     if (isJsonScalar(value)) this.text += value;
     else if (typeof value === 'function') this.text += '"[function]"';
-    else if (typeof value !== 'object') this.text += JSON.stringify(textOf(value, this.#length));
-    else if (isError(value)) this.write(`${textOf(read(value, 'name'), most.name)}: ${messageOf(value)}`);
+    else if (typeof value !== 'object') this.#writeText(textOf(value, this.#length));
+    else if (isError(value)) this.#writeText(`${nameOf(value)}: ${messageOf(value, most.message, this.#redaction)}`);
     else if (types.isDate(value)) this.text += JSON.stringify(tryTo(() => value.toISOString()) ?? 'Invalid Date');
     else if (Array.isArray(value) && place.length < mostLevels) this.#writeItems(value, place);
     else if (isPlain(value) && place.length < mostLevels) this.#writeFields(value, place);
     else this.text += `"[${nameOfClass(value)}]"`;
+  }
+
+  /** Looks for what must not be told before JSON writes it in another way. */
+  #writeText(text: string): void {
+    this.text += JSON.stringify(this.#redaction?.text(text, text.length >= this.#length) ?? text);
   }
 
   #writeItems(list: readonly unknown[], place: readonly string[]): void {
@@ -74,7 +79,9 @@ class BoundedJson {
     for (const name in value) {
       if (this.#isFull) break;
       if (!Object.hasOwn(value, name) || read(value, name) === undefined) continue;
-      this.text += `${isFirst ? '' : ','}${JSON.stringify(name.slice(0, this.#length))}:`;
+      if (!isFirst) this.text += ',';
+      this.#writeText(name.slice(0, this.#length));
+      this.text += ':';
       isFirst = false;
       this.#writeInside(value, name, place);
     }
@@ -127,17 +134,21 @@ export function messageOf(thrown: unknown, length = most.message, redaction?: Re
 }
 
 /** Returns the name of a thrown value. Never throws. */
-export function nameOf(thrown: unknown): string {
+export function nameOf(thrown: unknown, redaction?: Redaction): string {
   const name = isError(thrown) ? read(thrown, 'name') : 'Error';
-  return name === undefined ? 'Error' : textOf(name, most.name);
+  return name === undefined ? 'Error' : textOf(name, most.name, redaction);
 }
 
 /** Returns the beginning of an error's stack. One with a vast message has nothing else within it. */
-export function stackOf(thrown: unknown, length = most.stack): string {
+export function stackOf(thrown: unknown, length = most.stack, redaction?: Redaction): string {
   if (!isError(thrown)) return '';
   const message = read(thrown, 'message');
   const isVast = typeof message === 'string' && message.length > length;
-  return textOf((isVast ? `${nameOf(thrown)}: ${message.slice(0, length)}` : read(thrown, 'stack')) ?? '', length);
+  return textOf(
+    (isVast ? `${nameOf(thrown)}: ${message.slice(0, length)}` : read(thrown, 'stack')) ?? '',
+    length,
+    redaction,
+  );
 }
 
 /** Returns what stands right behind an error: those of which it consists, and its cause. */

@@ -4,6 +4,9 @@ import { type FailureCause, hidePasswords, IsletError } from '../errors.ts';
 import { type Redacting, type Redaction, redactionOf } from '../manifest/redact.ts';
 import { behind, messageOf, most, mostCauses, nameOf, read, stackOf, textOf, tryTo } from '../thrown.ts';
 
+/** What the code of an error of Islet's looks like. */
+const codePattern = /^E_[A-Z0-9_]{1,98}$/;
+
 /** Cuts a text, and hides what must not be told, also where the cut has left half of it. */
 function clean(text: string, length: number, redaction: Redaction | undefined): string {
   const wasCut = text.length >= length;
@@ -11,7 +14,8 @@ function clean(text: string, length: number, redaction: Redaction | undefined): 
   return hidePasswords(redaction?.text(whole, wasCut) ?? whole).slice(0, length);
 }
 
-type Cleaner = (text: string, length: number) => string;
+/** Writes a text within bounds, without what must not be told; `redaction` is for what has to be written as JSON. */
+type Cleaner = { (text: string, length: number): string; redaction: Redaction | undefined };
 
 /** Tells the code and the detail of an error, as those of systems, databases and HTTP clients have. */
 function readDetails(thrown: unknown, cleaned: Cleaner) {
@@ -19,7 +23,9 @@ function readDetails(thrown: unknown, cleaned: Cleaner) {
   const isCode = (typeof code === 'string' && code !== '') || typeof code === 'number';
   return {
     ...(isCode ? { code: cleaned(textOf(code, most.code), most.code) } : {}),
-    ...(detail === undefined || detail === null ? {} : { detail: cleaned(textOf(detail, most.detail), most.detail) }),
+    ...(detail === undefined || detail === null
+      ? {}
+      : { detail: cleaned(textOf(detail, most.detail, cleaned.redaction), most.detail) }),
   };
 }
 
@@ -32,26 +38,33 @@ function readCauses(thrown: unknown, cleaned: Cleaner): FailureCause[] {
     const cause = left.shift();
     if (seen.has(cause)) continue;
     seen.add(cause);
-    const message = cleaned(messageOf(cause, most.detail), most.detail);
-    causes.push({ name: cleaned(nameOf(cause), most.name), message, ...readDetails(cause, cleaned) });
+    const message = cleaned(messageOf(cause, most.detail, cleaned.redaction), most.detail);
+    causes.push({
+      name: cleaned(nameOf(cause, cleaned.redaction), most.name),
+      message,
+      ...readDetails(cause, cleaned),
+    });
     if (typeof cause === 'object') left.unshift(...behind(cause));
   }
   return causes;
 }
 
 function describe(thrown: unknown, redaction: Redaction | undefined): Failure {
-  const cleaned: Cleaner = (text, length) => clean(text, length, redaction);
+  const cleaned: Cleaner = Object.assign((text: string, length: number) => clean(text, length, redaction), {
+    redaction,
+  });
   const code = thrown instanceof IsletError ? read(thrown, 'code') : undefined;
   const details = readDetails(thrown, cleaned);
   const causes = readCauses(thrown, cleaned);
   return {
-    code: typeof code === 'string' ? textOf(code, most.code) : 'E_TASK_FAILED',
-    causeName: cleaned(nameOf(thrown), most.name),
+    // The task may have changed it, into anything.
+    code: typeof code === 'string' && codePattern.test(code) ? cleaned(code, most.code) : 'E_TASK_FAILED',
+    causeName: cleaned(nameOf(thrown, redaction), most.name),
     causeMessage: cleaned(messageOf(thrown, most.message, redaction), most.message),
     ...(details.code === undefined || code !== undefined ? {} : { causeCode: details.code }),
     ...(details.detail === undefined ? {} : { causeDetail: details.detail }),
     ...(causes.length > 0 ? { causes } : {}),
-    stack: cleaned(stackOf(thrown), most.stack),
+    stack: cleaned(stackOf(thrown, most.stack, redaction), most.stack),
   };
 }
 

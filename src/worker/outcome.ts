@@ -19,7 +19,7 @@ import type { Clock } from './clock.ts';
 import { internalError, toFailure } from './describe-error.ts';
 
 /** The codes of errors that trying again cannot mend. */
-const permanentCodes = new Set(['E_PAYLOAD_INVALID', 'E_RESULT_INVALID']);
+const permanentCodes = new Set<unknown>(['E_PAYLOAD_INVALID', 'E_RESULT_INVALID']);
 
 /** Returns the milliseconds before the attempt that follows `attempt`. */
 export function backoffMs({ backoff }: Pick<AnyTask, 'backoff'>, attempt: number, random = Math.random()): number {
@@ -124,7 +124,7 @@ export function classify(
   const isTimeout = reason instanceof TimeoutError && nameOf(error) === 'AbortError';
   const cause = isTimeout ? reason : error;
   const permanent =
-    cause instanceof PermanentError || (cause instanceof IsletError && permanentCodes.has(String(read(cause, 'code'))));
+    cause instanceof PermanentError || (cause instanceof IsletError && permanentCodes.has(read(cause, 'code')));
   if (permanent || delivery.attempt >= manifest.attempts) return failed(delivery, manifest, cause);
   const failure = toFailure(cause, manifest, delivery.input);
   const retry = { kind: 'retry', failure, delayMs: backoffMs(manifest, delivery.attempt) } as const;

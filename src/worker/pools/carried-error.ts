@@ -1,4 +1,5 @@
 import * as errors from '../../errors.ts';
+import type { Redaction } from '../../manifest/redact.ts';
 import { behind, isError, messageOf, nameOf, read, stackOf, textOf, tryTo } from '../../thrown.ts';
 import { hearThrown } from '../describe-error.ts';
 
@@ -31,35 +32,37 @@ const mostText = 16_000;
 const mostFields = 50;
 
 /** Returns what JSON makes of a value, and of a large one a text. Returns nothing of one that JSON cannot carry. */
-function throughJson(value: unknown): unknown {
-  const text = textOf(value, mostText);
+function throughJson(value: unknown, redaction: Redaction | undefined): unknown {
+  const text = textOf(value, mostText, redaction);
   if (typeof value === 'string') return text;
   if (typeof value !== 'object') return tryTo(() => JSON.parse(JSON.stringify(value)));
   return value === null ? null : (tryTo(() => JSON.parse(text)) ?? text);
 }
 
-function fieldsOf(thrown: Error): object {
+function fieldsOf(thrown: Error, redaction: Redaction | undefined): object {
   const names = tryTo(() => Object.keys(thrown).slice(0, mostFields)) ?? [];
   const others = names.filter((name) => name !== 'cause' && name !== 'errors');
-  const fields = others.map((name) => [name, throughJson(read(thrown, name))] as const);
+  const fields = others.map((name) => [name, throughJson(read(thrown, name), redaction)] as const);
   return Object.fromEntries(fields.filter(([, value]) => value !== undefined));
 }
 
-/** Writes down what was thrown. Never throws. */
-export function carryError(thrown: unknown, left = { errors: mostErrors }): CarriedError {
+/** Writes down what was thrown, without what must not be told where that has to become JSON. Never throws. */
+export function carryError(thrown: unknown, redaction?: Redaction, left = { errors: mostErrors }): CarriedError {
   hearThrown(thrown);
-  if (!isError(thrown)) return { kind: 'value', value: throughJson(thrown) ?? textOf(thrown, mostText) };
+  if (!isError(thrown)) {
+    return { kind: 'value', value: throughJson(thrown, redaction) ?? textOf(thrown, mostText, redaction) };
+  }
   const prototype = tryTo(() => Object.getPrototypeOf(thrown));
   const inner = behind(thrown).filter(() => left.errors-- > 0);
   const cause = read(thrown, 'cause');
   return {
     kind: 'error',
     known: Object.keys(known).find((name) => known[name]?.prototype === prototype),
-    name: nameOf(thrown),
-    message: messageOf(thrown, mostText),
-    stack: stackOf(thrown, mostText),
-    fields: fieldsOf(thrown),
-    behind: inner.map((error) => carryError(error, left)),
+    name: nameOf(thrown, redaction),
+    message: messageOf(thrown, mostText, redaction),
+    stack: stackOf(thrown, mostText, redaction),
+    fields: fieldsOf(thrown, redaction),
+    behind: inner.map((error) => carryError(error, redaction, left)),
     hasCause: inner.length > 0 && inner.at(-1) === cause,
   };
 }

@@ -4,6 +4,7 @@ import type { NewJob } from '../../broker/broker.ts';
 import { IsletError } from '../../errors.ts';
 import { JobAbort } from '../../job-abort.ts';
 import type { Log } from '../../log.ts';
+import { redactionOf } from '../../manifest/redact.ts';
 import { type Deferred, defer } from '../deferred.ts';
 import { internalError, toFailure } from '../describe-error.ts';
 import { executeTask } from '../execute-task.ts';
@@ -115,7 +116,7 @@ class UnitServer {
     if (running && running === (currentRun.getStore() ?? running)) {
       // The job's code may still run.
       this.#isSpoilt = true;
-      running.escaped.resolve({ error: carryError(error) });
+      running.escaped.resolve({ error: carryError(error, this.#redactionOf(running.input)) });
       return running.abort.abort(error);
     }
     if (!this.#loaded) return this.#send({ say: 'broken', error: carryError(error) });
@@ -157,10 +158,14 @@ class UnitServer {
       const result = await executeTask(task, input, context, attempt);
       return { resultJson: toResultJson(task.manifest, result) };
     } catch (error) {
-      return { error: carryError(error) };
+      return { error: carryError(error, this.#redactionOf(job.input)) };
     } finally {
       await context.flush();
     }
+  }
+
+  #redactionOf(input: unknown) {
+    return redactionOf(this.#loaded?.task.manifest, input);
   }
 
   #ask(request: Request): Promise<void> {

@@ -1,6 +1,7 @@
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { IsletError, PermanentError, tellFailure } from '../../../src/errors.ts';
+import { redactionOf } from '../../../src/manifest/redact.ts';
 import { internalError, toFailure } from '../../../src/worker/describe-error.ts';
 import { carryError, reviveError } from '../../../src/worker/pools/carried-error.ts';
 import { hostileValues } from '../../support/hostile-values.ts';
@@ -159,4 +160,47 @@ test('an error of Islet itself says so, and has the stack of what was thrown', (
       'Islet itself failed, and not the task: TypeError: x is undefined. Please report it, with the stack in the log.',
     stack: expect.stringContaining('describe-error.test.ts'),
   });
+});
+
+describe('a secret', () => {
+  const secret = 'S3CR3T "\\\u0000\ud800';
+  const inside = (levels: number): unknown =>
+    levels === 0
+      ? JSON.stringify({ card: secret })
+      : { [`in ${secret}`]: new Error('', { cause: inside(levels - 1) }) };
+  const messages: [string, unknown][] = [
+    ['as JSON in a field', { text: JSON.stringify({ card: secret }) }],
+    ['as JSON in the message of an error in a field', { error: withMessage({ text: JSON.stringify([secret]) }) }],
+    ['as the name of a field', inside(2)],
+  ];
+
+  function withMessage(message: unknown): Error {
+    return Object.defineProperty(new Error(), 'message', { value: message });
+  }
+
+  test.each(messages)('is not told where it stands %s, nor out of a pool', (_, value) => {
+    const input = { token: secret };
+    const redaction = redactionOf({ redact: ['token'] }, input);
+    for (const thrown of [value, withMessage(value), new Error('outer', { cause: withMessage(value) })]) {
+      const crossed = reviveError(JSON.parse(JSON.stringify(carryError(thrown, redaction))));
+      for (const one of [thrown, crossed]) {
+        expect(JSON.stringify(toFailure(one, { redact: ['token'] }, input))).not.toContain('S3CR3T');
+      }
+    }
+  });
+});
+
+test.each([
+  '',
+  'a secret',
+  'E_lower',
+  7,
+  {
+    toString() {
+      throw new Error('no');
+    },
+  },
+])('the code of an error of Islet that a task has changed into %j is not told as one', (code) => {
+  const changed = Object.defineProperty(new PermanentError('no'), 'code', { value: code });
+  expect(toFailure(changed).code).toBe('E_TASK_FAILED');
 });
