@@ -3,7 +3,7 @@ import { hostilePayloads } from '../../lab/hostile/arbitraries.ts';
 import type { HostilePayload } from '../../lab/hostile/recipe.ts';
 import { attack } from '../support/attack.ts';
 import { tryHostileJob } from '../support/hostile-job.ts';
-import { type BrokerName, HostileWorker, type PoolName } from '../support/hostile-worker.ts';
+import { type BrokerName, HostileWorker, longestWaitMs, type PoolName } from '../support/hostile-worker.ts';
 
 let worker: HostileWorker;
 
@@ -18,8 +18,6 @@ const places: [PoolName, BrokerName, cases: number, atOnce: number][] = [
   ['process', 'redis', 1_000, 6],
 ];
 
-/** No good job waits longer because of another one, in milliseconds. */
-const longestWaitMs = 100;
 const harmless: HostilePayload = {
   act: 'return',
   recipe: { is: 'json', value: 1 },
@@ -27,17 +25,6 @@ const harmless: HostilePayload = {
   user: { email: '' },
   items: [],
 };
-
-/** Returns how long good jobs wait because of one hostile job, in milliseconds: again and again, not by chance. */
-async function delayBy(payload: HostilePayload, pool: PoolName): Promise<number> {
-  const measure = (one: HostilePayload) => worker.besideGoodJobs(() => tryHostileJob(worker, pool, one));
-  let least = await measure(payload);
-  for (let again = 0; again < 3 && least > longestWaitMs; again++) {
-    const usual = await measure(harmless);
-    least = Math.min(least, (await measure(payload)) - usual);
-  }
-  return least;
-}
 
 describe.each(places)('in the pool "%s" on the broker "%s"', (pool, broker, cases, atOnce) => {
   test('each delivery settles once, in its time, without a word of a secret, and delays no other job', async () => {
@@ -55,8 +42,9 @@ describe.each(places)('in the pool "%s" on the broker "%s"', (pool, broker, case
       doubts: {
         times: () => waits.over(longestWaitMs),
         async attempt(payload) {
-          const delayMs = await delayBy(payload, pool);
-          return delayMs > longestWaitMs ? `A good job waited ${Math.round(delayMs)} ms for it` : undefined;
+          const run = (one: HostilePayload) => () => tryHostileJob(worker, pool, one);
+          const delayMs = await worker.delayBy(run(payload), run(harmless));
+          return delayMs > longestWaitMs ? `A good job waited ${delayMs} ms for it` : undefined;
         },
       },
     });

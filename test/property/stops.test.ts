@@ -51,9 +51,9 @@ async function tryStop(pool: PoolName, { payloads, afterMs }: Stop): Promise<str
 }
 
 const places: [PoolName, cases: number][] = [
-  ['async', 40],
-  ['thread', 8],
-  ['process', 6],
+  ['async', 24],
+  ['thread', 4],
+  ['process', 4],
 ];
 
 describe.each(places)('in the pool "%s"', (pool, cases) => {
