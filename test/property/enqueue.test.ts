@@ -10,7 +10,7 @@ import good from '../fixtures/hostile/tasks/good/manifest.ts';
 import { attack } from '../support/attack.ts';
 import { type BrokerName, HostileWorker } from '../support/hostile-worker.ts';
 import { testRedisUrl } from '../support/redis-place.ts';
-import { travelled } from '../support/travelled.ts';
+import { throughJson, travelled } from '../support/travelled.ts';
 
 const resultLimitMs = 5_000;
 const noSecrets: HostilePayload = {
@@ -62,8 +62,10 @@ describe.each<BrokerName>(['memory', 'redis'])('on the broker "%s"', (broker) =>
       return findWrongRefusal(error, 'E_PAYLOAD_INVALID');
     }
     if (travel.kind === 'refused') return `It arrived as ${String(JSON.stringify(result)).slice(0, 300)}`;
-    const wanted = travel.kind === 'arrives' ? travel.value : JSON.parse(JSON.stringify(value));
-    return isDeepStrictEqual(result, wanted) ? undefined : `It arrived as ${JSON.stringify(result).slice(0, 300)}`;
+    const wanted = travel.kind === 'arrives' ? travel.value : throughJson(value);
+    return isDeepStrictEqual(throughJson(result), wanted)
+      ? undefined
+      : `It arrived as ${JSON.stringify(result).slice(0, 300)}`;
   }
 
   test('each payload arrives as it was, or is refused at once', async () => {

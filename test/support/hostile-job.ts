@@ -4,7 +4,7 @@ import { type HostilePayload, passwordMark, secretMark } from '../../lab/hostile
 import type { Failure } from '../../src/broker/broker.ts';
 import type { ResultHandle } from '../../src/producer.ts';
 import { type HostileWorker, hostileTasks, isOver, type PoolName, type Watched } from './hostile-worker.ts';
-import { type Travel, travelled } from './travelled.ts';
+import { type Travel, throughJson, travelled } from './travelled.ts';
 
 const { attempts, timeoutMs, abandonAfterMs } = hostileTasks.async;
 /** What killing a unit, starting the next one and a busy machine may take on top of each attempt's own time. */
@@ -86,7 +86,8 @@ async function findWrongAnswer(
     const result = await handle.result({ timeoutMs: 5_000 });
     if (settled.at(-1)?.kind !== 'completed') return 'A job that failed has a result';
     const travel = travelOf({ act, recipe, ...payload });
-    if (!wasReturned || travel.kind !== 'arrives' || isDeepStrictEqual(result, travel.value)) return undefined;
+    if (!wasReturned || travel.kind !== 'arrives' || isDeepStrictEqual(throughJson(result), travel.value))
+      return undefined;
     return `The result arrived as ${JSON.stringify(result).slice(0, 200)}`;
   } catch (error) {
     const { code, message, stack } = error as { code?: string; message: string; stack?: string };

@@ -4,11 +4,14 @@ export type Travel = { kind: 'arrives'; value: unknown } | { kind: 'refused' } |
 const refused: Travel = { kind: 'refused' };
 const deepest = 500;
 
+/** Returns a value as JSON has it, which knows no minus zero. */
+export const throughJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value) ?? 'null');
+
 /** Says whether a value is one of JSON's: nothing of it is dropped or changed on its way. */
 export function travelled(value: unknown): Travel {
   try {
     const found = judge(value, [], 0);
-    return found === 'arrives' ? { kind: found, value: JSON.parse(JSON.stringify(value)) } : { kind: found };
+    return found === 'arrives' ? { kind: found, value: throughJson(value) } : { kind: found };
   } catch {
     return refused;
   }
