@@ -73,7 +73,10 @@ function marksOfFault(only: FaultKind, figures: Figures): Mark[] {
         { what: 'no job that finishes during an outage is run again', holds: figures.finishedInOutageRunAgain === 0 },
       ];
     case 'hostile':
-      return [{ what: 'no good job fails because of others', holds: figures.goodHarmed === 0 }];
+      return [
+        { what: 'workers were killed beside them', holds: (figures.faults.sigkill ?? 0) > 0 },
+        { what: 'no good job fails because of others', holds: figures.goodHarmed === 0 },
+      ];
     case 'freeze':
     case 'parent-kill':
       return [];

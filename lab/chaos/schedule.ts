@@ -91,9 +91,9 @@ function createLane({ kinds, gapMs }: Lane, random: Random, options: ScheduleOpt
   return faults;
 }
 
-/** Says whether a fault comes at all; hostile jobs are beside kills and restarts of their workers. */
+/** Says whether a fault comes at all; the workers of hostile jobs are killed, too. */
 function isChosen(kind: ScheduledKind, only: FaultKind | undefined): boolean {
-  return only === 'hostile' ? kind === 'sigkill' || kind === 'restarts' : only === undefined || kind === only;
+  return only === undefined || kind === (only === 'hostile' ? 'sigkill' : only);
 }
 
 /** Decides when which fault comes: the same options give the same schedule. */

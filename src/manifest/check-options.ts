@@ -8,7 +8,14 @@ export type Checks = Record<string, Check>;
 
 /** Creates a check that expects a value for which `is` holds. */
 export function expecting(what: string, is: (value: unknown) => boolean): Check {
-  return (value) => (is(value) ? undefined : what);
+  return (value) => {
+    try {
+      return is(value) ? undefined : what;
+    } catch {
+      // A value may refuse to be looked at.
+      return what;
+    }
+  };
 }
 
 const namePattern = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
@@ -55,7 +62,17 @@ export const checks = {
 export function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value);
   if (value === null || ['number', 'boolean', 'undefined'].includes(typeof value)) return String(value);
-  return Array.isArray(value) ? `a list of ${value.length}` : `a ${typeof value}`;
+  try {
+    return Array.isArray(value) ? `a list of ${value.length}` : `a ${typeof value}`;
+  } catch {
+    return `a ${typeof value}`;
+  }
+}
+
+/** Names what has these options, also where its name is none: `Task "send-email"`. */
+export function nameOwner(kind: string, options: { name?: unknown } | undefined): string {
+  const name = options?.name;
+  return `${kind} "${typeof name === 'string' ? name : describe(name)}"`;
 }
 
 /** Creates the error for a manifest; `owner` is, for example, `Task "send-email"`. */

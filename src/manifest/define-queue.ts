@@ -1,4 +1,4 @@
-import { checkOptions, checks } from './check-options.ts';
+import { checkOptions, checks, nameOwner } from './check-options.ts';
 import { queueDefaults } from './defaults.ts';
 
 export interface QueueOptions {
@@ -63,7 +63,7 @@ export interface QueueManifest extends Readonly<Required<Omit<QueueOptions, 'ret
 
 /** Declares a queue. Throws `E_MANIFEST_INVALID` for an option that is missing, unknown or wrong. */
 export function defineQueue(options: QueueOptions): QueueManifest {
-  const owner = `Queue "${String(options?.name)}"`;
+  const owner = nameOwner('Queue', options);
   const given = checkOptions(owner, options, ['name'], {
     name: checks.name,
     concurrency: checks.integer(1, 10_000),

@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { type Checks, checkOptions, checks, invalid } from './check-options.ts';
+import { type Checks, checkOptions, checks, invalid, nameOwner } from './check-options.ts';
 import type { Checked, Refused } from './checked.ts';
 import { taskDefaults } from './defaults.ts';
 import { type PoolKind, type PoolOptions, parsePool, type TaskPool } from './pool.ts';
@@ -166,7 +166,7 @@ export function defineTask<const Given extends TaskOptions>(
   OptionOf<Given, 'priority'>,
   OptionOf<Given, 'delivery'> extends undefined ? 'at-least-once' : NonNullable<OptionOf<Given, 'delivery'>>
 > {
-  const owner = `Task "${String((options as TaskOptions)?.name)}"`;
+  const owner = nameOwner('Task', options as TaskOptions);
   const given = checkOptions(owner, options as TaskOptions, ['name', 'queue', 'payload'], taskChecks);
   const isOnce = given.delivery === 'at-most-once';
   const { attempts = isOnce ? 1 : taskDefaults.attempts } = given;

@@ -73,7 +73,9 @@ function travelOf(payload: HostilePayload): Travel {
 /** Says whether returning the value may wait for what it promises. */
 function isAwaited(recipe: HostilePayload['recipe']): boolean {
   if (recipe.is === 'proxy') return true;
-  return /"(is":"odd","name":"([^"]*promise|thenable[^"]*|global|undefined)|then)"/.test(JSON.stringify(recipe));
+  return /"(is":"odd","name":"([^"]*promise|thenable[^"]*|global|undefined|revoked proxy)|then)"/.test(
+    JSON.stringify(recipe),
+  );
 }
 
 async function findWrongAnswer(

@@ -129,3 +129,17 @@ test('the defaults documented in config are those in force', () => {
   const documented = settings.map(([name, { doc }]) => [name, /Default: (\S+)\.$/.exec(doc)?.[1]]);
   expect(readWorkerSettings({ worker: Object.fromEntries(documented) })).toEqual(workerDefaults);
 });
+
+test('a value that cannot be looked at is refused as any other wrong one', () => {
+  const refuse = () => {
+    throw new Error('no');
+  };
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  for (const value of [proxy, { toString: refuse }, [new Proxy({}, { get: refuse, has: refuse })]]) {
+    const wrong = expect.objectContaining({ code: 'E_MANIFEST_INVALID' });
+    expect(() => defineTask({ name: value, queue: 'mail', payload: v.object({}) } as never)).toThrow(wrong);
+    expect(() => defineTask({ name: 'send', queue: 'mail', payload: value } as never)).toThrow(wrong);
+    expect(() => defineQueue({ name: value } as never)).toThrow(wrong);
+  }
+});

@@ -42,6 +42,7 @@ test.each([
   ],
   ['recycling', { runMoreThanOnce: { recycling: 1 } }, 'nothing is run twice'],
   ['recycling', { restartsDoubled: 1 }, 'no job that fits the grace starts twice'],
+  ['hostile', { faults: { hostile: 1 } }, 'workers were killed beside them'],
   ['hostile', { goodHarmed: 1 }, 'no good job fails because of others'],
   ['freeze', { faults: {} }, 'freeze happened'],
   ['drops', { finishedInOutageRunAgain: 1 }, 'no job that finishes during an outage is run again'],

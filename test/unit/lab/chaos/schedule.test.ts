@@ -46,9 +46,9 @@ test.each(['blocks', 'recycling'] as const)('%s alone schedule nothing: jobs and
   expect(all({ ...mix, only })).toEqual([]);
 });
 
-test('kills and restarts workers beside hostile jobs, and leaves Redis alone', () => {
+test('kills workers beside hostile jobs, and leaves Redis alone', () => {
   const { workers, redis } = createSchedule({ ...mix, only: 'hostile' });
-  expect(new Set(workers.map(({ kind }) => kind))).toEqual(new Set(['sigkill', 'restarts']));
+  expect(new Set(workers.map(({ kind }) => kind))).toEqual(new Set(['sigkill']));
   expect(redis).toEqual([]);
 });
 
