@@ -72,7 +72,7 @@ export function describe(value: unknown): string {
 /** Names what has these options, also where its name is none: `Task "send-email"`. */
 export function nameOwner(kind: string, options: { name?: unknown } | undefined): string {
   const name = options?.name;
-  return `${kind} "${typeof name === 'string' ? name : describe(name)}"`;
+  return typeof name === 'string' ? `${kind} ${describe(name)}` : `${kind} "${describe(name)}"`;
 }
 
 /** Creates the error for a manifest; `owner` is, for example, `Task "send-email"`. */

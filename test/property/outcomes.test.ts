@@ -40,7 +40,7 @@ describe.each(places)('in the pool "%s" on the broker "%s"', (pool, broker, case
         worker = await HostileWorker.open({ broker, pool });
       },
       doubts: {
-        times: () => waits.over(longestWaitMs),
+        time: () => waits.tooLong(),
         async attempt(payload) {
           const run = (one: HostilePayload) => () => tryHostileJob(worker, pool, one);
           const delayMs = await worker.delayBy(run(payload), run(harmless));

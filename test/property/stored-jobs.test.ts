@@ -66,7 +66,7 @@ test('each job that Redis holds ends, whatever is wrong with it, delays no other
       await open();
     },
     doubts: {
-      times: () => waits.over(longestWaitMs),
+      time: () => waits.tooLong(),
       async attempt(job) {
         const delayMs = await worker.delayBy(
           () => tryStoredJob(job),

@@ -18,14 +18,11 @@ export interface Attack<Value> {
   recover?(): Promise<void>;
   /** Looks again, one by one, at the values that were under way when something was seen that one of them may have done. */
   readonly doubts?: {
-    /** Returns the times of it, by performance.now(), the worst first. */
-    times(): readonly (readonly [from: number, to: number])[];
+    /** Returns when it was, by performance.now(). */
+    time(): readonly [from: number, to: number] | undefined;
     attempt(value: Value): Promise<string | undefined>;
   };
 }
-
-/** So many of the doubtful times are looked into. */
-const doubtfulTimes = 3;
 
 /** Tries random values. Throws the smallest one that fails, what is wrong with it, and the seed that brings it again. */
 export async function attack<Value>({ cases, atOnce = 1, ...rest }: Attack<Value>): Promise<void> {
@@ -35,7 +32,7 @@ export async function attack<Value>({ cases, atOnce = 1, ...rest }: Attack<Value
     if (failed) throw new Error((await explain(seed, failed, rest)).text);
     const { doubts } = rest;
     if (!doubts) continue;
-    const suspects = findSuspects(tried, doubts.times());
+    const suspects = findSuspects(tried, doubts.time());
     const guilty = await tryAll(suspects, 1, ({ value }) => doubts.attempt(value));
     if (!guilty.failed) continue;
     const { text, again } = await explain(seed, { ...guilty.failed, ...guilty.failed.value }, { ...rest, ...doubts });
@@ -76,9 +73,8 @@ async function tryAll<Value>(values: readonly Value[], atOnce: number, attempt: 
   return { tried, failed };
 }
 
-function findSuspects<Value>(tried: readonly Tried<Value>[], times: readonly (readonly [number, number])[]) {
-  const worst = times.slice(0, doubtfulTimes);
-  return tried.filter((one) => worst.some(([from, to]) => one.from <= to && one.to >= from));
+function findSuspects<Value>(tried: readonly Tried<Value>[], time: readonly [number, number] | undefined) {
+  return time === undefined ? [] : tried.filter(({ from, to }) => from <= time[1] && to >= time[0]);
 }
 
 /** Makes a value that fails smaller for as long as it fails alone, and tells what is left of it, and whether it failed again. */

@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+
 /** What becomes of a value as JSON. `either`: it may be refused, or arrive as JSON writes it. */
 export type Travel = { kind: 'arrives'; value: unknown } | { kind: 'refused' } | { kind: 'either' };
 
@@ -23,7 +25,7 @@ function judge(value: unknown, parents: readonly unknown[], depth: number): Judg
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return 'arrives';
   if (typeof value === 'number') return Number.isFinite(value) ? 'arrives' : 'refused';
   if (typeof value !== 'object' || parents.includes(value)) return 'refused';
-  if (depth > deepest) return 'either';
+  if (depth > deepest || types.isProxy(value)) return 'either';
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return judgeToJson(value, parents, depth);
   const inside = [...parents, value];
   if (Array.isArray(value)) {
