@@ -39,16 +39,18 @@ async function countLeft(client: Redis): Promise<number> {
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
-/** Reads which jobs Redis holds: the failed ones with their reasons, and those in any other state. */
+/** Reads which jobs Redis holds: the failed ones with their reasons, and those that have not ended. */
 export async function readJobs(redis: RedisProcess, ids: readonly string[]) {
   return redis.ask(async (client) => {
     const failed = new Map<string, string>();
     for (const id of await client.zrange(key(keyNames.failed), '0', '-1')) {
       failed.set(id, (await client.hget(key(id), jobFields.failedReason)) ?? '');
     }
+    // A foreign job may say that it is to be kept.
+    const completed = new Set(await client.zrange(key(keyNames.completed), '0', '-1'));
     const held = new Set<string>();
     for (let start = 0; start < ids.length; start += chunkSize) {
-      const chunk = ids.slice(start, start + chunkSize).filter((id) => !failed.has(id));
+      const chunk = ids.slice(start, start + chunkSize).filter((id) => !failed.has(id) && !completed.has(id));
       const found = await Promise.all(chunk.map((id) => client.exists(key(id))));
       for (const id of chunk.filter((_, at) => found[at] === 1)) held.add(id);
     }
