@@ -158,7 +158,7 @@ class UnitServer {
       const result = await executeTask(task, input, context, attempt);
       return { resultJson: toResultJson(task.manifest, result) };
     } catch (error) {
-      return { error: carryError(error, this.#redactionOf(job.input)) };
+      return { error: carryError(error, this.#redactionOf(input)) };
     } finally {
       await context.flush();
     }
