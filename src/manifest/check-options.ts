@@ -31,7 +31,8 @@ const isObject = (value: unknown): value is object =>
 const listOf = (is: (item: unknown) => boolean) => (value: unknown) => Array.isArray(value) && value.every(is);
 
 export const checks = {
-  object: expecting('an object', isObject),
+  /** An object whose fields can be read. */
+  object: expecting('an object', (value) => isObject(value) && Object.entries(value).length >= 0),
   callable: expecting('a function', (value) => typeof value === 'function'),
   flag: expecting('true or false', (value) => typeof value === 'boolean'),
   /** What `defineTask` returns. */

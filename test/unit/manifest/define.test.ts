@@ -142,4 +142,8 @@ test('a value that cannot be looked at is refused as any other wrong one', () =>
     expect(() => defineTask({ name: 'send', queue: 'mail', payload: value } as never)).toThrow(wrong);
     expect(() => defineQueue({ name: value } as never)).toThrow(wrong);
   }
+  for (const value of [proxy, new Proxy({}, { ownKeys: refuse })]) {
+    const wrong = expect.objectContaining({ code: 'E_MANIFEST_INVALID' });
+    expect(() => defineQueue({ name: 'mail', retention: value } as never)).toThrow(wrong);
+  }
 });
