@@ -17,11 +17,15 @@ const holdsMs = 60_000;
 /** A reply that took longer tells less than what is known. */
 const slowMs = 500;
 
-/** The clock of Redis, measured now and then. It does not jump when somebody sets this machine's; until the first measure it is that one. */
+/**
+ * The clock of Redis, measured now and then, and anew when this machine's clock has jumped: somebody has set it, or the
+ * machine has slept. Until the first measure it is this machine's clock.
+ */
 export class RedisClock implements SharedClock {
   readonly #client: Redis;
-  /** What the monotonic clock lacks to the time of Redis. */
+  /** What the monotonic clock lacks to the time of Redis, and what it lacked to this machine's time at the measure. */
   #offsetMs: number | undefined;
+  #machineMs = 0;
   #staleAt = Number.POSITIVE_INFINITY;
 
   constructor(client: Redis) {
@@ -32,8 +36,12 @@ export class RedisClock implements SharedClock {
   now(): number {
     if (this.#offsetMs === undefined) return Date.now();
     const at = performance.now();
-    if (at > this.#staleAt) void this.measure();
+    if (at > this.#staleAt || this.#hasJumped(at)) void this.measure();
     return Math.round(at + this.#offsetMs);
+  }
+
+  #hasJumped(at: number): boolean {
+    return Math.abs(Date.now() - at - this.#machineMs) > mostSkewMs;
   }
 
   toLocal(at: number): number {
@@ -44,6 +52,7 @@ export class RedisClock implements SharedClock {
   async measure(): Promise<void> {
     const sentAt = performance.now();
     this.#staleAt = sentAt + holdsMs;
+    this.#machineMs = Date.now() - sentAt;
     const time = await this.#client.time().catch(() => undefined);
     const tookMs = performance.now() - sentAt;
     if (!time || (this.#offsetMs !== undefined && tookMs > slowMs)) return;
@@ -53,8 +62,9 @@ export class RedisClock implements SharedClock {
 
   /** Says by how much the two clocks differ, if that is worth a word. */
   describeSkew(): string | undefined {
+    const jumped = this.#hasJumped(performance.now());
     const skewMs = this.now() - Date.now();
-    if (Math.abs(skewMs) <= mostSkewMs) return undefined;
+    if (jumped || Math.abs(skewMs) <= mostSkewMs) return undefined;
     const seen = `The clock of Redis is ${Math.abs(skewMs)} ms ${skewMs > 0 ? 'ahead of' : 'behind'} this machine's.`;
     return `${seen} Delays go by that of Redis; set both by NTP.`;
   }
