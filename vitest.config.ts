@@ -21,6 +21,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts', 'tasks/**/*.test.ts'],
     globalSetup: ['test/support/redis-setup.ts', 'test/support/seed-setup.ts'],
+    setupFiles: 'test/support/real-timers.ts',
     // Most tests wait for processes, so more files run at once than there are cores.
     maxWorkers: Math.max(3, availableParallelism()),
     // A file would otherwise get a process of its own, and load all of what it tests anew.

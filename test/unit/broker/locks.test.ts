@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import type { FetchedJob } from '../../../src/broker/bullmq-internals.ts';
 import { Locks } from '../../../src/broker/locks.ts';
 import { QueueHandle } from '../../../src/broker/queue-handle.ts';
@@ -6,10 +6,6 @@ import type { WorkerScope } from '../../../src/broker/worker-scope.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
-});
-
-afterEach(() => {
-  vi.useRealTimers();
 });
 
 test('a lock is renewed soon after Redis takes writes again, however long it lasts', async () => {

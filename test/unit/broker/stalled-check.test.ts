@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import type { Locks } from '../../../src/broker/locks.ts';
 import { QueueHandle } from '../../../src/broker/queue-handle.ts';
 import { lookForStalled, putBack } from '../../../src/broker/scripts.ts';
@@ -7,10 +7,6 @@ import type { WorkerScope } from '../../../src/broker/worker-scope.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
-});
-
-afterEach(() => {
-  vi.useRealTimers();
 });
 
 /** Starts the check of a worker that holds no job, on a Redis that gives this answer to each look. */

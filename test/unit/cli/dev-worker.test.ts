@@ -1,11 +1,9 @@
 import { Readable } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
-import { afterEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { DevWorker } from '../../../src/cli/dev-worker.ts';
 import type { FromWorker } from '../../../src/supervisor/messages.ts';
 import type { WorkerChild, WorkerExit } from '../../../src/supervisor/worker-child.ts';
-
-afterEach(() => void vi.useRealTimers());
 
 /** Creates a process that does what the test says. */
 function fakeChild() {

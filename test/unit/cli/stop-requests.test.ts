@@ -1,8 +1,7 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { StopRequests } from '../../../src/cli/stop-requests.ts';
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
-afterEach(() => void vi.useRealTimers());
 
 test('a signal within a second of the last request is its echo, and a later one asks again', () => {
   const requests = new StopRequests();
