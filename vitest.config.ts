@@ -23,7 +23,7 @@ export default defineConfig({
     globalSetup: ['test/support/redis-setup.ts', 'test/support/seed-setup.ts'],
     setupFiles: 'test/support/real-timers.ts',
     // Most tests wait for processes, so more files run at once than there are cores.
-    maxWorkers: Math.max(3, availableParallelism()),
+    maxWorkers: Math.max(4, availableParallelism()),
     // A file would otherwise get a process of its own, and load all of what it tests anew.
     isolate: false,
     testTimeout: 30_000,

@@ -14,7 +14,7 @@ import { decideOnBlock, isLate, look, lookMs } from './guard-watch.ts';
 /** How long the end of a blocked process may wait, in milliseconds, for the main thread, and then again for Redis. */
 const lastWordsMs = 1_000;
 /** So long the end of a process may wait for Redis once its time to stop is over. */
-const lastNoteMs = 400;
+const lastNoteMs = 250;
 
 /**
  * Watches the event loop from the present thread as soon as the main thread says so, and loads nothing of Redis before the

@@ -49,11 +49,11 @@ const poolChecks: Checks = {
 export function parsePool(owner: string, pool: unknown = taskDefaults.pool): TaskPool {
   if (pool === 'async') return Object.freeze({ kind: pool });
   if (pool === 'thread' || pool === 'process') return parsePool(owner, { kind: pool });
-  if (typeof pool !== 'object' || pool === null || Array.isArray(pool)) {
+  if (checks.object(pool) !== undefined) {
     const expected = 'expected "async", "thread", "process", or an object such as { kind: "thread", size: 2 }';
     const guess = typeof pool === 'string' ? didYouMean(pool, poolKinds) : '';
     throw invalid(owner, `\`pool\`: ${expected}, got ${describe(pool)}.${guess}`);
   }
-  const given = checkOptions(`${owner}, pool`, pool, ['kind'], poolChecks);
+  const given = checkOptions(`${owner}, pool`, pool as PoolOptions, ['kind'], poolChecks);
   return Object.freeze({ size: undefined, ...poolDefaults, ...given }) as PoolSettings;
 }

@@ -85,7 +85,7 @@ test.each([
   const handle = await producer.enqueue(say, { throws });
   expect(await handle.result()).toEqual(result);
   await worker.outcome(handle.id, 'completed');
-  expect(worker.lines({ hook: 'aroundJob' })[0]).toMatchObject({
+  expect(await worker.line({ hook: 'aroundJob' })).toMatchObject({
     problem: expect.stringMatching(`^${throws} (than )?the job`),
     jobId: handle.id,
   });
