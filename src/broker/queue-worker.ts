@@ -17,6 +17,7 @@ import { type BackendHost, JobBackend, type NextJob } from './job-backend.ts';
 import { mostWaitSeconds } from './job-wait.ts';
 import { bullmqQueue } from './keys.ts';
 import type { Hold } from './locks.ts';
+import { isAnswer } from './refusals.ts';
 import type { WorkerParts } from './worker-scope.ts';
 
 /** How a delivery ended, and what was fetched with the command that wrote this: perhaps a job, locked for `token`. */
@@ -50,8 +51,11 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   readonly #host: QueueWorkerHost;
   readonly #now: () => number;
   readonly #outside = AsyncLocalStorage.snapshot();
-  /** Jobs of schedulers for which BullMQ could not make the next job. */
+  /** Jobs of schedulers for which Redis refused to make the next job. */
   readonly #unscheduled = new WeakSet<object>();
+  /** What Redis refused last, and whether that is why a scheduler's next job was not made. */
+  #refusal = '';
+  #wasRefused = false;
   #started = false;
   /** BullMQ takes the queue for empty until it gets a job in its own way. */
   #seemsEmpty = true;
@@ -108,7 +112,14 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
 
   /** Holds back `drained`, which may only mean a pause, `ready`, which comes too early, and `active`, without a Job. */
   override emit<Event extends keyof Listener>(event: Event, ...args: Parameters<Listener[Event]>): boolean {
+    if (event === 'error') this.#noteRefusal(args[0] as Error);
     return event !== 'drained' && event !== 'ready' && event !== 'active' && super.emit(event, ...args);
+  }
+
+  /** Hears why the next job of a scheduler was not made: BullMQ tells the error, and then once more in a sentence. */
+  #noteRefusal(error: Error): void {
+    if (isAnswer(error)) this.#refusal = error.message;
+    else this.#wasRefused = this.#refusal !== '' && error.message.endsWith(this.#refusal);
   }
 
   /** Lets BullMQ's loop carry what was fetched: to make a Job takes longer than all else between two jobs. */
@@ -146,7 +157,8 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
     this.#seemsEmpty = !json;
     const job = await super.nextJobFromJobData(json, jobId, token);
     if (job || !json) return job;
-    this.#unscheduled.add(json);
+    // Options that BullMQ does not take will not be taken later either.
+    if (this.#wasRefused) this.#unscheduled.add(json);
     return this.createJob(json);
   }
 

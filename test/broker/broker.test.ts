@@ -486,6 +486,15 @@ test('a scheduler of a plain BullMQ queue goes on', async () => {
   await plain.close();
 });
 
+test('a job of a scheduler whose options BullMQ refuses runs at once', async () => {
+  const { id } = await producer.enqueue(sendEmail, { to: 'a' });
+  const opts = JSON.parse((await redis.hget(jobKey(id), 'opts')) ?? '{}');
+  await redis.hset(jobKey(id), { rjk: 'a:b', opts: JSON.stringify({ ...opts, repeat: {} }) });
+  const { delivered, close } = await serve();
+  await vi.waitFor(() => expect(delivered).toHaveLength(1), 900);
+  await close();
+});
+
 test('the parent of a flow that may not complete has told nobody that it did', async () => {
   const { name, prefix: bullmqPrefix } = bullmqQueue('mail', { prefix });
   const plain = new Queue(name, { connection: redis, prefix: bullmqPrefix });
