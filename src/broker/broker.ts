@@ -127,8 +127,8 @@ export interface NewJob {
   dedupe?: { key: string; mode: 'simple' | 'throttle' | 'debounce'; ttlMs?: number };
 }
 
-/** What a waiter finds under a job's result key; `task` is the one whose job it was. */
-export type StoredResult = { task: string } & ({ ok: true; result?: unknown } | ({ ok: false } & TaskFailure));
+/** What a waiter finds under a job's result key. `task` names the job's task; earlier versions did not write it. */
+export type StoredResult = { task?: string } & ({ ok: true; result?: unknown } | ({ ok: false } & TaskFailure));
 
 /** A job as a producer hands it over. */
 export interface JobToAdd extends NewJob {

@@ -17,8 +17,9 @@ const { failed, completed, delayed, prioritized, wait, paused, events } = keyNam
 
 /**
  * Notes that a job is cancelled. One that waits ends at once, as BullMQ ends a failed job; the workers are told of any
- * other. Returns where the job is: "running" if its worker has said that it aborted it. KEYS: job, result, then the script's own. ARGV: id, reason, failed reason, result as JSON, milliseconds to keep
- * it, cancel channel, start of a dedupe key, most events, result channel.
+ * other. Returns where the job is: "running" if its worker has said that it aborted the job. KEYS: job, result, then the
+ * script's own. ARGV: id, reason, failed reason, result as JSON, milliseconds to keep it, cancel channel, start of a dedupe
+ * key, most events, result channel.
  */
 const cancelScript = defineScript(failed, completed, delayed, prioritized, wait, paused, events)`
 local job, result, failed, completed, delayed, prioritized, wait, paused, events = unpack(KEYS)

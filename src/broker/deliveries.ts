@@ -28,7 +28,7 @@ function toDelivery(job: FetchedJob, hold: Hold, crashes: Crash[], scope: Worker
     enqueuedAt: job.timestamp,
     attempt: job.attemptsMade + 1,
     abort: hold.abort,
-    // What is no JSON throws at once, and a job does not fail by its progress.
+    // A progress that is no JSON throws at once, and a job does not fail by its progress.
     reportProgress: async (value) => backend.updateProgress(job.id, value),
     async markStarted() {
       const { starts, token } = hold;

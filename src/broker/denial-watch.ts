@@ -6,7 +6,7 @@ import { findDenied, nameAll, rightsAdvice } from './rights.ts';
 
 /** A denial has lasted when it is still there after so many milliseconds: rights and passwords are changed step by step. */
 const lastsMs = 10_000;
-/** What was met within so many milliseconds is still there. */
+/** How long, in milliseconds, a refusal counts as still there after it was last met. */
 const recentMs = 3_000;
 const checkLimitMs = 5_000;
 

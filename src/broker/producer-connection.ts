@@ -150,7 +150,7 @@ export class ProducerConnection implements ProducerBroker {
       if (this.#isClosed || !this.#takesCommands) await this.ready(leftMs());
       return await within(this.#sender.add(jobs), leftMs());
     } catch (error) {
-      // What concerns all of them concerns each.
+      // An error of the whole chunk is the error of each of its jobs.
       return jobs.map(() => ({ error }));
     }
   }
@@ -215,9 +215,10 @@ export class ProducerConnection implements ProducerBroker {
 function parseStored(json: string, jobId: string): StoredResult {
   try {
     const stored = JSON.parse(json);
-    if (typeof stored.task === 'string' && typeof stored.ok === 'boolean') return stored;
+    const isNamed = stored.task === undefined || typeof stored.task === 'string';
+    if (isNamed && typeof stored.ok === 'boolean') return stored;
   } catch {
-    // What is no JSON is no result.
+    // A text that is no JSON is no result.
   }
   const seen = `What is stored as the result of job "${jobId}" was not written by a worker of Islet.`;
   throw new IsletError('E_RESULT_INVALID', `${seen} Look for other programs that write keys of this prefix.`);

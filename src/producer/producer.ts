@@ -161,7 +161,8 @@ function toHandle(job: JobToAdd, sent: Confirmed, manifest: AnyTask, broker: Pro
 async function readResult(broker: ProducerBroker, job: JobHandle, manifest: AnyTask, timeoutMs: number) {
   const stored = await broker.awaitResult(job.queue, job.id, timeoutMs);
   if (!stored) throw noResult(job, timeoutMs, await broker.findPlace(job.queue, job.id));
-  if (!namesOf(manifest).includes(stored.task)) {
+  // A worker of an earlier version names no task.
+  if (stored.task !== undefined && !namesOf(manifest).includes(stored.task)) {
     throw new JobIdTakenError(job, stored.task, 'Its result was not read.');
   }
   if (!stored.ok) throw new TaskFailedError(job.id, stored);

@@ -15,7 +15,7 @@ export async function executeTask(
   attempt?: { beforeRun(): void | Promise<void> },
 ): Promise<unknown> {
   const { manifest } = task;
-  // What is redacted has to be known before the code of the schema or the task changes its input.
+  // The redacted values are collected before the code of the schema or the task can change its input.
   if (manifest.redact.length > 0) redactionOf(manifest, input);
   const parsed = parsePayload(manifest, input, 'The job was not run.');
   const payload = parsed instanceof Promise ? await parsed : parsed;

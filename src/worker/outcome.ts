@@ -94,7 +94,7 @@ function grantVerdict(delivery: Delivery, manifest: AnyTask, asked: SnoozeError 
   const kind = asked instanceof SnoozeError ? 'snoozed' : 'rateLimited';
   const verdict = kind === 'snoozed' ? 'snooze' : kind;
   const delayMs = read(asked, 'delayMs');
-  // Its code may have made the error by itself, or changed it.
+  // The task's code may have made the error by itself, or changed it.
   const expected = checks.integer(1)(delayMs);
   if (expected) {
     const seen = `${describeJob(delivery)} threw \`${verdict}\` with a wrong \`delayMs\``;

@@ -22,7 +22,7 @@ export async function runJob(delivery: Delivery, scope: RunScope): Promise<Outco
   try {
     logOutcome(delivery, outcome, performance.now() - startedAt, scope);
   } catch {
-    // What was done stays done, also if nobody can be told.
+    // The job's end stays as it is, also if no line can tell it.
   }
   return outcome;
 }

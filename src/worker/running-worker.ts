@@ -80,7 +80,7 @@ export class RunningWorker {
     try {
       await (isLate ? atMost(disposeLimitMs, this.#app.close()) : this.#app.close());
     } finally {
-      // What cannot be closed keeps no job from going back.
+      // A dependency that cannot be closed keeps no job from going back.
       await Promise.all(workers.map((worker) => worker.close()));
     }
   }

@@ -263,6 +263,12 @@ describe('a wait for a result', () => {
     proxy.close();
   });
 
+  test('takes a result of a worker of an earlier version, which names no task', async () => {
+    const { id, result } = await producer.enqueue(charge, { cents: 5 });
+    await redis.set(jobKey('money', `result:${id}`), '{"ok":true,"result":7}');
+    expect(await result({ timeoutMs: 1_000 })).toBe(7);
+  });
+
   test('is woken by a message, and does not believe it', async () => {
     const { id, result } = await producer.enqueue(charge, { cents: 5 });
     const key = jobKey('money', `result:${id}`);
@@ -299,14 +305,17 @@ describe('a wait for a result', () => {
     }
   });
 
-  test.each(['no JSON', '{"ok":true}', 'null', '[]'])('refuses what no worker has written: %s', async (text) => {
-    const { id, result } = await producer.enqueue(charge, { cents: 5 });
-    await redis.set(jobKey('money', `result:${id}`), text);
-    await expect(result()).rejects.toMatchObject({
-      code: 'E_RESULT_INVALID',
-      message: expect.stringContaining(`the result of job "${id}" was not written by a worker of Islet`),
-    });
-  });
+  test.each(['no JSON', '{"ok":1}', '{"ok":true,"task":5}', 'null', '[]'])(
+    'refuses what no worker has written: %s',
+    async (text) => {
+      const { id, result } = await producer.enqueue(charge, { cents: 5 });
+      await redis.set(jobKey('money', `result:${id}`), text);
+      await expect(result()).rejects.toMatchObject({
+        code: 'E_RESULT_INVALID',
+        message: expect.stringContaining(`the result of job "${id}" was not written by a worker of Islet`),
+      });
+    },
+  );
 
   test('looks once more before it times out', async () => {
     // A wait that finds a connection looks once at its start.

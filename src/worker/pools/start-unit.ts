@@ -69,7 +69,7 @@ function startProcess(program: UnitProgram, order: UnitOrder, take: Take): Start
     // The default would write the text as JSON once more.
     serialization: 'advanced',
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    // It leads a group of its own, with which it ends. A terminal's signals do not reach that.
+    // The process leads a group of its own, and ends with it. A terminal's signals do not reach that group.
     detached: true,
   });
   child.on('message', (text) => take(read<FromUnit>(text)));

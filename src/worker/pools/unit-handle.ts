@@ -99,7 +99,7 @@ export class UnitHandle {
     const { task, jobId, input, attempt, enqueuedAt, abort } = job.delivery;
     const inputJson = toJson(input, `The payload of job "${jobId}"`, 'E_PAYLOAD_INVALID', Number.POSITIVE_INFINITY);
     const over = defer<UnitEnd>();
-    // What cannot be sent has not begun.
+    // A job that cannot be sent has not begun.
     this.#unit.send({ say: 'run', job: { task, jobId, inputJson, attempt, enqueuedAt } });
     this.#running = { run: ++this.#runs, job, started: false, end: over.resolve };
     this.#lastJob = job;
