@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { jobFields, keyNames } from '../../src/broker/bullmq-names.ts';
-import { queueKey } from '../../src/broker/keys.ts';
+import { placeOf, queueKey } from '../../src/broker/keys.ts';
 import type { RedisProcess } from '../kit/redis.ts';
 import { ledgerBytes } from './ledger.ts';
 
@@ -14,7 +14,7 @@ const chunkSize = 1_000;
 export const queue = 'chaos';
 export const prefix = 'chaos';
 
-export const key = (name: string) => queueKey(prefix, queue, name);
+export const key = (name: string) => queueKey(placeOf({ name: queue }, prefix), name);
 
 /** Waits until the queue is empty, or nothing has happened for a minute, or five minutes are over. */
 export async function untilSettled(redis: RedisProcess, ledgerFolder: string, halted: AbortSignal): Promise<void> {

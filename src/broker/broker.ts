@@ -2,8 +2,9 @@ import type { Worker as BullmqWorker } from 'bullmq';
 import type { IsletError, TaskFailure } from '../errors.ts';
 import type { JobAbort } from '../job-abort.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
+import type { QueueRef } from './keys.ts';
 
-export type { BullmqWorker };
+export type { BullmqWorker, QueueRef };
 
 /** What a task's failure becomes on its way through Redis. */
 export interface Failure extends TaskFailure {
@@ -103,6 +104,8 @@ export interface ConsumeOptions {
   run(delivery: Delivery): Promise<Outcome>;
   /** Called when a delivery is over, also without `run`, with what was written or `lost`. Never throws. */
   onSettled?(job: EndedJob, outcome: Outcome): void;
+  /** Called with what the operator should know of where the queue is in Redis. */
+  onNotice?(notice: string): void;
   /** Called once per trouble that concerns no single job. */
   onTrouble(error: Error): void;
   /** Called when jobs went back into the queue because their worker is dead, frozen or cut off. */
@@ -115,6 +118,8 @@ export interface ConsumeOptions {
 export interface NewJob {
   task: string;
   queue: string;
+  /** The queue of BullMQ that the queue is, where it is an existing one. */
+  bullmq?: QueueManifest['bullmq'];
   id: string;
   payloadJson: string;
   version: number;
@@ -176,16 +181,17 @@ export interface ProducerBroker {
   /** Adds jobs of one queue at once, and says of each what became of it, within `limitMs` milliseconds. Never rejects. */
   add(jobs: readonly JobToAdd[], limitMs: number): Promise<Added[]>;
   /** Names the queues that have a job of this id, completed ones excepted. */
-  findQueues(jobId: string): Promise<string[]>;
+  findQueues(jobId: string): Promise<QueueRef[]>;
   /** Cancels a job. Throws `E_JOB_ID_TAKEN`. */
-  cancel(queue: string, jobId: string, request: CancelRequest): Promise<CancelFound>;
+  cancel(queue: string | QueueRef, jobId: string, request: CancelRequest): Promise<CancelFound>;
   /** Waits for a job's stored result, at most `timeoutMs` milliseconds. Throws `E_PRODUCER_CLOSED`. */
-  awaitResult(queue: string, jobId: string, timeoutMs: number): Promise<StoredResult | undefined>;
+  awaitResult(queue: QueueRef, jobId: string, timeoutMs: number): Promise<StoredResult | undefined>;
   /** Looks where a job is; undefined where that is not answered soon. Never rejects. */
-  findPlace(queue: string, jobId: string): Promise<JobPlace | undefined>;
-  counts(queue: string): Promise<QueueCounts>;
+  findPlace(queue: QueueRef, jobId: string): Promise<JobPlace | undefined>;
+  /** A queue that is given by its name is looked for among all that were ever used. */
+  counts(queue: string | QueueRef): Promise<QueueCounts>;
   /** Counts the workers that are connected to the same database. */
-  workers(queue: string): Promise<number>;
+  workers(queue: string | QueueRef): Promise<number>;
   /** Tells whether a job of which the broker said this may be in. */
   mayBeDone(error: unknown): boolean;
   /** Turns what the broker said into an error of Islet's. */

@@ -4,6 +4,7 @@ import type { Guard } from '../guard/guard.ts';
 import type { Broker } from './broker.ts';
 import { openAnother } from './connection.ts';
 import { QueueConsumer } from './consumer.ts';
+import { placeOf } from './keys.ts';
 import { QueueHandle } from './queue-handle.ts';
 import { RedisClock } from './redis-clock.ts';
 import { checkRedisSettings } from './redis-settings.ts';
@@ -71,7 +72,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   return {
     description: hidePasswords(url),
     async consume(consumeOptions) {
-      const queue = new QueueHandle(client, prefix, consumeOptions.queue.name, clock);
+      const queue = new QueueHandle(client, placeOf(consumeOptions.queue, prefix), clock);
       try {
         await subscriber.subscribe(queue.cancelChannel);
         const consumer = await QueueConsumer.open({ queue, options: consumeOptions, guard, slot });

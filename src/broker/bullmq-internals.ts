@@ -2,7 +2,7 @@ import type { JobJson, JobProgress, MinimalJob, ParentKeys } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { jobFields as field } from './bullmq-names.ts';
 import type { Hole } from './command-template.ts';
-import { bullmqQueue } from './keys.ts';
+import type { QueuePlace } from './keys.ts';
 import { nothing, parseMemory, type StoredMemory } from './memory.ts';
 import { findProblem, readJson, readOptions } from './read-stored.ts';
 
@@ -90,8 +90,7 @@ function decodeJob(hash: readonly string[], id: string, token: string, sentAt: n
 }
 
 /** Names the connection on which a worker waits for jobs: BullMQ's `getWorkers` finds the workers by this name. */
-export function workerClientName(prefix: string, queue: string, pid: number): string {
-  const { name } = bullmqQueue(queue);
+export function workerClientName({ prefix, name }: Pick<QueuePlace, 'name' | 'prefix'>, pid: number): string {
   return `${prefix}:${Buffer.from(name).toString('base64')}:w:${pid}`;
 }
 

@@ -76,6 +76,9 @@ export const metaFields = {
   maxEvents: 'opts.maxLenEvents',
 } as const;
 
+/** How many events BullMQ keeps of a queue whose `meta` does not say. */
+export const defaultMaxEvents = 10_000;
+
 /** The limiter's value while a queue is to give no job, whatever its maximum. */
 export const neverReached = String(Number.MAX_SAFE_INTEGER);
 

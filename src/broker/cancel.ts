@@ -1,28 +1,26 @@
 import { setImmediate, setTimeout } from 'node:timers/promises';
-import type { Redis } from 'ioredis';
 import { CancelledError, JobIdTakenError } from '../errors.ts';
 import type { CancelFound, CancelRequest, StoredResult } from './broker.ts';
 import { deduplicationStart, eventArgs, jobFields, keyNames } from './bullmq-names.ts';
 import { readStamp } from './job-options.ts';
-import { maxEvents, queueKey, queuesKey } from './keys.ts';
 import type { Locks } from './locks.ts';
-import { defineScript, execEach } from './lua.ts';
+import { defineScript } from './lua.ts';
 import { memoryFields } from './memory.ts';
 import type { QueueHandle } from './queue-handle.ts';
 import { readOptions } from './read-stored.ts';
-import { luaNow } from './scripts.ts';
+import { luaMostEvents, luaNow } from './scripts.ts';
 import type { WorkerScope } from './worker-scope.ts';
 
-const { failed, completed, delayed, prioritized, wait, paused, events } = keyNames;
+const { failed, completed, delayed, prioritized, wait, paused, events, meta } = keyNames;
 
 /**
  * Notes that a job is cancelled. One that waits ends at once, as BullMQ ends a failed job; the workers are told of any
  * other. Returns where the job is: "running" if its worker has said that it aborted the job. KEYS: job, result, then the
  * script's own. ARGV: id, reason, failed reason, result as JSON, milliseconds to keep it, cancel channel, start of a dedupe
- * key, most events, result channel.
+ * key, result channel.
  */
-const cancelScript = defineScript(failed, completed, delayed, prioritized, wait, paused, events)`
-local job, result, failed, completed, delayed, prioritized, wait, paused, events = unpack(KEYS)
+const cancelScript = defineScript(failed, completed, delayed, prioritized, wait, paused, events, meta)`
+local job, result, failed, completed, delayed, prioritized, wait, paused, events, meta = unpack(KEYS)
 local id = ARGV[1]
 if redis.call('EXISTS', job) == 0 then return 'nowhere' end
 if redis.call('ZSCORE', failed, id) or redis.call('ZSCORE', completed, id) then return 'finished' end
@@ -42,22 +40,13 @@ if dedupe then
   local key = ARGV[7] .. dedupe
   if redis.call('PTTL', key) == -1 and redis.call('GET', key) == id then redis.call('DEL', key) end
 end
-redis.call('XADD', events, 'MAXLEN', '~', ARGV[8], '*', ${eventArgs.failed('ARGV[3]')})
+redis.call('XADD', events, 'MAXLEN', '~', ${luaMostEvents('meta')}, '*', ${eventArgs.failed('ARGV[3]')})
 if tonumber(ARGV[5]) > 0 then
   redis.call('SET', result, ARGV[4], 'PX', ARGV[5])
-  redis.call('PUBLISH', ARGV[9], '')
+  redis.call('PUBLISH', ARGV[8], '')
 end
 return 'waiting'
 `;
-
-/** Looks for a job's hash in all queues that were ever used. */
-export async function findQueues(client: Redis, prefix: string, id: string): Promise<string[]> {
-  const queues = await client.smembers(queuesKey(prefix));
-  const pipeline = client.pipeline();
-  for (const name of queues) pipeline.hexists(queueKey(prefix, name, id), jobFields.options);
-  const found = await execEach(pipeline);
-  return queues.filter((_, index) => found[index] === 1);
-}
 
 /** Notes that a worker has aborted a job, which may be gone meanwhile. KEYS: job. */
 const confirmScript = defineScript()`
@@ -106,16 +95,7 @@ async function askToCancel(
   const { keepResultMs = 0 } = readStamp(readOptions(opts).value);
   const failedReason = `${code}: ${name}: ${message}`;
   const places = [queue.cancelChannel, queue.key(deduplicationStart)];
-  const args = [
-    id,
-    reason,
-    failedReason,
-    JSON.stringify(stored),
-    keepResultMs,
-    ...places,
-    maxEvents,
-    queue.resultChannel(id),
-  ];
+  const args = [id, reason, failedReason, JSON.stringify(stored), keepResultMs, ...places, queue.resultChannel(id)];
   return (await queue.run(cancelScript, args, id, `result:${id}`)) as CancelFound;
 }
 

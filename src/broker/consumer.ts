@@ -4,11 +4,13 @@ import type { BullmqWorker, Consumer } from './broker.ts';
 import { workerClientName } from './bullmq-internals.ts';
 import { keyNames, metaFields } from './bullmq-names.ts';
 import { lookForCancel } from './cancel.ts';
+import { checkPlace } from './check-place.ts';
 import { isNoPrimary, openAnother, within } from './connection.ts';
 import { Deliveries } from './deliveries.ts';
 import { DenialWatch } from './denial-watch.ts';
-import { maxEvents, queuesKey } from './keys.ts';
+import { maxEvents } from './keys.ts';
 import { Locks } from './locks.ts';
+import { isOwn, othersOf, readPlaces, registerPlace, tellDifference } from './queue-places.ts';
 import { QueueWorker } from './queue-worker.ts';
 import { checkRights } from './rights.ts';
 import { StalledCheck } from './stalled-check.ts';
@@ -20,6 +22,8 @@ import type { WorkerParts, WorkerScope } from './worker-scope.ts';
  * A loop that has room and has not moved for this long has stopped, because each of its waits ends within 12 seconds.
  */
 const stuckMs = 30_000;
+/** How often a worker looks whether others take its queue for another one, in milliseconds. */
+const placesEveryMs = 60_000;
 /** How long Redis may take for what is said at the stop when no outcome waits to be written, in milliseconds. */
 const farewellMs = 1_000;
 
@@ -32,12 +36,14 @@ export class QueueConsumer implements Consumer {
   readonly #check: StalledCheck;
   readonly #denials: DenialWatch;
   #wokenAt = 0;
+  #placesReadAt = performance.now();
+  readonly #differences = new Set<string>();
   #closing: Promise<void> | undefined;
 
   static async open(parts: WorkerParts): Promise<QueueConsumer> {
-    const { client, prefix, name } = parts.queue;
+    const { client, place } = parts.queue;
     // BullMQ's tools count a queue's workers by this name.
-    const connectionName = workerClientName(prefix, name, process.pid);
+    const connectionName = workerClientName(place, process.pid);
     // A wait that is lost with its connection is not sent again: nobody would read what it takes.
     const blocking = openAnother(client, { connectionName, maxRetriesPerRequest: 0, reconnectOnError: isNoPrimary });
     let consumer: QueueConsumer | undefined;
@@ -76,14 +82,18 @@ export class QueueConsumer implements Consumer {
     this.#check = new StalledCheck(scope, this.#locks, (stalled) => {
       this.#recovered(stalled);
       this.#watchLoop();
+      this.#watchPlaces();
     });
   }
 
   async #enter(): Promise<void> {
-    const { queue } = this.#scope;
+    const { queue, options } = this.#scope;
+    const { client, place } = queue;
     await checkRights(queue);
-    await queue.client.sadd(queuesKey(queue.prefix), queue.name);
-    await queue.client.hset(queue.key(keyNames.meta), metaFields.maxEvents, maxEvents);
+    for (const notice of await checkPlace(this.#scope)) options.onNotice?.(notice);
+    await registerPlace(client, place);
+    // An existing queue of BullMQ's keeps as many events as its owner says.
+    if (isOwn(place)) await client.hset(queue.key(keyNames.meta), metaFields.maxEvents, maxEvents);
     await enterWorker(this.#scope);
     await this.recoverDead();
   }
@@ -106,6 +116,22 @@ export class QueueConsumer implements Consumer {
   /** Called when a job was cancelled. The job may run here. */
   onCancel(jobId: string): void {
     lookForCancel(this.#scope, this.#locks, jobId).catch(this.#scope.onTrouble);
+  }
+
+  /** Tells once that a producer sends the queue's jobs elsewhere. */
+  #watchPlaces(): void {
+    const { queue, options, onTrouble } = this.#scope;
+    if (performance.now() - this.#placesReadAt < placesEveryMs) return;
+    this.#placesReadAt = performance.now();
+    const look = async () => {
+      const known = await readPlaces(queue.client, queue.place.app);
+      for (const other of othersOf(queue.place, known)) {
+        const difference = tellDifference(queue.place, other);
+        if (!this.#differences.has(difference)) options.onNotice?.(difference);
+        this.#differences.add(difference);
+      }
+    };
+    look().catch(onTrouble);
   }
 
   /** Wakes a loop that does not move although Redis has just answered, and gives it up when that does not help. */

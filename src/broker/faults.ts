@@ -1,6 +1,5 @@
 import { IsletError } from '../errors.ts';
 import type { Failure } from './broker.ts';
-import { maxEvents } from './keys.ts';
 import type { QueueHandle } from './queue-handle.ts';
 import { bury, findUnreadable } from './scripts.ts';
 
@@ -37,7 +36,7 @@ interface Burial {
 /** Fails a job of this worker's by a script that expects nothing of its hash. Returns false when another worker has it. */
 export async function buryJob(queue: QueueHandle, burial: Burial): Promise<boolean> {
   const { jobId, token, starts, failedReason, stack } = burial;
-  const args = [queue.keyStart, jobId, token, starts, failedReason, JSON.stringify([stack]), maxEvents];
+  const args = [queue.keyStart, jobId, token, starts, failedReason, JSON.stringify([stack])];
   return (await queue.run(bury, args)) === 1;
 }
 

@@ -104,10 +104,11 @@ export class Locks {
 
   #tellGuard(hold: Hold): void {
     const { queue, workerId, guard } = this.#scope;
+    const { workersKey, name } = queue;
     if (!guard) return;
     const { jobId, token } = hold;
     const [key, durationMs] = [queue.key(jobId) + lockSuffix, this.#durationMs];
-    hold.letGo = guard.hold({ key, token, durationMs, workersKey: queue.workersKey, workerId, jobId });
+    hold.letGo = guard.hold({ key, token, durationMs, workersKey, workerId, queue: name, jobId });
   }
 
   /** Asks whether a job is still this worker's, and takes its lock back where that is possible. */

@@ -11,10 +11,12 @@ import type {
   QueueCounts,
   StoredResult,
 } from './broker.ts';
-import { cancelJob, findQueues } from './cancel.ts';
+import { cancelJob } from './cancel.ts';
 import { createClient, findPrimary, openAnother, untilOpened, within } from './connection.ts';
 import { lookForJob } from './job-look.ts';
+import { placeOf, type QueuePlace, type QueueRef } from './keys.ts';
 import { QueueHandle } from './queue-handle.ts';
+import { findQueues, resolvePlace } from './queue-places.ts';
 import { RedisClock } from './redis-clock.ts';
 import { explainRedisError, isPassing, mayBeDone } from './refusals.ts';
 import { ResultFeed } from './result-feed.ts';
@@ -159,44 +161,55 @@ export class ProducerConnection implements ProducerBroker {
     return mayBeDone(error);
   }
 
-  async findQueues(jobId: string): Promise<string[]> {
+  async findQueues(jobId: string): Promise<QueueRef[]> {
     await this.ready();
     return within(findQueues(this.#client, this.#options.prefix, jobId), this.#options.timeoutMs);
   }
 
-  async cancel(queue: string, jobId: string, request: CancelRequest): Promise<CancelFound> {
+  async cancel(queue: string | QueueRef, jobId: string, request: CancelRequest): Promise<CancelFound> {
     const { timeoutMs } = this.#options;
     await this.ready();
-    return within(cancelJob(this.#queue(queue), jobId, request, 0.9 * timeoutMs), timeoutMs);
+    const cancelling = this.#find(queue).then((place) => {
+      return cancelJob(new QueueHandle(this.#client, place), jobId, request, 0.9 * timeoutMs);
+    });
+    return within(cancelling, timeoutMs);
   }
 
-  #queue(name: string): QueueHandle {
-    return new QueueHandle(this.#client, this.#options.prefix, name);
+  #open(queue: QueueRef): QueueHandle {
+    return new QueueHandle(this.#client, placeOf(queue, this.#options.prefix));
   }
 
-  async awaitResult(queue: string, jobId: string, limitMs: number): Promise<StoredResult | undefined> {
+  async #find(queue: string | QueueRef): Promise<QueuePlace> {
+    const { prefix } = this.#options;
+    return typeof queue === 'string' ? resolvePlace(this.#client, prefix, queue) : placeOf(queue, prefix);
+  }
+
+  async awaitResult(queue: QueueRef, jobId: string, limitMs: number): Promise<StoredResult | undefined> {
     this.#refuseClosed();
-    const handle = this.#queue(queue);
+    const handle = this.#open(queue);
     const json = await this.#feed.wait(handle.resultKey(jobId), handle.resultChannel(jobId), limitMs);
     return json === undefined ? undefined : parseStored(json, jobId);
   }
 
-  async findPlace(queue: string, jobId: string): Promise<JobPlace | undefined> {
+  async findPlace(queue: QueueRef, jobId: string): Promise<JobPlace | undefined> {
     if (!this.#takesCommands) return undefined;
-    const workers = this.#sender.workers(queue).catch(() => undefined);
-    const looking = Promise.all([lookForJob(this.#queue(queue), jobId), workers]);
+    const handle = this.#open(queue);
+    const workers = this.#sender.workers(handle.place).catch(() => undefined);
+    const looking = Promise.all([lookForJob(handle, jobId), workers]);
     const found = await within(looking, lookLimitMs).catch(() => undefined);
     return found && { ...found[0], workers: found[1] };
   }
 
-  async counts(queue: string): Promise<QueueCounts> {
+  async counts(queue: string | QueueRef): Promise<QueueCounts> {
     await this.ready();
-    return within(this.#sender.counts(queue), this.#options.timeoutMs);
+    const counting = this.#find(queue).then((place) => this.#sender.counts(place));
+    return within(counting, this.#options.timeoutMs);
   }
 
-  async workers(queue: string): Promise<number> {
+  async workers(queue: string | QueueRef): Promise<number> {
     await this.ready();
-    return within(this.#sender.workers(queue), this.#options.timeoutMs);
+    const counting = this.#find(queue).then((place) => this.#sender.workers(place));
+    return within(counting, this.#options.timeoutMs);
   }
 
   explain(error: unknown): IsletError {

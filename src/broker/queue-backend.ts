@@ -2,7 +2,6 @@ import { type QueueBaseOptions, QueueKeys, RedisConnection, RedisQueueBackend } 
 import type { Redis } from 'ioredis';
 import { type BullmqScript, findScript } from './bullmq-internals.ts';
 import { CommandTemplate, type Hole } from './command-template.ts';
-import { bullmqQueue } from './keys.ts';
 import { isUnknownScript } from './lua.ts';
 import type { QueueHandle } from './queue-handle.ts';
 import type { SharedClock } from './redis-clock.ts';
@@ -16,10 +15,9 @@ export class QueueBackend extends RedisQueueBackend {
   protected readonly clock: SharedClock;
   readonly #templates = new Map<string, CommandTemplate>();
 
-  constructor({ client, clock, prefix, name: queue }: QueueHandle, options: QueueBaseOptions) {
+  constructor({ client, clock, place: { prefix, name } }: QueueHandle, options: QueueBaseOptions) {
     // With its version check, BullMQ would print what `checkRedisSettings` has said.
     const connection = new RedisConnection(client, { shared: true, blocking: false, skipVersionCheck: true });
-    const { name } = bullmqQueue(queue);
     const keys = new QueueKeys(prefix);
     super(connection, name, keys.getKeys(name), (type) => keys.toKey(name, type), options);
     this.redis = client;

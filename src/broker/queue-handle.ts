@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { channelOf, ownKeyNames, queueKey } from './keys.ts';
+import { channelOf, ownKeyNames, type QueuePlace, queueKey } from './keys.ts';
 import { runScript, type Script } from './lua.ts';
 import { machineClock, type SharedClock } from './redis-clock.ts';
 
@@ -8,18 +8,19 @@ export class QueueHandle {
   readonly client: Redis;
   /** The time by which delays and crashes are counted. */
   readonly clock: SharedClock;
-  readonly prefix: string;
+  readonly place: QueuePlace;
+  /** The queue's name in the app. */
   readonly name: string;
   readonly keyStart: string;
   readonly workersKey: string;
   readonly cancelChannel: string;
 
-  constructor(client: Redis, prefix: string, name: string, clock: SharedClock = machineClock) {
+  constructor(client: Redis, place: QueuePlace, clock: SharedClock = machineClock) {
     this.client = client;
     this.clock = clock;
-    this.prefix = prefix;
-    this.name = name;
-    this.keyStart = queueKey(prefix, name, '');
+    this.place = place;
+    this.name = place.queue;
+    this.keyStart = queueKey(place, '');
     this.workersKey = this.key(ownKeyNames.workers);
     this.cancelChannel = channelOf(this.key(ownKeyNames.cancel), client.options.db ?? 0);
   }

@@ -15,7 +15,6 @@ import type { Outcome } from './broker.ts';
 import type { FetchedJob } from './bullmq-internals.ts';
 import { type BackendHost, JobBackend, type NextJob } from './job-backend.ts';
 import { mostWaitSeconds } from './job-wait.ts';
-import { bullmqQueue } from './keys.ts';
 import type { Hold } from './locks.ts';
 import { isAnswer } from './refusals.ts';
 import type { WorkerParts } from './worker-scope.ts';
@@ -70,12 +69,12 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
       onTrouble: (error: unknown) => void this.emit('error', error as Error),
     };
     super(
-      bullmqQueue(queue.name).name,
+      queue.place.name,
       // BullMQ starts its loop only with a processor, and never calls this one: `processJob` takes its place.
       async () => {},
       {
         connection: queue.client,
-        prefix: queue.prefix,
+        prefix: queue.place.prefix,
         concurrency: options.concurrency,
         lockDuration: options.queue.lockDurationMs,
         drainDelay: mostWaitSeconds,

@@ -1,6 +1,7 @@
 import {
   baseMark,
   deduplicationStart,
+  defaultMaxEvents,
   eventArgs,
   jobFields,
   keyNames,
@@ -20,6 +21,10 @@ export const luaNow = `
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 `;
+
+/** In Lua, how many events the queue of this `meta` keeps: as many as its owner says, or as BullMQ keeps by itself. */
+export const luaMostEvents = (meta: string) =>
+  `tonumber(redis.call('HGET', ${meta}, '${metaFields.maxEvents}') or '') or ${defaultMaxEvents}`;
 
 /** A worker that lives did not crash: what was noted of it when its lock had run out is taken back. */
 const retract = `
@@ -145,12 +150,12 @@ return found
 
 /**
  * Fails a job whose end BullMQ's scripts cannot write, because its hash holds what they do not expect. ARGV: key start,
- * id, token, fetch number, failed reason, stacktrace, most events. Returns 0 when another worker has the job.
+ * id, token, fetch number, failed reason, stacktrace. Returns 0 when another worker has the job.
  */
-export const bury = defineScript(active, wait, prioritized, failed, events)`
+export const bury = defineScript(active, wait, prioritized, failed, events, keyNames.meta)`
 ${luaNow}
 ${setAside}
-local start, id, token, starts, reason, stacktrace, most = unpack(ARGV)
+local start, id, token, starts, reason, stacktrace = unpack(ARGV)
 local job = start .. id
 setAside(job)
 local holder = redis.call('GET', job .. '${lockSuffix}')
@@ -172,7 +177,7 @@ if dedupe and redis.call('GET', start .. '${deduplicationStart}' .. dedupe) == i
   if redis.call('PTTL', key) == -1 then redis.call('DEL', key) end
 end
 redis.call('ZADD', KEYS[4], now, id)
-redis.call('XADD', KEYS[5], 'MAXLEN', '~', most, '*', ${eventArgs.failed('reason')})
+redis.call('XADD', KEYS[5], 'MAXLEN', '~', ${luaMostEvents('KEYS[6]')}, '*', ${eventArgs.failed('reason')})
 return 1
 `;
 

@@ -4,12 +4,16 @@ import { IsletError } from '../errors.ts';
 import type { Added, JobToAdd, NewJob, QueueCounts } from './broker.ts';
 import { deduplicationStart, jobFields } from './bullmq-names.ts';
 import { JobAdder } from './job-adder.ts';
-import { bullmqQueue, idTaskName, maxEvents, queuesKey } from './keys.ts';
+import { idTaskName, maxEvents, placeOf, type QueuePlace } from './keys.ts';
 import { isUnknownScript } from './lua.ts';
 import { QueueHandle } from './queue-handle.ts';
+import { isOwn, registerPlace, showPlace, tellDifference } from './queue-places.ts';
 import type { SharedClock } from './redis-clock.ts';
 import { isPartly } from './refusals.ts';
 import { undoAdd } from './undo-add.ts';
+
+/** A worker may have forgotten where a queue was used: it hears of it again after so many milliseconds. */
+const registerEveryMs = 60_000;
 
 type QueueOf = Queue<unknown, unknown, string, unknown, unknown, string, JobAdder>;
 
@@ -76,7 +80,8 @@ export class Sender {
   readonly #clock: SharedClock | undefined;
   readonly #prefix: string;
   readonly #queues = new Map<string, QueueOf>();
-  readonly #registered = new Set<string>();
+  /** When each queue was added last to the set of all queues, on the clock of `performance`. */
+  readonly #registered = new Map<string, number>();
 
   constructor(client: Redis, prefix: string, clock?: SharedClock) {
     this.#client = client;
@@ -84,49 +89,62 @@ export class Sender {
     this.#prefix = prefix;
   }
 
-  #handle(name: string): QueueHandle {
-    return new QueueHandle(this.#client, this.#prefix, name, this.#clock);
-  }
-
-  #open(name: string): QueueOf {
-    const known = this.#queues.get(name);
+  #open(place: QueuePlace): QueueOf {
+    const { name, prefix } = place;
+    const known = this.#queues.get(showPlace(place));
     if (known) return known;
-    const handle = this.#handle(name);
-    const streams = { events: { maxLen: maxEvents } };
-    const options = { connection: this.#client, prefix: this.#prefix, streams, skipVersionCheck: true };
-    const queue: QueueOf = new Queue(bullmqQueue(name).name, options, (_name, given) => new JobAdder(handle, given));
+    const handle = new QueueHandle(this.#client, place, this.#clock);
+    const options = {
+      connection: this.#client,
+      prefix,
+      streams: { events: { maxLen: maxEvents } },
+      skipVersionCheck: true,
+      // An existing queue of BullMQ's keeps as many events as its owner says.
+      skipMetasUpdate: !isOwn(place),
+    };
+    const queue: QueueOf = new Queue(name, options, (_name, given) => new JobAdder(handle, given));
     // The command that a lost connection hits reports it.
     queue.on('error', () => {});
-    this.#queues.set(name, queue);
+    this.#queues.set(showPlace(place), queue);
     return queue;
   }
 
   /** Adds jobs of one queue in one round trip, and says of each what became of it. */
   async add(jobs: readonly JobToAdd[]): Promise<Added[]> {
-    const name = jobs[0]?.queue;
-    if (name === undefined) return [];
-    const adder = this.#open(name).getBackend();
+    const [first] = jobs;
+    if (!first) return [];
+    const place = placeOf({ name: first.queue, bullmq: first.bullmq }, this.#prefix);
+    const adder = this.#open(place).getBackend();
     // A queue that cannot be registered now is registered with the next jobs.
-    const registered = this.#registered.has(name) ? undefined : this.#register(name).catch(() => {});
+    const registered = this.#isRegistered(place) ? undefined : this.#register(place).catch(() => {});
     const added = jobs.some(({ ownId }) => ownId)
       ? await addCarefully(jobs, adder)
       : await Promise.all(jobs.map((job) => addOne(job, adder)));
     await registered;
     if (!added.some((one) => 'error' in one && isPartly(one.error))) return added;
-    const queue = this.#handle(name);
+    const queue = new QueueHandle(this.#client, place, this.#clock);
     const undone = added.map((one, index) =>
       'error' in one && isPartly(one.error) ? undoAdd(queue, jobs[index] as JobToAdd, one.error) : one,
     );
     return Promise.all(undone);
   }
 
+  #isRegistered(place: QueuePlace): boolean {
+    const at = this.#registered.get(showPlace(place));
+    return at !== undefined && performance.now() - at < registerEveryMs;
+  }
+
   /**
-   * Adds the queue to the set of all queues, in which a job is looked up by its id. In a cluster the set is in another
-   * slot, so this takes a command of its own.
+   * Adds the queue to the set of all queues, in which a job is looked up by its id and a worker sees where producers send
+   * its jobs. In a cluster the set is in another slot, so this takes a command of its own.
    */
-  async #register(name: string): Promise<void> {
-    await this.#client.sadd(queuesKey(this.#prefix), name);
-    this.#registered.add(name);
+  async #register(place: QueuePlace): Promise<void> {
+    const isFirst = !this.#registered.has(showPlace(place));
+    const others = await registerPlace(this.#client, place);
+    this.#registered.set(showPlace(place), performance.now());
+    for (const other of isFirst ? others : []) {
+      process.emitWarning(tellDifference(place, other), { type: 'IsletWarning', code: 'ISLET_QUEUE_ELSEWHERE' });
+    }
   }
 
   /** Adds jobs of one queue in one round trip. Throws `E_ENQUEUE_REFUSED`, with all ids that were not confirmed. */
@@ -142,17 +160,17 @@ export class Sender {
     );
   }
 
-  async counts(name: string): Promise<QueueCounts> {
+  async counts(place: QueuePlace): Promise<QueueCounts> {
     const states = ['wait', 'active', 'delayed', 'prioritized', 'failed', 'completed'] as const;
-    const counts = await this.#open(name).getJobCounts(...states);
+    const counts = await this.#open(place).getJobCounts(...states);
     const { wait = 0, waiting = wait, active = 0, delayed = 0, prioritized = 0, failed = 0, completed = 0 } = counts;
     return { waiting, active, delayed, prioritized, failed, completed };
   }
 
   /** Counts the workers of a queue that use this database: those of others may have the same name. */
-  async workers(name: string): Promise<number> {
+  async workers(place: QueuePlace): Promise<number> {
     const { db: ours = 0 } = this.#client.options;
-    const workers = (await this.#open(name).getWorkers()) as { db?: string }[];
+    const workers = (await this.#open(place).getWorkers()) as { db?: string }[];
     return workers.filter(({ db = ours }) => Number(db) === ours).length;
   }
 }

@@ -9,7 +9,13 @@ import type { WorkerScope } from './worker-scope.ts';
 // `<id>:stopping`, `<id>:culprit` (the job that a crash is charged to alone: it runs alone, or blocks the process) and
 // `<id>:waiting` (the job that waits to run alone, and is never charged).
 
-type WorkerRecord = ProcessIdentity & { readonly host: string; readonly slot: string | undefined };
+export interface WorkerRecord extends ProcessIdentity {
+  readonly host: string;
+  readonly slot: string | undefined;
+  /** The app, and the queue's name in it; a worker of an earlier version wrote neither. */
+  readonly app?: string;
+  readonly queue?: string;
+}
 
 /** The traces of a worker are kept as long as a crash counts. */
 const keepMs = 86_400_000;
@@ -18,7 +24,8 @@ const self = identifyProcess();
 
 /** Enters this worker: from now on others can tell whether it lives. */
 export async function enterWorker({ queue, workerId, slot }: WorkerScope): Promise<void> {
-  const record: WorkerRecord = { ...self, host: hostname(), slot };
+  const { app, queue: name } = queue.place;
+  const record: WorkerRecord = { ...self, host: hostname(), slot, app, queue: name };
   await queue.client.hset(queue.workersKey, workerId, JSON.stringify(record), `${workerId}:seen`, queue.clock.now());
 }
 
@@ -57,15 +64,33 @@ export async function recoverDead({ queue, workerId, slot }: WorkerScope): Promi
   return given;
 }
 
-function isDead(text: string, slot: string | undefined): boolean {
-  try {
-    const record = JSON.parse(text) as WorkerRecord;
-    const isAlive = lives(record, self);
-    // The next holder of a slot may be here before the last one has drained, where their parent was killed.
-    return slot !== undefined && record.slot === slot ? isAlive !== true : isAlive === false;
-  } catch {
-    return false;
+/** Lists the workers of a queue that may still run. */
+export async function listLiving(scope: WorkerScope): Promise<WorkerRecord[]> {
+  const entries = Object.entries(await scope.queue.client.hgetall(scope.queue.workersKey));
+  const living: WorkerRecord[] = [];
+  for (const [id, text] of entries) {
+    const record = id.includes(':') ? undefined : parseRecord(text);
+    if (record && lives(record, self) !== false && !(await isGone(scope, id))) living.push(record);
   }
+  return living;
+}
+
+/** Reads a record; somebody else may have written it. */
+function parseRecord(text: string): WorkerRecord | undefined {
+  try {
+    const record: unknown = JSON.parse(text);
+    return typeof record === 'object' && record !== null ? (record as WorkerRecord) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isDead(text: string, slot: string | undefined): boolean {
+  const record = parseRecord(text);
+  if (!record) return false;
+  const isAlive = lives(record, self);
+  // The next holder of a slot may be here before the last one has drained, where their parent was killed.
+  return slot !== undefined && record.slot === slot ? isAlive !== true : isAlive === false;
 }
 
 /** Leaves out locks that ran out although their worker lives or stopped: it was frozen, or cut off from Redis. */

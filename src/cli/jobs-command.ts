@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { openAppFolder } from '../app/folder-app.ts';
 import { connectOnce, createClient } from '../broker/connection.ts';
+import { placeOf } from '../broker/keys.ts';
 import { QueueHandle } from '../broker/queue-handle.ts';
 import { explainRedisError } from '../broker/refusals.ts';
 import type { IsletConfig } from '../config.ts';
@@ -89,14 +90,14 @@ async function retry(flags: RetryFlags, path: string | undefined): Promise<void>
   const app = openAppFolder(process.cwd());
   const config = (await app.config()) as IsletConfig;
   const catalog = await app.manifests();
-  const queue = catalog.queue(flags.queue).name;
+  const queue = catalog.queue(flags.queue);
   const selection = createSelection(catalog, flags);
   const redis = await openRedis(config, flags.devRedis === true, path);
   if (redis.notice) process.stderr.write(`${redis.notice}\n`);
   const client = createClient(redis.url, { retryStrategy: () => null });
   try {
     await connectOnce(client, redis.url, connectLimitMs);
-    await retryIn(new QueueHandle(client, config.redis.prefix, queue), selection, flags);
+    await retryIn(new QueueHandle(client, placeOf(queue, config.redis.prefix)), selection, flags);
   } catch (error) {
     throw error instanceof IsletError ? error : explainRedisError(redis.url, error);
   } finally {
@@ -121,12 +122,12 @@ async function retryIn(queue: QueueHandle, selection: Selection, flags: RetryFla
 async function cancel(id: string, flags: CancelFlags, path: string | undefined): Promise<void> {
   const app = openAppFolder(process.cwd());
   const config = (await app.config()) as IsletConfig;
-  if (flags.queue !== undefined) (await app.manifests()).queue(flags.queue);
+  const known = flags.queue === undefined ? undefined : (await app.manifests()).queue(flags.queue);
   const redis = await openRedis(config, flags.devRedis === true, path);
   if (redis.notice) process.stderr.write(`${redis.notice}\n`);
   const producer = createProducer({ redis: redis.url, prefix: config.redis.prefix });
   try {
-    const { found, queue } = await producer.cancel(id, { queue: flags.queue, reason: flags.reason });
+    const { found, queue } = await producer.cancel(id, { queue: known, reason: flags.reason });
     if (found === 'nowhere') {
       const where = flags.queue === undefined ? 'in any queue' : `in queue "${flags.queue}"`;
       throw new IsletError('E_JOB_UNKNOWN', `There is no job "${id}" ${where}. Completed jobs are not kept.`);

@@ -1,5 +1,6 @@
 import { openAppFolder } from '../app/folder-app.ts';
 import { connectOnce, createClient } from '../broker/connection.ts';
+import { placeOf, type QueuePlace } from '../broker/keys.ts';
 import { QueueHandle } from '../broker/queue-handle.ts';
 import { explainRedisError } from '../broker/refusals.ts';
 import type { IsletConfig } from '../config.ts';
@@ -24,7 +25,7 @@ async function readSettings({ compile }: Surroundings): Promise<IsletConfig> {
   }
 }
 
-async function sampleAt(url: string, prefix: string, queue: string, isWanted: (name: string) => boolean) {
+async function sampleAt(url: string, place: QueuePlace, isWanted: (name: string) => boolean) {
   // By default the client holds the process for 2 seconds after a connection that failed.
   const client = createClient(url, { retryStrategy: () => null, disconnectTimeout: 50 });
   let timer: NodeJS.Timeout | undefined;
@@ -35,7 +36,7 @@ async function sampleAt(url: string, prefix: string, queue: string, isWanted: (n
   try {
     const look = async () => {
       await connectOnce(client, url, limitMs);
-      return sampleJobs(new QueueHandle(client, prefix, queue), isWanted);
+      return sampleJobs(new QueueHandle(client, place), isWanted);
     };
     return await Promise.race([look(), late]);
   } catch (error) {
@@ -70,7 +71,11 @@ export async function lookForJobs(removal: Removal, devRedis: boolean, surroundi
     const redis = await openRedis(config, devRedis, surroundings.path);
     try {
       const isWanted = (name: string) => removal.jobNames?.includes(name) ?? true;
-      const sample = await sampleAt(redis.url, config.redis.prefix, queue, isWanted);
+      const sample = await sampleAt(
+        redis.url,
+        placeOf({ name: queue, bullmq: removal.bullmq }, config.redis.prefix),
+        isWanted,
+      );
       return { said: describeSample(removal, sample), isSeen: Object.keys(sample.seen).length > 0 };
     } finally {
       await redis.close();

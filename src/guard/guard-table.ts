@@ -6,12 +6,13 @@ export interface HeldLock {
   /** The hash of the queue's worker processes, in which this process has `workerId`. */
   workersKey: string;
   workerId: string;
+  queue: string;
   jobId: string;
 }
 
 /** Far more than a process runs at once. Memory that was never written costs nothing. */
 const defaultCapacity = 4_096;
-const slotBytes = 1_024;
+const slotBytes = 2_048;
 const headerBytes = 32;
 const separator = '\0';
 
@@ -99,8 +100,8 @@ export class GuardTable {
     };
   }
 
-  #write(slot: number, { key, token, durationMs, workersKey, workerId, jobId }: HeldLock): void {
-    const entry = [key, token, durationMs, workersKey, workerId, jobId].join(separator);
+  #write(slot: number, { key, token, durationMs, workersKey, workerId, queue, jobId }: HeldLock): void {
+    const entry = [key, token, durationMs, workersKey, workerId, queue, jobId].join(separator);
     const place = this.#text.subarray(slot * slotBytes, (slot + 1) * slotBytes);
     const { read, written } = this.#encoder.encodeInto(entry, place);
     this.#lengths[slot] = read === entry.length ? written : 0;
@@ -127,7 +128,7 @@ export class GuardTable {
 }
 
 function parseEntry(entry: string): HeldLock | undefined {
-  const [key, token, durationMs, workersKey, workerId, jobId, ...rest] = entry.split(separator);
-  if (!key || !token || !workersKey || !workerId || !jobId || rest.length > 0) return undefined;
-  return { key, token, durationMs: Number(durationMs), workersKey, workerId, jobId };
+  const [key, token, durationMs, workersKey, workerId, queue, jobId, ...rest] = entry.split(separator);
+  if (!key || !token || !workersKey || !workerId || !queue || !jobId || rest.length > 0) return undefined;
+  return { key, token, durationMs: Number(durationMs), workersKey, workerId, queue, jobId };
 }

@@ -101,9 +101,7 @@ class GuardThread {
     const report = why === 'blocked' ? await limited(askMainThread(), lastWordsMs) : undefined;
     if (table.inspected || table.beats !== this.#watch.beats) return;
     const { job, stack } = report ?? {};
-    const culprit = table
-      .held()
-      .find(({ jobId, workersKey }) => jobId === job?.jobId && workersKey.includes(`{${job.queue}}`));
+    const culprit = table.held().find(({ jobId, queue }) => jobId === job?.jobId && queue === job.queue);
     if (culprit) await limited(locks.note('culprit', [culprit]), lastWordsMs);
     if (why === 'overdue') await limited(locks.note('stopping', table.held()), lastNoteMs);
     const { maxBlockMs } = this.#data;

@@ -1,8 +1,8 @@
 import { baseMark, eventArgs, jobFields, keyNames, priorityStep } from '../broker/bullmq-names.ts';
-import { maxEvents } from '../broker/keys.ts';
 import { defineScript, execEach } from '../broker/lua.ts';
 import { memoryFields } from '../broker/memory.ts';
 import type { QueueHandle } from '../broker/queue-handle.ts';
+import { luaMostEvents } from '../broker/scripts.ts';
 
 /** A job that failed for good. */
 export interface FailedJob {
@@ -25,15 +25,15 @@ const forgotten = [
   ...Object.values(memoryFields).filter((field) => field !== memoryFields.settled),
 ];
 
-const { failed, wait, prioritized, priorityCounter, marker, events } = keyNames;
+const { failed, wait, prioritized, priorityCounter, marker, events, meta } = keyNames;
 
 /**
  * Puts failed jobs back at the tail of the queue. Somebody else has dealt with a job that did not fail at the given time.
- * ARGV: key start, most events, then id and time of each. Returns the ids that were put back.
+ * ARGV: key start, then id and time of each. Returns the ids that were put back.
  */
-const putBackFailed = defineScript(failed, wait, prioritized, priorityCounter, marker, events)`
-local given = {}
-for i = 3, #ARGV, 2 do
+const putBackFailed = defineScript(failed, wait, prioritized, priorityCounter, marker, events, meta)`
+local given, most = {}, ${luaMostEvents('KEYS[7]')}
+for i = 2, #ARGV, 2 do
   local id, job = ARGV[i], ARGV[1] .. ARGV[i]
   if redis.call('ZSCORE', KEYS[1], id) == ARGV[i + 1] and redis.call('EXISTS', job) == 1 then
     redis.call('ZREM', KEYS[1], id)
@@ -46,7 +46,7 @@ for i = 3, #ARGV, 2 do
     else
       redis.call('LPUSH', KEYS[2], id)
     end
-    redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[2], '*', ${eventArgs.waiting('failed')})
+    redis.call('XADD', KEYS[6], 'MAXLEN', '~', most, '*', ${eventArgs.waiting('failed')})
     given[#given + 1] = id
   end
 end
@@ -85,7 +85,7 @@ export async function redrive(queue: QueueHandle, jobs: readonly FailedJob[]): P
   const given = new Set<string>();
   for (let start = 0; start < jobs.length; start += pageSize) {
     const page = jobs.slice(start, start + pageSize).flatMap(({ id, failedAt }) => [id, failedAt]);
-    const reply = await queue.run(putBackFailed, [queue.keyStart, maxEvents, ...page]);
+    const reply = await queue.run(putBackFailed, [queue.keyStart, ...page]);
     for (const id of reply as string[]) given.add(id);
   }
   return given;

@@ -47,7 +47,9 @@ export function findCatalogProblems(found: FoundManifests, known: readonly strin
   const problems: Problem[] = [];
   const queues = collect<QueueManifest>('queue', found.queues, problems);
   const tasks = collect<AnyTask>('task', found.tasks, problems);
+  checkPlaces(queues, problems);
   checkTasks(tasks, new Set([...queues.keys(), ...known]), problems);
+  checkMappings(tasks, queues, problems);
   checkPriorities(tasks, problems);
   return problems;
 }
@@ -73,6 +75,35 @@ function collect<T extends { name: string }>(kind: 'task' | 'queue', found: Foun
     }
   }
   return byName;
+}
+
+const placeOf = ({ bullmq }: Pick<QueueManifest, 'bullmq'>) => bullmq && `${bullmq.prefix}:${bullmq.name}`;
+
+/** Two queues in one place would take each other's jobs. */
+function checkPlaces(queues: Collected<QueueManifest>, problems: Problem[]): void {
+  const owners = new Map<string, string>();
+  for (const { manifest, file } of queues.values()) {
+    const place = placeOf(manifest);
+    if (place === undefined) continue;
+    const owner = owners.get(place);
+    owners.set(place, manifest.name);
+    if (owner === undefined) continue;
+    const message = `Queues "${owner}" and "${manifest.name}" are both the queue "${place}" of BullMQ. Make them one queue.`;
+    problems.push({ file, message, option: 'bullmq' });
+  }
+}
+
+/** A producer knows a task's manifest alone: it must tell where the jobs go. */
+function checkMappings(tasks: Collected<AnyTask>, queues: Collected<QueueManifest>, problems: Problem[]): void {
+  for (const { manifest: task, file } of tasks.values()) {
+    const queue = queues.get(task.queue)?.manifest;
+    const [ours, theirs] = [placeOf(task), queue && placeOf(queue)];
+    if (!queue || ours === theirs) continue;
+    const seen = `Task "${task.name}" sends its jobs to ${ours ? `"${ours}"` : `Islet's own queue "${task.queue}"`}`;
+    const but = theirs ? `its queue "${task.queue}" is "${theirs}" in BullMQ` : `queue "${task.queue}" is Islet's own`;
+    const line = `import queue from '../../queues/${task.queue}/manifest.ts', and write \`queue\` in place of the name`;
+    problems.push({ file, message: `${seen}, but ${but}. Give it the queue's manifest: ${line}.`, option: 'queue' });
+  }
 }
 
 function checkTasks(tasks: Collected<AnyTask>, queues: ReadonlySet<string>, problems: Problem[]): void {

@@ -25,6 +25,7 @@ const packagePattern = /^(@[\w*][\w.*-]*\/)?[\w*][\w.*-]*$/;
 /** UTF-8 cannot carry half of a pair of surrogates. */
 const isText = (value: unknown) => typeof value === 'string' && !/\p{Cs}/u.test(value);
 const isName = (value: unknown) => typeof value === 'string' && value.length <= 100 && namePattern.test(value);
+const isKeyPart = (value: unknown) => isText(value) && `${value}`.length >= 1 && `${value}`.length <= 200;
 const isPackage = (value: unknown) => typeof value === 'string' && packagePattern.test(value);
 const isObject = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -38,6 +39,18 @@ export const checks = {
   /** What `defineTask` returns. */
   task: expecting("a task's manifest", (value) => isObject(value) && (value as { kind?: unknown }).kind === 'task'),
   name: expecting('lower-case words with hyphens, at most 100 characters', isName),
+  /** A queue's name, or what `defineQueue` returns. */
+  queue: expecting(
+    "a queue's name (lower-case words with hyphens, at most 100 characters) or a queue's manifest",
+    (value) => isName(value) || (isObject(value) && (value as { kind?: unknown }).kind === 'queue'),
+  ),
+  /** A name that BullMQ takes for a queue. */
+  bullmqName: expecting(
+    "a text of 1 to 200 characters without ':'",
+    (value) => isKeyPart(value) && !`${value}`.includes(':'),
+  ),
+  /** A prefix that BullMQ takes for its keys. */
+  bullmqPrefix: expecting('a text of 1 to 200 characters', (value) => isKeyPart(value)),
   names: expecting('a list of names', listOf(isName)),
   paths: expecting('a list of paths such as "email", "user.email", "items.*.card" or "*"', listOf(isRedactPath)),
   text: expecting('a text of whole characters', isText),

@@ -19,6 +19,9 @@ export const poolDefaults = {
   idleTimeoutMs: 30_000,
 } as const;
 
+/** The prefix of a plain BullMQ queue that was given none. */
+export const bullmqPrefix = 'bull';
+
 export const queueDefaults = {
   concurrency: 100,
   lockDurationMs: 30_000,

@@ -1,5 +1,5 @@
 import { checkOptions, checks, nameOwner } from './check-options.ts';
-import { queueDefaults } from './defaults.ts';
+import { bullmqPrefix, queueDefaults } from './defaults.ts';
 
 export interface QueueOptions {
   /** Unique in the app and equal to its folder's name: lower-case words with hyphens, at most 100 characters. */
@@ -10,6 +10,12 @@ export interface QueueOptions {
    * for one process. Default: 100.
    */
   concurrency?: number;
+  /**
+   * The queue of BullMQ that this is in Redis, when it is an existing one whose jobs and plain producers stay. All
+   * producers and workers must have the same: give tasks this manifest as their `queue`, not its name. Default: none, the
+   * queue is Islet's own, called `{<name>}` under the prefix of the settings.
+   */
+  bullmq?: BullmqOptions;
   /**
    * How long, in milliseconds, a worker's claim on a job lasts without renewal; it is renewed every quarter of that. A job
    * whose worker died runs again after the lock has run out. 5_000 or more. Default: 30_000 (30 seconds).
@@ -24,6 +30,14 @@ export interface QueueOptions {
   retention?: Partial<Retention>;
   /** What this queue's worker may load and take at most, before its first job. `islet check` fails past it. Default: none. */
   budget?: Budget;
+}
+
+/** The name and prefix by which BullMQ knows a queue. */
+export interface BullmqOptions {
+  /** What `new Queue(name)` is given: 1 to 200 characters without ':', any case, with or without braces. Default: the queue's name. */
+  readonly name?: string;
+  /** What `new Queue(name, { prefix })` is given: 1 to 200 characters. Default: "bull". */
+  readonly prefix?: string;
 }
 
 /** What a queue's worker may load and take. `islet check` measures it, and `islet footprint` shows it; no worker does. */
@@ -55,10 +69,17 @@ export interface Retention {
   readonly completedCount: number;
 }
 
-export interface QueueManifest extends Readonly<Required<Omit<QueueOptions, 'retention' | 'budget'>>> {
+export interface QueueManifest extends Readonly<Required<Omit<QueueOptions, 'bullmq' | 'retention' | 'budget'>>> {
   readonly kind: 'queue';
+  /** Undefined where the queue is not an existing one of BullMQ's. */
+  readonly bullmq: Readonly<Required<BullmqOptions>> | undefined;
   readonly retention: Retention;
   readonly budget?: Budget;
+}
+
+/** Returns the name of a queue that is given by its name or its manifest. */
+export function nameOfQueue(queue: string | { readonly name: string }): string {
+  return typeof queue === 'string' ? queue : queue.name;
 }
 
 /** Declares a queue. Throws `E_MANIFEST_INVALID` for an option that is missing, unknown or wrong. */
@@ -69,6 +90,7 @@ export function defineQueue(options: QueueOptions): QueueManifest {
     concurrency: checks.integer(1, 10_000),
     lockDurationMs: checks.timerMs(5_000),
     stalledCheckMs: checks.timerMs(1_000),
+    bullmq: checks.object,
     retention: checks.object,
     budget: checks.object,
   });
@@ -78,6 +100,9 @@ export function defineQueue(options: QueueOptions): QueueManifest {
     completedForMs: checks.integer(1_000),
     completedCount: checks.integer(0),
   });
+  const bullmq =
+    given.bullmq &&
+    checkOptions(`${owner}, bullmq`, given.bullmq, [], { name: checks.bullmqName, prefix: checks.bullmqPrefix });
   checkOptions(`${owner}, budget`, given.budget ?? {}, [], {
     maxRssMb: checks.integer(1),
     packages: checks.packages,
@@ -86,6 +111,7 @@ export function defineQueue(options: QueueOptions): QueueManifest {
     ...queueDefaults,
     ...given,
     kind: 'queue' as const,
+    bullmq: bullmq && Object.freeze({ name: given.name, prefix: bullmqPrefix, ...bullmq }),
     retention: { ...queueDefaults.retention, ...retention },
   });
 }

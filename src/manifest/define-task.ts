@@ -2,6 +2,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { type Checks, checkOptions, checks, invalid, nameOwner } from './check-options.ts';
 import type { Checked, Refused } from './checked.ts';
 import { taskDefaults } from './defaults.ts';
+import type { QueueManifest } from './define-queue.ts';
 import { type PoolKind, type PoolOptions, parsePool, type TaskPool } from './pool.ts';
 
 export interface Backoff {
@@ -24,8 +25,11 @@ type Schema = StandardSchemaV1;
 export interface TaskOptions {
   /** Unique in the app and equal to its folder's name: lower-case words with hyphens, at most 100 characters. */
   name: string;
-  /** The queue whose workers run this task. `queues/<queue>/manifest.ts` must exist. */
-  queue: string;
+  /**
+   * The queue whose workers run this task: its name, or what its `queues/<queue>/manifest.ts` exports, which must be given
+   * where the queue has a `bullmq`, so that producers know from this manifest alone where the jobs go.
+   */
+  queue: string | QueueManifest;
   /** Any Standard Schema. Its input is what is enqueued, as JSON; its output is what the task sees. */
   payload: Schema;
   /** Any Standard Schema of what the task returns, checked by the worker. Default: any JSON value, not checked. */
@@ -104,6 +108,10 @@ export interface TaskManifest<
   Guarantee extends DeliveryGuarantee = DeliveryGuarantee,
 > extends Readonly<Required<Omit<TaskOptions, Refined>>> {
   readonly kind: 'task';
+  /** The queue's name. */
+  readonly queue: string;
+  /** The queue of BullMQ that the task's queue is, where it is an existing one. */
+  readonly bullmq: QueueManifest['bullmq'];
   readonly payload: Payload;
   readonly result: Result;
   readonly delivery: Guarantee;
@@ -114,7 +122,7 @@ export interface TaskManifest<
 }
 
 /** The options that a manifest holds in a form of its own. */
-type Refined = 'payload' | 'result' | 'delivery' | 'backoff' | 'pool' | 'keepResultMs' | 'priority';
+type Refined = 'queue' | 'payload' | 'result' | 'delivery' | 'backoff' | 'pool' | 'keepResultMs' | 'priority';
 
 type OptionOf<Given, Name extends keyof TaskOptions> = Name extends keyof Given ? Given[Name] : undefined;
 
@@ -130,7 +138,7 @@ export type ResultOutput<M extends AnyTask> = M['result'] extends Schema
 
 const taskChecks: Checks = {
   name: checks.name,
-  queue: checks.name,
+  queue: checks.queue,
   payload: checks.schema,
   result: checks.schema,
   version: checks.integer(1),
@@ -179,6 +187,8 @@ export function defineTask<const Given extends TaskOptions>(
   const { delayMs, maxDelayMs } = backoff;
   if (maxDelayMs < delayMs) throw invalid(ofBackoff, `maxDelayMs ${maxDelayMs} is below delayMs ${delayMs}.`);
   const pool = parsePool(owner, given.pool);
-  const whole = { ...taskDefaults, redact: [], formerNames: [], ...given, attempts, backoff, pool };
+  const queue = typeof given.queue === 'string' ? { name: given.queue, bullmq: undefined } : given.queue;
+  const place = { queue: queue.name, bullmq: queue.bullmq };
+  const whole = { ...taskDefaults, redact: [], formerNames: [], ...given, ...place, attempts, backoff, pool };
   return Object.freeze({ ...whole, kind: 'task' }) as never;
 }

@@ -27,6 +27,7 @@ export async function prepareJob(manifest: AnyTask, payload: unknown, options: E
   return {
     task: manifest.name,
     queue: manifest.queue,
+    bullmq: manifest.bullmq,
     id: id ?? createJobId(),
     payloadJson: json,
     version: manifest.version,

@@ -2,6 +2,7 @@ import type { CancelFound, JobToAdd, ProducerBroker, QueueCounts } from '../brok
 import { IsletError, JobIdTakenError, TaskFailedError } from '../errors.ts';
 import { checkOptions, checks, checkValue, expecting } from '../manifest/check-options.ts';
 import type { Checked } from '../manifest/checked.ts';
+import { nameOfQueue, type QueueManifest } from '../manifest/define-queue.ts';
 import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-task.ts';
 import { parseResult } from '../manifest/parse-payload.ts';
 import { type EnqueueOptions, type EnqueueOptionsWithoutPriority, isJobId } from './enqueue-options.ts';
@@ -37,8 +38,11 @@ export type HandleFor<M extends AnyTask, O> = M['keepResultMs'] extends number
     : JobHandle;
 
 export interface CancelOptions {
-  /** The job's queue; needed only when jobs of several queues have this id. Default: all queues are looked through. */
-  queue?: string;
+  /**
+   * The job's queue, by its name or its manifest; needed only when jobs of several queues have this id. Default: all
+   * queues are looked through.
+   */
+  queue?: string | QueueManifest;
   /** The name of the job's task: a job of another one is not cancelled (`E_JOB_ID_TAKEN`). Default: any task. */
   task?: string;
   /** Why the job is cancelled: part of its failed reason and of the task's `signal.reason`. Default: "on request". */
@@ -82,10 +86,10 @@ export interface Producer {
    * Redis. May be repeated. Throws `E_JOB_AMBIGUOUS` when several queues have a job of that id and none is named.
    */
   cancel(id: string, options?: CancelOptions): Promise<Cancellation>;
-  /** Counts the jobs of a queue in each state. */
-  counts(queue: string): Promise<QueueCounts>;
+  /** Counts the jobs of a queue, which is given by its name or its manifest, in each state. */
+  counts(queue: string | QueueManifest): Promise<QueueCounts>;
   /** Counts the connected workers of a queue. */
-  workers(queue: string): Promise<number>;
+  workers(queue: string | QueueManifest): Promise<number>;
   /** Closes the connections; waits for results end with `E_PRODUCER_CLOSED`, as does any later use. May be called twice. */
   close(): Promise<void>;
 }
@@ -96,7 +100,7 @@ const itemList = expecting('a list of objects { payload, ... }', (items) => {
   return Array.isArray(items);
 });
 const anyText = expecting('a text', (value) => typeof value === 'string');
-const cancelChecks = { queue: checks.name, task: checks.text, reason: checks.text };
+const cancelChecks = { queue: checks.queue, task: checks.text, reason: checks.text };
 const resultChecks = { timeoutMs: checks.timerMs(0) };
 
 /** Opens a producer on a broker. An enqueue gives up after `timeoutMs` milliseconds. */
@@ -129,11 +133,11 @@ export function openProducer(broker: ProducerBroker, timeoutMs: number): Produce
       return explained(cancelJob(broker, id, given));
     },
     async counts(queue) {
-      checkValue('The queue of counts', queue, checks.name);
+      checkValue('The queue of counts', queue, checks.queue);
       return explained(broker.counts(queue));
     },
     async workers(queue) {
-      checkValue('The queue of workers', queue, checks.name);
+      checkValue('The queue of workers', queue, checks.queue);
       return explained(broker.workers(queue));
     },
     close: () => broker.close(),
@@ -159,8 +163,9 @@ function toHandle(job: JobToAdd, sent: Confirmed, manifest: AnyTask, broker: Pro
 }
 
 async function readResult(broker: ProducerBroker, job: JobHandle, manifest: AnyTask, timeoutMs: number) {
-  const stored = await broker.awaitResult(job.queue, job.id, timeoutMs);
-  if (!stored) throw noResult(job, timeoutMs, await broker.findPlace(job.queue, job.id));
+  const queue = { name: job.queue, bullmq: manifest.bullmq };
+  const stored = await broker.awaitResult(queue, job.id, timeoutMs);
+  if (!stored) throw noResult(job, timeoutMs, await broker.findPlace(queue, job.id));
   // A worker of an earlier version names no task.
   if (stored.task !== undefined && !namesOf(manifest).includes(stored.task)) {
     throw new JobIdTakenError(job, stored.task, 'Its result was not read.');
@@ -172,13 +177,13 @@ async function readResult(broker: ProducerBroker, job: JobHandle, manifest: AnyT
 async function cancelJob(broker: ProducerBroker, id: string, options: CancelOptions): Promise<Cancellation> {
   const { queue, task, reason } = options;
   const queues = queue === undefined ? await broker.findQueues(id) : [queue];
-  const [name, ...others] = queues;
-  if (name === undefined) return { found: 'nowhere' };
+  const [only, ...others] = queues;
+  if (only === undefined) return { found: 'nowhere' };
   if (others.length > 0) {
-    const names = queues.map((each) => `"${each}"`).sort();
+    const names = queues.map((each) => `"${nameOfQueue(each)}"`).sort();
     const seen = `Queues ${names.join(' and ')} each have a job "${id}".`;
     throw new IsletError('E_JOB_AMBIGUOUS', `${seen} Nothing was cancelled. Name one as \`queue\`.`);
   }
-  const found = await broker.cancel(name, id, { reason: reason || 'on request', task });
-  return found === 'nowhere' ? { found } : { found, queue: name };
+  const found = await broker.cancel(only, id, { reason: reason || 'on request', task });
+  return found === 'nowhere' ? { found } : { found, queue: nameOfQueue(only) };
 }

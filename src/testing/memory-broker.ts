@@ -1,6 +1,16 @@
-import type { Broker, ConsumeOptions, Consumer, Delivery, NewJob, Outcome, ProducerBroker } from '../broker/broker.ts';
+import type {
+  Broker,
+  ConsumeOptions,
+  Consumer,
+  Delivery,
+  NewJob,
+  Outcome,
+  ProducerBroker,
+  QueueRef,
+} from '../broker/broker.ts';
 import { CancelledError, IsletError } from '../errors.ts';
 import { JobAbort } from '../job-abort.ts';
+import { nameOfQueue } from '../manifest/define-queue.ts';
 import { isError, messageOf } from '../thrown.ts';
 import { mostUnsettled, tellUnsettled } from '../unsettled.ts';
 import type { Clock } from '../worker/clock.ts';
@@ -185,9 +195,9 @@ function connectProducer({ lines, lineOf }: Lines): ProducerBroker {
   let closed = false;
   const closedError = () =>
     new IsletError('E_PRODUCER_CLOSED', 'The producer was closed. Create another, or close it later.');
-  const open = (name: string): Line => {
+  const open = (queue: string | QueueRef): Line => {
     if (closed) throw closedError();
-    return lineOf(name);
+    return lineOf(nameOfQueue(queue));
   };
   return {
     async ready() {
@@ -196,9 +206,9 @@ function connectProducer({ lines, lineOf }: Lines): ProducerBroker {
     add: async (jobs) => jobs.map((job) => open(job.queue).queue.add(job)),
     async findQueues(jobId) {
       if (closed) throw closedError();
-      return [...lines].flatMap(([name, { queue }]) => (queue.has(jobId) ? [name] : []));
+      return [...lines].flatMap(([name, { queue }]) => (queue.has(jobId) ? [{ name }] : []));
     },
-    cancel: async (queue, jobId, request) => open(queue).queue.cancel(queue, jobId, request),
+    cancel: async (queue, jobId, request) => open(queue).queue.cancel(nameOfQueue(queue), jobId, request),
     awaitResult: async (queue, jobId, timeoutMs) => open(queue).queue.results.wait(jobId, timeoutMs),
     async findPlace(queue, jobId) {
       const line = open(queue);

@@ -70,6 +70,7 @@ export class Worker {
       concurrency,
       run: (delivery) => this.#run(delivery),
       onSettled: scope.hooks?.failed && ((job, outcome) => this.#tellIfFailed(job, outcome)),
+      onNotice: (notice) => scope.log.warn({ queue: queue.name, notice }, 'Queue in Redis'),
       onTrouble: (error) => scope.log.warn({ queue: queue.name, ...tellTrouble(error) }, 'Broker trouble'),
       onRecovered: (jobIds) =>
         scope.log.warn({ queue: queue.name, jobs: jobIds.length, jobIds: jobIds.slice(0, 10) }, 'Jobs recovered'),

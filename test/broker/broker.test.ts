@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Broker, ConsumeOptions, Delivery, Outcome } from '../../src/broker/broker.ts';
 import { connectBroker } from '../../src/broker/bullmq-broker.ts';
+import { placeOf } from '../../src/broker/keys.ts';
 import { QueueHandle } from '../../src/broker/queue-handle.ts';
 import { findFailed } from '../../src/inspect/redrive.ts';
 import { defineQueue } from '../../src/manifest/define-queue.ts';
@@ -94,7 +95,7 @@ describe('a delivery', () => {
     await producer.enqueue(sendEmail, { to: 'a' });
     const causes = [{ name: 'Error', message: 'connect failed', code: 'ECONNREFUSED' }];
     const { close } = await serve({ kind: 'failed', failure: { ...failure, causes } });
-    const handle = new QueueHandle(redis, prefix, 'mail');
+    const handle = new QueueHandle(redis, placeOf({ name: 'mail' }, prefix));
     const find = () => findFailed(handle, ({ failedReason }) => failedReason.includes('ECONNREFUSED'));
     await until(async () => expect(await find()).toHaveLength(1));
     await close();

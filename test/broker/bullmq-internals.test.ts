@@ -16,6 +16,7 @@ import {
 import { jobFields, keyNames, lockSuffix } from '../../src/broker/bullmq-names.ts';
 import { JobBackend } from '../../src/broker/job-backend.ts';
 import { readStamp } from '../../src/broker/job-options.ts';
+import { placeOf } from '../../src/broker/keys.ts';
 import { PlainBullmq } from '../support/plain-bullmq.ts';
 
 type Command = Parameters<RedisQueueBackend['execCommand']>;
@@ -363,7 +364,7 @@ describe('BullMQ', () => {
 
   test('counts the connections that have the name of a worker', async () => {
     expect(await bull.queue.getWorkersCount()).toBe(0);
-    const connectionName = workerClientName(bull.prefix, 'facts', 12);
+    const connectionName = workerClientName(placeOf({ name: 'facts' }, bull.prefix), 12);
     const connection = new Redis(bull.url, { connectionName });
     await connection.ping();
     expect((await bull.queue.getWorkers()).map(({ rawname }) => rawname)).toEqual([connectionName]);

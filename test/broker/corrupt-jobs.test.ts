@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Broker, ConsumeOptions, Delivery, EndedJob, Outcome } from '../../src/broker/broker.ts';
 import { connectBroker } from '../../src/broker/bullmq-broker.ts';
+import { placeOf } from '../../src/broker/keys.ts';
 import { QueueHandle } from '../../src/broker/queue-handle.ts';
 import { lookForStalled } from '../../src/broker/scripts.ts';
 import { findFailed } from '../../src/inspect/redrive.ts';
@@ -124,7 +125,7 @@ describe.each(Object.entries(broken))('a job with %s', (_, change) => {
     expect(performance.now() - beforeStop).toBeLessThan(500);
     expect(await producer.counts('mail')).toMatchObject({ waiting: 0, active: 0, failed: 1 });
     expect(await redis.exists(`${jobKey(id)}:lock`)).toBe(0);
-    const handle = new QueueHandle(redis, place.prefix, 'mail');
+    const handle = new QueueHandle(redis, placeOf({ name: 'mail' }, place.prefix));
     expect(await findFailed(handle, () => true)).toMatchObject([{ id }]);
     expect(await sampleJobs(handle, () => true)).toMatchObject({ total: 1 });
     expect(await producer.cancel(id)).toMatchObject({ found: expect.stringMatching(/finished|nowhere/) });
@@ -158,7 +159,7 @@ test('foreign fields beside those of a job change nothing', async () => {
 });
 
 test('a text in place of an active job does not keep others from being recovered', async () => {
-  const handle = new QueueHandle(redis, place.prefix, 'mail');
+  const handle = new QueueHandle(redis, placeOf({ name: 'mail' }, place.prefix));
   await redis.set(jobKey('foreign'), 'text');
   await redis.lpush(handle.key('active'), 'foreign');
   const { id } = await enqueueActive();

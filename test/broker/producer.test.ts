@@ -6,7 +6,7 @@ import type { Outcome } from '../../src/broker/broker.ts';
 import { connectBroker } from '../../src/broker/bullmq-broker.ts';
 import { workerClientName } from '../../src/broker/bullmq-internals.ts';
 import { metaFields } from '../../src/broker/bullmq-names.ts';
-import { channelOf, queuesKey } from '../../src/broker/keys.ts';
+import { channelOf, placeOf, queuesKey } from '../../src/broker/keys.ts';
 import { runScript } from '../../src/broker/lua.ts';
 import { limitQueue } from '../../src/broker/scripts.ts';
 import { Sender } from '../../src/broker/send.ts';
@@ -450,14 +450,14 @@ describe('a wait for a result that ends with E_RESULT_TIMEOUT says', () => {
 
   test('that the queue is rate-limited, and for how long', async () => {
     await runScript(redis, limitQueue, [jobKey('money', 'meta'), jobKey('money', 'limiter')], [60_000]);
-    const worker = redis.duplicate({ connectionName: workerClientName(prefix, 'money', 1) });
+    const worker = redis.duplicate({ connectionName: workerClientName(placeOf({ name: 'money' }, prefix), 1) });
     await worker.ping();
     expect(await wait()).toMatch(/ Queue "money" is rate-limited and gives no job for [56]\d{4} ms: wait longer/);
     worker.disconnect();
   });
 
   test('that no worker of its own database is there', async () => {
-    const other = redis.duplicate({ connectionName: workerClientName(prefix, 'money', 1), db: 3 });
+    const other = redis.duplicate({ connectionName: workerClientName(placeOf({ name: 'money' }, prefix), 1), db: 3 });
     await other.ping();
     expect(await producer.workers('money')).toBe(0);
     expect(await wait()).toMatch(/ Queue "money" has no worker: start one\.$/);

@@ -3,6 +3,7 @@ import { Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import * as v from 'valibot';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { placeOf } from '../../src/broker/keys.ts';
 import { memoryFields } from '../../src/broker/memory.ts';
 import { QueueHandle } from '../../src/broker/queue-handle.ts';
 import { findFailed, redrive } from '../../src/inspect/redrive.ts';
@@ -24,7 +25,7 @@ beforeEach(() => {
   place = openRedisPlace();
   producer = createProducer({ redis: place.url, prefix: place.prefix });
   client = new Redis(place.url, { maxRetriesPerRequest: null });
-  mail = new QueueHandle(client, place.prefix, 'mail');
+  mail = new QueueHandle(client, placeOf({ name: 'mail' }, place.prefix));
 });
 
 afterEach(async () => {
@@ -105,7 +106,7 @@ test('puts a job with a priority back among those with one', async () => {
   const { id } = await producer.enqueue(charge, { number: 1 });
   await failAll('money', 1);
   await producer.enqueue(charge, { number: 2 }, { priority: 6 });
-  const money = new QueueHandle(client, place.prefix, 'money');
+  const money = new QueueHandle(client, placeOf({ name: 'money' }, place.prefix));
   await redrive(money, await findFailed(money, all));
   expect(await client.zrange(jobKey('money', 'prioritized'), '0', '0')).toEqual([id]);
   expect(await producer.counts('money')).toMatchObject({ prioritized: 2, waiting: 0, failed: 0 });
@@ -137,7 +138,7 @@ test('two at the same time put each job back once', async () => {
   const other = client.duplicate();
   const [mine, theirs] = await Promise.all([
     redrive(mail, jobs),
-    redrive(new QueueHandle(other, place.prefix, 'mail'), jobs),
+    redrive(new QueueHandle(other, placeOf({ name: 'mail' }, place.prefix)), jobs),
   ]);
   other.disconnect();
   expect(mine.size + theirs.size).toBe(600);

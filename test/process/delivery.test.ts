@@ -1,7 +1,7 @@
 import type { Job, JobsOptions } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { ownKeyNames, queueKey } from '../../src/broker/keys.ts';
+import { ownKeyNames, placeOf, queueKey } from '../../src/broker/keys.ts';
 import { memoryFields } from '../../src/broker/memory.ts';
 import { fixtureApp, type IsletProcess, killAll, type LogLine, startIslet } from '../support/islet-process.ts';
 import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
@@ -192,7 +192,11 @@ describe('on SIGKILL', () => {
   test('a suspect that kills its process leaves no crash to jobs that wait behind it', async () => {
     const poison = await endure('kill-process');
     const crashes = ['one', 'two'].map((worker) => `${Date.now()},${worker},suspect`).join(' ');
-    await client.hset(queueKey(place.prefix, 'main', String(poison.id)), memoryFields.crashes, crashes);
+    await client.hset(
+      queueKey(placeOf({ name: 'main' }, place.prefix), String(poison.id)),
+      memoryFields.crashes,
+      crashes,
+    );
     const waiting = await Promise.all(Array.from({ length: 5 }, () => endure('hold')));
     expect(await launch(long).exited).toEqual({ code: null, signal: 'SIGKILL' });
     const next = await startWorker(long);
@@ -211,7 +215,7 @@ describe('a dead worker whose process cannot be looked at', () => {
     const records = Object.entries(await workers()).filter(([field]) => !field.includes(':'));
     for (const [id, text] of records) {
       await client.hset(
-        queueKey(place.prefix, 'main', ownKeyNames.workers),
+        queueKey(placeOf({ name: 'main' }, place.prefix), ownKeyNames.workers),
         id,
         JSON.stringify({ ...JSON.parse(text), boot: 'another' }),
       );
@@ -343,12 +347,12 @@ function expectDelay(ms: number): void {
   expect(ms).toBeLessThan(2_000);
 }
 
-const workers = () => client.hgetall(queueKey(place.prefix, 'main', ownKeyNames.workers));
+const workers = () => client.hgetall(queueKey(placeOf({ name: 'main' }, place.prefix), ownKeyNames.workers));
 
 /** Counts the releases and crashes that are remembered of a job. */
 async function memory(job: Job): Promise<{ releases: number; crashes: number }> {
   const { releases: given, crashes: died } = memoryFields;
-  const fields = await client.hmget(queueKey(place.prefix, 'main', String(job.id)), given, died);
+  const fields = await client.hmget(queueKey(placeOf({ name: 'main' }, place.prefix), String(job.id)), given, died);
   const [releases = 0, crashes = 0] = fields.map((text) => (text ? text.split(' ').length : 0));
   return { releases, crashes };
 }

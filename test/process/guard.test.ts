@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterEach, expect, test, vi } from 'vitest';
-import { ownKeyNames, queueKey } from '../../src/broker/keys.ts';
+import { ownKeyNames, placeOf, queueKey } from '../../src/broker/keys.ts';
 import type { BlockPlan } from '../fixtures/guard/blocked-process.ts';
 import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
 
@@ -49,7 +49,10 @@ const messages = (lines: Line[]) => lines.map(({ msg }) => msg);
 
 async function culprit(place: RedisPlace): Promise<string | null> {
   const client = new Redis(place.url);
-  const jobId = await client.hget(queueKey(place.prefix, 'mail', ownKeyNames.workers), 'worker-1:culprit');
+  const jobId = await client.hget(
+    queueKey(placeOf({ name: 'mail' }, place.prefix), ownKeyNames.workers),
+    'worker-1:culprit',
+  );
   client.disconnect();
   return jobId;
 }
@@ -123,7 +126,9 @@ test.each(['SIGTERM', 'SIGHUP'] as const)(
     expect(lines.at(-1)).toMatchObject({ level: 60, code: 'E_LOOP_BLOCKED' });
     expect(lines.at(-1)?.blockedMs).toBeLessThan(4_000);
     const client = new Redis(place.url);
-    expect(await client.hexists(queueKey(place.prefix, 'mail', ownKeyNames.workers), 'worker-1:stopping')).toBe(1);
+    expect(
+      await client.hexists(queueKey(placeOf({ name: 'mail' }, place.prefix), ownKeyNames.workers), 'worker-1:stopping'),
+    ).toBe(1);
     client.disconnect();
   },
 );

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import type { Job } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { queueKey } from '../../src/broker/keys.ts';
+import { placeOf, queueKey } from '../../src/broker/keys.ts';
 import { memoryFields } from '../../src/broker/memory.ts';
 import { createProducer, type Producer, type ResultHandle } from '../../src/producer.ts';
 import again from '../fixtures/pools/tasks/again/manifest.ts';
@@ -51,7 +51,7 @@ describe.each(kinds)('a task %s', (task) => {
     await worker.outcome(id, 'completed');
     expect(worker.lines({ msg: 'Acting', jobId: job.id })).toMatchObject([{ queue: 'units', task, attempt: 1 }]);
     expect(worker.lines({ msg: 'Refused', jobId: job.id })).toMatchObject([{ code: 'E_PAYLOAD_INVALID' }]);
-    const events = await client.xrange(queueKey(place.prefix, 'units', 'events'), '-', '+');
+    const events = await client.xrange(queueKey(placeOf({ name: 'units' }, place.prefix), 'events'), '-', '+');
     const reported = events.map(([, fields]) => fields.join()).filter((text) => text.includes('progress'));
     expect(reported.some((text) => text.includes('{"half":false}'))).toBe(true);
   });
@@ -217,7 +217,7 @@ describe('a worker of its own', () => {
       attempt: 4,
       error: expect.stringContaining('ended its thread or process, 3 times'),
     });
-    const crashes = await client.hget(queueKey(place.prefix, 'units', job.id), memoryFields.crashes);
+    const crashes = await client.hget(queueKey(placeOf({ name: 'units' }, place.prefix), job.id), memoryFields.crashes);
     expect(crashes).toMatch(/^(\d+,[\w-]+,unit ?){3}$/);
   });
 
@@ -225,7 +225,9 @@ describe('a worker of its own', () => {
     const worker = await startWorker({ WORKER_GRACEFUL_TIMEOUT: '100' });
     const job = await place.queue('units').add('pay-in-process', {});
     await worker.line({ msg: 'Acting', jobId: job.id });
-    expect(await client.hget(queueKey(place.prefix, 'units', String(job.id)), memoryFields.started)).toMatch(/:1$/);
+    expect(
+      await client.hget(queueKey(placeOf({ name: 'units' }, place.prefix), String(job.id)), memoryFields.started),
+    ).toMatch(/:1$/);
     await worker.stop();
     expect(await worker.outcome(job.id, 'failed')).toMatchObject({ code: 'E_JOB_INTERRUPTED' });
   });

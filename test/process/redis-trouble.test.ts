@@ -8,7 +8,7 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Delivery, Outcome } from '../../src/broker/broker.ts';
 import { connectBroker } from '../../src/broker/bullmq-broker.ts';
-import { channelOf, ownKeyNames, queueKey } from '../../src/broker/keys.ts';
+import { channelOf, ownKeyNames, placeOf, queueKey } from '../../src/broker/keys.ts';
 import { memoryFields } from '../../src/broker/memory.ts';
 import { bullmqQueue } from '../../src/producer.ts';
 import manifest from '../fixtures/outage/queues/outage/manifest.ts';
@@ -95,7 +95,7 @@ test('a Redis that refuses all writes, and a lock that ran out: the outcome is h
   const worker = await startWorker();
   const jobs = await started(await enqueue(1, 500));
   await redis.server.ask(async (client) => {
-    const lock = `${queueKey(prefix, queue, String(jobs[0]))}:lock`;
+    const lock = `${queueKey(placeOf({ name: queue }, prefix), String(jobs[0]))}:lock`;
     await client.multi().del(lock).config('SET', 'min-replicas-to-write', 1).exec();
     await vi.waitFor(() => expect(ledger('end')).toEqual(jobs), { timeout: 5_000, interval: 20 });
     await sleep(1_500);
@@ -281,7 +281,7 @@ describe('the connection on which a worker waits for jobs is dropped', () => {
       // It stands for the lost wait, and is the first in line.
       const lost = client.duplicate();
       try {
-        const mark = lost.bzpopmin(queueKey(prefix, queue, 'marker'), 0);
+        const mark = lost.bzpopmin(queueKey(placeOf({ name: queue }, prefix), 'marker'), 0);
         await vi.waitFor(async () => expect(await waits(client)).toHaveLength(2));
         await dropWait(client);
         await vi.waitFor(async () => expect(await waits(client)).toHaveLength(2));
@@ -448,7 +448,9 @@ async function connected(): Promise<number> {
 
 /** How many of the jobs have their result stored. */
 function results(jobs: string[]): Promise<number> {
-  return redis.server.ask((client) => client.exists(jobs.map((id) => queueKey(prefix, queue, `result:${id}`))));
+  return redis.server.ask((client) =>
+    client.exists(jobs.map((id) => queueKey(placeOf({ name: queue }, prefix), `result:${id}`))),
+  );
 }
 
 /** Waits until nothing is left in the queue but what failed: each of the jobs ran once, and none of them failed. */
@@ -475,6 +477,6 @@ async function endsInTime(worker: IsletProcess, end: object = clean): Promise<vo
 
 /** Cancels a job as a producer does, and returns how many workers heard of it. */
 async function cancel(client: Redis, jobId: string): Promise<number> {
-  await client.hset(queueKey(prefix, queue, jobId), memoryFields.cancel, 'on request');
-  return client.publish(channelOf(queueKey(prefix, queue, ownKeyNames.cancel), 0), jobId);
+  await client.hset(queueKey(placeOf({ name: queue }, prefix), jobId), memoryFields.cancel, 'on request');
+  return client.publish(channelOf(queueKey(placeOf({ name: queue }, prefix), ownKeyNames.cancel), 0), jobId);
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Job } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { queueKey } from '../../src/broker/keys.ts';
+import { placeOf, queueKey } from '../../src/broker/keys.ts';
 import { memoryFields } from '../../src/broker/memory.ts';
 import { freePort } from '../../src/tools/dev-redis/redis-child.ts';
 import { fixtureApp, type IsletProcess, killAll, type LogLine, startIslet } from '../support/islet-process.ts';
@@ -180,7 +180,7 @@ describe('a supervisor', () => {
 
   test('gives each of its workers a slot of its own', async () => {
     const supervisor = await supervise(2, ['--slot', 'kept-7']);
-    const records = await client.hgetall(queueKey(place.prefix, 'kept', 'islet:workers'));
+    const records = await client.hgetall(queueKey(placeOf({ name: 'kept' }, place.prefix), 'islet:workers'));
     const slots = Object.entries(records).flatMap(([field, text]) =>
       field.includes(':') ? [] : [JSON.parse(text).slot],
     );
@@ -368,7 +368,10 @@ async function holdingAgain(supervisor: IsletProcess, job: Job | undefined): Pro
 const timeOf = (line: LogLine | undefined) => Date.parse(String(line?.time));
 
 async function crashesOf(job: Job | undefined): Promise<number> {
-  const text = await client.hget(queueKey(place.prefix, 'kept', String(job?.id)), memoryFields.crashes);
+  const text = await client.hget(
+    queueKey(placeOf({ name: 'kept' }, place.prefix), String(job?.id)),
+    memoryFields.crashes,
+  );
   return text ? text.split(' ').length : 0;
 }
 

@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import type { AppSource } from '../../src/app/app-source.ts';
 import type { Broker, ConsumeOptions, Outcome } from '../../src/broker/broker.ts';
 import { connectBroker } from '../../src/broker/bullmq-broker.ts';
-import { queueKey } from '../../src/broker/keys.ts';
+import { placeOf, queueKey } from '../../src/broker/keys.ts';
 import { createLog } from '../../src/log.ts';
 import { createCatalog } from '../../src/manifest/catalog.ts';
 import { workerDefaults } from '../../src/manifest/defaults.ts';
@@ -176,7 +176,7 @@ export class HostileWorker {
   };
 
   key(name: string): string {
-    return queueKey(this.#place?.prefix ?? '', queue.name, name);
+    return queueKey(placeOf({ name: queue.name }, this.#place?.prefix ?? ''), name);
   }
 
   async start(): Promise<void> {

@@ -11,7 +11,7 @@ import {
 } from 'bullmq';
 import { Redis } from 'ioredis';
 import { vi } from 'vitest';
-import { queueKey } from '../../src/broker/keys.ts';
+import { placeOf, queueKey } from '../../src/broker/keys.ts';
 import { bullmqQueue } from '../../src/producer.ts';
 import { openRedisPlace } from './redis-place.ts';
 
@@ -30,7 +30,7 @@ export class PlainBullmq {
   readonly name = bullmqQueue('facts').name;
 
   key(name: string): string {
-    return queueKey(this.prefix, 'facts', name);
+    return queueKey(placeOf({ name: 'facts' }, this.prefix), name);
   }
 
   hash(job: Job | undefined): Promise<Record<string, string>> {

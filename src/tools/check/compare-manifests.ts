@@ -23,7 +23,7 @@ function nameOwners(found: FoundManifest[]): Named[] {
 function findUnused(root: string, { tasks, queues, broken }: Manifests) {
   const used = new Set(tasks.map((task) => dataOf(task).queue));
   const texts = broken.map((file) => readSource(root, file));
-  const mayBeUsed = (queue: string) => texts.some((text) => new RegExp(`['"\`]${queue}['"\`]`).test(text));
+  const mayBeUsed = (queue: string) => texts.some((text) => new RegExp(`['"\`/]${queue}['"\`/]`).test(text));
   return queues
     .filter((queue) => isNamed(queue) && !used.has(nameOf(queue)) && !mayBeUsed(nameOf(queue)))
     .map((found) => {

@@ -28,6 +28,7 @@ export interface ManifestData {
   kind?: unknown;
   name?: unknown;
   queue?: unknown;
+  bullmq?: unknown;
   formerNames?: unknown;
   priority?: unknown;
   load?: unknown;
@@ -70,8 +71,8 @@ const isObject = (value: unknown) => typeof value === 'object' && value !== null
 
 function toData(value: unknown): ManifestData | undefined {
   if (!isObject(value)) return undefined;
-  const { kind, name, queue, formerNames, priority, load, pool, budget } = value as ManifestData;
-  return { kind, name, queue, formerNames, priority, load, pool, budget };
+  const { kind, name, queue, bullmq, formerNames, priority, load, pool, budget } = value as ManifestData;
+  return { kind, name, queue, bullmq, formerNames, priority, load, pool, budget };
 }
 
 /** Lets the process die of a syntax error, since Node tells the place of such an error in no other way. */

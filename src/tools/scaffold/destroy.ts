@@ -3,6 +3,7 @@ import { lstat, mkdir, readdir, rename } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { IsletError } from '../../errors.ts';
 import { checks } from '../../manifest/check-options.ts';
+import type { QueueManifest } from '../../manifest/define-queue.ts';
 import { closest, didYouMean } from '../../manifest/did-you-mean.ts';
 import { withFolder } from './files.ts';
 import type { Kind } from './names.ts';
@@ -18,6 +19,8 @@ export interface Removal {
   files: string[];
   /** The queue that the jobs are in; undefined when a task's manifest is broken. */
   queue: string | undefined;
+  /** The queue of BullMQ that this queue is, where it is an existing one. */
+  bullmq: QueueManifest['bullmq'];
   /** The names of the jobs; undefined for a queue, which stands for all of its jobs. */
   jobNames: string[] | undefined;
   /** A task of the same queue with a similar name, which may be the new name of this one. */
@@ -43,7 +46,7 @@ function unknown({ tasks, queues }: AppSources, kind: Kind, name: string): Islet
 /** Finds the tasks of a queue. A broken manifest counts when its text names the queue. */
 function findTasksOf({ tasks, broken }: AppSources, queue: string): string[] {
   const sure = [...tasks.values()].flatMap((task) => (task?.queue === queue ? `"${task.name}"` : []));
-  const names = new RegExp(`['"\`]${queue}['"\`]`);
+  const names = new RegExp(`['"\`/]${queue}['"\`/]`);
   const unsure = broken.filter(({ file, text }) => file.startsWith('tasks/') && names.test(text));
   return [...sure, ...unsure.map(({ file }) => `the one of ${file}, which is broken`)];
 }
@@ -63,13 +66,16 @@ export async function planRemoval(app: AppSources, kind: Kind, name: string): Pr
   const base = { kind, name, path, files };
   if (kind === 'queue') {
     const tasks = findTasksOf(app, name);
-    if (tasks.length === 0) return { ...base, queue: name, jobNames: undefined, heir: undefined };
+    if (tasks.length === 0) {
+      const { bullmq } = app.queues.get(name) ?? {};
+      return { ...base, queue: name, bullmq, jobNames: undefined, heir: undefined };
+    }
     const advice = 'Nothing was removed. Remove them first, or name another queue in their manifests.';
     throw new IsletError('E_QUEUE_IN_USE', `Queue "${name}" still has tasks: ${tasks.join(', ')}. ${advice}`);
   }
   const task = app.tasks.get(name);
   const jobNames = [name, ...(task?.formerNames ?? [])];
-  return { ...base, queue: task?.queue, jobNames, heir: task && findHeir(app, name) };
+  return { ...base, queue: task?.queue, bullmq: task?.bullmq, jobNames, heir: task && findHeir(app, name) };
 }
 
 /** Removes the folder of a task or queue: first out of the app in one step, then from the disk. */

@@ -9,7 +9,7 @@ import { type NewQueue, queueFiles } from './queue-files.ts';
 import type { AppSources } from './read-manifests.ts';
 import { type NewTask, taskFiles } from './task-files.ts';
 
-type TaskRequest = Omit<NewTask, 'hasDependencies' | 'priority'> & { createQueue?: boolean };
+type TaskRequest = Omit<NewTask, 'hasDependencies' | 'isMapped' | 'priority'> & { createQueue?: boolean };
 
 /** Says what has a name already and what to do about it; undefined when the name is free. */
 function findOwner({ root, tasks, queues }: AppSources, kind: Kind, name: string) {
@@ -81,7 +81,8 @@ export async function generateTask(app: AppSources, request: TaskRequest): Promi
     );
   }
   const hasDependencies = isNew || (await exportsDependencies(app.root, queue));
-  const files = taskFiles({ ...request, hasDependencies, priority: priorityIn(app, queue) });
+  const isMapped = app.queues.get(queue)?.bullmq !== undefined;
+  const files = taskFiles({ ...request, hasDependencies, isMapped, priority: priorityIn(app, queue) });
   const needed = isNew ? { path: `queues/${queue}`, files: queueFiles({ name: queue }) } : undefined;
   return place(app, 'task', { path: `tasks/${name}`, files }, needed);
 }

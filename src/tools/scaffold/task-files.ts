@@ -16,6 +16,8 @@ export interface NewTask {
   priority?: number;
   /** Whether the queue's dependencies.ts exports the type `Dependencies`. */
   hasDependencies: boolean;
+  /** Whether the queue is an existing one of BullMQ's: then the task's manifest imports the queue's. */
+  isMapped: boolean;
 }
 
 /** Writes 30000 as 30_000, the way a person does. */
@@ -36,6 +38,7 @@ export function taskFiles(given: NewTask): Files {
   const slots = {
     TASK: name,
     QUEUE: queue,
+    QUEUE_REF: given.isMapped ? '' : quoted(queue),
     DELIVERY: delivery === 'at-most-once' ? quoted(delivery) : undefined,
     ATTEMPTS: grouped(attempts),
     TIMEOUT_MS: grouped(timeoutMs),
@@ -45,7 +48,11 @@ export function taskFiles(given: NewTask): Files {
     CONTEXT: contextOf(given),
     FAKES: hasDependencies ? 'Fakes<Dependencies> & { done: string[] }' : '',
   };
-  const cases = [delivery, hasDependencies ? 'dependencies' : 'no-dependencies'];
+  const cases = [
+    delivery,
+    hasDependencies ? 'dependencies' : 'no-dependencies',
+    given.isMapped ? 'mapped' : 'not-mapped',
+  ];
   return fillFiles('parts/tasks/__TASK__', ['manifest.ts', 'task.ts', 'task.test.ts'], slots, cases);
 }
 

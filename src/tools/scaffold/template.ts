@@ -39,7 +39,7 @@ export function fillTemplate(template: string, slots: Slots, cases: readonly str
     .filter(isWanted)
     .join('\n')
     .replace(slot, (_, colon: string = '', name: string) => (textOf(name) ? `${colon}${textOf(name)}` : ''));
-  return dropUnusedImports(filled);
+  return dropUnusedImports(filled).replace(/\n{3,}/g, '\n\n');
 }
 
 /** The folder of the templates, which stands one level higher above the compiled code than above the sources. */

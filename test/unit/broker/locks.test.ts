@@ -1,5 +1,6 @@
 import { beforeEach, expect, test, vi } from 'vitest';
 import type { FetchedJob } from '../../../src/broker/bullmq-internals.ts';
+import { placeOf } from '../../../src/broker/keys.ts';
 import { Locks } from '../../../src/broker/locks.ts';
 import { QueueHandle } from '../../../src/broker/queue-handle.ts';
 import type { WorkerScope } from '../../../src/broker/worker-scope.ts';
@@ -15,7 +16,7 @@ test('a lock is renewed soon after Redis takes writes again, however long it las
     if (isRefused) throw new Error('NOREPLICAS Not enough good replicas to write.');
     return ['held'];
   });
-  const queue = new QueueHandle({ options: {}, evalsha } as never, 'test', 'mail');
+  const queue = new QueueHandle({ options: {}, evalsha } as never, placeOf({ name: 'mail' }, 'test'));
   const options = { queue: { lockDurationMs: durationMs } };
   const locks = new Locks({ queue, workerId: 'w', options, onTrouble() {} } as unknown as WorkerScope);
   locks.hold({ id: '1', token: 'w:0', attemptsStarted: 1 } as FetchedJob);

@@ -1,4 +1,5 @@
 import { beforeEach, expect, test, vi } from 'vitest';
+import { placeOf } from '../../../src/broker/keys.ts';
 import type { Locks } from '../../../src/broker/locks.ts';
 import { QueueHandle } from '../../../src/broker/queue-handle.ts';
 import { lookForStalled, putBack } from '../../../src/broker/scripts.ts';
@@ -14,7 +15,7 @@ function startCheck(answer: () => Promise<unknown>) {
   const evalsha = vi.fn((sha: string) => (sha === lookForStalled.sha ? answer() : Promise.resolve(1)));
   const onSilence = vi.fn();
   const scope = {
-    queue: new QueueHandle({ options: {}, evalsha, disconnect: onSilence } as never, 'test', 'mail'),
+    queue: new QueueHandle({ options: {}, evalsha, disconnect: onSilence } as never, placeOf({ name: 'mail' }, 'test')),
     workerId: 'w',
     options: { queue: { stalledCheckMs: 15_000 } },
     onTrouble(error: unknown) {

@@ -9,6 +9,7 @@ const lockOf = (jobId: string): HeldLock => ({
   token: `token-${jobId}`,
   durationMs: 30_000,
   workersKey: 'islet:{mail}:islet:workers',
+  queue: 'mail',
   workerId: 'worker-1',
   jobId,
 });
@@ -53,7 +54,7 @@ describe('the table of held locks', () => {
 
   test('leaves out a lock whose names are too long, and no other', () => {
     const { table, heldIds } = openTable(1);
-    const release = table.hold({ ...lockOf('a'), jobId: 'x'.repeat(1_024) });
+    const release = table.hold({ ...lockOf('a'), jobId: 'x'.repeat(2_000) });
     expect(heldIds()).toEqual([]);
     release();
     table.hold(lockOf('a'));

@@ -53,6 +53,43 @@ describe('createCatalog', () => {
     expect(() => create(...tasks)).toThrow(message);
   });
 
+  const mapped = (name: string, bullmq: object) => found(name, defineQueue({ name, bullmq }));
+  const mail = mapped('mail', { name: 'Mail' });
+  const createWith = (task: ReturnType<typeof found>, ...queues: ReturnType<typeof found>[]) =>
+    createCatalog({ tasks: [task], queues });
+
+  test('takes a task that has the manifest of a mapped queue', () => {
+    expect(createWith(task('a', { queue: mail.value }), mail).task('a').bullmq).toEqual({
+      name: 'Mail',
+      prefix: 'bull',
+    });
+  });
+
+  test.each([
+    [
+      'the name of a mapped queue',
+      task('a'),
+      [mail],
+      'sends its jobs to Islet\'s own queue "mail", but its queue "mail" is "bull:Mail" in BullMQ.',
+    ],
+    ['another mapping', task('a', { queue: mapped('mail', {}).value }), [mail], 'sends its jobs to "bull:mail", but'],
+    [
+      'a mapping that the queue does not have',
+      task('a', { queue: mail.value }),
+      [queue],
+      'but queue "mail" is Islet\'s own.',
+    ],
+    [
+      'two queues in one place',
+      task('a', { queue: mail.value }),
+      [mail, mapped('post', { name: 'Mail' })],
+      'Queues "mail" and "post" are both the queue "bull:Mail" of BullMQ.',
+    ],
+  ])('refuses %s', (_, given, queues, message) => {
+    expect(() => createWith(given, ...queues)).toThrow(expect.objectContaining({ code: 'E_CATALOG_INVALID' }));
+    expect(() => createWith(given, ...queues)).toThrow(message);
+  });
+
   test.each(['../a', '__proto__', 'constructor', 'toString', 'aa'])('knows no task "%s"', (name) => {
     expect(() => create(task('a')).task(name)).toThrow(`There is no task "${name}" in this app.`);
   });

@@ -93,8 +93,51 @@ describe('defineQueue', () => {
     ],
     [{ budget: { packages: 'sharp' } }, '`packages`: expected a list of package names'],
     [{ retention: { failedForMs: 0 } }, 'Queue "mail", retention does not parse: `failedForMs`'],
+    [{ bullmq: 'Send_Mail' }, '`bullmq`: expected an object, got "Send_Mail".'],
+    [
+      { bullmq: { name: 'a:b' } },
+      'Queue "mail", bullmq does not parse: `name`: expected a text of 1 to 200 characters',
+    ],
+    [{ bullmq: { name: '' } }, '`name`: expected a text of 1 to 200 characters without \':\', got "".'],
+    [{ bullmq: { name: 7 } }, '`name`: expected a text'],
+    [{ bullmq: { prefix: '' } }, '`prefix`: expected a text of 1 to 200 characters, got "".'],
+    [{ bullmq: { prefix: '\ud800' } }, '`prefix`: expected a text'],
+    [{ bullmq: { queue: 'a' } }, 'bullmq does not parse: it has no option `queue`.'],
   ])('refuses %j', (options, message) => {
     expect(() => defineQueue({ name: 'mail', ...options } as QueueOptions)).toThrow(message);
+  });
+});
+
+describe('a queue of BullMQ', () => {
+  test.each([
+    [{}, { name: 'mail', prefix: 'bull' }],
+    [{ name: 'Send_Mail' }, { name: 'Send_Mail', prefix: 'bull' }],
+    [
+      { name: '{a b}', prefix: 'my:app' },
+      { name: '{a b}', prefix: 'my:app' },
+    ],
+  ])('mapped by %j is %j', (bullmq, place) => {
+    expect(defineQueue({ name: 'mail', bullmq }).bullmq).toEqual(place);
+  });
+
+  test('is known from the manifest of a task', () => {
+    const mail = defineQueue({ name: 'mail', bullmq: { name: 'Send_Mail' } });
+    const task = defineTask({ name: 'a', queue: mail, payload: v.object({}) });
+    expect(task).toMatchObject({ queue: 'mail', bullmq: { name: 'Send_Mail', prefix: 'bull' } });
+  });
+
+  test('is none where a queue of Islet is given, by its name or its manifest', () => {
+    for (const queue of ['mail', defineQueue({ name: 'mail' })]) {
+      expect(defineTask({ name: 'a', queue, payload: v.object({}) })).toMatchObject({
+        queue: 'mail',
+        bullmq: undefined,
+      });
+    }
+  });
+
+  test.each([[{ name: 'mail' }], ['Mail'], [undefined], [null], [7]])('is not %j', (queue) => {
+    const define = () => defineTask({ name: 'a', queue: queue as never, payload: v.object({}) });
+    expect(define).toThrow(expect.objectContaining({ code: 'E_MANIFEST_INVALID' }));
   });
 });
 

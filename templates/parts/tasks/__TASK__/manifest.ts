@@ -1,7 +1,12 @@
 import { defineTask } from 'islet';
 import * as v from 'valibot';
+// if: mapped
+import type queue from '../../queues/__QUEUE__/manifest.ts';
+
+// end
 
 // if: template
+declare const __QUEUE_REF__: typeof queue;
 declare const __DELIVERY__: 'at-least-once';
 declare const __ATTEMPTS__: number;
 declare const __TIMEOUT_MS__: number;
@@ -12,7 +17,7 @@ declare const __PRIORITY__: number;
 // end
 export default defineTask({
   name: '__TASK__',
-  queue: '__QUEUE__',
+  queue: __QUEUE_REF__,
   payload: v.object({ id: v.pipe(v.string(), v.minLength(1)) }),
   result: v.object({ id: v.string() }),
   delivery: __DELIVERY__,

@@ -47,13 +47,14 @@ describe('what the templates make', () => {
     queue: [queueFiles({ name: 'mail' }), queueFiles({ name: 'mail', concurrency: 5 })],
     task: (['at-least-once', 'at-most-once', undefined] as const).flatMap((delivery) =>
       [true, false].flatMap((hasDependencies) => [
-        taskFiles({ name: 'send-mail', queue: 'mail', delivery, hasDependencies }),
+        taskFiles({ name: 'send-mail', queue: 'mail', delivery, isMapped: !hasDependencies, hasDependencies }),
         ...poolKinds.map((pool) => {
           const numbers = { attempts: 1, timeoutMs: 30_000, priority: 7 };
           return taskFiles({
             name: 'send-mail',
             queue: 'mail',
             delivery,
+            isMapped: !hasDependencies,
             hasDependencies,
             rare: true,
             pool,

@@ -1,0 +1,102 @@
+import type { Redis } from 'ioredis';
+import { IsletError } from '../errors.ts';
+import { jobFields, keyNames } from './bullmq-names.ts';
+import { placeOf, type QueuePlace, type QueueRef, queueKey, queuesKey } from './keys.ts';
+import { execAll, execEach } from './lua.ts';
+
+// The set of all queues that an app ever used has the name of each queue of Islet's own, and a place as JSON for each that
+// is an existing queue of BullMQ's.
+
+/** Names a place as people see it in Redis: the start of the queue's keys. */
+export const showPlace = ({ prefix, name }: Pick<QueuePlace, 'name' | 'prefix'>) => `${prefix}:${name}`;
+
+export const isOwn = ({ queue, app, name, prefix }: QueuePlace) => prefix === app && name === `{${queue}}`;
+
+/** Returns what a manifest would say of a queue in this place. */
+export function refOf(place: QueuePlace): QueueRef {
+  const { queue, name, prefix } = place;
+  return isOwn(place) ? { name: queue } : { name: queue, bullmq: { name, prefix } };
+}
+
+export function memberOf(place: QueuePlace): string {
+  const { queue, name, prefix } = place;
+  return isOwn(place) ? queue : JSON.stringify({ queue, name, prefix });
+}
+
+/** Reads a member of the set; what somebody else has added is no place. */
+function parseMember(member: string, app: string): QueuePlace[] {
+  if (!member.startsWith('{')) return [placeOf({ name: member }, app)];
+  try {
+    const { queue, name, prefix } = JSON.parse(member) as Record<string, unknown>;
+    const isPlace = [queue, name, prefix].every((part) => typeof part === 'string');
+    return isPlace ? [placeOf({ name: `${queue}`, bullmq: { name: `${name}`, prefix: `${prefix}` } }, app)] : [];
+  } catch {
+    return [];
+  }
+}
+
+/** Reads where the queues are that an app ever used. */
+export async function readPlaces(client: Redis, app: string): Promise<QueuePlace[]> {
+  const members = await client.smembers(queuesKey(app));
+  return members.flatMap((member) => parseMember(member, app));
+}
+
+/** Returns the other places that a queue of this name was ever used in. */
+export function othersOf(place: QueuePlace, known: readonly QueuePlace[]): QueuePlace[] {
+  return known.filter((other) => other.queue === place.queue && showPlace(other) !== showPlace(place));
+}
+
+/** Adds a queue to the set of all queues, and returns the other places that the same queue is used in. */
+export async function registerPlace(client: Redis, place: QueuePlace): Promise<QueuePlace[]> {
+  const [, known] = await Promise.all([
+    client.sadd(queuesKey(place.app), memberOf(place)),
+    readPlaces(client, place.app),
+  ]);
+  return othersOf(place, known);
+}
+
+export async function forgetPlace(client: Redis, place: QueuePlace): Promise<void> {
+  await client.srem(queuesKey(place.app), memberOf(place));
+}
+
+/** Says that processes disagree about where a queue is. */
+export function tellDifference(place: QueuePlace, other: QueuePlace): string {
+  const seen = `Queue "${place.queue}" is "${showPlace(place)}" in this process, and "${showPlace(other)}" in another one.`;
+  const so = 'Neither sees the jobs of the other.';
+  return `${seen} ${so} Deploy the same queues/${place.queue}/manifest.ts to all producers and workers.`;
+}
+
+/** Finds the queue of a name. Throws `E_OPTIONS_INVALID` where it has several places. */
+export async function resolvePlace(client: Redis, app: string, name: string): Promise<QueuePlace> {
+  const places = (await readPlaces(client, app)).filter(({ queue }) => queue === name);
+  const [place = placeOf({ name }, app), ...others] = places;
+  if (others.length === 0) return place;
+  const seen = `Queue "${name}" is in several places: ${places.map((each) => `"${showPlace(each)}"`).join(', ')}.`;
+  throw new IsletError('E_OPTIONS_INVALID', `${seen} Give its manifest in place of its name.`);
+}
+
+/** Looks for a job's hash in all queues that were ever used. */
+export async function findQueues(client: Redis, app: string, id: string): Promise<QueueRef[]> {
+  const places = await readPlaces(client, app);
+  const pipeline = client.pipeline();
+  for (const place of places) pipeline.hexists(queueKey(place, id), jobFields.options);
+  const found = await execEach(pipeline);
+  return places.filter((_, index) => found[index] === 1).map(refOf);
+}
+
+/** How many jobs of a queue have not ended, and how many have failed. */
+export async function countJobs(client: Redis, place: QueuePlace): Promise<{ left: number; failed: number }> {
+  const { wait, paused, active, prioritized, delayed, waitingChildren, failed } = keyNames;
+  const key = (name: string) => queueKey(place, name);
+  const pipeline = client.pipeline().llen(key(wait)).llen(key(paused)).llen(key(active));
+  for (const name of [prioritized, delayed, waitingChildren, failed]) pipeline.zcard(key(name));
+  const counts = (await execAll(pipeline)) as number[];
+  const left = counts.slice(0, -1).reduce((sum, count) => sum + count, 0);
+  return { left, failed: counts.at(-1) ?? 0 };
+}
+
+/** Tells whether Redis has a queue at all: BullMQ's own Queue and any job leave one of these keys. */
+export async function isThere(client: Redis, place: QueuePlace): Promise<boolean> {
+  const keys = [keyNames.meta, 'id', ...Object.values(keyNames)].map((name) => queueKey(place, name));
+  return (await client.exists(...keys)) > 0;
+}

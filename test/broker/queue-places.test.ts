@@ -1,0 +1,282 @@
+import { Queue, Worker } from 'bullmq';
+import { Redis } from 'ioredis';
+import * as v from 'valibot';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Broker, Consumer, Delivery, Outcome } from '../../src/broker/broker.ts';
+import { connectBroker } from '../../src/broker/bullmq-broker.ts';
+import { placeOf, queuesKey } from '../../src/broker/keys.ts';
+import { QueueHandle } from '../../src/broker/queue-handle.ts';
+import { findFailed, redrive } from '../../src/inspect/redrive.ts';
+import { defineQueue, type QueueManifest } from '../../src/manifest/define-queue.ts';
+import { defineTask } from '../../src/manifest/define-task.ts';
+import { bullmqQueue, createProducer, type Producer } from '../../src/producer.ts';
+import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
+
+const payload = v.object({ to: v.string() });
+const complete = async ({ keepResultMs }: Delivery): Promise<Outcome> => {
+  return { kind: 'completed', resultJson: undefined, keepResultMs };
+};
+
+let place: RedisPlace;
+let redis: Redis;
+let producer: Producer;
+let broker: Broker;
+const closers: (() => Promise<unknown>)[] = [];
+
+beforeEach(async () => {
+  place = openRedisPlace();
+  redis = new Redis(place.url, { maxRetriesPerRequest: null });
+  producer = createProducer({ redis: place.url, prefix: place.prefix });
+  broker = await connectBroker({ redis: place.url, prefix: place.prefix });
+});
+
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+  await Promise.all([producer.close(), broker.close()]);
+  redis.disconnect();
+  await place.close();
+});
+
+const mapTo = (name: string, queue = 'mail') =>
+  defineQueue({ name: queue, bullmq: { name, prefix: `${place.prefix}:own` } });
+
+function sendTo(queue: QueueManifest) {
+  return defineTask({ name: 'send-email', queue, payload });
+}
+
+/** Opens the queue as plain BullMQ does. */
+function openPlain(queue: QueueManifest): Queue {
+  const { name, prefix } = bullmqQueue(queue, { prefix: place.prefix });
+  const plain = new Queue(name, { prefix, connection: redis });
+  closers.push(() => plain.close());
+  return plain;
+}
+
+async function serve(queue: QueueManifest, run: (delivery: Delivery) => Promise<Outcome> = complete, from = broker) {
+  const delivered: Delivery[] = [];
+  const notices: string[] = [];
+  const troubles: string[] = [];
+  const consumer: Consumer = await from.consume({
+    queue,
+    concurrency: 5,
+    run(delivery) {
+      delivered.push(delivery);
+      return run(delivery);
+    },
+    onNotice: (notice) => notices.push(notice),
+    onTrouble: ({ message }) => troubles.push(message),
+    onRecovered() {},
+    onDead: ({ message }) => troubles.push(message),
+  });
+  consumer.start();
+  closers.push(() => consumer.close());
+  return { delivered, notices, troubles, consumer };
+}
+
+const until = (check: () => unknown) => vi.waitFor(check, { timeout: 5_000, interval: 10 });
+const code = (expected: string) => expect.objectContaining({ code: expected });
+
+describe.each([['Send_Mail'], ['{mail}'], ['with blanks and {braces} inside'], ['mail'], ['ünï-🐟']])(
+  'a queue that is "%s" in BullMQ',
+  (name) => {
+    test('runs the jobs of a plain Queue, and a plain Worker runs those of a producer', async () => {
+      const queue = mapTo(name);
+      const plain = openPlain(queue);
+      expect(plain.name).toBe(name);
+      await plain.add('send-email', { to: 'plain' });
+      const { delivered, troubles, consumer } = await serve(queue);
+      await until(() => expect(delivered.map(({ input }) => input)).toEqual([{ to: 'plain' }]));
+      await consumer.close();
+      await producer.enqueue(sendTo(queue), { to: 'islet' });
+      const seen: unknown[] = [];
+      const { name: own, prefix } = bullmqQueue(queue);
+      const worker = new Worker(own, async (job) => void seen.push(job.data), { prefix, connection: redis });
+      closers.push(() => worker.close());
+      await until(() => expect(seen).toEqual([{ to: 'islet' }]));
+      expect(troubles).toEqual([]);
+    });
+  },
+);
+
+test('every part of a mapped queue uses its own name: counts, workers, cancel, results, failed jobs', async () => {
+  const queue = mapTo('Send_Mail');
+  const task = sendTo(queue);
+  const plain = openPlain(queue);
+  await plain.waitUntilReady();
+  const kept = await producer.enqueue(task, { to: 'a' }, { keepResultMs: 60_000 });
+  const delayed = await producer.enqueue(task, { to: 'b' }, { delayMs: 60_000 });
+  expect(await producer.counts(queue)).toMatchObject({ waiting: 1, delayed: 1 });
+  // A name alone is looked up.
+  expect(await producer.counts('mail')).toMatchObject({ waiting: 1, delayed: 1 });
+  expect(await producer.cancel(delayed.id)).toEqual({ found: 'waiting', queue: 'mail' });
+  const { consumer } = await serve(queue);
+  expect(await kept.result()).toBeUndefined();
+  expect(await producer.workers(queue)).toBe(1);
+  expect(await plain.getWorkersCount()).toBe(1);
+  await consumer.close();
+  const handle = new QueueHandle(redis, placeOf(queue, place.prefix));
+  const failed = await findFailed(handle, () => true);
+  expect(failed.map(({ id }) => id)).toEqual([delayed.id]);
+  expect(await redrive(handle, failed)).toEqual(new Set([delayed.id]));
+  for (const found of ['waiting', 'finished']) {
+    expect(await producer.cancel(delayed.id, { queue })).toEqual({ found, queue: 'mail' });
+  }
+  // Nothing of the queue lies elsewhere.
+  expect(await redis.keys(`${place.prefix}:{mail}:*`)).toEqual([]);
+});
+
+test('a running job of a mapped queue is aborted by cancel', async () => {
+  const queue = mapTo('Send_Mail');
+  const plain = openPlain(queue);
+  const aborted = (delivery: Delivery) =>
+    new Promise<Outcome>((resolve) => {
+      delivery.abort.onAbort(() => resolve({ kind: 'released', counted: false }));
+    });
+  const { delivered } = await serve(queue, aborted);
+  const job = await plain.add('send-email', { to: 'a' });
+  await until(() => expect(delivered).toHaveLength(1));
+  expect((await producer.cancel(String(job.id), { queue })).found).toMatch(/running|asked/);
+});
+
+test('a mapped queue keeps the events that its owner keeps', async () => {
+  const queue = mapTo('Send_Mail');
+  const plain = openPlain(queue);
+  await plain.waitUntilReady();
+  const most = () => redis.hget(plain.toKey('meta'), 'opts.maxLenEvents');
+  await until(async () => expect(await most()).toBe('10000'));
+  const { delivered } = await serve(queue);
+  const task = sendTo(queue);
+  for (let batch = 0; batch < 4; batch++) {
+    await producer.enqueueMany(
+      task,
+      Array.from({ length: 100 }, () => ({ payload: { to: 'a' } })),
+    );
+  }
+  await until(() => expect(delivered).toHaveLength(400));
+  expect(await most()).toBe('10000');
+  expect(await redis.xlen(plain.toKey('events'))).toBeGreaterThan(1_200);
+  // Nor do the scripts of Islet's own cut them.
+  for (let index = 0; index < 3; index++) {
+    const { id } = await producer.enqueue(task, { to: 'a' }, { delayMs: 60_000 });
+    await producer.cancel(id);
+  }
+  expect(await redis.xlen(plain.toKey('events'))).toBeGreaterThan(1_200);
+});
+
+describe('a mapping that changes', () => {
+  test.each([
+    ['from a queue of Islet to one of BullMQ', () => defineQueue({ name: 'mail' }), () => mapTo('Mail')],
+    ['from one of BullMQ to one of Islet', () => mapTo('Mail'), () => defineQueue({ name: 'mail' })],
+    ['from one of BullMQ to another', () => mapTo('Mail'), () => mapTo('mail')],
+  ])('%s is refused while jobs are left', async (_, before, after) => {
+    const [old, now] = [before(), after()];
+    await producer.enqueue(sendTo(old), { to: 'a' });
+    await producer.enqueue(sendTo(old), { to: 'b' }, { delayMs: 60_000 });
+    await expect(serve(now)).rejects.toThrow(code('E_QUEUE_MOVED'));
+    const names = [old, now]
+      .map((each) => placeOf(each, place.prefix))
+      .map(({ name, prefix }) => `"${prefix}:${name}"`);
+    await expect(serve(now)).rejects.toThrow(
+      `Queue "mail" was ${names[0]} in Redis and is ${names[1]} now. 2 jobs are left in the old place, which nobody would run.`,
+    );
+    // The way back is open.
+    const { delivered, consumer } = await serve(old);
+    await until(() => expect(delivered).toHaveLength(1));
+    await consumer.close();
+  });
+
+  test('is taken when no job waits any more, and said once', async () => {
+    const old = defineQueue({ name: 'mail' });
+    const { id } = await producer.enqueue(sendTo(old), { to: 'a' });
+    await producer.cancel(id);
+    const first = await serve(mapTo('Mail'));
+    expect(first.notices).toEqual([
+      expect.stringContaining('No job waits in the old place any more. Its 1 failed jobs are still there'),
+      expect.stringContaining(`Queue "mail" is mapped to "${place.prefix}:own:Mail", which is not in Redis yet.`),
+    ]);
+    await first.consumer.close();
+    expect(await redis.smembers(queuesKey(place.prefix))).toEqual([
+      JSON.stringify({ queue: 'mail', name: 'Mail', prefix: `${place.prefix}:own` }),
+    ]);
+    expect((await serve(mapTo('Mail'))).notices.filter((notice) => notice.includes('old place'))).toEqual([]);
+  });
+});
+
+describe('a queue of BullMQ that two apps call differently', () => {
+  test('is refused to the second one while workers of the first run', async () => {
+    const first = await serve(mapTo('Mail'));
+    await expect(serve(mapTo('Mail', 'post'))).rejects.toThrow(code('E_QUEUE_TAKEN'));
+    const other = await connectBroker({ redis: place.url, prefix: `${place.prefix}-b` });
+    closers.push(() => other.close());
+    await expect(serve(mapTo('Mail'), undefined, other)).rejects.toThrow(
+      `and so is queue "mail" of the app with the prefix "${place.prefix}", whose workers run`,
+    );
+    await first.consumer.close();
+    await serve(mapTo('Mail'), undefined, other);
+  });
+
+  test('is shared by workers of one app', async () => {
+    await serve(mapTo('Mail'));
+    await serve(mapTo('Mail'));
+  });
+});
+
+describe('a producer and a worker whose manifests differ', () => {
+  test('the producer that comes later is told', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    try {
+      await serve(defineQueue({ name: 'mail' }));
+      await producer.enqueue(sendTo(mapTo('Mail')), { to: 'a' });
+      await producer.enqueue(sendTo(mapTo('Mail')), { to: 'a' });
+      expect(warn.mock.calls).toEqual([
+        [
+          `Queue "mail" is "${place.prefix}:own:Mail" in this process, and "${place.prefix}:{mail}" in another one. ` +
+            'Neither sees the jobs of the other. Deploy the same queues/mail/manifest.ts to all producers and workers.',
+          { type: 'IsletWarning', code: 'ISLET_QUEUE_ELSEWHERE' },
+        ],
+      ]);
+    } finally {
+      warn.mockRestore();
+    }
+  });
+
+  test('the name of a queue that is in two places is refused, and its manifest is not', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    try {
+      await producer.enqueue(sendTo(defineQueue({ name: 'mail' })), { to: 'a' });
+      await producer.enqueue(sendTo(mapTo('Mail')), { to: 'a' });
+      await expect(producer.counts('mail')).rejects.toThrow('Queue "mail" is in several places');
+      expect(await producer.counts(mapTo('Mail'))).toMatchObject({ waiting: 1 });
+    } finally {
+      warn.mockRestore();
+    }
+  });
+});
+
+describe('the start on an empty queue', () => {
+  test('names the plain queue of the same name that has jobs, with the line that maps it', async () => {
+    const plain = new Queue('mail', { prefix: place.prefix, connection: redis });
+    closers.push(() => plain.close());
+    await plain.add('send-email', {});
+    const { notices } = await serve(defineQueue({ name: 'mail' }));
+    expect(notices).toEqual([
+      `Queue "mail" has no job, but "${place.prefix}:mail" has, which plain BullMQ has made. This worker serves ` +
+        `"${place.prefix}:{mail}". To serve those jobs, write into queues/mail/manifest.ts: ` +
+        `bullmq: { name: 'mail', prefix: '${place.prefix}' }`,
+    ]);
+  });
+
+  test('says nothing of a queue that has jobs, or where no other has', async () => {
+    expect((await serve(defineQueue({ name: 'mail' }))).notices).toEqual([]);
+    const plain = new Queue('post', { prefix: place.prefix, connection: redis });
+    closers.push(() => plain.close());
+    await plain.add('send-email', {});
+    await producer.enqueue(sendTo(defineQueue({ name: 'post' })), { to: 'a' }, { delayMs: 60_000 });
+    expect((await serve(defineQueue({ name: 'post' }))).notices).toEqual([]);
+  });
+});
+
+test('what somebody else has added to the set of queues is no queue', async () => {
+  await redis.sadd(queuesKey(place.prefix), '{', '{"queue":1}', '{"queue":"a"}', 'mail');
+  expect(await producer.cancel('x')).toEqual({ found: 'nowhere' });
+});
