@@ -17,7 +17,8 @@ export type Outcome =
   | { kind: 'completed'; resultJson: string | undefined; keepResultMs?: number }
   /** `crashed`: the job ended its thread or process of a pool, which counts as a crash of this job alone. */
   | { kind: 'retry'; failure: Failure; delayMs: number; crashed?: boolean }
-  | { kind: 'failed'; failure: Failure; keepResultMs?: number }
+  /** `unrun`: nobody has run the job, so it is kept also where its own options say that a failed job goes. */
+  | { kind: 'failed'; failure: Failure; keepResultMs?: number; unrun?: true }
   | { kind: 'cancelled'; failure: Failure; keepResultMs?: number }
   | { kind: 'snoozed'; delayMs: number }
   | { kind: 'rateLimited'; delayMs: number }
@@ -54,6 +55,12 @@ export interface JobMemory {
   readonly unsettled: number;
 }
 
+/** What the options of a plain BullMQ producer ask for; anything may stand there. */
+export interface JobRetries {
+  readonly attempts: unknown;
+  readonly backoff: unknown;
+}
+
 /** One hand-over of a job to this worker. */
 export interface Delivery {
   readonly queue: string;
@@ -67,6 +74,8 @@ export interface Delivery {
   readonly enqueuedAt: number;
   /** The number of this attempt, from 1. */
   readonly attempt: number;
+  /** Undefined for jobs of Islet's own producer. */
+  readonly retries?: JobRetries | undefined;
   /** Set by a producer that asked to keep this job's result. */
   readonly keepResultMs: number | undefined;
   /** Aborted by the broker with a LockLostError or CancelledError, by the worker on time-out and at its stop. */

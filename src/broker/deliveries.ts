@@ -4,7 +4,7 @@ import type { Crash, Delivery, EndedJob, Outcome } from './broker.ts';
 import type { FetchedJob } from './bullmq-internals.ts';
 import { lookForCancel } from './cancel.ts';
 import { corrupt } from './faults.ts';
-import { readStamp } from './job-options.ts';
+import { isStamped, readStamp } from './job-options.ts';
 import type { Hold, Locks, TakenJob } from './locks.ts';
 import type { Delivered } from './queue-worker.ts';
 import { writeFence } from './scripts.ts';
@@ -15,7 +15,8 @@ import type { WorkerScope } from './worker-scope.ts';
 /** Makes what the worker is handed of a fetched job; one that was cancelled meanwhile arrives aborted. */
 function toDelivery(job: FetchedJob, hold: Hold, crashes: Crash[], scope: WorkerScope): Delivery {
   const { queue, workerId, backend } = scope;
-  const { version, keepResultMs } = readStamp(job.opts);
+  const { opts } = job;
+  const { version, keepResultMs } = readStamp(opts);
   if (job.memory.cancel !== undefined) hold.cancel(job.memory.cancel);
   return {
     queue: queue.name,
@@ -24,6 +25,7 @@ function toDelivery(job: FetchedJob, hold: Hold, crashes: Crash[], scope: Worker
     input: job.data,
     version,
     keepResultMs,
+    retries: isStamped(opts) ? undefined : { attempts: opts.attempts, backoff: opts.backoff },
     memory: { ...job.memory, crashes },
     enqueuedAt: job.timestamp,
     attempt: job.attemptsMade + 1,
@@ -139,7 +141,7 @@ export class Deliveries {
     // A fetch in flight brought the job after the stop.
     if (backend.wait.isStopped) return { kind: 'released', counted: false };
     const { id, problem, deferredFailure, memory } = job;
-    if (problem !== undefined) return this.#report(job, { kind: 'failed', failure: corrupt(id, problem) });
+    if (problem !== undefined) return this.#report(job, { kind: 'failed', failure: corrupt(id, problem), unrun: true });
     const { keepResultMs } = readStamp(job.opts);
     if (deferredFailure !== undefined) return failUnrun('E_JOB_DEPENDENCIES', deferredFailure, keepResultMs);
     if (memory.unsettled >= mostUnsettled)

@@ -31,6 +31,9 @@ export function toJobOptions(job: NewJob): JobsOptions {
   return options;
 }
 
+/** Tells whether Islet's producer has made a job. */
+export const isStamped = (options: object): boolean => 'islet' in options;
+
 /** Reads the stamp of a job; jobs of a plain BullMQ producer have none. */
 export function readStamp(options: object): Stamp {
   return (options as { islet?: Stamp }).islet ?? {};

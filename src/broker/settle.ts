@@ -170,7 +170,8 @@ export class Settler {
       [jobFields.stacktrace]: JSON.stringify([stack]),
       [memoryFields.settled]: hold.starts,
     };
-    const keep = job.opts.removeOnFail ?? this.#kept.failed;
+    const isUnrun = outcome.kind === 'failed' && outcome.unrun;
+    const keep = (isUnrun ? undefined : job.opts.removeOnFail) ?? this.#kept.failed;
     const fetchNext = mayFetch();
     const { keepResultMs: keepMs } = outcome;
     if (keepMs) {

@@ -2,6 +2,7 @@
 export const taskDefaults = {
   version: 1,
   attempts: 3,
+  retries: 'from-manifest',
   backoff: { type: 'exponential', delayMs: 1_000, maxDelayMs: 3_600_000, jitter: 0.5 },
   timeoutMs: 60_000,
   abandonAfterMs: 5_000,

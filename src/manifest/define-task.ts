@@ -47,6 +47,13 @@ export interface TaskOptions {
   /** The wait between two attempts. Default: exponential from 1_000 ms, capped at 1 hour, half of it random. */
   backoff?: Backoff;
   /**
+   * Whose attempts and backoff a job of a plain BullMQ producer has. "from-manifest": those above, as all jobs have that
+   * Islet's producer sends. "from-job": those in the job's own options, as BullMQ takes them, so one attempt where they
+   * say nothing; a job that asks for a strategy of the application's own fails with `E_JOB_OPTIONS_UNSUPPORTED` before
+   * its code runs. At-most-once: only "from-manifest". Default: "from-manifest".
+   */
+  retries?: 'from-manifest' | 'from-job';
+  /**
    * Milliseconds that one attempt may take. Then `signal` aborts with a `TimeoutError` and the attempt has failed. 1 or
    * more. Default: 60_000 (1 minute).
    */
@@ -93,9 +100,10 @@ export interface TaskOptions {
 }
 
 /** What the manifest of an at-most-once task may say. */
-export interface AtMostOnceOptions extends Omit<TaskOptions, 'attempts'> {
+export interface AtMostOnceOptions extends Omit<TaskOptions, 'attempts' | 'retries'> {
   delivery: 'at-most-once';
   attempts?: 1 | Refused<'an at-most-once task has one attempt'>;
+  retries?: 'from-manifest' | Refused<'an at-most-once task has one attempt, whatever its jobs ask for'>;
 }
 
 type AllowedFor<Given> = Given extends { delivery: 'at-most-once' } ? AtMostOnceOptions : TaskOptions;
@@ -145,6 +153,7 @@ const taskChecks: Checks = {
   delivery: checks.oneOf('at-least-once', 'at-most-once'),
   attempts: checks.integer(1, 1_000),
   backoff: checks.object,
+  retries: checks.oneOf('from-manifest', 'from-job'),
   timeoutMs: checks.timerMs(1),
   abandonAfterMs: checks.timerMs(0),
   maxPayloadBytes: checks.integer(1, 67_108_864),
@@ -181,6 +190,13 @@ export function defineTask<const Given extends TaskOptions>(
   if (isOnce && attempts > 1) {
     const seen = `\`attempts\` is ${attempts}, and \`delivery\` is "at-most-once"`;
     throw invalid(owner, `${seen}. A second attempt would be a second start. Remove \`attempts\`, or \`delivery\`.`);
+  }
+  if (isOnce && given.retries === 'from-job') {
+    const seen = '`retries` is "from-job", and `delivery` is "at-most-once"';
+    throw invalid(
+      owner,
+      `${seen}. A second attempt of a job would be a second start. Remove \`retries\`, or \`delivery\`.`,
+    );
   }
   const ofBackoff = `${owner}, backoff`;
   const backoff = { ...taskDefaults.backoff, ...checkOptions(ofBackoff, given.backoff ?? {}, [], backoffChecks) };

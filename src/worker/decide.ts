@@ -4,6 +4,7 @@ import type { WorkerLimits } from '../manifest/defaults.ts';
 import { didYouMean } from '../manifest/did-you-mean.ts';
 import type { LoadableTask, LoadedQueue } from './load-queue.ts';
 import { cancelled, describeJob, failed, interrupted } from './outcome.ts';
+import { findRetryProblem } from './retries.ts';
 
 /** What a worker does with a delivery; an outcome ends it without a run. */
 export type Decision =
@@ -27,6 +28,8 @@ export function decide(delivery: Delivery, tasks: LoadedQueue['tasks'], limits: 
   if (!task || (version !== undefined && version > task.manifest.version)) {
     return postpone(delivery, tasks, limits.unknownTaskDeadlineMs, nowMs);
   }
+  const problem = findRetryProblem(delivery, task.manifest);
+  if (problem) return unrun(delivery, task, problem);
   if (task.manifest.delivery === 'at-most-once' && memory.started !== undefined) {
     return interrupted(delivery, task.manifest);
   }
@@ -37,12 +40,17 @@ export function decide(delivery: Delivery, tasks: LoadedQueue['tasks'], limits: 
   return { kind: 'run', task, alone: crashes.filter((crash) => !harmedOnlyItself(crash)).length >= suspectCrashes };
 }
 
+/** Fails a job that no worker can run as it is. */
+function unrun(delivery: Delivery, task: LoadableTask | undefined, error: IsletError): Outcome {
+  return { ...failed(delivery, task?.manifest, error), unrun: true };
+}
+
 /** Lets a job wait for a deploy that brings its task, or the task's newer version, but not for ever. */
 function postpone(delivery: Delivery, tasks: LoadedQueue['tasks'], deadlineMs: number, nowMs: number): Outcome {
   const since = delivery.memory.unknownSince ?? nowMs;
   const leftMs = since + deadlineMs - nowMs;
   const task = tasks.get(delivery.task);
-  if (leftMs <= 0) return failed(delivery, task?.manifest, unknownTask(delivery, task, tasks.keys(), since));
+  if (leftMs <= 0) return unrun(delivery, task, unknownTask(delivery, task, tasks.keys(), since));
   const growingMs = Math.max(postponeMs.least, Math.min(postponeMs.most, Math.round((nowMs - since) / 2)));
   return { kind: 'postponed', unknownSince: since, delayMs: Math.min(growingMs, leftMs) };
 }

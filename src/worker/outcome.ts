@@ -17,16 +17,10 @@ import { toJson } from '../manifest/to-json.ts';
 import { nameOf, read, textOf, tryTo } from '../thrown.ts';
 import type { Clock } from './clock.ts';
 import { internalError, toFailure } from './describe-error.ts';
+import { nextAttemptMs } from './retries.ts';
 
 /** The codes of errors that trying again cannot mend. */
 const permanentCodes = new Set<unknown>(['E_PAYLOAD_INVALID', 'E_RESULT_INVALID']);
-
-/** Returns the milliseconds before the attempt that follows `attempt`. */
-export function backoffMs({ backoff }: Pick<AnyTask, 'backoff'>, attempt: number, random = Math.random()): number {
-  const { type, delayMs, maxDelayMs, jitter } = backoff;
-  const whole = Math.min(maxDelayMs, type === 'fixed' ? delayMs : delayMs * 2 ** (attempt - 1));
-  return Math.round(whole * (1 - jitter * random));
-}
 
 export function describeJob({ queue, task, jobId }: Delivery): string {
   return `Job "${jobId}" of task "${task}" (queue "${queue}")`;
@@ -39,8 +33,8 @@ function toEnd(...[delivery, manifest, error]: Ending) {
   return { failure: toFailure(error, manifest, delivery.input), keepResultMs };
 }
 
-export const failed = (...ending: Ending): Outcome => ({ kind: 'failed', ...toEnd(...ending) });
-export const cancelled = (...ending: Ending): Outcome => ({ kind: 'cancelled', ...toEnd(...ending) });
+export const failed = (...ending: Ending) => ({ kind: 'failed', ...toEnd(...ending) }) as const;
+export const cancelled = (...ending: Ending) => ({ kind: 'cancelled', ...toEnd(...ending) }) as const;
 
 /** Ends an at-most-once job whose code had started in a worker that stopped or died. */
 export function interrupted(delivery: Delivery, manifest: AnyTask): Outcome {
@@ -125,9 +119,10 @@ export function classify(
   const cause = isTimeout ? reason : error;
   const permanent =
     cause instanceof PermanentError || (cause instanceof IsletError && permanentCodes.has(read(cause, 'code')));
-  if (permanent || delivery.attempt >= manifest.attempts) return failed(delivery, manifest, cause);
+  const delayMs = permanent ? undefined : nextAttemptMs(delivery, manifest);
+  if (delayMs === undefined) return failed(delivery, manifest, cause);
   const failure = toFailure(cause, manifest, delivery.input);
-  const retry = { kind: 'retry', failure, delayMs: backoffMs(manifest, delivery.attempt) } as const;
+  const retry = { kind: 'retry', failure, delayMs } as const;
   return cause instanceof PoolCrashedError ? { ...retry, crashed: true } : retry;
 }
 
@@ -144,9 +139,7 @@ export function failedInside(
   const error = internalError(thrown);
   const classified = tryTo(() => manifest && classify(delivery, manifest, error, true, rules));
   if (classified) return classified;
-  const { attempts, backoff } = manifest ?? taskDefaults;
+  const delayMs = nextAttemptMs(delivery, manifest ?? taskDefaults);
   const failure = toFailure(error, manifest, delivery.input);
-  return delivery.attempt >= attempts
-    ? { kind: 'failed', failure }
-    : { kind: 'retry', failure, delayMs: backoff.delayMs };
+  return delayMs === undefined ? { kind: 'failed', failure } : { kind: 'retry', failure, delayMs };
 }

@@ -90,6 +90,10 @@ const broken: Record<string, (id: string, key: string) => Promise<unknown>> = {
   'a stamp that is no object': set(['opts', '{"islet":null}']),
   'a result kept for a text': set(['opts', '{"islet":{"version":1,"keepResultMs":"long"}}']),
   'a payload that is no JSON': set(['data', '{broken']),
+  'a payload that is no JSON, where no failed job is to be kept': set(
+    ['data', '{broken'],
+    ['opts', '{"removeOnFail":true}'],
+  ),
   'a payload of 200,000 levels': set(['data', deep]),
   'a count of attempts that is a text': set(['atm', 'many']),
   'a count of fetches that is a text': set(['ats', 'many']),

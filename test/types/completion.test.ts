@@ -27,7 +27,8 @@ async function names(line: string): Promise<string[]> {
 
 const taskOptions = [
   ...['abandonAfterMs', 'attempts', 'backoff', 'delivery', 'formerNames', 'keepResultMs', 'load', 'maxPayloadBytes'],
-  ...['maxResultBytes', 'name', 'payload', 'pool', 'priority', 'queue', 'redact', 'result', 'timeoutMs', 'version'],
+  ...['maxResultBytes', 'name', 'payload', 'pool', 'priority', 'queue', 'redact', 'result', 'retries', 'timeoutMs'],
+  'version',
 ];
 const but = (all: string[], ...given: string[]) => all.filter((name) => !given.includes(name));
 const enqueueOptions = ['dedupe', 'delayMs', 'id', 'idempotencyMs', 'keepResultMs', 'priority'];

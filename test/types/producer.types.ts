@@ -48,6 +48,8 @@ export async function wrongUses(producer: Producer) {
   implement(plain, async (_, { deps }: TaskContext<{ http: string }>) => deps.htp);
   // @ts-expect-error a second attempt of an at-most-once task
   defineTask({ name: 'x', queue: 'q', payload: v.object({}), delivery: 'at-most-once', attempts: 2 });
+  // @ts-expect-error the attempts of its jobs for an at-most-once task
+  defineTask({ name: 'x', queue: 'q', payload: v.object({}), delivery: 'at-most-once', retries: 'from-job' });
   // @ts-expect-error a guarantee that does not exist
   defineTask({ name: 'x', queue: 'q', payload: v.object({}), delivery: 'exactly-once' });
   // @ts-expect-error an at-most-once task that would run again later

@@ -61,6 +61,14 @@ describe('an at-most-once task', () => {
     );
   });
 
+  test("is refused its jobs' own attempts", () => {
+    expect(define({ ...once, retries: 'from-manifest' })()).toMatchObject({ attempts: 1 });
+    expect(define({ ...once, retries: 'from-job' })).toThrow(
+      'Task "send-email" does not parse: `retries` is "from-job", and `delivery` is "at-most-once". A second attempt of ' +
+        'a job would be a second start. Remove `retries`, or `delivery`.',
+    );
+  });
+
   test('is refused under another name', () => {
     expect(define({ delivery: 'exactly-once' })).toThrow(
       '`delivery`: expected one of "at-least-once", "at-most-once", got "exactly-once".',

@@ -12,9 +12,10 @@ import {
 import { workerDefaults } from '../../../src/manifest/defaults.ts';
 import type { AnyTask } from '../../../src/manifest/define-task.ts';
 import * as outcome from '../../../src/worker/outcome.ts';
+import * as retries from '../../../src/worker/retries.ts';
 import { deliver, sendEmail as manifest, payOut } from './delivery.ts';
 
-const { backoffMs } = outcome;
+const { backoffMs } = retries;
 const input = { to: 'a@b', token: 'hunter2' };
 
 /** The time of the workers' clock, which has nothing to do with that of this machine. */
