@@ -2,6 +2,7 @@ import type { Worker as BullmqWorker } from 'bullmq';
 import type { IsletError, TaskFailure } from '../errors.ts';
 import type { JobAbort } from '../job-abort.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
+import type { AnyTask } from '../manifest/define-task.ts';
 import type { QueueRef } from './keys.ts';
 
 export type { BullmqWorker, QueueRef };
@@ -129,6 +130,8 @@ export interface NewJob {
   queue: string;
   /** The queue of BullMQ that the queue is, where it is an existing one. */
   bullmq?: QueueManifest['bullmq'];
+  /** What a plain worker of that queue has to know: Islet's own read it in their manifest. */
+  retries?: Pick<AnyTask, 'attempts' | 'backoff'>;
   id: string;
   payloadJson: string;
   version: number;

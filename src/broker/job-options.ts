@@ -18,9 +18,12 @@ export function toDeduplication({ id, task, dedupe, idempotencyMs }: NewJob): De
   return dedupe.mode === 'throttle' ? { ...key, ttl } : { ...key, ttl, extend: true, replace: true };
 }
 
-/** Turns a job into BullMQ's options. They say nothing of retries, which the worker's manifest decides. */
+/**
+ * Turns a job into BullMQ's options. They say nothing of retries, which the worker's manifest decides, but where plain
+ * workers of BullMQ may run the job, too.
+ */
 export function toJobOptions(job: NewJob): JobsOptions {
-  const { version, keepResultMs, delayMs, priority } = job;
+  const { version, keepResultMs, delayMs, priority, retries } = job;
   const stamp: Stamp = keepResultMs === undefined ? { version } : { version, keepResultMs };
   // Redis encodes and keeps the options of each job, so options that are not set are left out.
   const options: JobsOptions & { islet: Stamp } = { islet: stamp };
@@ -28,6 +31,10 @@ export function toJobOptions(job: NewJob): JobsOptions {
   if (deduplication) options.deduplication = deduplication;
   if (delayMs !== undefined) options.delay = delayMs;
   if (priority !== undefined) options.priority = priority;
+  if (retries) {
+    const { type, delayMs: delay, jitter } = retries.backoff;
+    Object.assign(options, { attempts: retries.attempts, backoff: { type, delay, jitter } });
+  }
   return options;
 }
 

@@ -28,6 +28,7 @@ export async function prepareJob(manifest: AnyTask, payload: unknown, options: E
     task: manifest.name,
     queue: manifest.queue,
     bullmq: manifest.bullmq,
+    retries: manifest.bullmq && { attempts: manifest.attempts, backoff: manifest.backoff },
     id: id ?? createJobId(),
     payloadJson: json,
     version: manifest.version,

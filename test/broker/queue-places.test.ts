@@ -125,6 +125,22 @@ test('every part of a mapped queue uses its own name: counts, workers, cancel, r
   expect(await redis.keys(`${place.prefix}:{mail}:*`)).toEqual([]);
 });
 
+test('a plain worker tries a job of Islet as often as its manifest says', async () => {
+  const queue = mapTo('Send_Mail');
+  const plain = openPlain(queue);
+  const task = defineTask({ name: 'send-email', queue, payload, attempts: 4, backoff: { type: 'fixed', delayMs: 5 } });
+  const { id } = await producer.enqueue(task, { to: 'a' });
+  expect((await plain.getJob(id))?.opts).toMatchObject({
+    attempts: 4,
+    backoff: { type: 'fixed', delay: 5, jitter: 0.5 },
+  });
+  const own = await producer.enqueue({ ...task, bullmq: undefined }, { to: 'a' });
+  const { name, prefix } = bullmqQueue('mail', { prefix: place.prefix });
+  const ofIslet = new Queue(name, { prefix, connection: redis });
+  closers.push(() => ofIslet.close());
+  expect((await ofIslet.getJob(own.id))?.opts).not.toHaveProperty('backoff');
+});
+
 test('a running job of a mapped queue is aborted by cancel', async () => {
   const queue = mapTo('Send_Mail');
   const plain = openPlain(queue);
