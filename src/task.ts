@@ -1,4 +1,5 @@
 export { PermanentError } from './errors.ts';
+export type { JobMeta } from './manifest/meta.ts';
 export {
   type CreateHooks,
   defineHooks,

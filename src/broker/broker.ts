@@ -3,6 +3,7 @@ import type { IsletError, TaskFailure } from '../errors.ts';
 import type { JobAbort } from '../job-abort.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
+import type { JobMeta } from '../manifest/meta.ts';
 import type { QueueRef } from './keys.ts';
 
 export type { BullmqWorker, QueueRef };
@@ -73,6 +74,10 @@ export interface Delivery {
   readonly memory: JobMemory;
   /** When the job was made, in milliseconds since 1970; the same in every delivery. */
   readonly enqueuedAt: number;
+  /** When this worker was given the job, by the same clock. */
+  readonly startedAt: number;
+  /** What the producer sent beside the payload, checked and frozen. */
+  readonly meta: JobMeta;
   /** The number of this attempt, from 1. */
   readonly attempt: number;
   /** Undefined for jobs of Islet's own producer. */
@@ -87,7 +92,10 @@ export interface Delivery {
 }
 
 /** A job whose delivery to this worker is over. */
-export type EndedJob = Pick<Delivery, 'queue' | 'task' | 'jobId' | 'attempt' | 'input'>;
+export type EndedJob = Pick<
+  Delivery,
+  'queue' | 'task' | 'jobId' | 'attempt' | 'input' | 'meta' | 'enqueuedAt' | 'startedAt'
+>;
 
 /** Takes the jobs of one queue and hands each of them to `run`. */
 export interface Consumer {
@@ -138,6 +146,8 @@ export interface NewJob {
   delayMs?: number;
   priority?: number;
   keepResultMs?: number;
+  /** Undefined where it has none. */
+  meta?: JobMeta | undefined;
   /** How many milliseconds the id stands for this job, also after the job has ended and was removed. */
   idempotencyMs?: number;
   /** Replaces `idempotencyMs`: while the key counts, jobs of one task and one key are one job. */

@@ -14,6 +14,8 @@ export interface FetchedJob extends Omit<JobJson, 'data' | 'returnvalue'> {
   readonly payloadJson: string;
   /** What of the stored job cannot be read, as somebody else may have written it. The other fields are safe to use. */
   readonly problem: string | undefined;
+  /** When it was fetched, in milliseconds since 1970. */
+  readonly processedOn: number;
   /** How often it was fetched, this time included. No two fetches share a number, so that this is a fence. */
   readonly attemptsStarted: number;
   readonly memory: StoredMemory;
@@ -75,7 +77,7 @@ function decodeJob(hash: readonly string[], id: string, token: string, sentAt: n
     attemptsStarted: toNumber(raw[field.starts]),
     attemptsMade: toNumber(raw[field.attempts]),
     stalledCounter: toNumber(raw[field.stalls]),
-    processedOn: raw[field.startedAt] === undefined ? undefined : Number(raw[field.startedAt]),
+    processedOn: toNumber(raw[field.startedAt]),
     // The job of a scheduler says how that goes on. Without this, it is like any other job.
     repeatJobKey: (opts as { repeat?: unknown }).repeat === undefined ? undefined : raw[field.scheduler],
     deduplicationId: raw[field.deduplicationId],

@@ -1,4 +1,5 @@
 import { IsletError, LockLostError } from '../errors.ts';
+import { noMeta } from '../manifest/meta.ts';
 import { mostUnsettled, tellUnsettled } from '../unsettled.ts';
 import type { Crash, Delivery, EndedJob, Outcome } from './broker.ts';
 import type { FetchedJob } from './bullmq-internals.ts';
@@ -16,7 +17,7 @@ import type { WorkerScope } from './worker-scope.ts';
 function toDelivery(job: FetchedJob, hold: Hold, crashes: Crash[], scope: WorkerScope): Delivery {
   const { queue, workerId, backend } = scope;
   const { opts } = job;
-  const { version, keepResultMs } = readStamp(opts);
+  const { version, keepResultMs, meta = noMeta } = readStamp(opts);
   if (job.memory.cancel !== undefined) hold.cancel(job.memory.cancel);
   return {
     queue: queue.name,
@@ -27,7 +28,9 @@ function toDelivery(job: FetchedJob, hold: Hold, crashes: Crash[], scope: Worker
     keepResultMs,
     retries: isStamped(opts) ? undefined : { attempts: opts.attempts, backoff: opts.backoff },
     memory: { ...job.memory, crashes },
+    meta,
     enqueuedAt: job.timestamp,
+    startedAt: job.processedOn,
     attempt: job.attemptsMade + 1,
     abort: hold.abort,
     // A progress that is no JSON throws at once, and a job does not fail by its progress.
@@ -41,12 +44,15 @@ function toDelivery(job: FetchedJob, hold: Hold, crashes: Crash[], scope: Worker
 
 /** Describes a job whose delivery is over. The payload is parsed when somebody reads it. */
 function toEnded(queue: string, job: FetchedJob): EndedJob {
-  const { id, name, attemptsMade, payloadJson, problem } = job;
+  const { id, name, attemptsMade, payloadJson, problem, opts, timestamp, processedOn } = job;
   return {
     queue,
     task: name,
     jobId: id,
     attempt: attemptsMade + 1,
+    meta: readStamp(opts).meta ?? noMeta,
+    enqueuedAt: timestamp,
+    startedAt: processedOn,
     get input() {
       return problem === undefined ? JSON.parse(payloadJson) : payloadJson;
     },

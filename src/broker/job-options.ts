@@ -1,10 +1,13 @@
 import type { DeduplicationOptions, JobsOptions } from 'bullmq';
+import type { JobMeta } from '../manifest/meta.ts';
 import type { NewJob } from './broker.ts';
 
 /** What Islet writes beside BullMQ's own options. It arrives with the job, at no extra command. */
 interface Stamp {
   version?: number;
   keepResultMs?: number;
+  /** Of a stored job, `readOptions` has checked it. */
+  meta?: JobMeta;
 }
 
 /** Returns BullMQ's key that prevents a second job. The script that adds the job sets it. */
@@ -23,9 +26,11 @@ export function toDeduplication({ id, task, dedupe, idempotencyMs }: NewJob): De
  * workers of BullMQ may run the job, too.
  */
 export function toJobOptions(job: NewJob): JobsOptions {
-  const { version, keepResultMs, delayMs, priority, retries } = job;
-  const stamp: Stamp = keepResultMs === undefined ? { version } : { version, keepResultMs };
+  const { version, keepResultMs, meta, delayMs, priority, retries } = job;
+  const stamp: Stamp = { version };
   // Redis encodes and keeps the options of each job, so options that are not set are left out.
+  if (keepResultMs !== undefined) stamp.keepResultMs = keepResultMs;
+  if (meta !== undefined) stamp.meta = meta;
   const options: JobsOptions & { islet: Stamp } = { islet: stamp };
   const deduplication = toDeduplication(job);
   if (deduplication) options.deduplication = deduplication;

@@ -1,5 +1,6 @@
 import { Job, type JobsOptions } from 'bullmq';
 import { checks } from '../manifest/check-options.ts';
+import { readMeta } from '../manifest/meta.ts';
 import { isTooDeep } from '../manifest/nesting.ts';
 import { jobFields as field } from './bullmq-names.ts';
 import { isReadable, isTime, type StoredMemory } from './memory.ts';
@@ -40,6 +41,8 @@ function parseOptions(text: string): JobsOptions {
     const expected = value === undefined ? undefined : isCount(value);
     if (expected !== undefined) throw new Error(`\`islet.${name}\` is not ${expected}`);
   }
+  // A meta that nobody could have enqueued is none: it says only whom a job is for.
+  if (Object.hasOwn(islet, 'meta')) Reflect.set(islet, 'meta', readMeta(Reflect.get(islet, 'meta')).meta);
   return options;
 }
 

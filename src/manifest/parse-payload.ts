@@ -20,7 +20,7 @@ function explain(issue: StandardSchemaV1.Issue, value: unknown, redact: readonly
 /** Hides redacted values also where the schema's own messages name them, as those of a field beside theirs may. */
 function withoutSecrets(manifest: AnyTask, payload: unknown, text: string): string {
   try {
-    return redactionOf(manifest, payload)?.text(text) ?? text;
+    return redactionOf(manifest, { input: payload })?.text(text) ?? text;
   } catch {
     return 'a value cannot be read';
   }

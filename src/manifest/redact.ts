@@ -1,3 +1,5 @@
+import type { JobMeta } from './meta.ts';
+
 /** What stands in place of a value that a manifest redacts. */
 const mark = '[redacted]';
 
@@ -118,6 +120,19 @@ function sharedLength(whole: string, text: string, at: number): number {
   return length;
 }
 
+/** The parts of a job in which a path is looked for: its payload, and, below `meta`, its meta. */
+export interface RedactedJob {
+  readonly input: unknown;
+  readonly meta?: JobMeta;
+}
+
+/** Returns the fields that a first `*` means; alone, it would be every field of every object. */
+function namesOf({ input, meta = {} }: RedactedJob): string[] {
+  const metaNames = Object.keys(meta);
+  const names = typeof input === 'object' && input !== null && !Array.isArray(input) ? Object.keys(input) : [];
+  return metaNames.length > 0 ? [...names, 'meta', ...metaNames] : names;
+}
+
 /** What of one job is redacted: its values, which are looked for in texts, and its fields, which are known by their names. */
 export class Redaction {
   /** Made when a text is to be looked through: most jobs do not fail, and log nothing. */
@@ -125,17 +140,17 @@ export class Redaction {
   readonly #exact: ReadonlySet<string>;
   readonly #paths: readonly Path[];
 
-  constructor(redact: readonly string[], input: unknown) {
+  constructor(redact: readonly string[], job: RedactedJob) {
+    const { input, meta } = job;
     const paths = redact.map(split);
     const texts: string[] = [];
     for (const path of paths) {
       const values = path.length === 1 && path[0] === '*' ? [input] : valuesAt(input, path);
-      for (const value of values) collect(value, (text) => texts.push(text));
+      for (const value of [...values, ...valuesAt({ meta }, path)]) collect(value, (text) => texts.push(text));
     }
     const long = texts.filter(({ length }) => length >= shortest);
     this.#exact = new Set(long);
-    // Alone, the first `*` of a path would be every field of every object: it is the fields that the payload has.
-    const names = typeof input === 'object' && input !== null && !Array.isArray(input) ? Object.keys(input) : [];
+    const names = namesOf(job);
     this.#paths = paths.flatMap(([first, ...rest]) =>
       first === '*' ? names.map((name) => [name, ...rest]) : [[first ?? '', ...rest]],
     );
@@ -186,10 +201,13 @@ export interface Redacting {
 const known = new WeakMap<object, Redaction>();
 
 /** Returns what is redacted of a job; nothing where its manifest redacts nothing. */
-export function redactionOf(manifest: Redacting | undefined, input: unknown): Redaction | undefined {
+export function redactionOf(manifest: Redacting | undefined, job: RedactedJob): Redaction | undefined {
   if (!manifest || manifest.redact.length === 0) return undefined;
-  if (typeof input !== 'object' || input === null) return new Redaction(manifest.redact, input);
-  const made = known.get(input) ?? new Redaction(manifest.redact, input);
+  // The payload of a job that has ended is parsed anew by each look at it.
+  const { input, meta } = job;
+  const redacted = meta === undefined ? { input } : { input, meta };
+  if (typeof input !== 'object' || input === null) return new Redaction(manifest.redact, redacted);
+  const made = known.get(input) ?? new Redaction(manifest.redact, redacted);
   known.set(input, made);
   return made;
 }

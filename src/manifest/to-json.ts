@@ -20,14 +20,14 @@ const needsEscape = /["\\\p{Cc}\p{Cs}]/u;
 const quote = (text: string) => (text.length > 100 || needsEscape.test(text) ? JSON.stringify(text) : `"${text}"`);
 
 /** Names what is no JSON by its class, without its value. */
-function nameOf(value: object): string {
+export function nameOf(value: object): string {
   const name = Object.getPrototypeOf(value)?.constructor?.name;
   if (typeof name !== 'string' || !/^[A-Z]\w{0,60}$/.test(name)) return 'an object of a class';
   return `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name}`;
 }
 
 /** Tells a literal from an instance of a class; each realm has an `Object` of its own. */
-function isLiteral(value: object): boolean {
+export function isLiteral(value: object): boolean {
   const prototype: object | null = Object.getPrototypeOf(value);
   if (prototype !== null && prototype !== Object.prototype && Object.getPrototypeOf(prototype) !== null) return false;
   return !(Symbol.toStringTag in value || Symbol.iterator in value);

@@ -1,6 +1,7 @@
 import type { NewJob } from '../broker/broker.ts';
 import { checks, checkValue } from '../manifest/check-options.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
+import type { JobMeta } from '../manifest/meta.ts';
 import { parsePayload } from '../manifest/parse-payload.ts';
 import { toJson } from '../manifest/to-json.ts';
 import { checkEnqueueOptions, type EnqueueOptions } from './enqueue-options.ts';
@@ -17,7 +18,12 @@ export function writePayload(manifest: AnyTask, payload: unknown): string {
 }
 
 /** Checks everything that can be checked before Redis is asked. Throws, and then nothing was enqueued. */
-export async function prepareJob(manifest: AnyTask, payload: unknown, options: EnqueueOptions = {}): Promise<NewJob> {
+export async function prepareJob(
+  manifest: AnyTask,
+  payload: unknown,
+  options: EnqueueOptions = {},
+  meta?: JobMeta,
+): Promise<NewJob> {
   checkValue('The first argument of enqueue', manifest, checks.task, 'E_TASK_UNKNOWN');
   checkEnqueueOptions(manifest, options);
   const json = writePayload(manifest, payload);
@@ -35,6 +41,8 @@ export async function prepareJob(manifest: AnyTask, payload: unknown, options: E
     delayMs,
     priority: options.priority ?? manifest.priority,
     keepResultMs: options.keepResultMs ?? manifest.keepResultMs,
+    // A task hands on the meta of its job, which may be empty.
+    meta: meta && Object.keys(meta).length > 0 ? meta : undefined,
     // A dedupe key stands for the job in place of the id.
     idempotencyMs: dedupe ? undefined : idempotencyMs,
     dedupe,

@@ -4,7 +4,9 @@ import { checkOptions, checks, checkValue, expecting } from '../manifest/check-o
 import type { Checked } from '../manifest/checked.ts';
 import { nameOfQueue, type QueueManifest } from '../manifest/define-queue.ts';
 import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-task.ts';
+import type { JobMeta } from '../manifest/meta.ts';
 import { parseResult } from '../manifest/parse-payload.ts';
+import { currentMeta, type MetaSource } from './current-meta.ts';
 import { type EnqueueOptions, type EnqueueOptionsWithoutPriority, isJobId } from './enqueue-options.ts';
 import { noResult } from './no-result.ts';
 import { prepareJob } from './prepare-job.ts';
@@ -104,7 +106,7 @@ const cancelChecks = { queue: checks.queue, task: checks.text, reason: checks.te
 const resultChecks = { timeoutMs: checks.timerMs(0) };
 
 /** Opens a producer on a broker. An enqueue gives up after `timeoutMs` milliseconds. */
-export function openProducer(broker: ProducerBroker, timeoutMs: number): Producer {
+export function openProducer(broker: ProducerBroker, timeoutMs: number, metaOf?: MetaSource): Producer {
   const send = async (manifest: AnyTask, prepared: Promise<JobToAdd>[]) => {
     const jobs = await Promise.all(prepared);
     const sent = await sendChunks(jobs, broker, { timeoutMs, names: namesOf(manifest) });
@@ -116,14 +118,17 @@ export function openProducer(broker: ProducerBroker, timeoutMs: number): Produce
     });
   return {
     async enqueue(manifest, payload, options) {
-      const [handle] = await send(manifest, [prepare(manifest, payload, options as EnqueueOptions)]);
+      checkValue('The first argument of enqueue', manifest, checks.task, 'E_TASK_UNKNOWN');
+      const meta = currentMeta(metaOf, manifest);
+      const [handle] = await send(manifest, [prepare(manifest, payload, options as EnqueueOptions, meta)]);
       return handle as never;
     },
     async enqueueMany(manifest, items) {
       checkValue('The first argument of enqueueMany', manifest, checks.task, 'E_TASK_UNKNOWN');
       checkValue('The items of enqueueMany', items, itemList, 'E_ENQUEUE_OPTIONS_INVALID');
       const given = items as readonly ({ payload: unknown } & EnqueueOptions)[];
-      const prepared = given.map(({ payload, ...options }) => prepare(manifest, payload, options));
+      const meta = currentMeta(metaOf, manifest);
+      const prepared = given.map(({ payload, ...options }) => prepare(manifest, payload, options, meta));
       return (await send(manifest, prepared)) as never;
     },
     async cancel(id, cancelOptions = {}) {
@@ -146,8 +151,13 @@ export function openProducer(broker: ProducerBroker, timeoutMs: number): Produce
 
 const namesOf = ({ name, formerNames }: AnyTask) => [name, ...formerNames];
 
-async function prepare(manifest: AnyTask, payload: unknown, options?: EnqueueOptions): Promise<JobToAdd> {
-  const job: JobToAdd = await prepareJob(manifest, payload, options);
+async function prepare(
+  manifest: AnyTask,
+  payload: unknown,
+  options: EnqueueOptions | undefined,
+  meta: JobMeta | undefined,
+): Promise<JobToAdd> {
+  const job: JobToAdd = await prepareJob(manifest, payload, options, meta);
   if (options?.id !== undefined) job.ownId = true;
   return job;
 }

@@ -4,8 +4,9 @@ import { IsletError } from '../errors.ts';
 import { checks } from '../manifest/check-options.ts';
 import type { Refused } from '../manifest/checked.ts';
 import type { AnyTask, PayloadInput } from '../manifest/define-task.ts';
+import type { JobMeta } from '../manifest/meta.ts';
 import type { Enqueue, Task } from '../worker/task-context.ts';
-import { checkGiven, checkGivenOptions, misused } from './check-given.ts';
+import { checkGiven, checkGivenOptions, copyMeta, metaCheck, misused } from './check-given.ts';
 import { createFakeDeps, type Fakes } from './fakes.ts';
 import { type ChildJob, createTestEnqueue, implementation, runOnce } from './run-task.ts';
 import { type CallWatcher, watchCalls } from './watch-calls.ts';
@@ -23,9 +24,11 @@ export interface IdempotencyOptions<Given extends object> {
    * compared without it.
    */
   effects: (deps: Given) => unknown;
+  /** What each run of the task sees as its `meta`, as of `runTask`. Default: none. */
+  meta?: JobMeta;
 }
 
-const idempotencyChecks = { deps: checks.callable, effects: checks.callable };
+const idempotencyChecks = { deps: checks.callable, effects: checks.callable, meta: metaCheck };
 
 type RunsTwice<M extends AnyTask, Dependencies extends object> = M['delivery'] extends 'at-least-once'
   ? Task<M, Dependencies>
@@ -112,9 +115,10 @@ function copyEffects<T>(effects: T, manifest: AnyTask): T {
 /** Creates what a task can change: its fakes, and the jobs that it enqueues. */
 function createWorld<Given extends object>(task: Task, payload: unknown, options: IdempotencyOptions<Given>) {
   const fakes = (options.deps?.() ?? {}) as Given;
+  const meta = copyMeta(options.meta);
   const jobs = new Map<string, ChildJob>();
   const createWatchedEnqueue = ({ watch }: Process): Enqueue => {
-    const enqueue = createTestEnqueue((job) => {
+    const enqueue = createTestEnqueue(meta, (job) => {
       // An id stands for the first job that had it, as in Redis.
       if (!jobs.has(job.id)) jobs.set(job.id, job);
     });
@@ -129,7 +133,7 @@ function createWorld<Given extends object>(task: Task, payload: unknown, options
       const guarded = createFakeDeps(`Task "${task.manifest.name}"`, fakes);
       const deps = watchCalls(guarded, process.watch);
       const { signal } = process;
-      return runOnce(task, payload, { deps, attempt: 1, signal, enqueue: createWatchedEnqueue(process) });
+      return runOnce(task, payload, { deps, attempt: 1, signal, meta, enqueue: createWatchedEnqueue(process) });
     },
   };
 }

@@ -11,6 +11,7 @@ import type {
 import { CancelledError, IsletError } from '../errors.ts';
 import { JobAbort } from '../job-abort.ts';
 import { nameOfQueue } from '../manifest/define-queue.ts';
+import { noMeta } from '../manifest/meta.ts';
 import { isError, messageOf } from '../thrown.ts';
 import { mostUnsettled, tellUnsettled } from '../unsettled.ts';
 import type { Clock } from '../worker/clock.ts';
@@ -129,14 +130,14 @@ class MemoryConsumer implements Consumer {
   }
 
   #toDelivery(job: MemoryJob): Delivery {
-    const { id, task, version, keepResultMs, enqueuedAt, memory } = job;
+    const { id, task, version, keepResultMs, enqueuedAt, startedAt, meta = noMeta, memory } = job;
     const abort = new JobAbort();
     job.abort = abort;
     if (memory.cancel !== undefined) abort.abort(new CancelledError(id, memory.cancel));
     return {
       queue: this.#options.queue.name,
       jobId: id,
-      ...{ task, version, keepResultMs, enqueuedAt, abort },
+      ...{ task, version, keepResultMs, enqueuedAt, startedAt, meta, abort },
       input: JSON.parse(job.payloadJson),
       memory: { ...memory },
       attempt: job.attemptsMade + 1,

@@ -1,5 +1,6 @@
 import type { Failure, JobMemory, JobPlace, JobToAdd, StoredResult } from '../broker/broker.ts';
 import type { JobAbort } from '../job-abort.ts';
+import type { JobMeta } from '../manifest/meta.ts';
 
 export type JobState = 'waiting' | 'prioritized' | 'delayed' | 'active' | 'failed' | 'completed' | 'replaced';
 
@@ -13,7 +14,11 @@ export interface MemoryJob {
   readonly priority: number | undefined;
   readonly delayMs: number | undefined;
   readonly keepResultMs: number | undefined;
+  /** Undefined where it has none. */
+  readonly meta: JobMeta | undefined;
   readonly enqueuedAt: number;
+  /** When it was last taken. */
+  startedAt: number;
   state: JobState;
   attemptsMade: number;
   starts: number;
@@ -35,10 +40,11 @@ export const toStored = (task: string, { stack: _, ...failure }: Failure): Store
 
 /** Makes a job of what a producer hands over. */
 export function toJob(job: JobToAdd, now: number): MemoryJob {
-  const { id, task, payloadJson, version, priority, delayMs, keepResultMs } = job;
+  const { id, task, payloadJson, version, priority, delayMs, keepResultMs, meta } = job;
   return {
-    ...{ id, task, payloadJson, version, priority, delayMs, keepResultMs },
+    ...{ id, task, payloadJson, version, priority, delayMs, keepResultMs, meta },
     enqueuedAt: now,
+    startedAt: now,
     state: 'waiting',
     attemptsMade: 0,
     starts: 0,

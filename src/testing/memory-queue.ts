@@ -85,6 +85,7 @@ export class MemoryQueue {
     if (!job) return undefined;
     job.state = 'active';
     job.starts += 1;
+    job.startedAt = this.#clock.now();
     return job;
   }
 

@@ -4,6 +4,7 @@ import { JobAbort } from '../job-abort.ts';
 import { checks, expecting } from '../manifest/check-options.ts';
 import { workerDefaults } from '../manifest/defaults.ts';
 import type { AnyTask, PayloadInput, ResultOutput } from '../manifest/define-task.ts';
+import type { JobMeta } from '../manifest/meta.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob, writePayload } from '../producer/prepare-job.ts';
 import { isError, messageOf } from '../thrown.ts';
@@ -11,7 +12,7 @@ import { executeTask } from '../worker/execute-task.ts';
 import { createEnqueue } from '../worker/job-context.ts';
 import { classify, toResultJson } from '../worker/outcome.ts';
 import { type Enqueue, type Task, verdicts } from '../worker/task-context.ts';
-import { checkGiven, checkGivenOptions } from './check-given.ts';
+import { checkGiven, checkGivenOptions, copyMeta, metaCheck } from './check-given.ts';
 import { createFakeDeps, type Fakes, silentLog } from './fakes.ts';
 
 export interface RunTaskOptions<Dependencies extends object> {
@@ -30,11 +31,16 @@ export interface RunTaskOptions<Dependencies extends object> {
    * signal that never aborts.
    */
   signal?: AbortSignal;
+  /**
+   * What the task sees as its `meta`, and the jobs that it enqueues inherit: what `createProducer({ meta })` may return, else
+   * `E_TEST_INVALID`. Default: none.
+   */
+  meta?: JobMeta;
 }
 
 /** A job that a task enqueued, checked and prepared as a producer does. */
 export type ChildJob = Readonly<
-  Pick<NewJob, 'id' | 'task' | 'queue' | 'delayMs' | 'priority' | 'keepResultMs'> & { payload: unknown }
+  Pick<NewJob, 'id' | 'task' | 'queue' | 'delayMs' | 'priority' | 'keepResultMs' | 'meta'> & { payload: unknown }
 >;
 
 /** How the job would have ended in a worker. */
@@ -58,12 +64,13 @@ const runChecks = {
   deps: checks.object,
   attempt: checks.integer(1),
   signal: expecting('an AbortSignal', (value) => value instanceof AbortSignal),
+  meta: metaCheck,
 };
 
 /** The id of the one job that a task is run for. */
 const testJobId = 'test-job';
 
-function createDelivery({ name, queue, version }: AnyTask, input: unknown, attempt: number): Delivery {
+function createDelivery({ name, queue, version }: AnyTask, input: unknown, { attempt, meta }: RunOnce): Delivery {
   return {
     queue,
     task: name,
@@ -72,6 +79,8 @@ function createDelivery({ name, queue, version }: AnyTask, input: unknown, attem
     version,
     memory: { started: undefined, releases: [], crashes: [], cancel: undefined, unknownSince: undefined, unsettled: 0 },
     enqueuedAt: 0,
+    startedAt: 0,
+    meta,
     attempt,
     keepResultMs: undefined,
     abort: new JobAbort(),
@@ -96,13 +105,13 @@ function toOutcome(delivery: Delivery, manifest: AnyTask, thrown: unknown): Task
 }
 
 /** Creates the `enqueue` of one run: its jobs are prepared as in a worker, and handed to `keep` instead of Redis. */
-export function createTestEnqueue(keep: (job: ChildJob) => void): Enqueue {
+export function createTestEnqueue(parentMeta: JobMeta, keep: (job: ChildJob) => void): Enqueue {
   const send = async (jobs: NewJob[]) => {
-    for (const { id, task, queue, payloadJson, delayMs, priority, keepResultMs } of jobs) {
-      keep({ id, task, queue, payload: JSON.parse(payloadJson), delayMs, priority, keepResultMs });
+    for (const { payloadJson, id, task, queue, delayMs, priority, keepResultMs, meta } of jobs) {
+      keep({ id, task, queue, payload: JSON.parse(payloadJson), delayMs, priority, keepResultMs, meta });
     }
   };
-  return createEnqueue(testJobId, { deriveId: deriveJobId, prepare: prepareJob, send });
+  return createEnqueue({ key: testJobId, meta: parentMeta }, { deriveId: deriveJobId, prepare: prepareJob, send });
 }
 
 /** What one run of a task is given. */
@@ -110,6 +119,7 @@ interface RunOnce {
   deps: object;
   attempt: number;
   signal: AbortSignal;
+  meta: JobMeta;
   enqueue: Enqueue;
 }
 
@@ -117,21 +127,18 @@ interface RunOnce {
 export async function runOnce<M extends AnyTask, Dependencies extends object>(
   task: Task<M, Dependencies>,
   payload: unknown,
-  { deps, attempt, signal, enqueue }: RunOnce,
+  given: RunOnce,
 ): Promise<TaskOutcome<ResultOutput<M>>> {
   const { manifest } = task;
-  const delivery = createDelivery(manifest, payload, attempt);
+  const delivery = createDelivery(manifest, payload, given);
   try {
     const input: unknown = JSON.parse(writePayload(manifest, payload));
     const loadable = { manifest, load: async () => task as unknown as Task };
     const context = {
-      deps,
-      signal,
-      attempt,
+      ...given,
       jobId: testJobId,
       log: silentLog,
       progress: () => {},
-      enqueue,
       ...verdicts,
     };
     const result = await executeTask(loadable, input, context);
@@ -155,12 +162,14 @@ export async function runTask<M extends AnyTask, Dependencies extends object>(
   checkGiven('The task of runTask', task, implementation);
   const given = checkGivenOptions('runTask', options, runChecks);
   const { deps = {}, attempt = 1, signal = new AbortController().signal } = given;
+  const meta = copyMeta(given.meta);
   const enqueued: ChildJob[] = [];
   const outcome = await runOnce(task, payload, {
     deps: createFakeDeps(`Task "${task.manifest.name}"`, deps),
     attempt,
     signal,
-    enqueue: createTestEnqueue((job) => enqueued.push(job)),
+    meta,
+    enqueue: createTestEnqueue(meta, (job) => enqueued.push(job)),
   });
   return enqueued.length > 0 ? { ...outcome, enqueued } : outcome;
 }

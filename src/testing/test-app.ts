@@ -2,6 +2,8 @@ import { IsletError } from '../errors.ts';
 import { checks } from '../manifest/check-options.ts';
 import { workerDefaults } from '../manifest/defaults.ts';
 import type { AnyTask, PayloadInput } from '../manifest/define-task.ts';
+import type { JobMeta } from '../manifest/meta.ts';
+import type { MetaSource } from '../producer/current-meta.ts';
 import { deriveJobId } from '../producer/job-id.ts';
 import { prepareJob } from '../producer/prepare-job.ts';
 import { openProducer, type Producer } from '../producer/producer.ts';
@@ -39,6 +41,8 @@ export interface TestAppOptions<Tasks extends readonly AnyImplementation[]> {
   deps?: Fakes<Extract<AllOf<DepsOf<Tasks[number]>>, object>>;
   /** Where the clock starts, in milliseconds since 1970, from 0; another value throws `E_TEST_INVALID`. Default: now. */
   startAt?: number;
+  /** What the jobs carry beside their payload, as of `createProducer`. Default: nothing. */
+  meta?: MetaSource;
 }
 
 /** A job that was enqueued in a test. */
@@ -48,6 +52,8 @@ export interface EnqueuedJob<M extends AnyTask = AnyTask> {
   /** Undefined where the job was enqueued without a delay. */
   readonly delayMs: number | undefined;
   readonly priority: number | undefined;
+  /** Undefined where the job has none. */
+  readonly meta: JobMeta | undefined;
   /** `replaced` means by a newer job of its dedupe key. */
   readonly state: MemoryJob['state'];
 }
@@ -78,8 +84,8 @@ export interface TestApp extends Pick<Producer, 'enqueue' | 'enqueueMany' | 'can
 const producerTimeoutMs = 900;
 const drainChecks = { delayed: checks.flag, concurrency: checks.integer(1, 10_000), maxRuns: checks.integer(1) };
 
-function toEnqueued<M extends AnyTask>({ id, payloadJson, delayMs, priority, state }: MemoryJob): EnqueuedJob<M> {
-  return { id, payload: JSON.parse(payloadJson), delayMs, priority, state };
+function toEnqueued<M extends AnyTask>({ id, payloadJson, delayMs, priority, meta, state }: MemoryJob): EnqueuedJob<M> {
+  return { id, payload: JSON.parse(payloadJson), delayMs, priority, meta, state };
 }
 
 /** Creates what a worker of one queue runs in, with fakes in place of its dependencies. */
@@ -121,12 +127,12 @@ function checkTasks(tasks: unknown): readonly Task[] {
 export function createTestApp<const Tasks extends readonly AnyImplementation[]>(
   options: TestAppOptions<Tasks>,
 ): TestApp {
-  const appChecks = { tasks: () => undefined, deps: checks.object, startAt: isTime };
-  const { deps = {}, startAt = Date.now() } = checkGivenOptions('createTestApp', options, appChecks);
+  const appChecks = { tasks: () => undefined, deps: checks.object, startAt: isTime, meta: checks.callable };
+  const { deps = {}, startAt = Date.now(), meta } = checkGivenOptions('createTestApp', options, appChecks);
   const tasks = checkTasks(options.tasks);
   const clock = createTestClock(startAt);
   const broker = createMemoryBroker(clock);
-  const producer = openProducer(broker.connectProducer(), producerTimeoutMs);
+  const producer = openProducer(broker.connectProducer(), producerTimeoutMs, meta);
   return {
     producer,
     enqueue: producer.enqueue,

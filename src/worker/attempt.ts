@@ -40,7 +40,7 @@ export function describeCurrentJob(): string | undefined {
 /** Describes an error that escaped, without what the job redacts whose code it was, also if that job has ended. */
 export function describeEscaped(error: unknown): string {
   const job = currentJob.getStore();
-  const { causeName, causeMessage, stack } = toFailure(error, job?.manifest, job?.delivery.input);
+  const { causeName, causeMessage, stack } = toFailure(error, job?.manifest, job?.delivery);
   return stack || `${causeName}: ${causeMessage}`;
 }
 

@@ -41,7 +41,7 @@ export function warnOf(log: Log, file: string, hook: string, job?: EndedJob, man
   // The job goes on, also if nobody can be told.
   return (error) =>
     tryTo(() => {
-      const problem = toFailure(error, manifest, job?.input).causeMessage;
+      const problem = toFailure(error, manifest, job).causeMessage;
       log.warn({ ...(job && identify(job)), file, hook, problem }, 'A hook failed');
     });
 }

@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import type { Failure } from '../broker/broker.ts';
 import { type FailureCause, hidePasswords, IsletError } from '../errors.ts';
-import { type Redacting, type Redaction, redactionOf } from '../manifest/redact.ts';
+import { type RedactedJob, type Redacting, type Redaction, redactionOf } from '../manifest/redact.ts';
 import { behind, messageOf, most, mostCauses, nameOf, read, stackOf, textOf, tryTo } from '../thrown.ts';
 
 /** What the code of an error of Islet's looks like. */
@@ -73,10 +73,13 @@ export function hearThrown(thrown: unknown): void {
   if (types.isPromise(thrown)) tryTo(() => Promise.prototype.then.call(thrown, undefined, () => {}));
 }
 
+/** A job of which only the names of what it redacts are known. */
+const unknownJob: RedactedJob = { input: undefined };
+
 /** Returns what a thrown value says of itself, without redacted values and passwords. Never throws. */
-export function toFailure(thrown: unknown, manifest?: Redacting, input?: unknown): Failure {
+export function toFailure(thrown: unknown, manifest?: Redacting, job: RedactedJob = unknownJob): Failure {
   hearThrown(thrown);
-  const said = tryTo(() => describe(thrown, redactionOf(manifest, input)));
+  const said = tryTo(() => describe(thrown, redactionOf(manifest, job)));
   const unknown = { code: 'E_TASK_FAILED', causeName: 'Error', stack: '' };
   return said ?? { ...unknown, causeMessage: 'what was thrown cannot be described' };
 }

@@ -16,7 +16,7 @@ export async function executeTask(
 ): Promise<unknown> {
   const { manifest } = task;
   // The redacted values are collected before the code of the schema or the task can change its input.
-  if (manifest.redact.length > 0) redactionOf(manifest, input);
+  if (manifest.redact.length > 0) redactionOf(manifest, { input, meta: context.meta });
   const parsed = parsePayload(manifest, input, 'The job was not run.');
   const payload = parsed instanceof Promise ? await parsed : parsed;
   task.loaded ??= await task.load();
@@ -38,7 +38,7 @@ export async function executeTask(
  */
 function dispose(context: DisposableContext, manifest: AnyTask, input: unknown): Promise<void> | undefined {
   const warn = (error: unknown) => {
-    const { causeMessage } = toFailure(error, manifest, input);
+    const { causeMessage } = toFailure(error, manifest, { input, meta: context.meta });
     context.log.warn({ error: causeMessage }, "A job's dependencies could not be disposed of");
   };
   try {

@@ -1,6 +1,7 @@
 import type { BullmqWorker, Failure, Outcome } from '../broker/broker.ts';
 import { checks, checkValue } from '../manifest/check-options.ts';
 import type { Refused } from '../manifest/checked.ts';
+import type { JobMeta } from '../manifest/meta.ts';
 import type { QueueHost } from './task-context.ts';
 
 /** What hooks see of a job. */
@@ -10,6 +11,12 @@ export interface HookedJob {
   readonly queue: string;
   /** The number of the attempt, from 1. */
   readonly attempt: number;
+  /** When the job was enqueued, in milliseconds since 1970 by the clock of Redis. */
+  readonly enqueuedAt: number;
+  /** When its worker took the job for this attempt, by the same clock, also where its code was not run. */
+  readonly startedAt: number;
+  /** What the job's producer sent beside the payload: untrusted, frozen, redacted fields included. */
+  readonly meta: JobMeta;
   /** The payload as it was enqueued, redacted fields included; a copy, which no task sees. */
   readonly payload: unknown;
 }

@@ -3,19 +3,21 @@ import type { Delivery, EndedJob, NewJob } from '../broker/broker.ts';
 import type { Log } from '../log.ts';
 import { checkOptions } from '../manifest/check-options.ts';
 import type { AnyTask } from '../manifest/define-task.ts';
+import type { JobMeta } from '../manifest/meta.ts';
 import { type Redaction, redactionOf } from '../manifest/redact.ts';
 import { rewriteLines } from '../rewrite-lines.ts';
 import { tryTo } from '../thrown.ts';
 import { type AtLeastOnceContext, type ChildOptions, type Enqueue, verdicts } from './task-context.ts';
 
 /** The part of a delivery that a context needs. In a thread or process of a pool there is no more of it. */
-type Delivered = Omit<Delivery, 'version' | 'memory' | 'keepResultMs' | 'markStarted'>;
+type Delivered = Omit<Delivery, 'version' | 'memory' | 'keepResultMs' | 'startedAt' | 'markStarted'>;
 
 export type Scope = Pick<AwilixContainer<object>, 'cradle' | 'dispose'>;
 
 /** How a worker enqueues for its tasks; it is handed in, because a worker knows no producer. */
 export interface ChildJobs {
-  prepare(manifest: AnyTask, payload: unknown, options: ChildOptions & { id: string }): Promise<NewJob>;
+  /** `meta` is that of the job that enqueues. */
+  prepare(manifest: AnyTask, payload: unknown, options: ChildOptions & { id: string }, meta: JobMeta): Promise<NewJob>;
   send(jobs: NewJob[]): Promise<void>;
   deriveId(parent: string, index: number): string;
 }
@@ -57,6 +59,10 @@ export class JobContext implements AtLeastOnceContext<object> {
     return this.#scope.cradle;
   }
 
+  get meta(): JobMeta {
+    return this.#delivery.meta;
+  }
+
   get signal(): AbortSignal {
     return this.#delivery.abort.signal;
   }
@@ -72,9 +78,9 @@ export class JobContext implements AtLeastOnceContext<object> {
   }
 
   get enqueue(): Enqueue {
-    const { queue, jobId, enqueuedAt } = this.#delivery;
+    const { queue, jobId, enqueuedAt, meta } = this.#delivery;
     // Ids are unique in a queue only, and BullMQ's own start at 1 again when a queue was emptied.
-    this.#enqueue ??= createEnqueue(`${queue}\n${jobId}\n${enqueuedAt}`, this.#host.children);
+    this.#enqueue ??= createEnqueue({ key: `${queue}\n${jobId}\n${enqueuedAt}`, meta }, this.#host.children);
     return this.#enqueue;
   }
 
@@ -89,14 +95,14 @@ export class JobContext implements AtLeastOnceContext<object> {
   }
 }
 
-export function identify({ queue, task, jobId, attempt }: Omit<EndedJob, 'input'>) {
+export function identify({ queue, task, jobId, attempt }: Pick<EndedJob, 'queue' | 'task' | 'jobId' | 'attempt'>) {
   return { queue, task, jobId, attempt };
 }
 
 /** Creates the logger of a job, which hides the fields and the values that its manifest redacts. */
 function createJobLog(delivery: Delivered, manifest: AnyTask, log: Log): Log {
   const own = log.child(identify(delivery));
-  const redaction = redactionOf(manifest, delivery.input);
+  const redaction = redactionOf(manifest, delivery);
   if (redaction) rewriteLines(own, (line) => redactLine(line, redaction));
   return own;
 }
@@ -117,13 +123,13 @@ const passed = () => undefined;
 /** The names of what a task may set; the producer's own check looks at the values. */
 const childChecks = { delayMs: passed, priority: passed, keepResultMs: passed };
 
-/** Creates one job's `enqueue`: the n-th call always gets the same id. */
-export function createEnqueue(parent: string, jobs: ChildJobs): Enqueue {
+/** Creates the `enqueue` of the job with this key: the n-th call always gets the same id. */
+export function createEnqueue({ key, meta }: { key: string; meta: JobMeta }, jobs: ChildJobs): Enqueue {
   let index = 0;
   return async (manifest, payload, options = {}) => {
     checkOptions('An option of enqueue', options, [], childChecks, 'E_ENQUEUE_OPTIONS_INVALID');
-    const id = jobs.deriveId(parent, index++);
-    await jobs.send([await jobs.prepare(manifest, payload, { ...options, id })]);
+    const id = jobs.deriveId(key, index++);
+    await jobs.send([await jobs.prepare(manifest, payload, { ...options, id }, meta)]);
     return { id };
   };
 }

@@ -78,13 +78,17 @@ function toJobEnd({ outcome, error }: Ended): JobEnd {
 }
 
 /** Shows a job to hooks. The payload is a copy, so that no hook changes what the task gets, and made for those that look. */
-function toHookedJob({ jobId: id, task, queue, attempt, input }: EndedJob): HookedJob {
+function toHookedJob(job: EndedJob): HookedJob {
+  const { jobId: id, task, queue, attempt, enqueuedAt, startedAt, meta, input } = job;
   let copy: unknown;
   return Object.freeze({
     id,
     task,
     queue,
     attempt,
+    enqueuedAt,
+    startedAt,
+    meta,
     get payload() {
       copy ??= structuredClone(input);
       return copy;

@@ -30,7 +30,7 @@ type Ending = [delivery: Delivery, manifest: AnyTask | undefined, error: unknown
 
 function toEnd(...[delivery, manifest, error]: Ending) {
   const keepResultMs = delivery.keepResultMs ?? manifest?.keepResultMs;
-  return { failure: toFailure(error, manifest, delivery.input), keepResultMs };
+  return { failure: toFailure(error, manifest, delivery), keepResultMs };
 }
 
 export const failed = (...ending: Ending) => ({ kind: 'failed', ...toEnd(...ending) }) as const;
@@ -121,7 +121,7 @@ export function classify(
     cause instanceof PermanentError || (cause instanceof IsletError && permanentCodes.has(read(cause, 'code')));
   const delayMs = permanent ? undefined : nextAttemptMs(delivery, manifest);
   if (delayMs === undefined) return failed(delivery, manifest, cause);
-  const failure = toFailure(cause, manifest, delivery.input);
+  const failure = toFailure(cause, manifest, delivery);
   const retry = { kind: 'retry', failure, delayMs } as const;
   return cause instanceof PoolCrashedError ? { ...retry, crashed: true } : retry;
 }
@@ -140,6 +140,6 @@ export function failedInside(
   const classified = tryTo(() => manifest && classify(delivery, manifest, error, true, rules));
   if (classified) return classified;
   const delayMs = nextAttemptMs(delivery, manifest ?? taskDefaults);
-  const failure = toFailure(error, manifest, delivery.input);
+  const failure = toFailure(error, manifest, delivery);
   return delayMs === undefined ? { kind: 'failed', failure } : { kind: 'retry', failure, delayMs };
 }

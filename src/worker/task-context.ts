@@ -4,6 +4,7 @@ import { RateLimitedError, SnoozeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { checkOptions, checks, checkValue } from '../manifest/check-options.ts';
 import type { AnyTask, DeliveryGuarantee, PayloadInput, PayloadOutput, ResultInput } from '../manifest/define-task.ts';
+import type { JobMeta } from '../manifest/meta.ts';
 
 export interface VerdictOptions {
   /** Milliseconds, an integer from 1. */
@@ -50,6 +51,8 @@ export interface AtMostOnceContext<Dependencies extends object> {
   /** The number of the attempt, from 1. */
   readonly attempt: number;
   readonly jobId: string;
+  /** What the job's producer sent beside the payload, untrusted and frozen; the jobs that this one enqueues have it, too. */
+  readonly meta: JobMeta;
   /** Stores a number or an object as the job's progress. One report a second reaches Redis at most, and the last one. */
   readonly progress: (value: number | object) => void;
   /** Enqueues a job with an id derived from this one's, so that a rerun does not enqueue it twice. */

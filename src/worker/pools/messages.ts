@@ -15,7 +15,7 @@ export interface UnitOrder {
 }
 
 /** A job as it crosses into a unit. Its `task` may be a former name. */
-export type UnitJob = Pick<Delivery, 'task' | 'jobId' | 'attempt' | 'enqueuedAt'> & {
+export type UnitJob = Pick<Delivery, 'task' | 'jobId' | 'attempt' | 'enqueuedAt' | 'meta'> & {
   /** The payload, written as it was on its way to Redis: `JSON.stringify` would make a 0 of a -0. */
   readonly inputJson: string;
 };

@@ -4,7 +4,8 @@ import type { NewJob } from '../../broker/broker.ts';
 import { IsletError } from '../../errors.ts';
 import { JobAbort } from '../../job-abort.ts';
 import type { Log } from '../../log.ts';
-import { redactionOf } from '../../manifest/redact.ts';
+import type { JobMeta } from '../../manifest/meta.ts';
+import { type RedactedJob, redactionOf } from '../../manifest/redact.ts';
 import { type Deferred, defer } from '../deferred.ts';
 import { internalError, toFailure } from '../describe-error.ts';
 import { executeTask } from '../execute-task.ts';
@@ -35,6 +36,7 @@ interface LoadedTask extends ContextHost {
 interface RunningJob {
   readonly run: number;
   readonly input: unknown;
+  readonly meta: JobMeta;
   readonly abort: JobAbort;
   /** Ends the job from outside the promise of its code. */
   readonly escaped: Deferred<CodeEnd>;
@@ -116,12 +118,12 @@ class UnitServer {
     if (running && running === (currentRun.getStore() ?? running)) {
       // The job's code may still run.
       this.#isSpoilt = true;
-      running.escaped.resolve({ error: carryError(error, this.#redactionOf(running.input)) });
+      running.escaped.resolve({ error: carryError(error, this.#redactionOf(running)) });
       return running.abort.abort(error);
     }
     if (!this.#loaded) return this.#send({ say: 'broken', error: carryError(error) });
     const { task, log } = this.#loaded;
-    const problem = toFailure(error, task.manifest, currentRun.getStore()?.input).causeMessage;
+    const problem = toFailure(error, task.manifest, currentRun.getStore()).causeMessage;
     log.warn({ queue: order.queue, task: order.task, problem }, 'An error escaped from a job that had ended');
     if (!isException) return;
     // The job that runs now has not thrown the error, and may end.
@@ -133,7 +135,8 @@ class UnitServer {
     const { order } = this.#host;
     const run = ++this.#runs;
     const input: unknown = JSON.parse(job.inputJson);
-    const running = { run, input, abort: new JobAbort(), escaped: defer<CodeEnd>() };
+    const meta = Object.freeze(job.meta);
+    const running = { run, input, meta, abort: new JobAbort(), escaped: defer<CodeEnd>() };
     this.#running = running;
     const ended = currentRun
       .run(running, () => this.#execute(job, loaded, running))
@@ -148,24 +151,25 @@ class UnitServer {
   }
 
   /** Runs the job's code, in the same steps as in the worker's own thread. Never rejects. */
-  async #execute(job: UnitJob, loaded: LoadedTask, { run, input, abort }: RunningJob): Promise<CodeEnd> {
+  async #execute(job: UnitJob, loaded: LoadedTask, running: RunningJob): Promise<CodeEnd> {
     const { task } = loaded;
+    const { run, input, meta, abort } = running;
     const reportProgress = async (value: number | object) => this.#send({ say: 'progress', run, value });
-    const delivered = { ...job, input, queue: this.#host.order.queue, abort, reportProgress };
+    const delivered = { ...job, input, meta, queue: this.#host.order.queue, abort, reportProgress };
     const context = new JobContext(delivered, task.manifest, loaded);
     const attempt = { beforeRun: () => this.#ask({ say: 'start', run }) };
     try {
       const result = await executeTask(task, input, context, attempt);
       return { resultJson: toResultJson(task.manifest, result) };
     } catch (error) {
-      return { error: carryError(error, this.#redactionOf(input)) };
+      return { error: carryError(error, this.#redactionOf(running)) };
     } finally {
       await context.flush();
     }
   }
 
-  #redactionOf(input: unknown) {
-    return redactionOf(this.#loaded?.task.manifest, input);
+  #redactionOf(job: RedactedJob) {
+    return redactionOf(this.#loaded?.task.manifest, job);
   }
 
   #ask(request: Request): Promise<void> {

@@ -96,11 +96,11 @@ export class UnitHandle {
 
   /** Runs one job. Rejects only when it cannot be sent. */
   async run(job: PooledJob): Promise<UnitEnd> {
-    const { task, jobId, input, attempt, enqueuedAt, abort } = job.delivery;
+    const { task, jobId, input, attempt, enqueuedAt, meta, abort } = job.delivery;
     const inputJson = toJson(input, `The payload of job "${jobId}"`, 'E_PAYLOAD_INVALID', Number.POSITIVE_INFINITY);
     const over = defer<UnitEnd>();
     // A job that cannot be sent has not begun.
-    this.#unit.send({ say: 'run', job: { task, jobId, inputJson, attempt, enqueuedAt } });
+    this.#unit.send({ say: 'run', job: { task, jobId, inputJson, attempt, enqueuedAt, meta } });
     this.#running = { run: ++this.#runs, job, started: false, end: over.resolve };
     this.#lastJob = job;
     const stopListening = abort.onAbort(() => this.#abort(job));

@@ -1,12 +1,13 @@
 import * as v from 'valibot';
 import { describe, expect, test } from 'vitest';
 import { defineTask } from '../../../src/manifest/define-task.ts';
+import type { JobMeta } from '../../../src/manifest/meta.ts';
 import { isTooDeep } from '../../../src/manifest/nesting.ts';
 import { parsePayload } from '../../../src/manifest/parse-payload.ts';
-import { Redaction } from '../../../src/manifest/redact.ts';
+import { type RedactedJob, Redaction } from '../../../src/manifest/redact.ts';
 import { nest } from '../../support/hostile-values.ts';
 
-const hide = (redact: string[], input: unknown, text: string) => new Redaction(redact, input).text(text);
+const hide = (redact: string[], job: RedactedJob, text: string) => new Redaction(redact, job).text(text);
 
 describe('a path of `redact`', () => {
   test.each([
@@ -24,7 +25,34 @@ describe('a path of `redact`', () => {
     [['a', 'b.c'], { a: null, b: 5 }, 'null 5', 'null 5'],
     [['missing.field'], { a: 1 }, 'text', 'text'],
   ])('%j hides its values in a text', (redact, input, text, hidden) => {
-    expect(hide(redact, input, text)).toBe(hidden);
+    expect(hide(redact, { input }, text)).toBe(hidden);
+  });
+
+  const meta = { token: 'hunter2', tenant: 'acme', n: '7' };
+  test.each<[string[], unknown, object, string, string]>([
+    [['meta.token'], { to: 'a' }, meta, 'hunter2 of acme', '[redacted] of acme'],
+    [['meta'], 'a payload', meta, 'hunter2 of acme', '[redacted] of [redacted]'],
+    [['meta.*'], ['a list'], meta, 'hunter2 of acme', '[redacted] of [redacted]'],
+    [['*'], { to: 'somebody' }, meta, 'hunter2 to somebody', '[redacted] to [redacted]'],
+    [['*'], 5, meta, 'hunter2', '[redacted]'],
+    [['*.token'], { user: { token: 'other' } }, meta, 'hunter2 other', '[redacted] [redacted]'],
+    [['meta.token'], { meta: { token: 'inside' } }, meta, 'hunter2 inside', '[redacted] [redacted]'],
+    [['meta.a.b'], {}, { 'a.b': 'hunter2' }, 'hunter2', '[redacted]'],
+    [['token'], {}, meta, 'hunter2', 'hunter2'],
+  ])('%j hides its values in a text, for a payload %j and a meta %j', (redact, input, given, text, hidden) => {
+    expect(hide(redact, { input, meta: given as JobMeta }, text)).toBe(hidden);
+  });
+
+  test.each<[string[], object, object]>([
+    [['meta.n'], { meta: { n: '7', m: '7' } }, { meta: { n: '[redacted]', m: '7' } }],
+    [['meta'], { meta: { n: '7' } }, { meta: '[redacted]' }],
+    [['*'], { meta: { n: '7' }, n: '7', m: '7' }, { meta: '[redacted]', n: '[redacted]', m: '7' }],
+  ])('%j hides a short value of a meta in its field', (redact, told, hidden) => {
+    expect(new Redaction(redact, { input: {}, meta }).json(told)).toEqual(hidden);
+  });
+
+  test('`*` hides no field `meta` of a job that has none', () => {
+    expect(new Redaction(['*'], { input: {}, meta: {} }).json({ meta: { n: '7' } })).toEqual({ meta: { n: '7' } });
   });
 
   test.each([[''], ['a..b'], ['.a'], ['items[0].card'], ['items[*]'], [5 as never]])('%j is refused', (path) => {
@@ -55,7 +83,7 @@ test.each([
 });
 
 test('a text is looked through in a time that grows with it', () => {
-  const redaction = new Redaction(['*'], { a: 'a'.repeat(100_000), b: `${'a'.repeat(50)}b` });
+  const redaction = new Redaction(['*'], { input: { a: 'a'.repeat(100_000), b: `${'a'.repeat(50)}b` } });
   const time = (length: number) => {
     const startedAt = performance.now();
     redaction.text(`${'a'.repeat(40)} `.repeat(length / 41));
@@ -66,6 +94,6 @@ test('a text is looked through in a time that grows with it', () => {
 });
 
 test('a log line that is nested deep is withheld where it gets too deep', () => {
-  const redaction = new Redaction(['a'], { a: 'secret' });
+  const redaction = new Redaction(['a'], { input: { a: 'secret' } });
   expect(JSON.stringify(redaction.json(nest(5_000))).length).toBeLessThan(2_000);
 });

@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import type { Delivery, JobMemory } from '../../../src/broker/broker.ts';
 import { JobAbort } from '../../../src/job-abort.ts';
 import { defineTask } from '../../../src/manifest/define-task.ts';
+import { noMeta } from '../../../src/manifest/meta.ts';
 
 /** A task that is at-least-once. */
 export const sendEmail = defineTask({
@@ -32,6 +33,8 @@ export function deliver({ memory, ...given }: Given = {}): Delivery {
     version: 1,
     attempt: 1,
     enqueuedAt: 0,
+    startedAt: 0,
+    meta: noMeta,
     keepResultMs: undefined,
     abort: new JobAbort(),
     reportProgress: async () => {},

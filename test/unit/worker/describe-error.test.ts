@@ -18,7 +18,7 @@ describe('what a thrown value says', () => {
   test.each(Object.entries(hostileValues))('is told within bounds and time of %s', (_, make) => {
     const thrown = make();
     const startedAt = performance.now();
-    const failure = toFailure(thrown, { redact: ['*'] }, { secret: 'hunter2' });
+    const failure = toFailure(thrown, { redact: ['*'] }, { input: { secret: 'hunter2' } });
     expect(performance.now() - startedAt).toBeLessThan(1_000);
     expect(failure.code).toBe('E_TASK_FAILED');
     expect(failure.causeMessage).not.toBe('what was thrown cannot be described');
@@ -106,30 +106,34 @@ describe('a redacted value', () => {
     const thrown = Object.defineProperty(new Error('x'), name, { value: 'for anna@example.org', enumerable: true });
     const outer = new Error('outer', { cause: thrown });
     for (const error of [thrown, outer, cross(outer)]) {
-      const text = JSON.stringify(toFailure(error, { redact }, input));
+      const text = JSON.stringify(toFailure(error, { redact }, { input }));
       expect(text).not.toContain('anna@');
       if (name !== 'stack' || error === thrown) expect(text).toContain('for [redacted]');
     }
   });
 
   test('does not garble a text by chance, when it is short', () => {
-    expect(toFailure(new Error('HTTP 428'), { redact }, input).causeMessage).toBe('HTTP 428');
+    expect(toFailure(new Error('HTTP 428'), { redact }, { input }).causeMessage).toBe('HTTP 428');
   });
 
   test('is withheld by its field, when it is short', () => {
-    expect(toFailure({ user: { pin: '42', age: 42 } }, { redact }, input).causeMessage).toBe(
+    expect(toFailure({ user: { pin: '42', age: 42 } }, { redact }, { input }).causeMessage).toBe(
       '{"user":{"pin":"[redacted]","age":42}}',
     );
   });
 
   test.each([3_990, 3_999, 3_985])('does not stay half at the cut, from character %d on', (at) => {
-    const { causeMessage } = toFailure(new Error(`${'x '.repeat(at / 2)}anna@example.org and more`), { redact }, input);
+    const { causeMessage } = toFailure(
+      new Error(`${'x '.repeat(at / 2)}anna@example.org and more`),
+      { redact },
+      { input },
+    );
     expect(causeMessage.length).toBeLessThanOrEqual(4_000);
     expect(causeMessage).not.toMatch(/ ?an?n?a?@?e?$/);
   });
 
   test('is withheld as far as it is told, when it is long', () => {
-    const { causeMessage } = toFailure(new Error(`bad token "${input.token.slice(0, 200)}..."`), { redact }, input);
+    const { causeMessage } = toFailure(new Error(`bad token "${input.token.slice(0, 200)}..."`), { redact }, { input });
     expect(causeMessage).toBe('bad token "[redacted]..."');
   });
 
@@ -139,14 +143,14 @@ describe('a redacted value', () => {
   });
 
   test('may hold half of a surrogate pair', () => {
-    const failure = toFailure(new Error('about x\ud83dy'), { redact: ['mood'] }, { mood: 'x\ud83dy' });
+    const failure = toFailure(new Error('about x\ud83dy'), { redact: ['mood'] }, { input: { mood: 'x\ud83dy' } });
     expect(failure.causeMessage).toBe('about [redacted]');
   });
 
   test('is looked for in a time that grows with the text alone', () => {
     const many = { list: Array.from({ length: 60_000 }, (_, index) => `id-${index}`) };
     const startedAt = performance.now();
-    const failure = toFailure(new Error('id-59999 of id-x '.repeat(10_000)), { redact: ['list'] }, many);
+    const failure = toFailure(new Error('id-59999 of id-x '.repeat(10_000)), { redact: ['list'] }, { input: many });
     expect(performance.now() - startedAt).toBeLessThan(1_000);
     expect(failure.causeMessage).toMatch(/^\[redacted\] of id-x \[redacted\]/);
   });
@@ -180,11 +184,11 @@ describe('a secret', () => {
 
   test.each(messages)('is not told where it stands %s, nor out of a pool', (_, value) => {
     const input = { token: secret };
-    const redaction = redactionOf({ redact: ['token'] }, input);
+    const redaction = redactionOf({ redact: ['token'] }, { input });
     for (const thrown of [value, withMessage(value), new Error('outer', { cause: withMessage(value) })]) {
       const crossed = reviveError(JSON.parse(JSON.stringify(carryError(thrown, redaction))));
       for (const one of [thrown, crossed]) {
-        expect(JSON.stringify(toFailure(one, { redact: ['token'] }, input))).not.toContain('S3CR3T');
+        expect(JSON.stringify(toFailure(one, { redact: ['token'] }, { input }))).not.toContain('S3CR3T');
       }
     }
   });

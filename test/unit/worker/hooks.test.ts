@@ -92,9 +92,13 @@ describe('around a job', () => {
         steps.push(`${name} after ${JSON.stringify(await run())}`);
       },
     });
-    const delivery = deliver({ attempt: 2, input: { to: 'a', token: 't' } });
+    const delivery = deliver({
+      ...{ attempt: 2, input: { to: 'a', token: 't' } },
+      ...{ enqueuedAt: 5, startedAt: 7, meta: { tenant: 'acme' } },
+    });
     expect(await runIn([hook('app'), hook('queue')], undefined, delivery)).toMatchObject(completed);
-    const job = '{"id":"j","task":"send-email","queue":"mail","attempt":2,"payload":{"to":"a","token":"t"}}';
+    const job =
+      '{"id":"j","task":"send-email","queue":"mail","attempt":2,"enqueuedAt":5,"startedAt":7,"meta":{"tenant":"acme"},"payload":{"to":"a","token":"t"}}';
     expect(steps).toEqual([
       `app before ${job}`,
       `queue before ${job}`,
