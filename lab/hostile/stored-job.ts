@@ -71,7 +71,10 @@ const options = fc
       deduplication: odd,
       fpof: odd,
       kl: odd,
-      islet: fc.oneof(odd, fc.record({ version: odd, keepResultMs: odd }, { requiredKeys: [], noNullPrototype: true })),
+      islet: fc.oneof(
+        odd,
+        fc.record({ version: odd, keepResultMs: odd, meta: odd }, { requiredKeys: [], noNullPrototype: true }),
+      ),
     },
     { requiredKeys: [], noNullPrototype: true },
   )

@@ -17,8 +17,7 @@ export const metaLimits = `at most ${most.fields} texts of at most ${most.valueB
 
 /** Returns a frozen copy of a meta's fields that are set, nothing where there is none, or what is wrong, without a value. */
 export function readMeta(given: unknown): { meta?: JobMeta; problem?: string } {
-  if (typeof given !== 'object' || given === null)
-    return { problem: `it is ${given === null ? 'null' : typeof given}` };
+  if (typeof given !== 'object' || given === null) return { problem: `it is ${typeNameOf(given)}` };
   if (!isLiteral(given)) return { problem: `it is ${nameOf(given)}` };
   // What is checked is what travels: a getter is called once.
   const fields = Object.entries(given).filter(([, value]) => value !== undefined);
@@ -31,11 +30,16 @@ export function readMeta(given: unknown): { meta?: JobMeta; problem?: string } {
   return { meta: Object.freeze(Object.fromEntries(fields)) };
 }
 
+function typeNameOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  return `${typeof value === 'object' ? 'an' : 'a'} ${typeof value}`;
+}
+
 /** Says what is wrong with a field. */
 function findProblem(name: string, value: unknown): string | undefined {
   const field = `field ${JSON.stringify(name.slice(0, most.nameLength))}`;
   if (!namePattern.test(name)) return `the name of ${field} is not 1 to ${most.nameLength} whole characters`;
-  if (typeof value !== 'string') return `${field} is ${value === null ? 'null' : `a ${typeof value}`}`;
+  if (typeof value !== 'string') return `${field} is ${typeNameOf(value)}`;
   const bytes = Buffer.byteLength(value);
   if (bytes > most.valueBytes) return `${field} has ${bytes} bytes`;
   return /\p{Cs}/u.test(value) ? `${field} has half of a pair of surrogates` : undefined;

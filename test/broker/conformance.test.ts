@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Broker, Delivery, Outcome } from '../../src/broker/broker.ts';
 import { connectBroker } from '../../src/broker/bullmq-broker.ts';
 import { createProducer } from '../../src/producer/create-producer.ts';
+import type { MetaSource } from '../../src/producer/current-meta.ts';
 import { openProducer } from '../../src/producer/producer.ts';
 import { createMemoryBroker } from '../../src/testing/memory-broker.ts';
 import { createTestClock } from '../../src/testing/test-clock.ts';
@@ -19,7 +20,7 @@ async function openRedisRig(): Promise<Rig> {
     broker,
     advance: (ms) => sleep(ms),
     until: (check) => vi.waitFor(check, { timeout: 5_000, interval: 5 }),
-    openProducer: () => createProducer({ redis, prefix }),
+    openProducer: (meta) => createProducer({ redis, prefix, meta }),
     async close() {
       await Promise.all([producer.close(), broker.close()]);
       await place.close();
@@ -30,7 +31,7 @@ async function openRedisRig(): Promise<Rig> {
 async function openMemoryRig(change = (broker: Broker): Broker => broker): Promise<Rig> {
   const clock = createTestClock(Date.now());
   const memory = createMemoryBroker(clock);
-  const open = () => openProducer(memory.connectProducer(), 900);
+  const open = (meta?: MetaSource) => openProducer(memory.connectProducer(), 900, meta);
   const producer = open();
   return {
     producer,

@@ -4,6 +4,8 @@ import type { Broker, ConsumeOptions, Delivery, Outcome } from '../../src/broker
 import { JobAbort } from '../../src/job-abort.ts';
 import { defineQueue } from '../../src/manifest/define-queue.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
+import { noMeta } from '../../src/manifest/meta.ts';
+import type { MetaSource } from '../../src/producer/current-meta.ts';
 import type { Producer } from '../../src/producer/producer.ts';
 import { completed as complete, toResultJson } from '../../src/worker/outcome.ts';
 import { carried, refused } from '../support/json-values.ts';
@@ -17,7 +19,7 @@ export interface Rig {
   /** Waits until an assertion holds. */
   until(check: () => unknown): Promise<unknown>;
   /** Opens another producer of the same broker. */
-  openProducer(): Producer;
+  openProducer(meta?: MetaSource): Producer;
   close(): Promise<void>;
 }
 
@@ -33,6 +35,17 @@ const empty = { waiting: 0, active: 0, delayed: 0, prioritized: 0, failed: 0, co
 
 const recipients = (deliveries: Delivery[]) => deliveries.map(({ input }) => (input as { to: string }).to);
 const attempts = (deliveries: Delivery[]) => deliveries.map(({ attempt }) => attempt);
+
+/** Redis keeps no order of fields. */
+const fieldsOf = (meta: unknown) => Object.entries(meta as object).sort();
+
+/** A meta at the limit, with names that other objects have, and texts that JSON has to escape. */
+const odd: Record<string, string> = {
+  ...JSON.parse('{"__proto__":"a","constructor":"b","1":"c","2":"d"}'),
+  '€ "\\\n\0': '€ "\\\n\0😀',
+  long: `${'€'.repeat(85)}x`,
+  ...Object.fromEntries(Array.from({ length: 10 }, (_, index) => [`f${index}`, ''])),
+};
 
 /** Consumes with `run`, and collects what was delivered. */
 async function consume(
@@ -119,6 +132,56 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     expect(told).toEqual([{ ...job, outcome: completed }]);
     expect(await Promise.all(counts)).toEqual([empty]);
     await close();
+  },
+
+  async 'the meta of a job arrives as it was sent, frozen, with each delivery and its end'(rig) {
+    const metas = [{ tenant: 'acme', trace: '' }, odd, undefined];
+    const producer = rig.openProducer(() => metas.shift());
+    for (const to of ['plain', 'odd', 'none']) await producer.enqueue(sendEmail, { to });
+    await producer.close();
+    const ended: unknown[] = [];
+    const onSettled: ConsumeOptions['onSettled'] = ({ meta }) => ended.push(meta);
+    const outcomes: Outcome[] = [{ kind: 'retry', failure, delayMs: 20 }];
+    const run = async () => outcomes.shift() ?? completed;
+    const { delivered, close } = await consume(rig, run, { concurrency: 1, onSettled });
+    await rig.until(() => expect(delivered).toHaveLength(3));
+    await rig.advance(20);
+    await rig.until(() => expect(ended).toHaveLength(4));
+    await close();
+    const expected = [{ tenant: 'acme', trace: '' }, odd, {}, { tenant: 'acme', trace: '' }].map(fieldsOf);
+    for (const all of [delivered.map(({ meta }) => meta), ended]) {
+      expect(all.map(fieldsOf)).toEqual(expected);
+      for (const meta of all) {
+        expect(Object.isFrozen(meta)).toBe(true);
+        expect(Object.getPrototypeOf(meta)).toBe(Object.prototype);
+      }
+    }
+    expect(delivered[2]?.meta).toBe(noMeta);
+  },
+
+  async 'a delivery and its end tell when the job was enqueued, and when this worker took it'(rig) {
+    const before = rig.broker.now();
+    await rig.producer.enqueue(sendEmail, { to: 'a' });
+    const enqueuedBy = rig.broker.now();
+    await rig.advance(20);
+    const ended: [number, number][] = [];
+    const onSettled: ConsumeOptions['onSettled'] = ({ enqueuedAt, startedAt }) => ended.push([enqueuedAt, startedAt]);
+    const outcomes: Outcome[] = [{ kind: 'retry', failure, delayMs: 20 }];
+    const { delivered, close } = await consume(rig, async () => outcomes.shift() ?? completed, { onSettled });
+    await rig.until(() => expect(ended).toHaveLength(1));
+    await rig.advance(20);
+    await rig.until(() => expect(ended).toHaveLength(2));
+    await close();
+    const [first, second] = delivered.map(({ enqueuedAt, startedAt }) => [enqueuedAt, startedAt] as [number, number]);
+    expect(ended).toEqual([first, second]);
+    const [[enqueuedAt, startedAt], [again, startedAgain]] = ended as [[number, number], [number, number]];
+    expect(again).toBe(enqueuedAt);
+    // Their clocks may differ by a few milliseconds.
+    expect(enqueuedAt).toBeGreaterThanOrEqual(before - 10);
+    expect(enqueuedAt).toBeLessThanOrEqual(enqueuedBy + 10);
+    expect(startedAt - enqueuedAt).toBeGreaterThanOrEqual(10);
+    expect(startedAgain - startedAt).toBeGreaterThanOrEqual(20);
+    expect(startedAgain).toBeLessThanOrEqual(rig.broker.now() + 10);
   },
 
   async 'jobs come in the order in which they were enqueued'(rig) {

@@ -154,6 +154,27 @@ test.each([
   expect(await producer.counts('mail')).toMatchObject({ waiting: 0, active: 0 });
 });
 
+test.each([
+  ['no object', '"acme"'],
+  ['a list', '["acme"]'],
+  ['null', 'null'],
+  ['a field that is no text', '{"tenant":"acme","n":5}'],
+  ['a field of objects by a name that all have', '{"__proto__":{"tenant":"acme"}}'],
+  ['17 fields', JSON.stringify(Object.fromEntries(Array.from({ length: 17 }, (_, index) => [`f${index}`, 'v'])))],
+  ['a text of 257 bytes', `{"v":"${'€'.repeat(85)}xx"}`],
+  ['half of a pair of surrogates', '{"v":"\\ud83d"}'],
+  ['a name of 65 characters', `{"${'n'.repeat(65)}":"v"}`],
+  ['100,000 fields', `{${Array.from({ length: 100_000 }, (_, index) => `"f${index}":"v"`)}}`],
+])('a job whose meta is %s runs, and has none', async (_, meta) => {
+  const id = await enqueueBroken(set(['opts', `{"islet":{"version":1,"meta":${meta}}}`]));
+  const { delivered, ended, troubles, consumer } = await consume();
+  await until(() => expect(ended).toHaveLength(2));
+  await consumer.close();
+  expect(delivered[0]?.jobId).toBe(id);
+  expect([delivered[0]?.meta, ended[0]?.[0].meta]).toEqual([{}, {}]);
+  expect(troubles).toEqual([]);
+});
+
 test('foreign fields beside those of a job change nothing', async () => {
   await enqueueBroken(set(['foreign', 'x'], ['__proto__', 'y'], ['constructor', 'z']));
   const { delivered, consumer } = await consume();

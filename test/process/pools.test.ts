@@ -14,6 +14,7 @@ import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
 
 const timeoutMs = 1_500;
 const clean = { code: 0, signal: null };
+const meta = { tenant: 'acme', token: 'hunter2' };
 const kinds = ['in-thread', 'in-process'] as const;
 
 let place: RedisPlace;
@@ -23,7 +24,7 @@ let producer: Producer;
 function open(): void {
   place = openRedisPlace();
   client = new Redis(place.url);
-  producer = createProducer({ redis: place.url, prefix: place.prefix });
+  producer = createProducer({ redis: place.url, prefix: place.prefix, meta: () => meta });
 }
 
 async function close(): Promise<void> {
@@ -49,11 +50,23 @@ describe.each(kinds)('a task %s', (task) => {
     const { id, ...rest } = (await job.result({ timeoutMs: 20_000 })) as { id: string };
     expect(rest).toEqual({ greeting: 'hello', attempt: 1 });
     await worker.outcome(id, 'completed');
+    expect(worker.lines({ msg: 'Beside', jobId: id })).toMatchObject([{ meta }]);
     expect(worker.lines({ msg: 'Acting', jobId: job.id })).toMatchObject([{ queue: 'units', task, attempt: 1 }]);
     expect(worker.lines({ msg: 'Refused', jobId: job.id })).toMatchObject([{ code: 'E_PAYLOAD_INVALID' }]);
     const events = await client.xrange(queueKey(placeOf({ name: 'units' }, place.prefix), 'events'), '-', '+');
     const reported = events.map(([, fields]) => fields.join()).filter((text) => text.includes('progress'));
     expect(reported.some((text) => text.includes('{"half":false}'))).toBe(true);
+  });
+
+  test('has the meta of its job, and nobody is told what is redacted of it', async () => {
+    const job = await enqueue(task, 'tell-meta');
+    const error = await job.result({ timeoutMs: 20_000 }).catch((thrown) => thrown);
+    expect(error).toMatchObject({ causeMessage: 'token [redacted] of acme' });
+    const told = { meta: { tenant: 'acme', token: '[redacted]' }, frozen: true };
+    expect(worker.lines({ msg: 'Meta', jobId: job.id })).toMatchObject([told]);
+    const [line] = worker.lines({ msg: 'Job finished', jobId: job.id });
+    expect(line).not.toHaveProperty('meta');
+    expect(JSON.stringify(line)).not.toContain('hunter2');
   });
 
   test.each([

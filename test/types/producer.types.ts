@@ -1,6 +1,6 @@
 // Compiled, never run: each line below must be a compile error, or the compiler reports the expectation as unused.
 import { defineTask } from 'islet';
-import type { Producer } from 'islet/producer';
+import { createProducer, type Producer } from 'islet/producer';
 import { implement, type TaskContext } from 'islet/task';
 import * as v from 'valibot';
 
@@ -20,6 +20,17 @@ const rich = defineTask({
 });
 
 const once = defineTask({ name: 'once', queue: 'q', payload: v.object({}), delivery: 'at-most-once' });
+
+export function metas(redis: string, tenant?: string) {
+  createProducer({ redis, meta: () => undefined });
+  createProducer({ redis, meta: () => ({ tenant, trace: 'a' }) });
+  // @ts-expect-error a meta is asked for at each enqueue
+  createProducer({ redis, meta: { tenant: 'a' } });
+  // @ts-expect-error a meta holds texts only
+  createProducer({ redis, meta: () => ({ tenant: 5 }) });
+  // @ts-expect-error nothing waits for a meta
+  createProducer({ redis, meta: async () => ({ tenant }) });
+}
 
 export async function wrongUses(producer: Producer) {
   // @ts-expect-error a payload of the wrong type

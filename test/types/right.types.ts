@@ -159,6 +159,8 @@ export function hooks() {
   const traced = defineHooks(({ log }) => ({
     async aroundJob(job, run) {
       same<typeof job, HookedJob>();
+      same<typeof job.meta.tenant, string | undefined>();
+      same<number, typeof job.enqueuedAt | typeof job.startedAt>();
       const end = await run();
       same<typeof end, JobEnd>();
       if (!end.ok) log.info({ outcome: end.outcome, code: end.code, error: end.error });

@@ -153,6 +153,20 @@ describe('expectIdempotent', () => {
     );
   });
 
+  test('gives each run the meta, and refuses one that no job can have', async () => {
+    const metas: unknown[] = [];
+    const task = implement(charge, async (_, { meta, enqueue }) => {
+      metas.push(meta);
+      await enqueue(receipt, { id: '1' });
+    });
+    const options = { effects: () => [] };
+    await expectIdempotent(task, { id: '1' }, { ...options, meta: { tenant: 'acme' } });
+    expect(metas.length).toBeGreaterThan(3);
+    expect(new Set(metas.map((meta) => JSON.stringify(meta)))).toEqual(new Set(['{"tenant":"acme"}']));
+    const running = expectIdempotent(task, { id: '1' }, { ...options, meta: { tenant: 5 } as never });
+    await expect(running).rejects.toMatchObject({ code: 'E_TEST_INVALID' });
+  });
+
   test('refuses an at-most-once task', async () => {
     const pay = defineTask({ name: 'pay', queue: 'money', payload, delivery: 'at-most-once' });
     const task = implement(pay, async () => {});

@@ -1,8 +1,9 @@
 import * as v from 'valibot';
 import { describe, expect, test } from 'vitest';
 import { defineTask } from '../../../src/manifest/define-task.ts';
-import { implement, type TaskContext } from '../../../src/task.ts';
+import { implement, PermanentError, type TaskContext } from '../../../src/task.ts';
 import { runTask } from '../../../src/testing/run-task.ts';
+import { createTestApp } from '../../../src/testing/test-app.ts';
 
 const store = defineTask({ name: 'store', queue: 'files', payload: v.any(), maxPayloadBytes: 100 });
 const receipt = defineTask({ name: 'receipt', queue: 'mail', payload: v.object({ id: v.string() }), priority: 100 });
@@ -46,6 +47,48 @@ describe('a payload', () => {
     });
     expect(ran).toBe(false);
   });
+});
+
+describe('a meta', () => {
+  const task = taskOf(async (_, { meta, enqueue }) => {
+    await enqueue(receipt, { id: '1' });
+    return { ...meta, frozen: Object.isFrozen(meta) };
+  });
+
+  test('is seen by the task, and inherited by the jobs that it enqueues', async () => {
+    expect(await runTask(task, {}, { meta: { tenant: 'acme', unset: undefined } })).toMatchObject({
+      result: { tenant: 'acme', frozen: true },
+      enqueued: [{ task: 'receipt', meta: { tenant: 'acme' } }],
+    });
+  });
+
+  test('is empty where none is given, and changes no id', async () => {
+    const plain = await runTask(task, {});
+    expect(plain).toMatchObject({ result: { frozen: true }, enqueued: [{ task: 'receipt', meta: undefined }] });
+    const { enqueued } = await runTask(task, {}, { meta: { tenant: 'acme' } });
+    expect(enqueued?.map(({ id }) => id)).toEqual(plain.enqueued?.map(({ id }) => id));
+  });
+
+  test('is redacted in what the task throws', async () => {
+    const manifest = defineTask({ name: 'store', queue: 'files', payload: v.any(), redact: ['meta.token'] });
+    const thrower = implement(manifest, (_, { meta }) => {
+      throw new PermanentError(`no ${meta.token}`);
+    });
+    const app = createTestApp({ tasks: [thrower], meta: () => ({ token: 'hunter2' }) });
+    await app.enqueue(manifest, {});
+    expect(await app.drain('files')).toMatchObject([{ kind: 'failed', error: { causeMessage: 'no [redacted]' } }]);
+  });
+
+  test.each([5, 'acme', { tenant: 5 }, { tenant: 'x'.repeat(257) }, null])(
+    'that no job can have is refused: %j',
+    async (meta) => {
+      const running = runTask(task, {}, { meta: meta as never });
+      await expect(running).rejects.toMatchObject({
+        code: 'E_TEST_INVALID',
+        message: expect.stringContaining('`meta`: expected at most 16 texts of at most 256 bytes, got '),
+      });
+    },
+  );
 });
 
 describe('enqueue', () => {

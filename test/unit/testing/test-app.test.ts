@@ -267,6 +267,24 @@ describe('drain', () => {
     expect(app.enqueued(logSentManifest)).toHaveLength(1);
   });
 
+  test('hands the meta of a job on to those that it enqueues, from queue to queue', async () => {
+    const seen: unknown[] = [];
+    const keep = implement(logSentManifest, (_, { meta }) => void seen.push(meta));
+    const forward = implement(sendEmailManifest, async ({ to }, { enqueue }) => {
+      await enqueue(logSentManifest, { to });
+      return {};
+    });
+    let tenant: string | undefined = 'acme';
+    const app = createTestApp({ tasks: [forward, keep], meta: () => ({ tenant }) });
+    await app.enqueue(sendEmailManifest, { to: 'a' });
+    tenant = undefined;
+    await app.enqueue(sendEmailManifest, { to: 'b' });
+    await app.drain('mail');
+    await app.drain('audit');
+    expect(seen).toEqual([{ tenant: 'acme' }, {}]);
+    expect(app.enqueued(logSentManifest).map(({ meta }) => meta)).toEqual([{ tenant: 'acme' }, undefined]);
+  });
+
   test('may be called twice at once: each job runs once', async () => {
     const sent: string[] = [];
     const app = openApp(async (to) => sent.push(to));
