@@ -8,9 +8,11 @@ import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
 let place: RedisPlace;
 let producer: Producer;
 
+const meta = { tenant: 'acme' };
+
 beforeEach(() => {
   place = openRedisPlace();
-  producer = createProducer({ redis: place.url, prefix: place.prefix });
+  producer = createProducer({ redis: place.url, prefix: place.prefix, meta: () => meta });
 });
 
 afterEach(async () => {
@@ -41,6 +43,11 @@ test('hooks run around each job, the app’s outside, and what they set reaches 
     'App: stop',
     'Queue: disposed',
   ]);
+  const [before] = worker.lines({ msg: 'App: before' });
+  expect(before).toMatchObject({ meta });
+  expect(Number(before?.enqueuedAt)).toBeLessThanOrEqual(Number(before?.startedAt));
+  expect(Math.abs(Date.now() - Number(before?.startedAt))).toBeLessThan(20_000);
+  expect(worker.lines({ msg: 'Job finished' })[0]).not.toHaveProperty('meta');
   expect(worker.lines({ msg: 'Worker: completed' })).toMatchObject([{ jobId: handle.id }]);
   expect(worker.lines({ msg: 'App: start' })).toMatchObject([{ queues: ['mail'], workers: ['{mail}'] }]);
   expect(worker.lines({ msg: 'A hook failed' })).toMatchObject([{ hook: 'onWorkerStop', problem: 'stopped badly' }]);
@@ -68,7 +75,7 @@ test('a job that failed for good is told of, and a hook that throws then changes
   expect(told.indexOf('App: failed')).toBeLessThan(told.indexOf('App: stop'));
   expect(worker.lines({ msg: 'App: after' })).toMatchObject([{ ok: false, error: 'Error: told to fail' }]);
   expect(worker.lines({ msg: 'App: failed' })).toMatchObject([
-    { jobId: handle.id, attempt: 1, code: 'E_TASK_FAILED', causeMessage: 'told to fail' },
+    { jobId: handle.id, attempt: 1, meta, code: 'E_TASK_FAILED', causeMessage: 'told to fail' },
   ]);
   expect(worker.lines({ hook: 'onJobFailed' })).toMatchObject([
     { msg: 'A hook failed', problem: 'no such tracker', jobId: handle.id, task: 'say' },
@@ -97,7 +104,7 @@ test('a job that is failed without being run is told of by the worker that fails
   const { id } = await producer.enqueue(die, {});
   expect((await first.exited).signal).toBe('SIGKILL');
   const second = startWorker('mail');
-  await second.line({ msg: 'App: failed', jobId: id, code: 'E_JOB_INTERRUPTED' });
+  expect(await second.line({ msg: 'App: failed', jobId: id, code: 'E_JOB_INTERRUPTED' })).toMatchObject({ meta });
   expect(second.lines({ msg: 'App: before' })).toEqual([]);
   await second.stop();
 });
