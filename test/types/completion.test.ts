@@ -32,7 +32,7 @@ const taskOptions = [
 ];
 const but = (all: string[], ...given: string[]) => all.filter((name) => !given.includes(name));
 const enqueueOptions = ['dedupe', 'delayMs', 'id', 'idempotencyMs', 'keepResultMs', 'priority'];
-const context = ['attempt', 'deps', 'enqueue', 'jobId', 'log', 'progress', 'rateLimited', 'signal', 'snooze'];
+const context = ['attempt', 'deps', 'enqueue', 'jobId', 'log', 'meta', 'progress', 'rateLimited', 'signal', 'snooze'];
 
 test.each<[line: string, suggested: string[]]>([
   [`defineTask({ | })`, taskOptions],
@@ -85,17 +85,20 @@ test.each<[line: string, suggested: string[]]>([
     ['aroundJob', 'catch', 'finally', 'onJobFailed', 'onWorkerStart', 'onWorkerStop', 'then'],
   ],
   [`defineHooks(({ | }) => ({}))`, ['config', 'log']],
-  [`defineHooks(() => ({ aroundJob(job) { job.| } }))`, ['attempt', 'id', 'payload', 'queue', 'task']],
+  [
+    `defineHooks(() => ({ aroundJob(job) { job.| } }))`,
+    ['attempt', 'enqueuedAt', 'id', 'meta', 'payload', 'queue', 'startedAt', 'task'],
+  ],
   [
     `defineHooks(() => ({ onJobFailed: (_, { | }) => {} }))`,
     ['causeCode', 'causeDetail', 'causeMessage', 'causeName', 'causes', 'code', 'stack'],
   ],
   [`runTask(task, { | })`, ['copies', 'subject', 'to']],
-  [`runTask(task, { to: 'a', subject: 'b' }, { | })`, ['attempt', 'deps', 'signal']],
+  [`runTask(task, { to: 'a', subject: 'b' }, { | })`, ['attempt', 'deps', 'meta', 'signal']],
   [`runTask(task, { to: 'a', subject: 'b' }, { deps: { | } })`, ['mailer', 'sender']],
   [`runTask(task, { to: 'a', subject: 'b' }, { deps: { mailer: { | } } })`, ['close', 'send']],
   [`expectIdempotent(task, { | })`, ['copies', 'subject', 'to']],
-  [`expectIdempotent(task, { to: 'a', subject: 'b' }, { | })`, ['deps', 'effects']],
+  [`expectIdempotent(task, { to: 'a', subject: 'b' }, { | })`, ['deps', 'effects', 'meta']],
   [`expectIdempotent(task, { to: 'a', subject: 'b' }, { deps: () => ({ | }) })`, ['mailer', 'sender']],
 ])('suggests in %s', async (line, suggested) => {
   expect(await names(line)).toEqual(suggested);
