@@ -146,7 +146,8 @@ test('a running job of a mapped queue is aborted by cancel', async () => {
   const plain = openPlain(queue);
   const aborted = (delivery: Delivery) =>
     new Promise<Outcome>((resolve) => {
-      delivery.abort.onAbort(() => resolve({ kind: 'released', counted: false }));
+      const failure = { code: 'E_JOB_CANCELLED', causeName: 'Error', causeMessage: 'no', stack: '' };
+      delivery.abort.onAbort(() => resolve({ kind: 'cancelled', failure }));
     });
   const { delivered } = await serve(queue, aborted);
   const job = await plain.add('send-email', { to: 'a' });

@@ -47,7 +47,7 @@ test.each<[line: string, suggested: string[]]>([
   [`defineTask({ name: 'a', load: '|' })`, ['on-first-job', 'on-start']],
   [`defineTask({ name: 'a', pool: { | } })`, ['idleTimeoutMs', 'kind', 'maxJobs', 'maxMemoryMb', 'size']],
   [`defineTask({ name: 'a', pool: { kind: '|' } })`, ['process', 'thread']],
-  [`defineQueue({ | })`, ['budget', 'concurrency', 'lockDurationMs', 'name', 'retention', 'stalledCheckMs']],
+  [`defineQueue({ | })`, ['budget', 'bullmq', 'concurrency', 'lockDurationMs', 'name', 'retention', 'stalledCheckMs']],
   [`defineQueue({ name: 'q', retention: { | } })`, ['completedCount', 'completedForMs', 'failedCount', 'failedForMs']],
   [`implement(sendEmail, async (payload) => { payload.| })`, ['copies', 'subject', 'to']],
   [`implement(sendEmail, async ({ | }) => {})`, ['copies', 'subject', 'to']],

@@ -1,12 +1,12 @@
 import { defineTask } from 'islet';
 import * as v from 'valibot';
 // if: mapped
-import type queue from '../../queues/__QUEUE__/manifest.ts';
+import queue from '../../queues/__QUEUE__/manifest.ts';
 
 // end
 
 // if: template
-declare const __QUEUE_REF__: typeof queue;
+const __QUEUE_REF__ = queue;
 declare const __DELIVERY__: 'at-least-once';
 declare const __ATTEMPTS__: number;
 declare const __TIMEOUT_MS__: number;

@@ -73,6 +73,16 @@ describe('what the templates make', () => {
     }
   });
 
+  test('names its queue, or takes the manifest of a mapped one', () => {
+    const task = { name: 'send-mail', queue: 'mail', hasDependencies: false };
+    const manifestOf = (isMapped: boolean) => taskFiles({ ...task, isMapped })['manifest.ts'];
+    const head = "import { defineTask } from 'islet';\nimport * as v from 'valibot';\n";
+    const start = "\nexport default defineTask({\n  name: 'send-mail',\n";
+    expect(manifestOf(false)).toContain(`${head}${start}  queue: 'mail',\n`);
+    const imported = "import queue from '../../queues/mail/manifest.ts';\n";
+    expect(manifestOf(true)).toContain(`${head}${imported}${start}  queue,\n`);
+  });
+
   test('is of all templates', () => {
     const { app, queue, task } = made;
     expect(Object.keys(app[0] ?? {})).toHaveLength(listTemplates('app').length);
