@@ -154,8 +154,20 @@ export interface NewJob {
   dedupe?: { key: string; mode: 'simple' | 'throttle' | 'debounce'; ttlMs?: number };
 }
 
-/** What a waiter finds under a job's result key. `task` names the job's task; earlier versions did not write it. */
-export type StoredResult = { task?: string } & ({ ok: true; result?: unknown } | ({ ok: false } & TaskFailure));
+/** What is told of a job beside how it ended. Times are in milliseconds since 1970. */
+export interface JobFacts {
+  task?: string | undefined;
+  /** How many attempts have ended. */
+  attempts?: number | undefined;
+  progress?: unknown;
+  enqueuedAt?: number | undefined;
+  /** When its last delivery began. */
+  startedAt?: number | undefined;
+  endedAt?: number | undefined;
+}
+
+/** What stands under a job's result key. Earlier versions wrote no facts beside it, or only the task. */
+export type StoredResult = JobFacts & ({ ok: true; result?: unknown } | ({ ok: false } & TaskFailure));
 
 /** A job as a producer hands it over. */
 export interface JobToAdd extends NewJob {
@@ -196,6 +208,19 @@ export interface JobPlace {
 
 export type QueueCounts = Record<'waiting' | 'active' | 'delayed' | 'prioritized' | 'failed' | 'completed', number>;
 
+/** Where a job is, in BullMQ's words. `waiting-children`: it waits for the other jobs of its BullMQ flow. */
+export type JobState = keyof QueueCounts | 'waiting-children';
+
+/** A job as a queue has it, or as its kept result tells of it. */
+export interface FoundJob extends JobFacts {
+  queue: string;
+  state: JobState;
+  /** Is there, if only as undefined, where the job is completed and its result is kept. */
+  result?: unknown;
+  /** Why it failed. */
+  failure?: { code: string; message: string } | undefined;
+}
+
 /** The broker as a producer sees it. */
 export interface ProducerBroker {
   /** Waits until jobs can be added. Throws `E_REDIS_UNREACHABLE` (nothing was sent) and `E_PRODUCER_CLOSED`. */
@@ -206,8 +231,21 @@ export interface ProducerBroker {
   findQueues(jobId: string): Promise<QueueRef[]>;
   /** Cancels a job. Throws `E_JOB_ID_TAKEN`. */
   cancel(queue: string | QueueRef, jobId: string, request: CancelRequest): Promise<CancelFound>;
-  /** Waits for a job's stored result, at most `timeoutMs` milliseconds. Throws `E_PRODUCER_CLOSED`. */
-  awaitResult(queue: QueueRef, jobId: string, timeoutMs: number): Promise<StoredResult | undefined>;
+  /**
+   * Finds the jobs of an id: in one queue, or in all that were ever used. A queue that is given by its name is looked for
+   * among these. An id that no job can have finds none.
+   */
+  findJobs(jobId: string, queue: string | QueueRef | undefined): Promise<FoundJob[]>;
+  /**
+   * Waits for a job's stored result, at most `timeoutMs` milliseconds, and tells the job's progress meanwhile: perhaps the
+   * same twice, and perhaps when the wait is over. Throws `E_PRODUCER_CLOSED`.
+   */
+  awaitResult(
+    queue: QueueRef,
+    jobId: string,
+    timeoutMs: number,
+    onProgress?: (progress: unknown) => void,
+  ): Promise<StoredResult | undefined>;
   /** Looks where a job is; undefined where that is not answered soon. Never rejects. */
   findPlace(queue: QueueRef, jobId: string): Promise<JobPlace | undefined>;
   /** A queue that is given by its name is looked for among all that were ever used. */

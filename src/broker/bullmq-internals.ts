@@ -7,11 +7,13 @@ import { nothing, parseMemory, type StoredMemory } from './memory.ts';
 import { findProblem, readJson, readOptions } from './read-stored.ts';
 
 /** A fetched job, locked for the token of its fetch. BullMQ's loop can carry it, and a Job can be made of it. */
-export interface FetchedJob extends Omit<JobJson, 'data' | 'returnvalue'> {
+export interface FetchedJob extends Omit<JobJson, 'data' | 'returnvalue' | 'progress'> {
   readonly id: string;
   /** The job's payload; undefined when it is no JSON. */
   readonly data: unknown;
   readonly payloadJson: string;
+  /** What the task has reported last, as JSON carries it. */
+  progress: JobProgress | undefined;
   /** What of the stored job cannot be read, as somebody else may have written it. The other fields are safe to use. */
   readonly problem: string | undefined;
   /** When it was fetched, in milliseconds since 1970. */
@@ -70,7 +72,7 @@ function decodeJob(hash: readonly string[], id: string, token: string, sentAt: n
     problem,
     name: raw[field.name] ?? '',
     opts,
-    progress: readJson<JobProgress>(raw[field.progress], 0).value,
+    progress: readJson<JobProgress | undefined>(raw[field.progress], undefined).value,
     delay: toNumber(raw[field.delay]),
     priority: toNumber(raw[field.priority]),
     timestamp: toNumber(raw[field.timestamp]),

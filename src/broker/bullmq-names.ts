@@ -61,6 +61,7 @@ export const jobFields = {
   /** Why the job is to fail when it is fetched. */
   deferredFailure: 'defa',
   stacktrace: 'stacktrace',
+  returnValue: 'returnvalue',
   parent: 'parent',
   parentKey: 'parentKey',
   scheduler: 'rjk',

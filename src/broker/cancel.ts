@@ -42,7 +42,13 @@ if dedupe then
 end
 redis.call('XADD', events, 'MAXLEN', '~', ${luaMostEvents('meta')}, '*', ${eventArgs.failed('ARGV[3]')})
 if tonumber(ARGV[5]) > 0 then
-  redis.call('SET', result, ARGV[4], 'PX', ARGV[5])
+  local stored = string.sub(ARGV[4], 1, -2)
+  local facts = {attempts = '${jobFields.attempts}', enqueuedAt = '${jobFields.timestamp}', startedAt = '${jobFields.startedAt}', endedAt = '${jobFields.endedAt}'}
+  for fact, field in pairs(facts) do
+    local number = tonumber(redis.call('HGET', job, field) or '')
+    if number and number >= 0 and number < 1e15 then stored = stored .. string.format(',"%s":%.0f', fact, number) end
+  end
+  redis.call('SET', result, stored .. '}', 'PX', ARGV[5])
   redis.call('PUBLISH', ARGV[8], '')
 end
 return 'waiting'

@@ -6,8 +6,10 @@ import type { FetchedJob } from './bullmq-internals.ts';
 import { lookForCancel } from './cancel.ts';
 import { corrupt } from './faults.ts';
 import { isStamped, readStamp } from './job-options.ts';
+import { progressMessage } from './kept-result.ts';
 import type { Hold, Locks, TakenJob } from './locks.ts';
 import type { Delivered } from './queue-worker.ts';
+import { readJson } from './read-stored.ts';
 import { writeFence } from './scripts.ts';
 import { failUnrun, Settler } from './settle.ts';
 import { proveCrashes } from './worker-records.ts';
@@ -15,7 +17,7 @@ import type { WorkerScope } from './worker-scope.ts';
 
 /** Makes what the worker is handed of a fetched job; one that was cancelled meanwhile arrives aborted. */
 function toDelivery(job: FetchedJob, hold: Hold, crashes: Crash[], scope: WorkerScope): Delivery {
-  const { queue, workerId, backend } = scope;
+  const { queue, workerId } = scope;
   const { opts } = job;
   const { version, keepResultMs, meta = noMeta } = readStamp(opts);
   if (job.memory.cancel !== undefined) hold.cancel(job.memory.cancel);
@@ -33,13 +35,20 @@ function toDelivery(job: FetchedJob, hold: Hold, crashes: Crash[], scope: Worker
     startedAt: job.processedOn,
     attempt: job.attemptsMade + 1,
     abort: hold.abort,
-    // A progress that is no JSON throws at once, and a job does not fail by its progress.
-    reportProgress: async (value) => backend.updateProgress(job.id, value),
+    reportProgress: (value) => reportProgress(job, value, scope),
     async markStarted() {
       const { starts, token } = hold;
       return (await queue.run(writeFence, [token, `${workerId}:${starts}`], job.id)) === 1;
     },
   };
+}
+
+/** Writes a job's progress, and wakes those who wait for its result. A progress that is no JSON rejects. */
+async function reportProgress(job: FetchedJob, value: number | object, { queue, backend }: WorkerScope): Promise<void> {
+  await backend.updateProgress(job.id, value);
+  // The task may change the object later.
+  job.progress = readJson<FetchedJob['progress']>(JSON.stringify(value), undefined).value;
+  if (readStamp(job.opts).keepResultMs) await queue.client.publish(queue.resultChannel(job.id), progressMessage);
 }
 
 /** Describes a job whose delivery is over. The payload is parsed when somebody reads it. */

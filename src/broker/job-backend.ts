@@ -35,6 +35,7 @@ interface KeptEnd {
   readonly keep: NonNullable<JobsOptions['removeOnFail']>;
   readonly resultJson: string;
   readonly keepMs: number;
+  readonly endedAt: number;
   /** Undefined where the job is completed. */
   readonly failedReason?: string;
   readonly fields?: Record<string, string | number>;
@@ -133,12 +134,12 @@ export class JobBackend extends QueueBackend {
 
   /** Ends a job whose result is kept: completed, or failed with these fields. */
   async endWithResult(job: FetchedJob, end: KeptEnd): Promise<unknown> {
-    const { token, fetchNext, keep, failedReason, fields, resultJson, keepMs } = end;
+    const { token, fetchNext, keep, failedReason, fields, resultJson, keepMs, endedAt } = end;
     const [value, property, kind] =
       failedReason === undefined
         ? (['null', 'returnvalue', 'completed'] as const)
         : ([failedReason, 'failedReason', 'failed'] as const);
-    const call = [toBullmq(job), value, property, keep, kind, token, this.clock.now(), fetchNext, fields] as const;
+    const call = [toBullmq(job), value, property, keep, kind, token, endedAt, fetchNext, fields] as const;
     const args = this.moveToFinishedArgs(...call).map((argument) => (argument ?? '') as string);
     const script = this.scriptOf('moveToFinished');
     if (!script) throw new Error('BullMQ has not defined its script "moveToFinished".');

@@ -1,6 +1,31 @@
+import { IsletError } from '../errors.ts';
+import type { JobFacts, StoredResult } from './broker.ts';
+import type { FetchedJob } from './bullmq-internals.ts';
 import { jobFields, lockSuffix } from './bullmq-names.ts';
 import { defineScript, execAll, isUnknownScript } from './lua.ts';
 import type { QueueHandle } from './queue-handle.ts';
+
+/** The message on a job's result channel that says that its progress is written; any other says that it may have ended. */
+export const progressMessage = 'progress';
+
+/** Describes a job that ends now, for those who ask for it when it is gone. */
+export function factsOf({ name: task, attemptsMade, progress, timestamp, processedOn }: FetchedJob, endedAt: number) {
+  const facts = { task, attempts: attemptsMade + 1, progress, enqueuedAt: timestamp, startedAt: processedOn, endedAt };
+  return facts satisfies JobFacts;
+}
+
+/** Reads what is stored as a job's result. Throws `E_RESULT_INVALID` when that is none. */
+export function parseStored(json: string, jobId: string): StoredResult {
+  try {
+    const stored = JSON.parse(json);
+    const isNamed = stored.task === undefined || typeof stored.task === 'string';
+    if (isNamed && typeof stored.ok === 'boolean') return stored;
+  } catch {
+    // A text that is no JSON is no result.
+  }
+  const seen = `What is stored as the result of job "${jobId}" was not written by a worker of Islet.`;
+  throw new IsletError('E_RESULT_INVALID', `${seen} Look for other programs that write keys of this prefix.`);
+}
 
 /** How a job ends whose result is kept: a call of BullMQ's script, with its number of keys, keys and arguments. */
 export interface Ending {

@@ -5,6 +5,7 @@ import type {
   Added,
   CancelFound,
   CancelRequest,
+  FoundJob,
   JobPlace,
   JobToAdd,
   ProducerBroker,
@@ -14,9 +15,11 @@ import type {
 import { cancelJob } from './cancel.ts';
 import { createClient, findPrimary, openAnother, untilOpened, within } from './connection.ts';
 import { lookForJob } from './job-look.ts';
+import { parseStored } from './kept-result.ts';
 import { placeOf, type QueuePlace, type QueueRef } from './keys.ts';
 import { QueueHandle } from './queue-handle.ts';
 import { findQueues, resolvePlace } from './queue-places.ts';
+import { JobFinder, readJob } from './read-job.ts';
 import { RedisClock } from './redis-clock.ts';
 import { explainRedisError, isPassing, mayBeDone } from './refusals.ts';
 import { ResultFeed } from './result-feed.ts';
@@ -63,6 +66,7 @@ export class ProducerConnection implements ProducerBroker {
   readonly #clock: RedisClock;
   readonly #feed: ResultFeed;
   readonly #sender: Sender;
+  readonly #finder: JobFinder;
   readonly #maySeek = findPrimary();
   #isSeeking = false;
   #isClosed = false;
@@ -88,6 +92,7 @@ export class ProducerConnection implements ProducerBroker {
     this.#client = client;
     this.#clock = new RedisClock(client);
     this.#sender = new Sender(client, options.prefix, this.#clock);
+    this.#finder = new JobFinder(client, options.prefix);
     this.#feed = new ResultFeed(() => openAnother(client, { enableOfflineQueue: true }));
   }
 
@@ -184,11 +189,23 @@ export class ProducerConnection implements ProducerBroker {
     return typeof queue === 'string' ? resolvePlace(this.#client, prefix, queue) : placeOf(queue, prefix);
   }
 
-  async awaitResult(queue: QueueRef, jobId: string, limitMs: number): Promise<StoredResult | undefined> {
+  async awaitResult(
+    queue: QueueRef,
+    jobId: string,
+    limitMs: number,
+    onProgress?: (progress: unknown) => void,
+  ): Promise<StoredResult | undefined> {
     this.#refuseClosed();
-    const handle = this.#open(queue);
-    const json = await this.#feed.wait(handle.resultKey(jobId), handle.resultChannel(jobId), limitMs);
+    const json = await this.#feed.wait(this.#open(queue), jobId, { limitMs, onProgress });
     return json === undefined ? undefined : parseStored(json, jobId);
+  }
+
+  async findJobs(jobId: string, queue: string | QueueRef | undefined): Promise<FoundJob[]> {
+    const until = performance.now() + this.#options.timeoutMs;
+    await this.ready();
+    const one = async (ref: QueueRef) => [await readJob(this.#open(ref), jobId)].flatMap((job) => job ?? []);
+    const finding = typeof queue === 'object' ? one(queue) : this.#finder.find(jobId, queue);
+    return within(finding, Math.max(1, until - performance.now()));
   }
 
   async findPlace(queue: QueueRef, jobId: string): Promise<JobPlace | undefined> {
@@ -222,19 +239,6 @@ export class ProducerConnection implements ProducerBroker {
     this.#feed.close(closed());
     this.#client.disconnect();
   }
-}
-
-/** Reads what is stored as a job's result. Throws `E_RESULT_INVALID` when that is none. */
-function parseStored(json: string, jobId: string): StoredResult {
-  try {
-    const stored = JSON.parse(json);
-    const isNamed = stored.task === undefined || typeof stored.task === 'string';
-    if (isNamed && typeof stored.ok === 'boolean') return stored;
-  } catch {
-    // A text that is no JSON is no result.
-  }
-  const seen = `What is stored as the result of job "${jobId}" was not written by a worker of Islet.`;
-  throw new IsletError('E_RESULT_INVALID', `${seen} Look for other programs that write keys of this prefix.`);
 }
 
 function closed(): IsletError {

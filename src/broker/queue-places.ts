@@ -66,13 +66,17 @@ export function tellDifference(place: QueuePlace, other: QueuePlace): string {
   return `${seen} ${so} Deploy the same queues/${place.queue}/manifest.ts to all producers and workers.`;
 }
 
-/** Finds the queue of a name. Throws `E_OPTIONS_INVALID` where it has several places. */
-export async function resolvePlace(client: Redis, app: string, name: string): Promise<QueuePlace> {
-  const places = (await readPlaces(client, app)).filter(({ queue }) => queue === name);
+/** Finds the queue of a name among those that an app ever used. Throws `E_OPTIONS_INVALID` where it has several places. */
+export function choosePlace(known: readonly QueuePlace[], app: string, name: string): QueuePlace {
+  const places = known.filter(({ queue }) => queue === name);
   const [place = placeOf({ name }, app), ...others] = places;
   if (others.length === 0) return place;
   const seen = `Queue "${name}" is in several places: ${places.map((each) => `"${showPlace(each)}"`).join(', ')}.`;
   throw new IsletError('E_OPTIONS_INVALID', `${seen} Give its manifest in place of its name.`);
+}
+
+export async function resolvePlace(client: Redis, app: string, name: string): Promise<QueuePlace> {
+  return choosePlace(await readPlaces(client, app), app, name);
 }
 
 /** Looks for a job's hash in all queues that were ever used. */

@@ -127,7 +127,7 @@ export class QueueWorker extends Worker<unknown, unknown, string, JobBackend, Jo
   }
 
   #jobOf(fetched: FetchedJob): BullmqJob {
-    const json = { ...fetched, data: '{}', returnvalue: undefined as never };
+    const json = { ...fetched, data: '{}', progress: fetched.progress ?? 0, returnvalue: undefined as never };
     const job = this.#jobs.get(fetched) ?? Job.fromJSON(this, json, fetched.id);
     job.data = fetched.data;
     job.token = fetched.token;

@@ -1,14 +1,22 @@
 import type { Redis } from 'ioredis';
 import type { IsletError } from '../errors.ts';
+import { jobFields } from './bullmq-names.ts';
+import { progressMessage } from './kept-result.ts';
+import type { QueueHandle } from './queue-handle.ts';
+import { readJson } from './read-stored.ts';
+
+type OnProgress = (progress: unknown) => void;
 
 interface Waiter {
   wake(stored: string | undefined): void;
   fail(error: Error): void;
+  onProgress: OnProgress | undefined;
 }
 
-/** Those who wait for what is stored under one key. */
+/** Those who wait for the result of one job. */
 interface Group {
-  readonly key: string;
+  readonly resultKey: string;
+  readonly jobKey: string;
   readonly waiters: Set<Waiter>;
   isReading: boolean;
   /** There was a message during a read, which may have come too early for it. */
@@ -18,7 +26,7 @@ interface Group {
 /** How long, in milliseconds, the last look before a time-out may take. */
 const lastLookMs = 500;
 
-/** Waits for what is stored under keys. A message only wakes: whoever may publish could say anything. */
+/** Waits for the results of jobs. A message only wakes: whoever may publish could say anything. */
 export class ResultFeed {
   readonly #duplicate: () => Redis;
   /** The callers that wait, by the channel that wakes them. */
@@ -30,21 +38,25 @@ export class ResultFeed {
     this.#duplicate = duplicate;
   }
 
-  /** Waits for what is stored under a key, at most `timeoutMs` milliseconds. */
-  wait(key: string, channel: string, timeoutMs: number): Promise<string | undefined> {
+  /** Waits for what is stored as a job's result, at most `limitMs` milliseconds, and tells its progress meanwhile. */
+  wait(
+    queue: QueueHandle,
+    jobId: string,
+    { limitMs, onProgress }: { limitMs: number; onProgress: OnProgress | undefined },
+  ): Promise<string | undefined> {
     const { reading, subscriber } = this.#connect();
-    const group = this.#groups.get(channel) ?? { key, waiters: new Set(), isReading: false, isStale: false };
-    this.#groups.set(channel, group);
+    const channel = queue.resultChannel(jobId);
+    const group = this.#groups.get(channel) ?? this.#openGroup(queue, jobId);
     let waiter: Waiter;
     let timer: NodeJS.Timeout;
     const told = new Promise<string | undefined>((wake, fail) => {
-      waiter = { wake, fail };
+      waiter = { wake, fail, onProgress };
       group.waiters.add(waiter);
       timer = setTimeout(() => {
         timer = setTimeout(wake, lastLookMs, undefined);
-        const found = reading.get(key);
+        const found = reading.get(group.resultKey);
         found.then((stored) => wake(stored ?? undefined)).catch(() => {});
-      }, timeoutMs);
+      }, limitMs);
     });
     this.#look(channel);
     return told.finally(() => {
@@ -54,11 +66,20 @@ export class ResultFeed {
     });
   }
 
+  #openGroup(queue: QueueHandle, jobId: string): Group {
+    const [resultKey, jobKey] = [queue.resultKey(jobId), queue.key(jobId)];
+    const group = { resultKey, jobKey, waiters: new Set<Waiter>(), isReading: false, isStale: false };
+    this.#groups.set(queue.resultChannel(jobId), group);
+    return group;
+  }
+
   #connect() {
     if (this.#open) return this.#open;
     const open = { reading: this.#duplicate(), subscriber: this.#duplicate() };
     this.#open = open;
-    open.subscriber.on('message', (channel: string) => void this.#read(channel));
+    open.subscriber.on('message', (channel: string, message: string) => {
+      void (message === progressMessage ? this.#readProgress(channel) : this.#read(channel));
+    });
     for (const client of Object.values(open)) {
       // A result that was published while a connection was lost was missed, so all awaited keys are read again.
       client.on('ready', () => [...this.#groups.keys()].forEach(this.#look));
@@ -70,10 +91,27 @@ export class ResultFeed {
   readonly #look = (channel: string): void => {
     const { subscriber } = this.#connect();
     subscriber.subscribe(channel).then(
-      () => this.#read(channel),
+      () => {
+        void this.#readProgress(channel);
+        void this.#read(channel);
+      },
       () => {},
     );
   };
+
+  /** Reads a job's progress, if anybody wants to hear it. Never rejects. */
+  async #readProgress(channel: string): Promise<void> {
+    const { jobKey, waiters = new Set<Waiter>() } = this.#groups.get(channel) ?? {};
+    if (jobKey === undefined || ![...waiters].some(({ onProgress }) => onProgress)) return;
+    const text = await this.#connect()
+      .reading.hget(jobKey, jobFields.progress)
+      .catch(() => null);
+    for (const { onProgress } of waiters) {
+      // Each waiter gets an object of its own.
+      const { value } = readJson<unknown>(text ?? undefined, undefined);
+      if (value !== undefined) onProgress?.(value);
+    }
+  }
 
   /** Reads what is stored, and wakes those who wait for it. Never rejects. */
   async #read(channel: string): Promise<void> {
@@ -83,7 +121,7 @@ export class ResultFeed {
     if (group.isReading) return;
     group.isReading = true;
     const stored = await this.#connect()
-      .reading.get(group.key)
+      .reading.get(group.resultKey)
       .catch(() => null);
     group.isReading = false;
     if (stored !== null) for (const { wake } of group.waiters) wake(stored);

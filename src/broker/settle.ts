@@ -6,6 +6,7 @@ import type { Failure, Outcome } from './broker.ts';
 import { type FetchedJob, toBullmq } from './bullmq-internals.ts';
 import { jobFields, tokenSeparator } from './bullmq-names.ts';
 import { buryJob, buryUnreadable, corrupt, isOwnFault, isScriptFault } from './faults.ts';
+import { factsOf } from './kept-result.ts';
 import type { Hold, Locks } from './locks.ts';
 import { addUnitCrash, memoryFields } from './memory.ts';
 import type { Delivered } from './queue-worker.ts';
@@ -154,10 +155,11 @@ export class Settler {
     const { token } = hold;
     const { resultJson, keepResultMs: keepMs } = outcome;
     if (!keepMs) return backend.complete(job, this.#kept.completed, token, mayFetch());
-    const result = resultJson ? `,"result":${resultJson}` : '';
-    const stored = `{"task":${JSON.stringify(job.name)},"ok":true${result}}`;
+    const endedAt = this.#scope.queue.clock.now();
+    const facts = JSON.stringify({ ok: true, ...factsOf(job, endedAt) });
+    const stored = resultJson ? `${facts.slice(0, -1)},"result":${resultJson}}` : facts;
     const keep = job.opts.removeOnComplete ?? this.#kept.completed;
-    return backend.endWithResult(job, { token, fetchNext: mayFetch(), keep, resultJson: stored, keepMs });
+    return backend.endWithResult(job, { token, fetchNext: mayFetch(), keep, resultJson: stored, keepMs, endedAt });
   }
 
   async #fail({ job, hold, mayFetch }: Ending, outcome: OutcomeOf<'failed' | 'cancelled'>): Promise<unknown> {
@@ -175,8 +177,9 @@ export class Settler {
     const fetchNext = mayFetch();
     const { keepResultMs: keepMs } = outcome;
     if (keepMs) {
-      const resultJson = JSON.stringify({ task: job.name, ok: false, ...failure });
-      return backend.endWithResult(job, { token, fetchNext, keep, resultJson, keepMs, failedReason, fields });
+      const endedAt = this.#scope.queue.clock.now();
+      const resultJson = JSON.stringify({ ok: false, ...failure, ...factsOf(job, endedAt) });
+      return backend.endWithResult(job, { token, fetchNext, keep, resultJson, keepMs, endedAt, failedReason, fields });
     }
     const sent = await backend.moveToFailed(toBullmq(job), failedReason, keep, token, fetchNext, fields);
     return sent.result;

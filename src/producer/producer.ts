@@ -1,5 +1,5 @@
 import type { CancelFound, JobToAdd, ProducerBroker, QueueCounts } from '../broker/broker.ts';
-import { IsletError, JobIdTakenError, TaskFailedError } from '../errors.ts';
+import { JobIdTakenError, TaskFailedError } from '../errors.ts';
 import { checkOptions, checks, checkValue, expecting } from '../manifest/check-options.ts';
 import type { Checked } from '../manifest/checked.ts';
 import { nameOfQueue, type QueueManifest } from '../manifest/define-queue.ts';
@@ -8,8 +8,10 @@ import type { JobMeta } from '../manifest/meta.ts';
 import { parseResult } from '../manifest/parse-payload.ts';
 import { currentMeta, type MetaSource } from './current-meta.ts';
 import { type EnqueueOptions, type EnqueueOptionsWithoutPriority, isJobId } from './enqueue-options.ts';
+import { type JobSnapshot, namesOf, readSnapshot, refuseAmbiguous } from './job-snapshot.ts';
 import { noResult } from './no-result.ts';
 import { prepareJob } from './prepare-job.ts';
+import { listenDuring, type ProgressListener } from './progress-listener.ts';
 import { type Confirmed, sendChunks } from './send-chunks.ts';
 
 export interface JobHandle {
@@ -24,11 +26,13 @@ export interface JobHandle {
 export interface ResultHandle<Result> extends JobHandle {
   /**
    * Waits for the job's end: returns its result, or throws `TaskFailedError`. After `timeoutMs` milliseconds
-   * (0 to 2_147_483_647, default: 30_000) throws `E_RESULT_TIMEOUT`; the job goes on.
+   * (0 to 2_147_483_647, default: 30_000) throws `E_RESULT_TIMEOUT`; the job goes on. `onProgress` is called with what
+   * the task has reported so far, and with each progress that arrives during the wait; what it throws is only warned of.
    */
-  result(options?: { timeoutMs?: number }): Promise<Result>;
+  result(options?: { timeoutMs?: number; onProgress?: (progress: unknown) => void }): Promise<Result>;
 }
 
+type ResultOptions = NonNullable<Parameters<ResultHandle<unknown>['result']>[0]>;
 type OptionsFor<M extends AnyTask> = M['priority'] extends number ? EnqueueOptions : EnqueueOptionsWithoutPriority;
 type ItemFor<M extends AnyTask> = { payload: PayloadInput<M> } & OptionsFor<M>;
 
@@ -62,6 +66,19 @@ export interface Cancellation {
   queue?: string;
 }
 
+export interface JobOptions<M extends AnyTask = AnyTask> {
+  /**
+   * The queue to look in, by its name or its manifest: a job of another one is not found. Default: that of `task`, or else
+   * all are looked through.
+   */
+  queue?: string | QueueManifest;
+  /**
+   * The job's task: types and checks the result (`E_RESULT_INVALID`); a job of another one is not read
+   * (`E_JOB_ID_TAKEN`). Default: any task, and the result as it is stored.
+   */
+  task?: M;
+}
+
 export interface Producer {
   /**
    * Enqueues one job. Throws `E_PAYLOAD_INVALID` and `E_ENQUEUE_OPTIONS_INVALID` (nothing was sent),
@@ -88,6 +105,16 @@ export interface Producer {
    * Redis. May be repeated. Throws `E_JOB_AMBIGUOUS` when several queues have a job of that id and none is named.
    */
   cancel(id: string, options?: CancelOptions): Promise<Cancellation>;
+  /**
+   * Reads a job by its id, from any process, in one round trip; also one that is done and removed, while its result is
+   * kept. Returns undefined where nothing is known of it, as for an id that is looked for in a wrong queue. Throws
+   * `E_JOB_AMBIGUOUS` when several queues know a job of that id and none is named. Whoever has an id may ask: see to it
+   * that a caller sees only his own jobs.
+   */
+  job<M extends AnyTask = AnyTask>(
+    id: string,
+    options?: JobOptions<M>,
+  ): Promise<JobSnapshot<ResultOutput<M>> | undefined>;
   /** Counts the jobs of a queue, which is given by its name or its manifest, in each state. */
   counts(queue: string | QueueManifest): Promise<QueueCounts>;
   /** Counts the connected workers of a queue. */
@@ -103,7 +130,8 @@ const itemList = expecting('a list of objects { payload, ... }', (items) => {
 });
 const anyText = expecting('a text', (value) => typeof value === 'string');
 const cancelChecks = { queue: checks.queue, task: checks.text, reason: checks.text };
-const resultChecks = { timeoutMs: checks.timerMs(0) };
+const jobChecks = { queue: checks.queue, task: checks.task };
+const resultChecks = { timeoutMs: checks.timerMs(0), onProgress: checks.callable };
 
 /** Opens a producer on a broker. An enqueue gives up after `timeoutMs` milliseconds. */
 export function openProducer(broker: ProducerBroker, timeoutMs: number, metaOf?: MetaSource): Producer {
@@ -137,6 +165,11 @@ export function openProducer(broker: ProducerBroker, timeoutMs: number, metaOf?:
       if (!isJobId(id)) return { found: 'nowhere' };
       return explained(cancelJob(broker, id, given));
     },
+    async job(id, jobOptions = {}) {
+      checkValue('The id of job', id, anyText);
+      const given = checkOptions('An option of job', jobOptions, [], jobChecks, 'E_OPTIONS_INVALID');
+      return explained(readSnapshot(broker, id, given)) as never;
+    },
     async counts(queue) {
       checkValue('The queue of counts', queue, checks.queue);
       return explained(broker.counts(queue));
@@ -148,8 +181,6 @@ export function openProducer(broker: ProducerBroker, timeoutMs: number, metaOf?:
     close: () => broker.close(),
   };
 }
-
-const namesOf = ({ name, formerNames }: AnyTask) => [name, ...formerNames];
 
 async function prepare(
   manifest: AnyTask,
@@ -165,16 +196,18 @@ async function prepare(
 function toHandle(job: JobToAdd, sent: Confirmed, manifest: AnyTask, broker: ProducerBroker): JobHandle {
   const handle = { id: sent.id, task: job.task, queue: job.queue, accepted: sent.accepted };
   if (!job.keepResultMs) return handle;
-  const result = async (options: { timeoutMs?: number } = {}) => {
+  const result = async (options: ResultOptions = {}) => {
     checkOptions('An option of result', options, [], resultChecks, 'E_OPTIONS_INVALID');
-    return readResult(broker, handle, manifest, options.timeoutMs ?? 30_000);
+    return readResult(broker, handle, manifest, options);
   };
   return { ...handle, result } as ResultHandle<unknown>;
 }
 
-async function readResult(broker: ProducerBroker, job: JobHandle, manifest: AnyTask, timeoutMs: number) {
+async function readResult(broker: ProducerBroker, job: JobHandle, manifest: AnyTask, options: ResultOptions) {
+  const { timeoutMs = 30_000, onProgress } = options;
   const queue = { name: job.queue, bullmq: manifest.bullmq };
-  const stored = await broker.awaitResult(queue, job.id, timeoutMs);
+  const wait = (hear?: ProgressListener['hear']) => broker.awaitResult(queue, job.id, timeoutMs, hear);
+  const stored = await (onProgress ? listenDuring(job.id, wait, onProgress) : wait());
   if (!stored) throw noResult(job, timeoutMs, await broker.findPlace(queue, job.id));
   // A worker of an earlier version names no task.
   if (stored.task !== undefined && !namesOf(manifest).includes(stored.task)) {
@@ -187,13 +220,9 @@ async function readResult(broker: ProducerBroker, job: JobHandle, manifest: AnyT
 async function cancelJob(broker: ProducerBroker, id: string, options: CancelOptions): Promise<Cancellation> {
   const { queue, task, reason } = options;
   const queues = queue === undefined ? await broker.findQueues(id) : [queue];
-  const [only, ...others] = queues;
+  const [only] = queues;
   if (only === undefined) return { found: 'nowhere' };
-  if (others.length > 0) {
-    const names = queues.map((each) => `"${nameOfQueue(each)}"`).sort();
-    const seen = `Queues ${names.join(' and ')} each have a job "${id}".`;
-    throw new IsletError('E_JOB_AMBIGUOUS', `${seen} Nothing was cancelled. Name one as \`queue\`.`);
-  }
+  refuseAmbiguous(queues.map(nameOfQueue), id, 'Nothing was cancelled.');
   const found = await broker.cancel(only, id, { reason: reason || 'on request', task });
   return found === 'nowhere' ? { found } : { found, queue: nameOfQueue(only) };
 }

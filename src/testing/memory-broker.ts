@@ -130,7 +130,7 @@ class MemoryConsumer implements Consumer {
   }
 
   #toDelivery(job: MemoryJob): Delivery {
-    const { id, task, version, keepResultMs, enqueuedAt, startedAt, meta = noMeta, memory } = job;
+    const { id, task, version, keepResultMs, enqueuedAt, startedAt = enqueuedAt, meta = noMeta, memory } = job;
     const abort = new JobAbort();
     job.abort = abort;
     if (memory.cancel !== undefined) abort.abort(new CancelledError(id, memory.cancel));
@@ -141,9 +141,7 @@ class MemoryConsumer implements Consumer {
       input: JSON.parse(job.payloadJson),
       memory: { ...memory },
       attempt: job.attemptsMade + 1,
-      async reportProgress(value) {
-        job.progress = structuredClone(value);
-      },
+      reportProgress: async (value) => this.#queue.reportProgress(job, value),
       async markStarted() {
         job.memory.started ??= `memory:${job.starts}`;
         return job.memory.started === `memory:${job.starts}`;
@@ -210,7 +208,12 @@ function connectProducer({ lines, lineOf }: Lines): ProducerBroker {
       return [...lines].flatMap(([name, { queue }]) => (queue.has(jobId) ? [{ name }] : []));
     },
     cancel: async (queue, jobId, request) => open(queue).queue.cancel(nameOfQueue(queue), jobId, request),
-    awaitResult: async (queue, jobId, timeoutMs) => open(queue).queue.results.wait(jobId, timeoutMs),
+    async findJobs(jobId, queue) {
+      if (closed) throw closedError();
+      const names = queue === undefined ? [...lines.keys()] : [nameOfQueue(queue)];
+      return names.flatMap((name) => lines.get(name)?.queue.read(name, jobId) ?? []);
+    },
+    awaitResult: async (queue, jobId, ...wait) => open(queue).queue.awaitResult(jobId, ...wait),
     async findPlace(queue, jobId) {
       const line = open(queue);
       return { ...line.queue.findPlace(jobId), workers: line.consumers.size };

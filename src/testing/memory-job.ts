@@ -1,4 +1,4 @@
-import type { Failure, JobMemory, JobPlace, JobToAdd, StoredResult } from '../broker/broker.ts';
+import type { Failure, JobFacts, JobMemory, JobPlace, JobToAdd } from '../broker/broker.ts';
 import type { JobAbort } from '../job-abort.ts';
 import type { JobMeta } from '../manifest/meta.ts';
 
@@ -17,13 +17,17 @@ export interface MemoryJob {
   /** Undefined where it has none. */
   readonly meta: JobMeta | undefined;
   readonly enqueuedAt: number;
-  /** When it was last taken. */
-  startedAt: number;
+  /** When the last delivery began, and when the job has ended. */
+  startedAt: number | undefined;
+  endedAt: number | undefined;
   state: JobState;
   attemptsMade: number;
   starts: number;
   memory: { -readonly [Field in keyof JobMemory]: JobMemory[Field] };
+  /** What the task has reported last, as JSON carries it. */
   progress: unknown;
+  /** Why the job has failed. */
+  failure: Failure | undefined;
   /** Aborts the delivery that runs now. */
   abort: JobAbort | undefined;
   /** When a delayed job may start. */
@@ -31,12 +35,10 @@ export interface MemoryJob {
   stopTimer(): void;
 }
 
-/** Makes what a waiter for the job's result finds. */
-export const toStored = (task: string, { stack: _, ...failure }: Failure): StoredResult => ({
-  task,
-  ok: false,
-  ...failure,
-});
+/** Describes a job beside how it ended. */
+export function factsOf({ task, attemptsMade, progress, enqueuedAt, startedAt, endedAt }: MemoryJob): JobFacts {
+  return { task, attempts: attemptsMade, progress: structuredClone(progress), enqueuedAt, startedAt, endedAt };
+}
 
 /** Makes a job of what a producer hands over. */
 export function toJob(job: JobToAdd, now: number): MemoryJob {
@@ -44,12 +46,14 @@ export function toJob(job: JobToAdd, now: number): MemoryJob {
   return {
     ...{ id, task, payloadJson, version, priority, delayMs, keepResultMs, meta },
     enqueuedAt: now,
-    startedAt: now,
+    startedAt: undefined,
+    endedAt: undefined,
     state: 'waiting',
     attemptsMade: 0,
     starts: 0,
     memory: { started: undefined, releases: [], crashes: [], cancel: undefined, unknownSince: undefined, unsettled: 0 },
     progress: undefined,
+    failure: undefined,
     abort: undefined,
     dueAt: undefined,
     stopTimer() {},

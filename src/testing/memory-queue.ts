@@ -1,14 +1,32 @@
-import type { Added, CancelFound, CancelRequest, JobPlace, JobToAdd, Outcome, QueueCounts } from '../broker/broker.ts';
-import { CancelledError, JobIdTakenError } from '../errors.ts';
+import type {
+  Added,
+  CancelFound,
+  CancelRequest,
+  FoundJob,
+  JobPlace,
+  JobToAdd,
+  Outcome,
+  QueueCounts,
+  StoredResult,
+} from '../broker/broker.ts';
+import { CancelledError, JobIdTakenError, tellFailure } from '../errors.ts';
 import type { QueueManifest } from '../manifest/define-queue.ts';
 import type { Clock } from '../worker/clock.ts';
-import { type JobState, type MemoryJob, placeOf, toJob, toStored } from './memory-job.ts';
+import { factsOf, type JobState, type MemoryJob, placeOf, toJob } from './memory-job.ts';
 import { MemoryKeys } from './memory-keys.ts';
 import { MemoryResults } from './memory-results.ts';
 
 interface Ended {
   job: MemoryJob;
   at: number;
+}
+
+/** Describes a job by its kept result. */
+function toFound(queue: string, stored: StoredResult): FoundJob {
+  const { task, attempts, progress, enqueuedAt, startedAt, endedAt } = stored;
+  const facts = { queue, task, attempts, progress, enqueuedAt, startedAt, endedAt };
+  if (stored.ok) return { ...facts, state: 'completed', result: stored.result };
+  return { ...facts, state: 'failed', failure: { code: stored.code, message: tellFailure(stored) } };
 }
 
 /** What Redis keeps of one queue, and what its scripts do with it. */
@@ -91,6 +109,7 @@ export class MemoryQueue {
 
   settle(job: MemoryJob, outcome: Outcome, retention: QueueManifest['retention']): void {
     job.abort = undefined;
+    if (['completed', 'failed', 'cancelled', 'retry'].includes(outcome.kind)) job.attemptsMade += 1;
     if (outcome.kind === 'completed') this.#complete(job, outcome, retention);
     else if (outcome.kind === 'failed' || outcome.kind === 'cancelled') this.#fail(job, outcome, retention);
     else if (outcome.kind === 'released' || outcome.kind === 'rateLimited') this.#giveBack(job, outcome);
@@ -121,6 +140,33 @@ export class MemoryQueue {
     const job = this.#jobs.get(id);
     const limitedMs = Math.max(0, this.#limitedUntil - now);
     return { at: placeOf(job), isPaused: false, limitedMs, dueInMs: Math.max(0, (job?.dueAt ?? now) - now) };
+  }
+
+  /** Reads a job, also one that is gone and whose result is kept. */
+  read(queue: string, id: string): FoundJob | undefined {
+    const job = this.#jobs.get(id);
+    const hasEnded = job?.state === 'completed' || job?.state === 'failed';
+    const stored = !job || hasEnded ? this.results.find(id) : undefined;
+    if (!job || job.state === 'replaced') return stored && toFound(queue, stored);
+    if (stored?.enqueuedAt === job.enqueuedAt) return toFound(queue, stored);
+    const { state, failure } = job;
+    const why = failure && { code: failure.code, message: tellFailure(failure) };
+    return { queue, state, ...factsOf(job), failure: why };
+  }
+
+  reportProgress(job: MemoryJob, progress: number | object): void {
+    // It travels as JSON.
+    job.progress = JSON.parse(JSON.stringify(progress));
+    this.results.tell(job.id, job.progress);
+  }
+
+  /** Waits for a job's result, and tells its progress meanwhile. */
+  awaitResult(id: string, timeoutMs: number, onProgress?: (progress: unknown) => void) {
+    const waiting = this.results.wait(id, timeoutMs, onProgress);
+    // The caller goes on first, as with Redis.
+    const progress = this.#jobs.get(id)?.progress;
+    if (progress !== undefined) queueMicrotask(() => onProgress?.(structuredClone(progress)));
+    return waiting;
   }
 
   counts(): QueueCounts {
@@ -168,9 +214,9 @@ export class MemoryQueue {
     { resultJson, keepResultMs }: Extract<Outcome, { kind: 'completed' }>,
     retention: QueueManifest['retention'],
   ): void {
-    const result = resultJson === undefined ? {} : { result: JSON.parse(resultJson) };
-    this.results.keep(job.id, { task: job.task, ok: true, ...result }, keepResultMs);
     this.#end(job, 'completed', retention);
+    const result = resultJson === undefined ? {} : { result: JSON.parse(resultJson) };
+    this.results.keep(job.id, { ok: true, ...factsOf(job), ...result }, keepResultMs);
   }
 
   #fail(
@@ -178,14 +224,16 @@ export class MemoryQueue {
     { failure, keepResultMs }: Extract<Outcome, { kind: 'failed' | 'cancelled' }>,
     retention?: QueueManifest['retention'],
   ): void {
-    this.results.keep(job.id, toStored(job.task, failure), keepResultMs);
+    job.failure = failure;
     this.#end(job, 'failed', retention);
+    const { stack: _, ...told } = failure;
+    this.results.keep(job.id, { ok: false, ...told, ...factsOf(job) }, keepResultMs);
   }
 
   #end(job: MemoryJob, state: 'completed' | 'failed', retention?: QueueManifest['retention']): void {
     const now = this.#clock.now();
-    job.attemptsMade += 1;
     job.state = state;
+    job.endedAt = now;
     this.#keys.free(job.id);
     const ended = this.#ended[state];
     ended.push({ job, at: now });
@@ -215,7 +263,6 @@ export class MemoryQueue {
   }
 
   #putOff(job: MemoryJob, outcome: Extract<Outcome, { kind: 'retry' | 'snoozed' | 'postponed' }>): void {
-    if (outcome.kind === 'retry') job.attemptsMade += 1;
     job.memory.unknownSince = outcome.kind === 'postponed' ? outcome.unknownSince : undefined;
     // The job was cancelled while its outcome was on its way.
     if (job.memory.cancel !== undefined) this.#endCancelled(job, job.memory.cancel);

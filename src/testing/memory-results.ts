@@ -4,6 +4,7 @@ import type { Clock } from '../worker/clock.ts';
 /** One wait for a job's result. */
 interface Waiter {
   end(stored: StoredResult | undefined): void;
+  onProgress: ((progress: unknown) => void) | undefined;
   fail(error: Error): void;
 }
 
@@ -23,10 +24,20 @@ export class MemoryResults {
     for (const waiter of this.#waiters.get(jobId) ?? []) waiter.end(stored);
   }
 
-  /** Resolves with nothing after `timeoutMs` milliseconds. */
-  wait(jobId: string, timeoutMs: number): Promise<StoredResult | undefined> {
+  find(jobId: string): StoredResult | undefined {
     const kept = this.#kept.get(jobId);
-    if (kept && kept.until > this.#clock.now()) return Promise.resolve(kept.stored);
+    return kept && kept.until > this.#clock.now() ? kept.stored : undefined;
+  }
+
+  /** Tells those who wait for a job of its progress. */
+  tell(jobId: string, progress: unknown): void {
+    for (const { onProgress } of this.#waiters.get(jobId) ?? []) onProgress?.(structuredClone(progress));
+  }
+
+  /** Resolves with nothing after `timeoutMs` milliseconds. */
+  wait(jobId: string, timeoutMs: number, onProgress?: Waiter['onProgress']): Promise<StoredResult | undefined> {
+    const kept = this.find(jobId);
+    if (kept) return Promise.resolve(kept);
     const waiters = this.#waiters.get(jobId) ?? new Set();
     this.#waiters.set(jobId, waiters);
     return new Promise((resolve, reject) => {
@@ -36,6 +47,7 @@ export class MemoryResults {
         waiters.delete(waiter);
       };
       const waiter: Waiter = {
+        onProgress,
         end(stored) {
           leave();
           resolve(stored);

@@ -303,7 +303,7 @@ describe('a job that was fetched is decoded as BullMQ decodes it', () => {
     const reply = (await fetch(openBackend(UndecodedBackend))) as FetchReply;
     const { job: decoded } = decodeFetch(reply, 'tester:1', 0);
     if (!decoded) throw new Error('nothing was fetched');
-    const json = { ...decoded, data: '{}', returnvalue: undefined as never };
+    const json = { ...decoded, data: '{}', progress: 0, returnvalue: undefined as never };
     const job = Job.fromJSON(bull.queue, json, decoded.id);
     expect(job).toMatchObject({ id: decoded.id, name: 'send', data: {}, attemptsStarted: 1, processedBy: 'tester' });
   });

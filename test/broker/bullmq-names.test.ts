@@ -181,6 +181,7 @@ describe('BullMQ writes', () => {
     ['how often it has ended', jobFields.attempts, () => bull.fail({ attempts: 2 }), 'attemptsMade'],
     ['when it ended for good', jobFields.endedAt, () => bull.fail(), 'finishedOn'],
     ['why it failed', jobFields.failedReason, () => bull.fail(), () => 'no'],
+    ['its result as JSON', jobFields.returnValue, () => bull.complete(), () => '"sent"'],
     ['its stacks as JSON', jobFields.stacktrace, () => bull.fail(), () => expect.stringMatching(/^\["Error: no.*"\]$/)],
     ['how often it stalled', jobFields.stalls, () => bull.stall(), 'stalledCounter'],
     ['why it is to fail', jobFields.deferredFailure, () => bull.stall(), 'deferredFailure'],

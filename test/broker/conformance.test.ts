@@ -74,7 +74,10 @@ test.each([
   [
     'counts no attempt of a retry',
     differing({ outcome: (given) => (given.kind === 'retry' ? { kind: 'snoozed', delayMs: given.delayMs } : given) }),
-    ['a retry comes again as the next attempt, after its delay'],
+    [
+      'a job that fails is read with its failure, and between its attempts without',
+      'a retry comes again as the next attempt, after its delay',
+    ],
   ],
   [
     'counts a release of a job that never started',
@@ -95,8 +98,10 @@ test.each([
       'a failed job is kept, and not tried again',
       'a failure reaches who waits for the result, with code and cause',
       'a failure reaches who waits with its own code and detail, and what stands behind it',
+      'a job that fails is read with its failure, and between its attempts without',
       'a simple dedupe key is free when the job has failed',
       'no more failed jobs are kept than the queue says',
+      'the result that an earlier job of an id has left is not taken for that of a later one',
     ],
   ],
 ])(

@@ -813,6 +813,209 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     expect([other, id].map(({ accepted }) => accepted)).toEqual([true, true]);
   },
 
+  async 'a job is read in each state, under its queue, with its attempts and times'(rig) {
+    const { producer } = rig;
+    const startedAt = rig.broker.now();
+    await producer.enqueue(sendEmail, { to: 'a' }, { id: 'first', keepResultMs: 60_000 });
+    await producer.enqueue(sendEmail, { to: 'b' }, { id: 'later', delayMs: 60_000 });
+    await producer.enqueue(charge, {}, { id: 'urgent' });
+    const waiting = { id: 'first', task: 'send-email', queue: 'mail', state: 'waiting', attempts: 0 };
+    expect(await producer.job('first')).toEqual({ ...waiting, enqueuedAt: expect.any(Number) });
+    expect(await producer.job('later')).toMatchObject({ state: 'delayed', attempts: 0 });
+    expect(await producer.job('urgent')).toMatchObject({ queue: 'money', state: 'prioritized' });
+    const { delivered, end, close } = await hold(rig);
+    await rig.until(() => expect(delivered).toHaveLength(1));
+    await delivered[0]?.reportProgress({ percent: 50 });
+    const active = await producer.job('first', { queue: 'mail' });
+    const began = { startedAt: expect.any(Number), enqueuedAt: delivered[0]?.enqueuedAt };
+    expect(active).toEqual({ ...waiting, ...began, state: 'active', progress: { percent: 50 } });
+    end({ kind: 'completed', resultJson: '{"sent":3}', keepResultMs: 60_000 });
+    await close();
+    const ended = { ...active, state: 'completed', attempts: 1, result: { sent: 3 }, endedAt: expect.any(Number) };
+    expect(await producer.job('first')).toEqual(ended);
+    const { enqueuedAt = 0, startedAt: begunAt = 0, endedAt = 0 } = (await producer.job('first')) ?? {};
+    expect([startedAt - 1_000, enqueuedAt, begunAt, endedAt, rig.broker.now() + 1_000]).toEqual(
+      [startedAt - 1_000, enqueuedAt, begunAt, endedAt, rig.broker.now() + 1_000].sort((a, b) => a - b),
+    );
+  },
+
+  async 'a job that fails is read with its failure, and between its attempts without'(rig) {
+    const { id } = await rig.producer.enqueue(sendEmail, { to: 'a' });
+    const { close } = await serve(rig, { kind: 'retry', failure, delayMs: 300 }, { kind: 'failed', failure });
+    await rig.until(async () => expect(await rig.producer.job(id)).toMatchObject({ state: 'delayed', attempts: 1 }));
+    expect((await rig.producer.job(id))?.failure).toBeUndefined();
+    await rig.advance(300);
+    await rig.until(async () => expect(await rig.producer.job(id)).toMatchObject({ state: 'failed', attempts: 2 }));
+    await close();
+    const { failure: told, endedAt, result } = (await rig.producer.job(id)) ?? {};
+    expect(told).toEqual({ code: 'E_TASK_FAILED', message: 'Error: no' });
+    expect(endedAt).toEqual(expect.any(Number));
+    expect(result).toBeUndefined();
+  },
+
+  async 'a job that was cancelled is read as failed, with the attempts that it had'(rig) {
+    const keep = { keepResultMs: 60_000 };
+    const { id: waited } = await rig.producer.enqueue(sendEmail, { to: 'a' }, keep);
+    await rig.producer.cancel(waited, { reason: 'no longer wanted' });
+    const failed = { state: 'failed', failure: { code: 'E_JOB_CANCELLED' }, endedAt: expect.any(Number) };
+    expect(await rig.producer.job(waited)).toMatchObject({ ...failed, attempts: 0 });
+    expect((await rig.producer.job(waited))?.failure?.message).toBe(
+      `CancelledError: Job "${waited}" was cancelled: no longer wanted`,
+    );
+    const { id: ran } = await rig.producer.enqueue(sendEmail, { to: 'a' }, keep);
+    const { delivered, end, close } = await hold(rig);
+    await rig.until(() => expect(delivered).toHaveLength(1));
+    await rig.producer.cancel(ran);
+    end({ kind: 'cancelled', failure: { ...failure, code: 'E_JOB_CANCELLED' } });
+    await close();
+    expect(await rig.producer.job(ran)).toMatchObject({ ...failed, attempts: 1, startedAt: expect.any(Number) });
+  },
+
+  async 'a job that is kept without its result is read without one'(rig) {
+    const keeping = defineQueue({ name: 'mail', retention: { completedCount: 1 } });
+    const { id } = await rig.producer.enqueue(sendEmail, { to: 'a' });
+    const run = async (): Promise<Outcome> => ({ kind: 'completed', resultJson: undefined });
+    const { close } = await consume(rig, run, { queue: keeping });
+    await rig.until(async () => expect(await rig.producer.job(id)).toMatchObject({ state: 'completed', attempts: 1 }));
+    await close();
+    expect((await rig.producer.job(id, { task: sendEmail }))?.result).toBeUndefined();
+  },
+
+  async 'a job that is gone is read from its result, as long as that is kept'(rig) {
+    const handle = await rig.producer.enqueue(sendEmail, { to: 'a' }, { id: 'x', keepResultMs: 400 });
+    const { close } = await serve(rig, { kind: 'completed', resultJson: '{"sent":3}', keepResultMs: 400 });
+    await handle.result({ timeoutMs: 5_000 });
+    await close();
+    expect(await rig.producer.cancel('x')).toEqual({ found: 'nowhere' });
+    expect(await rig.producer.job('x', { task: sendEmail })).toMatchObject({ state: 'completed', result: { sent: 3 } });
+    await rig.advance(500);
+    expect(await rig.producer.job('x')).toBeUndefined();
+  },
+
+  async 'the result that an earlier job of an id has left is not taken for that of a later one'(rig) {
+    const short = { id: 'x', idempotencyMs: 100, keepResultMs: 60_000 };
+    const first = await rig.producer.enqueue(sendEmail, { to: 'a' }, short);
+    const keeping = defineQueue({ name: 'mail', retention: { completedCount: 0 } });
+    const kept = { kind: 'completed', resultJson: '{"sent":3}', keepResultMs: 60_000 } as const;
+    const outcomes: Outcome[] = [kept];
+    const { close } = await consume(rig, async () => outcomes.shift() ?? { kind: 'failed', failure }, {
+      queue: keeping,
+    });
+    await first.result({ timeoutMs: 5_000 });
+    await rig.advance(150);
+    const delayed = { id: 'x', idempotencyMs: 100, delayMs: 200 };
+    await rig.producer.enqueue(sendEmail, { to: 'b' }, delayed);
+    expect(await rig.producer.job('x')).toMatchObject({ state: 'delayed', attempts: 0 });
+    expect((await rig.producer.job('x'))?.result).toBeUndefined();
+    await rig.advance(200);
+    await rig.until(async () => expect(await rig.producer.job('x')).toMatchObject({ state: 'failed' }));
+    await close();
+    expect((await rig.producer.job('x'))?.failure).toEqual({ code: 'E_TASK_FAILED', message: 'Error: no' });
+  },
+
+  async 'a result is checked by the schema of the task that is asked for, and else comes as it is stored'(rig) {
+    const handle = await rig.producer.enqueue(sendEmail, { to: 'a' }, { id: 'x', keepResultMs: 60_000 });
+    const { close } = await serve(rig, { kind: 'completed', resultJson: '{"sent":"3"}', keepResultMs: 60_000 });
+    await expect(handle.result({ timeoutMs: 5_000 })).rejects.toMatchObject({ code: 'E_RESULT_INVALID' });
+    await close();
+    expect((await rig.producer.job('x'))?.result).toEqual({ sent: '3' });
+    await expect(rig.producer.job('x', { task: sendEmail })).rejects.toMatchObject({
+      code: 'E_RESULT_INVALID',
+      message: expect.stringContaining('`sent`'),
+    });
+  },
+
+  async 'an id that no job has, or no job can have, is read as nothing'(rig) {
+    await rig.producer.enqueue(sendEmail, { to: 'a' }, { id: 'x' });
+    for (const id of ['unknown', 'wait', 'meta', 'result:x', 'x:lock', '', ' ', '17', '\ud800', 'x'.repeat(10_000)]) {
+      expect([id, await rig.producer.job(id), await rig.producer.job(id, { queue: 'mail' })]).toEqual([
+        ...[id, undefined, undefined],
+      ]);
+    }
+    await expect(rig.producer.job(17 as never)).rejects.toMatchObject({
+      code: 'E_OPTIONS_INVALID',
+      message: 'The id of job: expected a text, got 17.',
+    });
+  },
+
+  async 'a job is found in its queue alone, and only as one of its task'(rig) {
+    const mailOut = defineTask({ name: 'mail-out', queue: 'mail', payload, formerNames: ['send-email'] });
+    await rig.producer.enqueue(sendEmail, { to: 'a' }, { id: 'x' });
+    expect(await rig.producer.job('x', { queue: 'money' })).toBeUndefined();
+    expect(await rig.producer.job('x', { task: charge })).toBeUndefined();
+    expect(await rig.producer.job('x', { task: mailOut })).toMatchObject({ task: 'send-email' });
+    await expect(rig.producer.job('x', { task: remind })).rejects.toMatchObject({
+      code: 'E_JOB_ID_TAKEN',
+      message:
+        'The id "x" of queue "mail" stands for a job of task "send-email", not of "remind". Nothing was read. ' +
+        'Use an id that names its task, too.',
+    });
+  },
+
+  async 'an id that two queues have is read from neither, unless one is named'(rig) {
+    await rig.producer.enqueue(sendEmail, { to: 'a' }, { id: 'x' });
+    await rig.producer.enqueue(charge, {}, { id: 'x' });
+    await expect(rig.producer.job('x')).rejects.toMatchObject({
+      code: 'E_JOB_AMBIGUOUS',
+      message: 'Queues "mail" and "money" each have a job "x". Nothing was read. Name one as `queue`.',
+    });
+    expect(await rig.producer.job('x', { task: charge })).toMatchObject({ queue: 'money' });
+  },
+
+  async 'who waits hears each new progress until the end, in its order, and nothing after it'(rig) {
+    const handle = await rig.producer.enqueue(sendEmail, { to: 'a' }, { keepResultMs: 60_000 });
+    const { delivered, end, close } = await hold(rig);
+    await rig.until(() => expect(delivered).toHaveLength(1));
+    const [delivery] = delivered as [Delivery];
+    await delivery.reportProgress(10);
+    const heard: unknown[] = [];
+    const waiting = handle.result({ timeoutMs: 5_000, onProgress: (progress) => heard.push(progress) });
+    await rig.until(() => expect(heard).toEqual([10]));
+    await delivery.reportProgress(10);
+    await delivery.reportProgress({ percent: 50 });
+    await rig.until(() => expect(heard).toEqual([10, { percent: 50 }]));
+    await delivery.reportProgress(10);
+    await rig.until(() => expect(heard).toEqual([10, { percent: 50 }, 10]));
+    // The job is gone before anybody can read this.
+    await delivery.reportProgress(100);
+    end({ kind: 'completed', resultJson: '{"sent":3}', keepResultMs: 60_000 });
+    expect(await waiting).toEqual({ sent: 3 });
+    expect(heard).toEqual([10, { percent: 50 }, 10, 100]);
+    await delivery.reportProgress(101).catch(() => {});
+    await close();
+    expect(await handle.result({ onProgress: (progress) => heard.push(['again', progress]) })).toEqual({ sent: 3 });
+    await rig.advance(20);
+    expect(heard.slice(4)).toEqual([['again', 100]]);
+  },
+
+  async 'an onProgress that throws does not end the wait, and is warned of'(rig) {
+    const handle = await rig.producer.enqueue(sendEmail, { to: 'a' }, { keepResultMs: 60_000 });
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => void warnings.push(warning);
+    process.on('warning', onWarning);
+    const { delivered, end, close } = await hold(rig);
+    await rig.until(() => expect(delivered).toHaveLength(1));
+    const calls: unknown[] = [];
+    const waiting = handle.result({
+      timeoutMs: 5_000,
+      async onProgress(progress) {
+        calls.push(progress);
+        throw new Error('no room');
+      },
+    });
+    for (const progress of [1, 2]) {
+      await delivered[0]?.reportProgress(progress);
+      await rig.until(() => expect(calls.at(-1)).toBe(progress));
+    }
+    await rig.until(() => expect(warnings).toHaveLength(2));
+    process.off('warning', onWarning);
+    expect(warnings[0]).toMatchObject({ name: 'IsletWarning', code: 'ISLET_ON_PROGRESS' });
+    expect(warnings[0]?.message).toMatch(/^onProgress of job ".+" threw, and the wait .* goes on: Error: no room/);
+    end({ kind: 'completed', resultJson: '{"sent":3}', keepResultMs: 60_000 });
+    expect(await waiting).toEqual({ sent: 3 });
+    await close();
+  },
+
   async 'a closed producer refuses every use, and ends its waits'(rig) {
     const producer = rig.openProducer();
     const handle = await producer.enqueue(sendEmail, { to: 'a' }, { keepResultMs: 5_000 });
@@ -824,6 +1027,8 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
       waiting.then((error) => Promise.reject(error)),
       producer.enqueue(sendEmail, { to: 'a' }),
       producer.cancel('x'),
+      producer.job('x'),
+      producer.job('x', { queue: 'mail' }),
       producer.counts('mail'),
       producer.workers('mail'),
       handle.result(),
