@@ -12,4 +12,5 @@ export type {
   JobOptions,
   Producer,
   ResultHandle,
+  ResultOptions,
 } from './producer/producer.ts';

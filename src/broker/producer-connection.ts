@@ -93,7 +93,9 @@ export class ProducerConnection implements ProducerBroker {
     this.#clock = new RedisClock(client);
     this.#sender = new Sender(client, options.prefix, this.#clock);
     this.#finder = new JobFinder(client, options.prefix);
-    this.#feed = new ResultFeed(() => openAnother(client, { enableOfflineQueue: true }));
+    // To read or subscribe twice harms nobody, and ioredis would leave a read that lost its answer without an end.
+    const patient = { enableOfflineQueue: true, autoResendUnfulfilledCommands: true };
+    this.#feed = new ResultFeed(() => openAnother(client, patient));
   }
 
   get #takesCommands(): boolean {

@@ -23,16 +23,24 @@ export interface JobHandle {
   readonly accepted: boolean;
 }
 
-export interface ResultHandle<Result> extends JobHandle {
+export interface ResultOptions {
+  /** Milliseconds to wait, from 0 to 2_147_483_647. Default: 30_000. */
+  timeoutMs?: number;
   /**
-   * Waits for the job's end: returns its result, or throws `TaskFailedError`. After `timeoutMs` milliseconds
-   * (0 to 2_147_483_647, default: 30_000) throws `E_RESULT_TIMEOUT`; the job goes on. `onProgress` is called with what
-   * the task has reported so far, and with each progress that arrives during the wait; what it throws is only warned of.
+   * Is called with what the task has reported so far, and then with each new progress, until the end of the wait. What it
+   * throws is a warning of the process, and the wait goes on. Default: nobody hears of the progress.
    */
-  result(options?: { timeoutMs?: number; onProgress?: (progress: unknown) => void }): Promise<Result>;
+  onProgress?: (progress: unknown) => void;
 }
 
-type ResultOptions = NonNullable<Parameters<ResultHandle<unknown>['result']>[0]>;
+export interface ResultHandle<Result> extends JobHandle {
+  /**
+   * Waits for the job's end: returns its result, or throws `TaskFailedError`. After `timeoutMs` throws
+   * `E_RESULT_TIMEOUT`; the job goes on.
+   */
+  result(options?: ResultOptions): Promise<Result>;
+}
+
 type OptionsFor<M extends AnyTask> = M['priority'] extends number ? EnqueueOptions : EnqueueOptionsWithoutPriority;
 type ItemFor<M extends AnyTask> = { payload: PayloadInput<M> } & OptionsFor<M>;
 

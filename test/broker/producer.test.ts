@@ -263,6 +263,29 @@ describe('a wait for a result', () => {
     proxy.close();
   });
 
+  test('goes on after the connection was lost while an answer was on its way', async () => {
+    const proxy = await startTcpProxy(url);
+    const cutOff = createProducer({ redis: proxy.url, prefix });
+    const earlier = await cutOff.enqueue(charge, { cents: 4 });
+    await expect(earlier.result({ timeoutMs: 50 })).rejects.toMatchObject({ code: 'E_RESULT_TIMEOUT' });
+    const { id, result } = await cutOff.enqueue(charge, { cents: 5 });
+    const [key, looked] = [jobKey('money', `result:${id}`), [] as string[]];
+    const endMonitor = await monitorRedis(url, ({ name, args }) => void (name === 'get' && looked.push(...args)));
+    // The connections are opened in this order: the producer's own, the one that hears, and the one that reads.
+    proxy.hold(2);
+    const waiting = result({ timeoutMs: 25_000 });
+    await vi.waitFor(() => expect(looked).toContain(key), { interval: 5 });
+    endMonitor();
+    proxy.cut();
+    await redis.set(key, stored);
+    const startedAt = performance.now();
+    proxy.forward();
+    expect(await waiting).toBe(7);
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
+    await cutOff.close();
+    proxy.close();
+  });
+
   test('takes a result of a worker of an earlier version, which names no task', async () => {
     const { id, result } = await producer.enqueue(charge, { cents: 5 });
     await redis.set(jobKey('money', `result:${id}`), '{"ok":true,"result":7}');

@@ -47,8 +47,11 @@ describe.each(kinds)('a task %s', (task) => {
 
   test('has the same context: dependencies, log, progress, enqueue', async () => {
     const job = await enqueue(task, 'use-context');
-    const { id, ...rest } = (await job.result({ timeoutMs: 20_000 })) as { id: string };
+    const heard: unknown[] = [];
+    const onProgress = (progress: unknown) => void heard.push(progress);
+    const { id, ...rest } = (await job.result({ timeoutMs: 20_000, onProgress })) as { id: string };
     expect(rest).toEqual({ greeting: 'hello', attempt: 1 });
+    expect(heard.at(-1)).toEqual({ half: false });
     await worker.outcome(id, 'completed');
     expect(worker.lines({ msg: 'Beside', jobId: id })).toMatchObject([{ meta }]);
     expect(worker.lines({ msg: 'Acting', jobId: job.id })).toMatchObject([{ queue: 'units', task, attempt: 1 }]);

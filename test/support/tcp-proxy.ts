@@ -11,6 +11,8 @@ export interface TcpProxy {
   mute(): void;
   /** Forwards the connections that come from now on: to the Redis at this URL, if there is one. */
   forward(redisUrl?: string): void;
+  /** Keeps what Redis says on all open connections, or on the n-th of them, until the returned function is called. */
+  hold(nth?: number): () => void;
   close(): void;
 }
 
@@ -19,6 +21,7 @@ export async function startTcpProxy(redisUrl: string): Promise<TcpProxy> {
   let target = url;
   let way: 'forward' | 'cut' | 'mute' = 'forward';
   const sockets = new Set<Socket>();
+  const pairs = new Set<{ near: Socket; far: Socket }>();
   const keep = (socket: Socket) => {
     sockets.add(socket);
     socket.on('error', () => {}).on('close', () => sockets.delete(socket));
@@ -30,7 +33,9 @@ export async function startTcpProxy(redisUrl: string): Promise<TcpProxy> {
     if (way !== 'forward') return;
     const far = keep(dial(Number(target.port), target.hostname));
     near.on('close', () => far.destroy());
-    far.on('close', () => near.destroy());
+    const pair = { near, far };
+    pairs.add(pair);
+    far.on('close', () => near.destroy() && pairs.delete(pair));
     near.pipe(far).pipe(near);
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
@@ -48,6 +53,13 @@ export async function startTcpProxy(redisUrl: string): Promise<TcpProxy> {
     forward(to = redisUrl) {
       target = new URL(to);
       way = 'forward';
+    },
+    hold(nth) {
+      const held = [...pairs].filter((_, index) => nth === undefined || index === nth);
+      for (const { near, far } of held) far.unpipe(near);
+      return () => {
+        for (const { near, far } of held) far.pipe(near);
+      };
     },
     close() {
       stop('cut');

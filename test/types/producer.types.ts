@@ -51,6 +51,14 @@ export async function wrongUses(producer: Producer) {
   await producer.enqueue(plain, { to: 'a' }, { dedupe: { key: 'a', mode: 'simple', ttlMs: 5 } });
   // @ts-expect-error a state in which no cancelled job is found
   if ((await producer.cancel('x')).found === 'done') return;
+  // @ts-expect-error a state that no job has
+  if ((await producer.job('x'))?.state === 'done') return;
+  // @ts-expect-error the name of a task in place of its manifest
+  await producer.job('x', { task: 'rich' });
+  // @ts-expect-error a field that the task's result does not have
+  if ((await producer.job('x', { task: rich }))?.result?.received) return;
+  // @ts-expect-error a result of a task that is not known
+  if ((await producer.job('x'))?.result?.sent) return;
   // @ts-expect-error an option that does not exist
   defineTask({ name: 'x', queue: 'q', payload: v.object({}), attemps: 5 });
   // @ts-expect-error a result of the wrong type
@@ -88,6 +96,9 @@ export async function rightUses(producer: Producer): Promise<number> {
     throw rateLimited({ delayMs: 1_000 });
   });
   implement(rich, async ({ at }) => ({ sent: at.getTime() }));
+  const job = await producer.job('x', { task: rich, queue: 'q2' });
+  if (job?.state === 'completed' && job.result) return job.result.sent + (job.attempts ?? 0);
+  await kept.result({ onProgress: (progress) => console.log(progress) });
   const { sent } = await (await producer.enqueue(rich, { at: '2026-01-01' }, { priority: 1 })).result();
   return sent;
 }
