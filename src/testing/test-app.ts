@@ -59,7 +59,7 @@ export interface EnqueuedJob<M extends AnyTask = AnyTask> {
 }
 
 /** An app in memory: nothing of it needs Redis, or waits for a clock. */
-export interface TestApp extends Pick<Producer, 'enqueue' | 'enqueueMany' | 'cancel' | 'counts'> {
+export interface TestApp extends Pick<Producer, 'enqueue' | 'enqueueMany' | 'cancel' | 'job' | 'counts'> {
   /** The producer to hand to code under test. */
   readonly producer: Producer;
   /** Returns all jobs of a task that were enqueued, in their order, also those that have run. */
@@ -138,6 +138,7 @@ export function createTestApp<const Tasks extends readonly AnyImplementation[]>(
     enqueue: producer.enqueue,
     enqueueMany: producer.enqueueMany,
     cancel: producer.cancel,
+    job: producer.job,
     counts: producer.counts,
     enqueued(manifest) {
       checkGiven('The task of enqueued', manifest, checks.task);

@@ -141,7 +141,7 @@ describe('what it costs', () => {
     expect(await direct.llen(keyOf(keyNames.wait))).toBe(200_001);
     const after = await measure();
     expect(before).toBeGreaterThan(0);
-    // BullMQ's own look for the state of a job takes more than thirty times as long here.
+    // To search the list would take Redis fifty times as long.
     expect(after).toBeLessThan(4 * before);
     const { names } = await watch(url);
     await other.job('x', { queue: 'mail' });

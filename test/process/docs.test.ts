@@ -1,5 +1,9 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseOptions } from '../../lab/chaos/options.ts';
@@ -40,6 +44,14 @@ async function shell(line: string, own: NodeJS.ProcessEnv = {}): Promise<string>
     const { stdout, stderr } = error as { stdout: string; stderr: string };
     throw new Error(`${line}\n${stdout}${stderr}`);
   }
+}
+
+async function findFreePort(): Promise<number> {
+  const server = createServer();
+  await once(server.listen(0), 'listening');
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }
 
 /** Starts a line that goes on running. */
@@ -162,6 +174,67 @@ describe('a snippet', () => {
     await running.stop();
     expect(running.lines({ msg: 'Tracing is flushed' })).toHaveLength(1);
     await redis.close();
+  });
+});
+
+describe('a web API of the documents', () => {
+  const servers = [
+    ['Express', 'express-api'],
+    ['Fastify', 'fastify-api'],
+  ] as const;
+
+  test('is short enough to read', () => {
+    const blocks = readBlocks().filter(({ file }) => servers.some(([, name]) => file === `src/${name}.ts`));
+    expect(blocks.map(({ document, text }) => [document, text.trimEnd().split('\n').length <= 40])).toEqual([
+      ['docs/web-api.md', true],
+      ['docs/web-api.md', true],
+    ]);
+  });
+
+  test.each(servers)('answers over HTTP with %s, with a worker behind it', async (_, name) => {
+    const redis = await startPrivateRedis();
+    const own = { REDIS_URL: redis.server.url, REDIS_PREFIX: undefined };
+    const port = await findFreePort();
+    const server = start(`node dist/src/${name}.js`, { ...own, PORT: String(port) });
+    const ask = async (path: string, body?: string) => {
+      const sent = body === undefined ? {} : { method: 'POST', headers: { 'Content-Type': 'application/json' }, body };
+      const response = await fetch(`http://localhost:${port}${path}`, sent);
+      const { status, headers } = response;
+      return { status, headers, said: (await response.json().catch(() => undefined)) as Record<string, unknown> };
+    };
+    await expect.poll(() => ask('/jobs/x').catch(() => undefined), { timeout: 10_000 }).toMatchObject({ status: 404 });
+    const wrong = await ask('/welcome', '{"userId":"1","email":"ada"}');
+    expect(wrong).toMatchObject({ status: 400, said: { error: 'E_PAYLOAD_INVALID' } });
+    expect(wrong.said.message).toContain('`email`');
+    for (const body of ['{', '', '[]', 'null'])
+      expect([body, (await ask('/welcome', body)).status]).toEqual([body, 400]);
+
+    const made = await ask('/welcome', '{"userId":"1","email":"ada@example.com"}');
+    const location = made.headers.get('Location') ?? '';
+    expect([made.status, location]).toEqual([202, `/jobs/${made.said.id}`]);
+    expect(await ask(location)).toMatchObject({ status: 200, said: { state: 'waiting' } });
+    const running = start(`${worker} --queue mail`, own);
+    const done = { status: 200, said: { state: 'completed', result: { sentTo: 'ada@example.com' } } };
+    await expect.poll(() => ask(location), { timeout: 30_000 }).toMatchObject(done);
+    await running.stop();
+
+    await redis.server.kill();
+    for (const away of [ask(location), ask('/welcome', '{"userId":"1","email":"ada@example.com"}')]) {
+      const { status, headers, said } = await away;
+      expect([status, headers.get('Retry-After')]).toEqual([503, '5']);
+      expect(said).toEqual({ error: 'E_REDIS_UNREACHABLE' });
+    }
+    expect(await server.stop()).toEqual({ code: 0, signal: null });
+    await redis.close();
+  });
+
+  test('reads only the jobs of the user who asks', async () => {
+    const file = pathToFileURL(join(app.root, 'dist/src/own-jobs.js')).href;
+    const { createOwnId, readOwnJob } = await import(file);
+    const producer = { job: async (id: string) => id };
+    const id = createOwnId('ada.lovelace');
+    expect(await readOwnJob(producer, 'ada.lovelace', id)).toBe(id);
+    for (const user of ['ada', '', 'ada.lovelace.x']) expect(await readOwnJob(producer, user, id)).toBeUndefined();
   });
 });
 
