@@ -116,8 +116,9 @@ export interface Producer {
   /**
    * Reads a job by its id, from any process, in one round trip; also one that is done and removed, while its result is
    * kept. Returns undefined where nothing is known of it, as for an id that is looked for in a wrong queue. Throws
-   * `E_JOB_AMBIGUOUS` when several queues know a job of that id and none is named. Whoever has an id may ask: see to it
-   * that a caller sees only his own jobs.
+   * `E_JOB_AMBIGUOUS` when several queues know a job of that id and none is named, `E_JOB_ID_TAKEN` when it is a job of
+   * another task than `task`, and `E_REDIS_UNREACHABLE` after the producer's `timeoutMs`. An id is no permission: whoever
+   * has one learns all that is known of the job.
    */
   job<M extends AnyTask = AnyTask>(
     id: string,
