@@ -43,7 +43,7 @@ afterEach(async () => {
   await place.close();
 });
 
-const keyOf = (name: string, queue = 'mail') => queueKey(place.prefix, queue, name);
+const keyOf = (name: string) => queueKey(bullmqQueue('mail', { prefix: place.prefix }), name);
 const until = (check: () => unknown) => vi.waitFor(check, { timeout: 5_000, interval: 5 });
 const enqueue = (id: string) => producer.enqueue(sendEmail, {}, { id });
 
@@ -87,16 +87,16 @@ async function watch(url = place.url): Promise<{ seen: SeenCommand[]; names(by: 
 }
 
 describe('what it costs', () => {
-  test('is one command where the queue or the task is known', async () => {
+  test('is one command where the manifest of the queue or of the task is given', async () => {
     await enqueue('x');
     await producer.job('x', { queue: 'mail' });
     const { names } = await watch();
-    await producer.job('x', { queue: 'mail' });
-    await producer.job('x', { task: sendEmail });
+    expect(await producer.job('x', { queue: defineQueue({ name: 'mail' }) })).toMatchObject({ state: 'waiting' });
+    expect(await producer.job('x', { task: sendEmail })).toMatchObject({ state: 'waiting' });
     await until(() => expect(names('client')).toEqual(['evalsha', 'evalsha']));
   });
 
-  test('is one round trip over all queues, and a second one when a queue is new', async () => {
+  test('is one round trip over all queues, or by the name of one, and a second one when a queue is new', async () => {
     await enqueue('x');
     await producer.enqueue(charge, {}, { id: 'y' });
     const proxy = await startTcpProxy(place.url);
@@ -106,13 +106,15 @@ describe('what it costs', () => {
     const { names } = await watch();
     // No answer comes back: what is sent now is sent in one go.
     const release = proxy.hold();
-    const reading = away.job('x');
-    await until(() => expect(names('client').sort()).toEqual(['evalsha', 'evalsha', 'smembers']));
+    const reading = [away.job('x'), away.job('x', { queue: 'mail' })];
+    await until(() =>
+      expect(names('client').sort()).toEqual(['evalsha', 'evalsha', 'evalsha', 'smembers', 'smembers']),
+    );
     release();
-    expect(await reading).toMatchObject({ queue: 'mail' });
+    for (const job of await Promise.all(reading)) expect(job).toMatchObject({ queue: 'mail' });
     await redis.sadd(`${place.prefix}:islet:queues`, 'new');
     expect(await away.job('x')).toMatchObject({ queue: 'mail' });
-    await until(() => expect(names('client').filter((name) => name === 'evalsha')).toHaveLength(5));
+    await until(() => expect(names('client').filter((name) => name === 'evalsha')).toHaveLength(6));
   });
 
   test('does not grow with the jobs that wait', async () => {
@@ -317,6 +319,39 @@ test('no other key of a queue is taken for a job', async () => {
       'metrics:completed',
     ]),
   );
+});
+
+describe('in an existing queue of BullMQ', () => {
+  /** Maps the queue "mail" to one that is not there yet. */
+  function mapQueue() {
+    const queue = defineQueue({ name: 'mail', bullmq: { name: 'Send_Mail', prefix: place.prefix } });
+    return { queue, sendMapped: defineTask({ name: 'send-email', queue, payload: v.object({}), result }) };
+  }
+
+  test.each(['nothing', 'name', 'queue', 'task'] as const)('a job is found by its id and %s', async (how) => {
+    const { queue, sendMapped } = mapQueue();
+    const { id } = await producer.enqueue(sendMapped, {});
+    const options = { nothing: {}, name: { queue: 'mail' }, queue: { queue }, task: { task: sendMapped } }[how];
+    expect(await producer.job(id, options)).toMatchObject({ id, queue: 'mail', state: 'waiting' });
+    // The first look may have been a guess.
+    expect(await producer.job(id, options)).toMatchObject({ id, queue: 'mail', state: 'waiting' });
+  });
+
+  test('a job is not looked for by the name of a queue that is in several places', async () => {
+    const { sendMapped } = mapQueue();
+    await producer.enqueue(sendMapped, {}, { id: 'mapped' });
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    await enqueue('own');
+    warn.mockRestore();
+    for (let n = 0; n < 2; n++) {
+      await expect(producer.job('own', { queue: 'mail' })).rejects.toMatchObject({
+        code: 'E_OPTIONS_INVALID',
+        message: expect.stringContaining('Give its manifest in place of its name.'),
+      });
+      expect(await producer.job('own')).toMatchObject({ queue: 'mail' });
+      expect(await producer.job('mapped', { task: sendMapped })).toMatchObject({ queue: 'mail' });
+    }
+  });
 });
 
 describe('while Redis is away', () => {
