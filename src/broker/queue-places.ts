@@ -75,6 +75,7 @@ export function choosePlace(known: readonly QueuePlace[], app: string, name: str
   throw new IsletError('E_OPTIONS_INVALID', `${seen} Give its manifest in place of its name.`);
 }
 
+/** Asks Redis for the queue of a name. Throws `E_OPTIONS_INVALID` where it has several places. */
 export async function resolvePlace(client: Redis, app: string, name: string): Promise<QueuePlace> {
   return choosePlace(await readPlaces(client, app), app, name);
 }
