@@ -4,7 +4,7 @@ import type { CancelFound, CancelRequest, StoredResult } from './broker.ts';
 import { deduplicationStart, eventArgs, jobFields, keyNames } from './bullmq-names.ts';
 import { readStamp } from './job-options.ts';
 import type { Locks } from './locks.ts';
-import { defineScript } from './lua.ts';
+import { defineScript, execEach } from './lua.ts';
 import { memoryFields } from './memory.ts';
 import type { QueueHandle } from './queue-handle.ts';
 import { readOptions } from './read-stored.ts';
@@ -73,7 +73,9 @@ export async function cancelJob(
   waitMs = 0,
 ): Promise<CancelFound> {
   const until = performance.now() + waitMs;
-  const [opts, name] = await queue.client.hmget(queue.key(id), jobFields.options, jobFields.name);
+  // An id may be anything, and so the name of another key of the queue.
+  const look = queue.client.pipeline().hmget(queue.key(id), jobFields.options, jobFields.name);
+  const [[opts, name] = []] = (await execEach(look)) as [(string | null)[]?];
   if (typeof opts !== 'string') return 'nowhere';
   if (task !== undefined && name !== task) {
     throw new JobIdTakenError({ queue: queue.name, id, task }, name ?? '', 'Nothing was cancelled.');

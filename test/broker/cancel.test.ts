@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Worker } from 'bullmq';
+import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import * as v from 'valibot';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -195,11 +195,14 @@ test('a job that has ended is left alone', async () => {
   expect(await redis.hgetall(jobKey('mail', 'x'))).toEqual(before);
 });
 
-test.each(['unknown', 'wait', 'meta', 'de:x', '', 'a b'])('the id "%s" is found nowhere', async (id) => {
-  await producer.enqueue(sendEmail, {}, { id: 'x' });
-  expect(await producer.cancel(id)).toEqual({ found: 'nowhere' });
-  expect(await producer.counts('mail')).toMatchObject({ waiting: 1 });
-});
+test.each(['unknown', 'wait', 'meta', 'de:x', '', 'a b', 'marker', 'events', 'result:a', 'islet:workers'])(
+  'the id "%s" is found nowhere',
+  async (id) => {
+    await producer.enqueue(sendEmail, {}, { id: 'x' });
+    expect(await producer.cancel(id)).toEqual({ found: 'nowhere' });
+    expect(await producer.counts('mail')).toMatchObject({ waiting: 1 });
+  },
+);
 
 test('a job is found by a process that never used its queue', async () => {
   await producer.enqueue(sendEmail, {}, { id: 'x' });
@@ -226,3 +229,22 @@ test('gives a reason where none is given', async () => {
   await producer.cancel('x');
   expect(await redis.hget(jobKey('mail', 'x'), 'failedReason')).toContain('was cancelled: on request');
 });
+
+test.each(['repeat:tick:5', '17', 'with blanks', 'x'.repeat(300), 'ü'])(
+  'a job of a plain producer has the id "%s"',
+  async (id) => {
+    const { name, prefix } = bullmqQueue('mail', { prefix: place.prefix });
+    const plain = new Queue(name, { prefix, connection: redis });
+    const given = /^\d+$/.test(id) ? {} : { jobId: id };
+    if (!given.jobId) await redis.set(plain.toKey('id'), Number(id) - 1);
+    await plain.add('send-email', { to: 'a' }, { ...given, delay: 60_000 });
+    // The queue is looked for among those that were used.
+    await producer.enqueue(sendEmail, {});
+    for (const queue of [undefined, 'mail']) {
+      expect(await producer.job(id, { queue })).toMatchObject({ id, state: 'delayed', task: 'send-email' });
+    }
+    expect(await producer.cancel(id)).toEqual({ found: 'waiting', queue: 'mail' });
+    expect(await producer.cancel(id, { queue: 'mail' })).toEqual({ found: 'finished', queue: 'mail' });
+    await plain.close();
+  },
+);
