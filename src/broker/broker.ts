@@ -16,7 +16,8 @@ export interface Failure extends TaskFailure {
 
 /** How a delivery ended. `worker/outcome.ts` makes most outcomes, and `broker/settle.ts` writes them to Redis. */
 export type Outcome =
-  | { kind: 'completed'; resultJson: string | undefined; keepResultMs?: number }
+  /** `isShown`: the result is for BullMQ's tools, too. */
+  | { kind: 'completed'; resultJson: string | undefined; keepResultMs?: number; isShown?: boolean }
   /** `crashed`: the job ended its thread or process of a pool, which counts as a crash of this job alone. */
   | { kind: 'retry'; failure: Failure; delayMs: number; crashed?: boolean }
   /** `unrun`: nobody has run the job, so it is kept also where its own options say that a failed job goes. */

@@ -38,6 +38,7 @@ interface KeptEnd {
   readonly endedAt: number;
   /** Undefined where the job is completed. */
   readonly failedReason?: string;
+  readonly returnJson?: string | undefined;
   readonly fields?: Record<string, string | number>;
 }
 
@@ -109,15 +110,20 @@ export class JobBackend extends QueueBackend {
     return found.length > 0;
   }
 
-  /** Completes a job without a result, as `moveToCompleted` does, and fetches the next one if `fetchNext`. */
-  complete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean): Promise<unknown> {
+  /**
+   * Completes a job as `moveToCompleted` does, and fetches the next one if `fetchNext`. `returnJson` is what BullMQ's tools
+   * show as its result.
+   */
+  complete(job: FetchedJob, keep: KeepJobs, token: string, fetchNext: boolean, returnJson?: string): Promise<unknown> {
     const { id, opts, parentKey } = job;
-    const plainly = async () => {
+    const plainly = () => {
       const kept = opts.removeOnComplete ?? keep;
-      return (await this.moveToCompleted(toBullmq(job), null, kept, token, fetchNext)).result;
+      const call = [toBullmq(job), returnJson ?? 'null', 'returnvalue', kept, 'completed', token] as const;
+      return this.moveToFinished(id, this.moveToFinishedArgs(...call, this.clock.now(), fetchNext));
     };
-    // A job whose own options change how it is completed fits no template.
-    if (parentKey !== undefined || opts.attempts || opts.removeOnComplete !== undefined) return plainly();
+    // A job whose own options change how it is completed fits no template, nor does one with a result.
+    const isSpecial = parentKey !== undefined || opts.attempts || opts.removeOnComplete !== undefined;
+    if (isSpecial || returnJson !== undefined) return plainly();
     const metrics = (this.queue.opts as WorkerOptions).metrics?.maxDataPoints;
     const toArgs = (at: number) => {
       const call = [toBullmq(job), 'null', 'returnvalue', keep, 'completed', token, at, fetchNext] as const;
@@ -134,10 +140,10 @@ export class JobBackend extends QueueBackend {
 
   /** Ends a job whose result is kept: completed, or failed with these fields. */
   async endWithResult(job: FetchedJob, end: KeptEnd): Promise<unknown> {
-    const { token, fetchNext, keep, failedReason, fields, resultJson, keepMs, endedAt } = end;
+    const { token, fetchNext, keep, failedReason, returnJson = 'null', fields, resultJson, keepMs, endedAt } = end;
     const [value, property, kind] =
       failedReason === undefined
-        ? (['null', 'returnvalue', 'completed'] as const)
+        ? ([returnJson, 'returnvalue', 'completed'] as const)
         : ([failedReason, 'failedReason', 'failed'] as const);
     const call = [toBullmq(job), value, property, keep, kind, token, endedAt, fetchNext, fields] as const;
     const args = this.moveToFinishedArgs(...call).map((argument) => (argument ?? '') as string);

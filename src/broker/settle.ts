@@ -154,12 +154,14 @@ export class Settler {
     const { backend } = this.#scope;
     const { token } = hold;
     const { resultJson, keepResultMs: keepMs } = outcome;
-    if (!keepMs) return backend.complete(job, this.#kept.completed, token, mayFetch());
+    const fetchNext = mayFetch();
+    const returnJson = outcome.isShown ? resultJson : undefined;
+    if (!keepMs) return backend.complete(job, this.#kept.completed, token, fetchNext, returnJson);
     const endedAt = this.#scope.queue.clock.now();
     const facts = JSON.stringify({ ok: true, ...factsOf(job, endedAt) });
     const stored = resultJson ? `${facts.slice(0, -1)},"result":${resultJson}}` : facts;
     const keep = job.opts.removeOnComplete ?? this.#kept.completed;
-    return backend.endWithResult(job, { token, fetchNext: mayFetch(), keep, resultJson: stored, keepMs, endedAt });
+    return backend.endWithResult(job, { token, fetchNext, keep, resultJson: stored, keepMs, endedAt, returnJson });
   }
 
   async #fail({ job, hold, mayFetch }: Ending, outcome: OutcomeOf<'failed' | 'cancelled'>): Promise<unknown> {

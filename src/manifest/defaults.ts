@@ -10,6 +10,7 @@ export const taskDefaults = {
   maxResultBytes: 262_144,
   load: 'on-start',
   delivery: 'at-least-once',
+  keepReturnValue: false,
   pool: 'async',
 } as const;
 

@@ -93,6 +93,12 @@ export interface TaskOptions {
   /** Milliseconds that Redis keeps the result after the end, so that `handle.result()` exists. Default: not kept. */
   keepResultMs?: number;
   /**
+   * Whether the result is written as BullMQ's `returnvalue`, so that `job.waitUntilFinished()`, QueueEvents and bull-board
+   * show it. It travels in the event that the job has completed, of which Redis holds the last 100 of a queue, and stays in
+   * the job for as long as the queue's `retention` keeps that. Default: false (true where the queue has a `bullmq`).
+   */
+  keepReturnValue?: boolean;
+  /**
    * The priority of this task's jobs, 1 (first) to 2_097_151. All tasks of a queue have one, or none has: jobs without a
    * priority would starve the others. Default: none, first in first out.
    */
@@ -163,6 +169,7 @@ const taskChecks: Checks = {
   redact: checks.paths,
   formerNames: checks.names,
   keepResultMs: checks.redisMs(1),
+  keepReturnValue: checks.flag,
   priority: checks.integer(1, 2_097_151),
 };
 
@@ -205,6 +212,8 @@ export function defineTask<const Given extends TaskOptions>(
   const pool = parsePool(owner, given.pool);
   const queue = typeof given.queue === 'string' ? { name: given.queue, bullmq: undefined } : given.queue;
   const place = { queue: queue.name, bullmq: queue.bullmq };
-  const whole = { ...taskDefaults, redact: [], formerNames: [], ...given, ...place, attempts, backoff, pool };
+  // Readers of a queue that was there before Islet expect the results where they were.
+  const derived = { keepReturnValue: queue.bullmq !== undefined, redact: [], formerNames: [] };
+  const whole = { ...taskDefaults, ...derived, ...given, ...place, attempts, backoff, pool };
   return Object.freeze({ ...whole, kind: 'task' }) as never;
 }

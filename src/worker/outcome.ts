@@ -61,7 +61,8 @@ export function toResultJson(manifest: AnyTask, result: unknown): string | undef
 /** Returns the outcome of a delivery whose task returned, also if that was after a time-out, or at the worker's stop. */
 export function completed(delivery: Delivery, manifest: AnyTask, resultJson: string | undefined): Outcome {
   const keepResultMs = delivery.keepResultMs ?? manifest.keepResultMs;
-  return overrule(delivery, manifest) ?? { kind: 'completed', resultJson, keepResultMs };
+  const isShown = manifest.keepReturnValue;
+  return overrule(delivery, manifest) ?? { kind: 'completed', resultJson, keepResultMs, isShown };
 }
 
 /** What decides how often a job may be given back, and by which clock that is counted. */

@@ -77,7 +77,7 @@ test('a manifest takes only options that a worker can go by, and refuses others 
   const ofTask = optionsOf(
     ...['name', 'queue', 'payload', 'result', 'version', 'delivery', 'attempts', 'backoff', 'timeoutMs', 'priority'],
     ...['abandonAfterMs', 'maxPayloadBytes', 'maxResultBytes', 'load', 'pool', 'redact', 'formerNames', 'keepResultMs'],
-    'retries',
+    ...['retries', 'keepReturnValue'],
   );
   const ofQueue = optionsOf('name', 'concurrency', 'lockDurationMs', 'stalledCheckMs', 'retention', 'budget');
   await attack({

@@ -26,7 +26,17 @@ async function names(line: string): Promise<string[]> {
 }
 
 const taskOptions = [
-  ...['abandonAfterMs', 'attempts', 'backoff', 'delivery', 'formerNames', 'keepResultMs', 'load', 'maxPayloadBytes'],
+  ...[
+    'abandonAfterMs',
+    'attempts',
+    'backoff',
+    'delivery',
+    'formerNames',
+    'keepResultMs',
+    'keepReturnValue',
+    'load',
+    'maxPayloadBytes',
+  ],
   ...['maxResultBytes', 'name', 'payload', 'pool', 'priority', 'queue', 'redact', 'result', 'retries', 'timeoutMs'],
   'version',
 ];

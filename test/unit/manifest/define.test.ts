@@ -44,6 +44,12 @@ describe('defineTask', () => {
   });
 });
 
+test("writes results as BullMQ's where the queue is an existing one, unless it says otherwise", () => {
+  const mapped = defineQueue({ name: 'mail', bullmq: { name: 'Mail' } });
+  const keeps = (options: object) => define(options)().keepReturnValue;
+  expect([{}, { queue: mapped }, { queue: mapped, keepReturnValue: false }].map(keeps)).toEqual([false, true, false]);
+});
+
 describe('an at-most-once task', () => {
   const once = { delivery: 'at-most-once' };
 
