@@ -81,6 +81,8 @@ export interface Delivery {
   readonly meta: JobMeta;
   /** The number of this attempt, from 1. */
   readonly attempt: number;
+  /** Somebody has put the job back after its end, by a tool of BullMQ's: this run is its first one again. */
+  readonly wasPutBack?: boolean;
   /** Undefined for jobs of Islet's own producer. */
   readonly retries?: JobRetries | undefined;
   /** Set by a producer that asked to keep this job's result. */

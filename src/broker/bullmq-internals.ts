@@ -4,6 +4,7 @@ import { jobFields as field } from './bullmq-names.ts';
 import type { Hole } from './command-template.ts';
 import type { QueuePlace } from './keys.ts';
 import { nothing, parseMemory, type StoredMemory } from './memory.ts';
+import { forgottenFields, wasPutBack } from './put-back.ts';
 import { findProblem, readJson, readOptions } from './read-stored.ts';
 
 /** A fetched job, locked for the token of its fetch. BullMQ's loop can carry it, and a Job can be made of it. */
@@ -21,6 +22,8 @@ export interface FetchedJob extends Omit<JobJson, 'data' | 'returnvalue' | 'prog
   /** How often it was fetched, this time included. No two fetches share a number, so that this is a fence. */
   readonly attemptsStarted: number;
   readonly memory: StoredMemory;
+  /** Somebody has put the job back after its end. What is forgotten by that is left out already. */
+  readonly wasPutBack: boolean;
   readonly token: string;
   /** When its fetch was sent, by performance.now(). */
   readonly sentAt: number;
@@ -57,6 +60,8 @@ const ofField = (name: string, problem: string | undefined) => problem && `\`${n
 function decodeJob(hash: readonly string[], id: string, token: string, sentAt: number): FetchedJob {
   const raw: Record<string, string | undefined> = {};
   for (let index = 0; index + 1 < hash.length; index += 2) raw[hash[index] ?? ''] = hash[index + 1];
+  const isPutBack = wasPutBack(raw);
+  if (isPutBack) for (const name of forgottenFields) raw[name] = undefined;
   const payloadJson = raw[field.payload] ?? '{}';
   const { value: opts, problem: wrongOptions } = readOptions(raw[field.options]);
   const { value: data, problem: wrongPayload } = readJson<unknown>(payloadJson, undefined);
@@ -70,6 +75,7 @@ function decodeJob(hash: readonly string[], id: string, token: string, sentAt: n
     payloadJson,
     data,
     problem,
+    wasPutBack: isPutBack,
     name: raw[field.name] ?? '',
     opts,
     progress: readJson<JobProgress | undefined>(raw[field.progress], undefined).value,

@@ -34,7 +34,7 @@ if waited == 0 then
 end
 ${luaNow}
 redis.call('ZADD', failed, now, id)
-redis.call('HSET', job, '${jobFields.failedReason}', ARGV[3], '${jobFields.endedAt}', now)
+redis.call('HSET', job, '${jobFields.failedReason}', ARGV[3], '${jobFields.stacktrace}', '[]', '${jobFields.endedAt}', now)
 local dedupe = redis.call('HGET', job, '${jobFields.deduplicationId}')
 if dedupe then
   local key = ARGV[7] .. dedupe

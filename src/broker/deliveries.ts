@@ -8,6 +8,7 @@ import { corrupt } from './faults.ts';
 import { isStamped, readStamp } from './job-options.ts';
 import { progressMessage } from './kept-result.ts';
 import type { Hold, Locks, TakenJob } from './locks.ts';
+import { forgetRun } from './put-back.ts';
 import type { Delivered } from './queue-worker.ts';
 import { readJson } from './read-stored.ts';
 import { writeFence } from './scripts.ts';
@@ -34,6 +35,7 @@ function toDelivery(job: FetchedJob, hold: Hold, crashes: Crash[], scope: Worker
     enqueuedAt: job.timestamp,
     startedAt: job.processedOn,
     attempt: job.attemptsMade + 1,
+    wasPutBack: job.wasPutBack,
     abort: hold.abort,
     reportProgress: (value) => reportProgress(job, value, scope),
     async markStarted() {
@@ -152,9 +154,14 @@ export class Deliveries {
   }
 
   #run(job: TakenJob, hold: Hold): Outcome | Promise<Outcome> {
-    const { options, backend } = this.#scope;
+    const { queue, backend } = this.#scope;
     // A fetch in flight brought the job after the stop.
     if (backend.wait.isStopped) return { kind: 'released', counted: false };
+    return job.wasPutBack ? forgetRun(queue, hold).then(() => this.#start(job, hold)) : this.#start(job, hold);
+  }
+
+  #start(job: TakenJob, hold: Hold): Outcome | Promise<Outcome> {
+    const { options } = this.#scope;
     const { id, problem, deferredFailure, memory } = job;
     if (problem !== undefined) return this.#report(job, { kind: 'failed', failure: corrupt(id, problem), unrun: true });
     const { keepResultMs } = readStamp(job.opts);

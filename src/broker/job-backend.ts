@@ -14,6 +14,7 @@ import { sendEncoded } from './command-template.ts';
 import { buryUnreadable, isScriptFault } from './faults.ts';
 import { JobWait, mostWaitSeconds } from './job-wait.ts';
 import { endWithResult } from './kept-result.ts';
+import { memoryFields } from './memory.ts';
 import { QueueBackend } from './queue-backend.ts';
 import type { QueueHandle } from './queue-handle.ts';
 
@@ -41,6 +42,9 @@ interface KeptEnd {
   readonly returnJson?: string | undefined;
   readonly fields?: Record<string, string | number>;
 }
+
+/** What a completed job keeps that is not removed. */
+const completedFields = { [memoryFields.completed]: 1 };
 
 /** How long the worker waits, in milliseconds, after Redis has refused a fetch. */
 const troubleRestMs = 1_000;
@@ -119,7 +123,7 @@ export class JobBackend extends QueueBackend {
     const plainly = () => {
       const kept = opts.removeOnComplete ?? keep;
       const call = [toBullmq(job), returnJson ?? 'null', 'returnvalue', kept, 'completed', token] as const;
-      return this.moveToFinished(id, this.moveToFinishedArgs(...call, this.clock.now(), fetchNext));
+      return this.moveToFinished(id, this.moveToFinishedArgs(...call, this.clock.now(), fetchNext, completedFields));
     };
     // A job whose own options change how it is completed fits no template, nor does one with a result.
     const isSpecial = parentKey !== undefined || opts.attempts || opts.removeOnComplete !== undefined;
@@ -127,7 +131,8 @@ export class JobBackend extends QueueBackend {
     const metrics = (this.queue.opts as WorkerOptions).metrics?.maxDataPoints;
     const toArgs = (at: number) => {
       const call = [toBullmq(job), 'null', 'returnvalue', keep, 'completed', token, at, fetchNext] as const;
-      return this.moveToFinishedArgs(...call).map((argument) => (argument ?? '') as string);
+      const fields = keep.count === 0 ? undefined : completedFields;
+      return this.moveToFinishedArgs(...call, fields).map((argument) => (argument ?? '') as string);
     };
     const template = this.templateOf(`${fetchNext} ${token.length} ${metrics}`, 'moveToFinished', () => {
       return { args: [finishKeyCount, ...toArgs(0)], holes: finishHoles(token) };
@@ -140,7 +145,8 @@ export class JobBackend extends QueueBackend {
 
   /** Ends a job whose result is kept: completed, or failed with these fields. */
   async endWithResult(job: FetchedJob, end: KeptEnd): Promise<unknown> {
-    const { token, fetchNext, keep, failedReason, returnJson = 'null', fields, resultJson, keepMs, endedAt } = end;
+    const { token, fetchNext, keep, failedReason, returnJson = 'null', resultJson, keepMs, endedAt } = end;
+    const { fields = completedFields } = end;
     const [value, property, kind] =
       failedReason === undefined
         ? ([returnJson, 'returnvalue', 'completed'] as const)

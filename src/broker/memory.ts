@@ -14,6 +14,8 @@ export const memoryFields = {
   unsettled: 'i:unsettled',
   /** BullMQ's count of fetches (`ats`) in the last delivery that was settled: the job may not be taken back. */
   settled: 'i:settled',
+  /** The job was completed, and is kept: whoever puts it back leaves this. */
+  completed: 'i:completed',
 } as const;
 
 const words = (text: string | undefined) => (text ? text.split(' ') : []);

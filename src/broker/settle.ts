@@ -10,6 +10,7 @@ import { factsOf } from './kept-result.ts';
 import type { Hold, Locks } from './locks.ts';
 import { addUnitCrash, memoryFields } from './memory.ts';
 import type { Delivered } from './queue-worker.ts';
+import { readJson } from './read-stored.ts';
 import { limitQueue, putBack } from './scripts.ts';
 import type { WorkerScope } from './worker-scope.ts';
 
@@ -29,6 +30,9 @@ const writeAgainMs = 1_000;
 /** How many characters of a failure stand in the failed reason of a job. */
 const mostReason = 8_000;
 
+/** How many stacks stand in a job that failed again and again. */
+const mostStacks = 5;
+
 /** The job's lock is missing, or another worker's, or the job is not active. */
 const notOurs: unknown[] = [ErrorCode.JobLockNotExist, ErrorCode.JobLockMismatch, ErrorCode.JobNotInState];
 
@@ -47,6 +51,14 @@ export function failUnrun(code: string, causeMessage: string, keepResultMs: numb
 
 /** Its length is bounded because each failed job has one, and an event, too. */
 const toFailedReason = (failure: Failure) => `${failure.code}: ${tellFailure(failure)}`.slice(0, mostReason);
+
+/** Adds a stack to those of the attempts before, and returns the last of them as BullMQ's JSON. */
+function addStack({ stacktrace, opts }: FetchedJob, stack: string): string {
+  const { value } = readJson<unknown>(stacktrace, []);
+  const before = Array.isArray(value) ? value.filter((each) => typeof each === 'string') : [];
+  const most = Math.min(mostStacks, opts.stackTraceLimit ?? mostStacks);
+  return JSON.stringify(most > 0 ? [...before, ...(stack === '' ? [] : [stack])].slice(-most) : []);
+}
 
 /** Describes why the end of a job could not be written: by its hash, or by Islet's own code. */
 function toFault(jobId: string, error: Error): Failure {
@@ -171,7 +183,7 @@ export class Settler {
     const failedReason = toFailedReason(outcome.failure);
     const fields = {
       [jobFields.failedReason]: failedReason,
-      [jobFields.stacktrace]: JSON.stringify([stack]),
+      [jobFields.stacktrace]: addStack(job, stack),
       [memoryFields.settled]: hold.starts,
     };
     const isUnrun = outcome.kind === 'failed' && outcome.unrun;
@@ -197,6 +209,7 @@ export class Settler {
     if (hold.cleared) fields[crashes] = '';
     if (outcome.kind === 'retry') {
       fields[jobFields.failedReason] = toFailedReason(outcome.failure);
+      fields[jobFields.stacktrace] = addStack(job, outcome.failure.stack);
       const [worker = ''] = hold.token.split(tokenSeparator);
       const before = hold.cleared ? [] : job.memory.crashes;
       if (outcome.crashed) fields[crashes] = addUnitCrash(before, this.#scope.queue.clock.now(), worker);

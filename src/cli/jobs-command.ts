@@ -48,7 +48,7 @@ function createFinder({ tasks }: Catalog) {
 const codeOf = ({ failedReason }: FailedJob) => /^(E_[A-Z_]+)\b/.exec(failedReason)?.[1] ?? 'other errors';
 
 /** Creates the view of the failed jobs that the flags select. */
-function createSelection(catalog: Catalog, flags: RetryFlags) {
+function createSelection(catalog: Catalog, flags: RetryFlags, id: string | undefined) {
   const wantedTask = flags.task === undefined ? undefined : catalog.task(flags.task).name;
   const findTask = createFinder(catalog);
   const nameOf = (job: FailedJob) => findTask(job.task)?.name ?? job.task;
@@ -56,7 +56,9 @@ function createSelection(catalog: Catalog, flags: RetryFlags) {
   const isAtMostOnce = (job: FailedJob) => job.started || findTask(job.task)?.delivery === 'at-most-once';
   return {
     has: (job: FailedJob) =>
-      (wantedTask === undefined || nameOf(job) === wantedTask) && job.failedReason.includes(flags.error ?? ''),
+      (id === undefined || job.id === id) &&
+      (wantedTask === undefined || nameOf(job) === wantedTask) &&
+      job.failedReason.includes(flags.error ?? ''),
     byTask: (jobs: readonly FailedJob[]) => groupBy(jobs, nameOf),
     isAtMostOnce,
   };
@@ -84,20 +86,23 @@ function refuseAtMostOnce(selection: Selection, jobs: FailedJob[]): void {
   );
 }
 
-async function retry(flags: RetryFlags, path: string | undefined): Promise<void> {
-  if (flags.queue === undefined) throw new UsageError('Name a queue: islet jobs retry --queue <name> --failed.');
-  if (!flags.failed) throw new UsageError('Say which jobs: islet jobs retry --queue <name> --failed.');
+async function retry(id: string | undefined, flags: RetryFlags, path: string | undefined): Promise<void> {
+  const which = id ?? '--failed';
+  if (flags.queue === undefined) throw new UsageError(`Name a queue: islet jobs retry ${which} --queue <name>.`);
+  if (id === undefined && !flags.failed) {
+    throw new UsageError('Say which jobs: islet jobs retry <id> --queue <name>, or --failed for all that failed.');
+  }
   const app = openAppFolder(process.cwd());
   const config = (await app.config()) as IsletConfig;
   const catalog = await app.manifests();
   const queue = catalog.queue(flags.queue);
-  const selection = createSelection(catalog, flags);
+  const selection = createSelection(catalog, flags, id);
   const redis = await openRedis(config, flags.devRedis === true, path);
   if (redis.notice) process.stderr.write(`${redis.notice}\n`);
   const client = createClient(redis.url, { retryStrategy: () => null });
   try {
     await connectOnce(client, redis.url, connectLimitMs);
-    await retryIn(new QueueHandle(client, placeOf(queue, config.redis.prefix)), selection, flags);
+    await retryIn(new QueueHandle(client, placeOf(queue, config.redis.prefix)), selection, flags, id);
   } catch (error) {
     throw error instanceof IsletError ? error : explainRedisError(redis.url, error);
   } finally {
@@ -106,8 +111,11 @@ async function retry(flags: RetryFlags, path: string | undefined): Promise<void>
   }
 }
 
-async function retryIn(queue: QueueHandle, selection: Selection, flags: RetryFlags) {
+async function retryIn(queue: QueueHandle, selection: Selection, flags: RetryFlags, id: string | undefined) {
   const jobs = await findFailed(queue, selection.has);
+  if (jobs.length === 0 && id !== undefined) {
+    throw new IsletError('E_JOB_UNKNOWN', `Queue "${queue.name}" has no failed job "${id}" that was selected.`);
+  }
   if (jobs.length === 0) return void say(`No failed job of queue "${queue.name}" was selected.`);
   if (flags.dryRun) return listJobs(selection, jobs);
   if (!flags.yes) refuseAtMostOnce(selection, jobs);
@@ -158,6 +166,7 @@ export function jobsCommand({ path }: { path: string | undefined }): Command {
   jobs
     .command('retry')
     .description('put failed jobs back into their queue, with fresh attempts')
+    .argument('[id]', 'one failed job; without it, say --failed')
     .option('--queue <name>', 'their queue')
     .option('--failed', 'all jobs that failed for good')
     .option('--task <name>', 'only those of this task')
@@ -165,7 +174,7 @@ export function jobsCommand({ path }: { path: string | undefined }): Command {
     .option('--dry-run', 'only say how many there are')
     .option('--yes', 'also run jobs again that must run at most once')
     .option(...devRedis)
-    .action((flags: RetryFlags) => retry(flags, path));
+    .action((id: string | undefined, flags: RetryFlags) => retry(id, flags, path));
   jobs
     .command('cancel')
     .description('cancel one job, whether it waits or runs')

@@ -1,6 +1,7 @@
 import { baseMark, eventArgs, jobFields, keyNames, priorityStep } from '../broker/bullmq-names.ts';
 import { defineScript, execEach } from '../broker/lua.ts';
 import { memoryFields } from '../broker/memory.ts';
+import { forgottenFields } from '../broker/put-back.ts';
 import type { QueueHandle } from '../broker/queue-handle.ts';
 import { luaMostEvents } from '../broker/scripts.ts';
 
@@ -17,13 +18,9 @@ export interface FailedJob {
 
 const pageSize = 500;
 
-/** What a job loses with its failure: BullMQ's counts of its attempts and stalls, and what Islet remembers. */
-const forgotten = [
-  ...[jobFields.failedReason, jobFields.endedAt, jobFields.startedAt, jobFields.stacktrace],
-  ...[jobFields.attempts, jobFields.stalls, jobFields.deferredFailure],
-  // The field `settled` stays: a late repetition of the command that failed the job must find that the job was settled.
-  ...Object.values(memoryFields).filter((field) => field !== memoryFields.settled),
-];
+/** What a job loses with its failure: BullMQ's tools leave the fence of an at-most-once job, and a person does not. */
+const { failedReason, endedAt, startedAt } = jobFields;
+const forgotten = [...forgottenFields, memoryFields.started, failedReason, endedAt, startedAt];
 
 const { failed, wait, prioritized, priorityCounter, marker, events, meta } = keyNames;
 

@@ -31,6 +31,7 @@ export function decide(delivery: Delivery, tasks: LoadedQueue['tasks'], limits: 
   const problem = findRetryProblem(delivery, task.manifest);
   if (problem) return unrun(delivery, task, problem);
   if (task.manifest.delivery === 'at-most-once' && memory.started !== undefined) {
+    if (delivery.wasPutBack) return failed(delivery, task.manifest, retryRefused(delivery));
     return interrupted(delivery, task.manifest);
   }
   const crashes = memory.crashes.filter(({ at }) => nowMs - at <= limits.windowMs);
@@ -65,6 +66,14 @@ function unknownTask(delivery: Delivery, task: LoadableTask | undefined, known: 
     ? 'newer workers, then retry the job.'
     : 'workers that have it, or keep its old name in `formerNames`.';
   return new IsletError('E_TASK_UNKNOWN', `${problem} ${waited} Deploy ${cure}`);
+}
+
+/** A tool of BullMQ's cannot know that the job must not start twice, and nobody was asked. */
+function retryRefused(delivery: Delivery): IsletError {
+  const seen = `${describeJob(delivery)} was put back after its end, and its code has started before.`;
+  const { jobId, queue } = delivery;
+  const advice = `Check what it has done, then let it run once more by \`islet jobs retry ${jobId} --queue ${queue} --yes\`.`;
+  return new IsletError('E_RETRY_REFUSED', `${seen} It is at-most-once, so it is not run again. ${advice}`);
 }
 
 const harmedOnlyItself = ({ blame }: Crash) => blame === 'unit';

@@ -1,6 +1,4 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { createBullBoard } from '@bull-board/api';
-import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { type Job, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import * as v from 'valibot';
@@ -10,6 +8,7 @@ import { connectBroker } from '../../src/broker/bullmq-broker.ts';
 import { defineQueue, type QueueManifest } from '../../src/manifest/define-queue.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
 import { bullmqQueue, createProducer, type Producer } from '../../src/producer.ts';
+import { askBoard } from '../support/bull-board.ts';
 
 const url = process.env.TEST_REDIS_URL ?? '';
 const mail = defineQueue({ name: 'mail' });
@@ -438,7 +437,8 @@ test('getWorkers() and bull-board see it, and what it does', async () => {
   expect(await queue.getWorkers()).toMatchObject([
     { rawname: `${prefix}:${Buffer.from('{mail}').toString('base64')}:w:${process.pid}` },
   ]);
-  const board = await showBoard(queue);
+  const query = { activeQueue: queue.name, status: 'active', page: '1', jobsPerPage: '10' };
+  const { queues: board } = await askBoard(queue, '/api/queues', { query });
   expect(board).toMatchObject([
     { name: '{mail}', counts: { active: 1 }, jobs: [{ name: 'send-email', data: { to: 'a' } }] },
   ]);
@@ -446,30 +446,3 @@ test('getWorkers() and bull-board see it, and what it does', async () => {
   await consumer.close();
   expect(await queue.getWorkersCount()).toBe(0);
 });
-
-type Board = Parameters<typeof createBullBoard>[0]['serverAdapter'];
-type Routes = Parameters<Board['setApiRoutes']>[0];
-
-/** Answers, by bull-board's own routes, what its page asks for. */
-async function showBoard(of: Queue): Promise<unknown> {
-  let routes: Routes = [];
-  let queues: unknown;
-  const server: Record<string, unknown> = {
-    setQueues(given: unknown) {
-      queues = given;
-      return server;
-    },
-    setApiRoutes(given: Routes) {
-      routes = given;
-      return server;
-    },
-  };
-  for (const name of ['setViewsPath', 'setStaticPath', 'setEntryRoute', 'setErrorHandler', 'setUIConfig']) {
-    server[name] = () => server;
-  }
-  createBullBoard({ queues: [new BullMQAdapter(of)], serverAdapter: server as unknown as Board });
-  const route = routes.find(({ route: path }) => path === '/api/queues');
-  const query = { activeQueue: of.name, status: 'active', page: '1', jobsPerPage: '10' };
-  const reply = await route?.handler({ queues, query, params: {}, body: {}, headers: {} } as never);
-  return (reply as { body: { queues: unknown } }).body.queues;
-}

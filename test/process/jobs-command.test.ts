@@ -135,6 +135,24 @@ describe('retry', () => {
     expect(await counts()).toEqual({ waiting: 3, failed: 0 });
   });
 
+  test('takes one job by its id, and says when it has not failed', async () => {
+    await failJobs('send-receipt', 'send-receipt', 'charge');
+    expect(await jobs(['retry', '2', '--queue', 'money'])).toMatchObject({
+      code: 0,
+      stdout: 'send-receipt: 1 job put back\n',
+    });
+    expect(await jobs(['retry', '2', '--queue', 'money'])).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'E_JOB_UNKNOWN: Queue "money" has no failed job "2" that was selected.\n',
+    });
+    expect((await jobs(['retry', '3', '--queue', 'money'])).stderr).toMatch(
+      /^E_USAGE: 1 job of the 1 selected .* Give --yes/,
+    );
+    expect((await jobs(['retry', '3', '--queue', 'money', '--yes'])).code).toBe(0);
+    expect(await counts()).toEqual({ waiting: 2, failed: 1 });
+  });
+
   test('needs no --yes for the others', async () => {
     await failJobs('send-receipt', 'charge');
     const { code } = await jobs([...retryFailed, '--task', 'send-receipt']);

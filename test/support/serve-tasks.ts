@@ -1,5 +1,6 @@
 import type { Delivery, Outcome } from '../../src/broker/broker.ts';
 import { connectBroker } from '../../src/broker/bullmq-broker.ts';
+import { ReleasedError } from '../../src/errors.ts';
 import { type WorkerLimits, workerDefaults } from '../../src/manifest/defaults.ts';
 import { defineQueue, type QueueManifest } from '../../src/manifest/define-queue.ts';
 import type { AnyTask } from '../../src/manifest/define-task.ts';
@@ -22,6 +23,7 @@ export async function serveTasks(place: { url: string; prefix: string }, options
   const clock = new UnblockedClock();
   const outcomes: Outcome[] = [];
   const troubles: string[] = [];
+  const running = new Set<Delivery>();
   const silent = { debug() {}, info() {}, warn() {}, child: () => silent };
   const loadables = options.tasks.map(({ manifest, run, pool }): LoadableTask => {
     return { manifest, pool, load: async () => ({ kind: 'implementation', manifest, run }) as never };
@@ -42,7 +44,9 @@ export async function serveTasks(place: { url: string; prefix: string }, options
     queue: options.queue ?? defineQueue({ name: 'mail' }),
     concurrency: 50,
     async run(delivery) {
+      running.add(delivery);
       const outcome = await runJob(delivery, scope);
+      running.delete(delivery);
       outcomes.push(outcome);
       options.onOutcome?.(delivery, outcome);
       return outcome;
@@ -57,5 +61,9 @@ export async function serveTasks(place: { url: string; prefix: string }, options
     await broker.close();
     clock.close();
   };
-  return { outcomes, troubles, close };
+  /** Tells the running jobs that their worker stops. */
+  const abort = () => {
+    for (const { abort, jobId } of running) abort.abort(new ReleasedError(jobId));
+  };
+  return { outcomes, troubles, abort, close };
 }

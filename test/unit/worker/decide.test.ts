@@ -98,6 +98,18 @@ describe('a job that had started', () => {
     );
   });
 
+  test('is refused, when it is at-most-once and was put back after its end', () => {
+    expect(decideNow(deliver({ task: 'pay-out', memory, wasPutBack: true }))).toMatchObject(
+      failedWith(
+        'E_RETRY_REFUSED',
+        'Job "j" of task "pay-out" (queue "mail") was put back after its end, and its code has started before. It is ' +
+          'at-most-once, so it is not run again. Check what it has done, then let it run once more by `islet jobs retry j ' +
+          '--queue mail --yes`.',
+      ),
+    );
+    expect(decideNow(deliver({ task: 'pay-out', wasPutBack: true }))).toMatchObject({ kind: 'run' });
+  });
+
   test('runs again, when it is at-least-once', () => {
     expect(decideNow(deliver({ memory }))).toMatchObject({ kind: 'run' });
   });
