@@ -38,19 +38,19 @@ const say = (line: string) => process.stdout.write(`${line}\n`);
 const countJobs = (count: number) => `${count} ${count === 1 ? 'job' : 'jobs'}`;
 
 /** Creates what finds a task by its name, or by a name that it once had: jobs in Redis keep the old name. */
-function createFinder({ tasks }: Catalog) {
-  const all = [...tasks.values()];
-  const former = all.flatMap((task) => task.formerNames.map((name) => [name, task] as const));
-  const byName = new Map([...former, ...tasks]);
+function createFinder({ tasks, tasksOf }: Catalog, queue: string) {
+  const own = tasksOf(queue);
+  const former = own.flatMap((task) => task.formerNames.map((name) => [name, task] as const));
+  const byName = new Map([...tasks, ...former]);
   return (name: string) => byName.get(name);
 }
 
 const codeOf = ({ failedReason }: FailedJob) => /^(E_[A-Z_]+)\b/.exec(failedReason)?.[1] ?? 'other errors';
 
 /** Creates the view of the failed jobs that the flags select. */
-function createSelection(catalog: Catalog, flags: RetryFlags, id: string | undefined) {
+function createSelection(catalog: Catalog, queue: string, flags: RetryFlags, id: string | undefined) {
   const wantedTask = flags.task === undefined ? undefined : catalog.task(flags.task).name;
-  const findTask = createFinder(catalog);
+  const findTask = createFinder(catalog, queue);
   const nameOf = (job: FailedJob) => findTask(job.task)?.name ?? job.task;
   // The task of a job may have been renamed since, or be gone.
   const isAtMostOnce = (job: FailedJob) => job.started || findTask(job.task)?.delivery === 'at-most-once';
@@ -96,7 +96,7 @@ async function retry(id: string | undefined, flags: RetryFlags, path: string | u
   const config = (await app.config()) as IsletConfig;
   const catalog = await app.manifests();
   const queue = catalog.queue(flags.queue);
-  const selection = createSelection(catalog, flags, id);
+  const selection = createSelection(catalog, queue.name, flags, id);
   const redis = await openRedis(config, flags.devRedis === true, path);
   if (redis.notice) process.stderr.write(`${redis.notice}\n`);
   const client = createClient(redis.url, { retryStrategy: () => null });

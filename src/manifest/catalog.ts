@@ -107,7 +107,9 @@ function checkMappings(tasks: Collected<AnyTask>, queues: Collected<QueueManifes
 }
 
 function checkTasks(tasks: Collected<AnyTask>, queues: ReadonlySet<string>, problems: Problem[]): void {
-  const owners = new Map([...tasks.keys()].map((name) => [name, name]));
+  // A job is of the queue that it is in: another queue may have a task of its name.
+  const keyOf = (queue: string, jobName: string) => `${queue}\n${jobName}`;
+  const owners = new Map([...tasks.values()].map(({ manifest: { name, queue } }) => [keyOf(queue, name), name]));
   for (const { manifest, file } of tasks.values()) {
     const { name, queue, formerNames } = manifest;
     if (!queues.has(queue)) {
@@ -116,10 +118,10 @@ function checkTasks(tasks: Collected<AnyTask>, queues: ReadonlySet<string>, prob
       problems.push({ file, message, option: 'queue' });
     }
     for (const former of formerNames) {
-      const owner = owners.get(former);
-      owners.set(former, name);
+      const owner = owners.get(keyOf(queue, former));
+      owners.set(keyOf(queue, former), name);
       if (!owner) continue;
-      const message = `Task "${name}" has the former name "${former}", which is claimed by task "${owner}".`;
+      const message = `Task "${name}" has the former name "${former}", which is claimed by task "${owner}" of queue "${queue}".`;
       problems.push({ file, message, option: 'formerNames' });
     }
   }

@@ -26,6 +26,7 @@ const packagePattern = /^(@[\w*][\w.*-]*\/)?[\w*][\w.*-]*$/;
 const isText = (value: unknown) => typeof value === 'string' && !/\p{Cs}/u.test(value);
 const isName = (value: unknown) => typeof value === 'string' && value.length <= 100 && namePattern.test(value);
 const isKeyPart = (value: unknown) => isText(value) && `${value}`.length >= 1 && `${value}`.length <= 200;
+const isJobName = (value: unknown) => isText(value) && (value as string).length <= 500;
 const isPackage = (value: unknown) => typeof value === 'string' && packagePattern.test(value);
 const isObject = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -51,7 +52,8 @@ export const checks = {
   ),
   /** A prefix that BullMQ takes for its keys. */
   bullmqPrefix: expecting('a text of 1 to 200 characters', (value) => isKeyPart(value)),
-  names: expecting('a list of names', listOf(isName)),
+  /** The names of jobs, of which BullMQ takes any that Redis can keep. */
+  jobNames: expecting('a list of texts of at most 500 characters', listOf(isJobName)),
   paths: expecting('a list of paths such as "email", "user.email", "items.*.card" or "*"', listOf(isRedactPath)),
   text: expecting('a text of whole characters', isText),
   packages: expecting('a list of package names, such as "sharp" or "@scope/*"', listOf(isPackage)),

@@ -88,7 +88,10 @@ export interface TaskOptions {
    * encodings; one of less than three characters is only withheld where its field is logged. Default: none.
    */
   redact?: readonly string[];
-  /** Names this task had before, while jobs under them may be in Redis. Default: none. */
+  /**
+   * Names that the jobs of this task had before, while such jobs may be in Redis or a plain BullMQ producer enqueues them:
+   * any texts of at most 500 characters, such as "sendEmail" or "__default__", each of one task in its queue. Default: none.
+   */
   formerNames?: readonly string[];
   /** Milliseconds that Redis keeps the result after the end, so that `handle.result()` exists. Default: not kept. */
   keepResultMs?: number;
@@ -167,7 +170,7 @@ const taskChecks: Checks = {
   load: checks.oneOf('on-start', 'on-first-job'),
   pool: () => undefined,
   redact: checks.paths,
-  formerNames: checks.names,
+  formerNames: checks.jobNames,
   keepResultMs: checks.redisMs(1),
   keepReturnValue: checks.flag,
   priority: checks.integer(1, 2_097_151),

@@ -19,6 +19,8 @@ export interface RunScope extends ContextHost {
   clock: Clock;
   gate: Pick<Gate, 'enter' | 'leave'>;
   hooks?: JobHooks;
+  /** Called with a job whose task this worker does not know, or only an older version of it. */
+  onPostponed?(delivery: Delivery): void;
   /** Called when a job's code has run, as far as anybody waits for it, just before its outcome is written. */
   onEnded?(): void;
   /** Called when a job is settled without its code, which ignores its signal. The promise resolves when the code ends. */

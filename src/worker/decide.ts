@@ -1,10 +1,10 @@
 import type { Crash, Delivery, Outcome } from '../broker/broker.ts';
 import { CancelledError, IsletError } from '../errors.ts';
 import type { WorkerLimits } from '../manifest/defaults.ts';
-import { didYouMean } from '../manifest/did-you-mean.ts';
 import type { LoadableTask, LoadedQueue } from './load-queue.ts';
 import { cancelled, describeJob, failed, interrupted } from './outcome.ts';
 import { findRetryProblem } from './retries.ts';
+import { tellUnknown } from './unknown-tasks.ts';
 
 /** What a worker does with a delivery; an outcome ends it without a run. */
 export type Decision =
@@ -51,17 +51,17 @@ function postpone(delivery: Delivery, tasks: LoadedQueue['tasks'], deadlineMs: n
   const since = delivery.memory.unknownSince ?? nowMs;
   const leftMs = since + deadlineMs - nowMs;
   const task = tasks.get(delivery.task);
-  if (leftMs <= 0) return unrun(delivery, task, unknownTask(delivery, task, tasks.keys(), since));
+  if (leftMs <= 0) return unrun(delivery, task, unknownTask(delivery, task, tasks, since));
   const growingMs = Math.max(postponeMs.least, Math.min(postponeMs.most, Math.round((nowMs - since) / 2)));
   return { kind: 'postponed', unknownSince: since, delayMs: Math.min(growingMs, leftMs) };
 }
 
-function unknownTask(delivery: Delivery, task: LoadableTask | undefined, known: Iterable<string>, since: number) {
+function unknownTask(delivery: Delivery, task: LoadableTask | undefined, tasks: LoadedQueue['tasks'], since: number) {
   const { queue, task: name, jobId, version } = delivery;
   const waited = `Job "${jobId}" has waited since ${new Date(since).toISOString()} for a worker that knows it.`;
   const problem = task
     ? `Task "${name}" (queue "${queue}") has version ${task.manifest.version} in this worker, the job needs version ${version}.`
-    : `Queue "${queue}" has no task "${name}".${didYouMean(name, known)}`;
+    : tellUnknown(delivery, tasks);
   const cure = task
     ? 'newer workers, then retry the job.'
     : 'workers that have it, or keep its old name in `formerNames`.';

@@ -20,6 +20,7 @@ export async function runJob(delivery: Delivery, scope: RunScope): Promise<Outco
     outcome = failedInside(delivery, scope.queue.tasks.get(delivery.task)?.manifest, error, scope);
   }
   try {
+    if (outcome.kind === 'postponed') scope.onPostponed?.(delivery);
     logOutcome(delivery, outcome, performance.now() - startedAt, scope);
   } catch {
     // The job's end stays as it is, also if no line can tell it.

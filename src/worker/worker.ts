@@ -5,11 +5,12 @@ import type { RunScope } from './attempt.ts';
 import { defer } from './deferred.ts';
 import type { Gate } from './gate.ts';
 import { runJob } from './run-job.ts';
+import { UnknownTasks } from './unknown-tasks.ts';
 
 export interface WorkerOptions {
   queue: QueueManifest;
   concurrency: number;
-  scope: Omit<RunScope, 'gate' | 'onAbandoned' | 'onEnded'> & { gate: Gate };
+  scope: Omit<RunScope, 'gate' | 'onAbandoned' | 'onEnded' | 'onPostponed'> & { gate: Gate };
   /** Called when the worker has to be replaced. */
   onUnhealthy(error: IsletError): void;
   /** Called when a job's code has run, just before its outcome is written. */
@@ -42,8 +43,11 @@ export class Worker {
   constructor(options: WorkerOptions) {
     this.queue = options.queue.name;
     this.#options = options;
+    const { queue, limits, log } = options.scope;
+    const unknown = new UnknownTasks(queue.tasks, limits.unknownTaskDeadlineMs, log);
     this.#scope = {
       ...options.scope,
+      onPostponed: (delivery) => unknown.tell(delivery),
       onAbandoned: (stillRuns) => this.#countAbandoned(stillRuns),
       onEnded: () => {
         this.done += 1;

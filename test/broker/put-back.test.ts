@@ -10,6 +10,7 @@ import { findFailed, redrive } from '../../src/inspect/redrive.ts';
 import { defineQueue } from '../../src/manifest/define-queue.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
 import { bullmqQueue, createProducer, type Producer } from '../../src/producer.ts';
+import type { TaskContext } from '../../src/worker/task-context.ts';
 import { askBoard } from '../support/bull-board.ts';
 import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
 import { type ServeOptions, serveTasks } from '../support/serve-tasks.ts';
@@ -22,7 +23,7 @@ const keeping = defineQueue({ name: 'mail', retention: { completedCount: 10 } })
 let place: RedisPlace;
 let redis: Redis;
 let producer: Producer;
-let code: (context: { attempt: number; snooze(options: { delayMs: number }): Error }) => unknown;
+let code: (context: TaskContext<object>) => unknown;
 /** The attempts whose code has run. */
 let attempts: number[];
 const closers: (() => unknown)[] = [];
@@ -45,7 +46,7 @@ afterEach(async () => {
 const fail = () => {
   throw new Error('no');
 };
-const run = (_: unknown, context: Parameters<typeof code>[0]) => {
+const run = (_: unknown, context: TaskContext<object>) => {
   attempts.push(context.attempt);
   return code(context);
 };
@@ -129,9 +130,9 @@ const ends: Record<string, [code: RegExp, end: () => Promise<string>]> = {
       const running = new Promise<void>((resolve) => {
         started = resolve;
       });
-      code = () => {
+      code = ({ signal }) => {
         started();
-        return new Promise(() => {});
+        return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
       };
       const { close, abort } = await serve({ limits: { maxReleases: 1 } });
       await running;

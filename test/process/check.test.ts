@@ -84,7 +84,7 @@ describe('in an app with every fault', () => {
         'E_CATALOG_INVALID',
         '',
         'tasks/second/manifest.ts:8',
-        'Task "second" has the former name "throws", which is claimed by task "throws".',
+        'Task "second" has the former name "first", which is claimed by task "first" of queue "mixed".',
       ],
       [
         'E_CONFIG_INVALID',

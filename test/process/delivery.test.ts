@@ -266,6 +266,21 @@ describe('a job of a newer version', () => {
   });
 });
 
+test('a job whose task nobody knows is told in a warning, once', async () => {
+  const worker = await startWorker();
+  const jobs = await place.queue('main').addBulk(['Evolve', 'Evolve'].map((name) => ({ name, data: {} })));
+  for (const job of jobs) await worker.outcome(job.id, 'postponed');
+  expect(worker.lines({ msg: 'Task unknown' })).toEqual([
+    expect.objectContaining({
+      level: 40,
+      task: 'Evolve',
+      error: expect.stringMatching(
+        /^Queue "main" has no task "Evolve"\. Did you mean "evolve"\? .* formerNames: \["Evolve"\]/,
+      ),
+    }),
+  ]);
+});
+
 describe('a verdict', () => {
   test('`snooze` runs the job again after its delay, no attempt used, and holds up no other', async () => {
     const worker = await startWorker();

@@ -8,8 +8,9 @@ import type { RunScope } from '../../src/worker/attempt.ts';
 import { UnblockedClock } from '../../src/worker/clock.ts';
 import type { LoadableTask } from '../../src/worker/load-queue.ts';
 import { runJob } from '../../src/worker/run-job.ts';
+import type { TaskContext } from '../../src/worker/task-context.ts';
 
-type Code = (payload: never, context: { attempt: number; snooze(options: { delayMs: number }): Error }) => unknown;
+type Code = (payload: never, context: TaskContext<object>) => unknown;
 
 export interface ServeOptions {
   tasks: { manifest: AnyTask; run?: Code; pool?: LoadableTask['pool'] }[];
@@ -30,7 +31,11 @@ export async function serveTasks(place: { url: string; prefix: string }, options
   });
   const scope = {
     queue: {
-      tasks: new Map(loadables.flatMap((task) => [[task.manifest.name, task] as const])),
+      tasks: new Map(
+        loadables.flatMap((task) =>
+          [task.manifest.name, ...task.manifest.formerNames].map((name) => [name, task] as const),
+        ),
+      ),
       openScope: () => ({ cradle: {}, async dispose() {} }),
     },
     log: silent,

@@ -11,11 +11,16 @@ const nameOf = (found: FoundManifest) => String(dataOf(found).name);
 
 function nameOwners(found: FoundManifest[]): Named[] {
   return found.filter(isNamed).flatMap((manifest) => {
-    const { kind, name, formerNames = [] } = dataOf(manifest) as { kind: string; name: string; formerNames?: string[] };
+    const {
+      kind,
+      name,
+      queue,
+      formerNames = [],
+    } = dataOf(manifest) as Named & { kind: string; formerNames?: string[] };
     const { file } = manifest;
     const owner = `${kind} "${name}"`;
-    const former = formerNames.map((each) => ({ name: each, owner, file, option: 'formerNames' }));
-    return [{ name, owner, file, option: 'name' }, ...former];
+    const former = formerNames.map((each) => ({ name: each, owner, file, option: 'formerNames', queue }));
+    return [{ name, owner, file, option: 'name', queue }, ...former];
   });
 }
 

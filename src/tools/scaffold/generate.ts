@@ -11,12 +11,17 @@ import { type NewTask, taskFiles } from './task-files.ts';
 
 type TaskRequest = Omit<NewTask, 'hasDependencies' | 'isMapped' | 'priority'> & { createQueue?: boolean };
 
-/** Says what has a name already and what to do about it; undefined when the name is free. */
-function findOwner({ root, tasks, queues }: AppSources, kind: Kind, name: string) {
+/**
+ * Says what has a name already and what to do about it; undefined when the name is free. A former name of a task counts
+ * in the queue of that task, or anywhere where the new task's queue is not known yet.
+ */
+function findOwner({ root, tasks, queues }: AppSources, kind: Kind, name: string, queue?: string) {
   const known: ReadonlyMap<string, unknown> = kind === 'task' ? tasks : queues;
   if (known.has(name) || existsSync(join(root, `${kind}s/${name}`))) return folderOwner(kind, name);
   if (kind === 'queue') return undefined;
-  const heir = [...tasks.values()].find((task) => task?.formerNames.includes(name));
+  const heir = [...tasks.values()].find(
+    (task) => task?.formerNames.includes(name) && task.queue === (queue ?? task.queue),
+  );
   return (
     heir && {
       owner: `it is a former name of task "${heir.name}", which runs the jobs that were enqueued under it`,
@@ -40,9 +45,9 @@ function nameTaken(kind: Kind, name: string, { owner, advice }: ReturnType<typeo
   return new IsletError('E_NAME_TAKEN', `${what} Choose another name, or ${advice}.`);
 }
 
-function checkNew(app: AppSources, kind: Kind, name: string): void {
+function checkNew(app: AppSources, kind: Kind, name: string, queue?: string): void {
   checkName(kind, name);
-  const owner = findOwner(app, kind, name);
+  const owner = findOwner(app, kind, name, queue);
   if (owner) throw nameTaken(kind, name, owner);
 }
 
@@ -70,7 +75,7 @@ async function place(app: AppSources, kind: Kind, wanted: NewFolder, needed?: Ne
  */
 export async function generateTask(app: AppSources, request: TaskRequest): Promise<string[]> {
   const { name, queue, createQueue = false } = request;
-  checkNew(app, 'task', name);
+  checkNew(app, 'task', name, queue);
   const isNew = !app.queues.has(queue);
   if (isNew && createQueue) checkName('queue', queue);
   if (isNew && !createQueue) {

@@ -41,7 +41,12 @@ describe('createCatalog', () => {
     [
       'a former name that is taken',
       [task('a'), task('b', { formerNames: ['a'] })],
-      'the former name "a", which is claimed by task "a"',
+      'the former name "a", which is claimed by task "a" of queue "mail"',
+    ],
+    [
+      'a former name of two tasks of a queue',
+      [task('a', { formerNames: ['__default__'] }), task('b', { formerNames: ['__default__'] })],
+      'the former name "__default__", which is claimed by task "a" of queue "mail"',
     ],
     [
       'a mix of priorities',
@@ -88,6 +93,15 @@ describe('createCatalog', () => {
   ])('refuses %s', (_, given, queues, message) => {
     expect(() => createWith(given, ...queues)).toThrow(expect.objectContaining({ code: 'E_CATALOG_INVALID' }));
     expect(() => createWith(given, ...queues)).toThrow(message);
+  });
+
+  test('takes a former name that tasks of other queues have, too', () => {
+    const other = found('other', defineQueue({ name: 'other' }));
+    const tasks = [
+      task('a', { formerNames: ['__default__'] }),
+      task('b', { queue: 'other', formerNames: ['__default__', 'a'] }),
+    ];
+    expect(createCatalog({ tasks, queues: [queue, other] }).tasks.size).toBe(2);
   });
 
   test.each(['../a', '__proto__', 'constructor', 'toString', 'aa'])('knows no task "%s"', (name) => {

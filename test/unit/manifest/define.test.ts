@@ -39,6 +39,19 @@ describe('defineTask', () => {
     expect(define({ name })).toThrow('expected lower-case words with hyphens, at most 100 characters');
   });
 
+  test.each(['sendWelcome', '__default__', '', ' a b ', 'a:b', '{a}', '\u0000', 'ä€😀', 'x'.repeat(500)])(
+    'takes the former name "%s"',
+    (name) => {
+      expect(define({ formerNames: [name] })()).toMatchObject({ formerNames: [name] });
+    },
+  );
+
+  test.each(['\ud800', 'x'.repeat(501), 5, undefined])('refuses the former name "%s"', (name) => {
+    expect(define({ formerNames: [name] })).toThrow(
+      '`formerNames`: expected a list of texts of at most 500 characters, got a list of 1.',
+    );
+  });
+
   test('names what is missing', () => {
     expect(() => defineTask({ name: 'x', queue: 'y' } as never)).toThrow('`payload` is missing. Add it.');
   });

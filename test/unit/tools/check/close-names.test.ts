@@ -40,6 +40,18 @@ test('a former name of the same task is no clash, one of another task is', () =>
   expect(findCloseNames([other, ...own])).toMatchObject([{ option: 'name' }, { option: 'formerNames' }]);
 });
 
+test('a former name is compared with the names of its own queue, and with no former name', () => {
+  const former = { name: 'Sendmail', owner: 'task "a"', file: 'a.ts', option: 'formerNames', queue: 'mail' };
+  const task = { name: 'Send-mail', owner: 'task "b"', file: 'b.ts', option: 'name', queue: 'mail' };
+  expect(findCloseNames([former, task])).toHaveLength(1);
+  expect(findCloseNames([former, { ...task, queue: 'other' }])).toEqual([]);
+  expect(findCloseNames([former, { ...task, option: 'formerNames' }])).toEqual([]);
+  // It stands between two names that are close.
+  expect(
+    findCloseNames([task, { ...former, queue: 'other' }, { ...task, name: 'Send-mails', owner: 'c' }]),
+  ).toHaveLength(1);
+});
+
 test('two of the very same name are not close: the catalog refuses them', () => {
   const [one] = named('send-mail');
   expect(one && findCloseNames([one, { ...one, owner: 'task "other"', option: 'formerNames' }])).toEqual([]);
