@@ -1,13 +1,13 @@
-import { Job, type JobsOptions, Worker } from 'bullmq';
+import { Job, type JobsOptions, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import * as v from 'valibot';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { placeOf } from '../../src/broker/keys.ts';
+import { placeOf, queueKey } from '../../src/broker/keys.ts';
 import { QueueHandle } from '../../src/broker/queue-handle.ts';
 import { lookForStalled } from '../../src/broker/scripts.ts';
 import { PermanentError } from '../../src/errors.ts';
 import { findFailed, redrive } from '../../src/inspect/redrive.ts';
-import { defineQueue } from '../../src/manifest/define-queue.ts';
+import { defineQueue, type QueueManifest } from '../../src/manifest/define-queue.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
 import { bullmqQueue, createProducer, type Producer } from '../../src/producer.ts';
 import type { TaskContext } from '../../src/worker/task-context.ts';
@@ -18,9 +18,11 @@ import { type ServeOptions, serveTasks } from '../support/serve-tasks.ts';
 const backoff = { type: 'fixed', delayMs: 1 } as const;
 const send = defineTask({ name: 'send', queue: 'mail', payload: v.any(), attempts: 2, backoff });
 const pay = defineTask({ name: 'pay', queue: 'mail', payload: v.any(), delivery: 'at-most-once' });
-const keeping = defineQueue({ name: 'mail', retention: { completedCount: 10 } });
+const retention = { completedCount: 10 };
 
 let place: RedisPlace;
+let mail: QueueManifest;
+let plain: Queue;
 let redis: Redis;
 let producer: Producer;
 let code: (context: TaskContext<object>) => unknown;
@@ -34,6 +36,7 @@ beforeEach(() => {
   producer = createProducer({ redis: place.url, prefix: place.prefix });
   code = fail;
   attempts = [];
+  openQueue(defineQueue({ name: 'mail', retention }));
 });
 
 afterEach(async () => {
@@ -42,6 +45,14 @@ afterEach(async () => {
   redis.disconnect();
   await place.close();
 });
+
+function openQueue(manifest: QueueManifest): void {
+  mail = manifest;
+  const { name, prefix } = bullmqQueue(mail, { prefix: place.prefix });
+  plain = new Queue(name, { prefix, connection: redis });
+  const opened = plain;
+  closers.push(() => opened.close());
+}
 
 const fail = () => {
   throw new Error('no');
@@ -53,24 +64,23 @@ const run = (_: unknown, context: TaskContext<object>) => {
 const tasks = [send, pay].map((manifest) => ({ manifest, run }));
 
 async function serve(options: Partial<ServeOptions> = {}) {
-  const served = await serveTasks(place, { tasks, queue: keeping, ...options });
+  const served = await serveTasks(place, { tasks, queue: mail, ...options });
   closers.push(served.close);
   return served;
 }
 
-const key = (id: string) => `${place.prefix}:{mail}:${id}`;
-const queue = () => place.queue('mail');
+const key = (id: string) => queueKey(placeOf(mail, place.prefix), id);
 const until = (check: () => unknown) => vi.waitFor(check, { timeout: 5_000, interval: 5 });
-const untilState = (id: string, state: string) => until(async () => expect(await queue().getJobState(id)).toBe(state));
+const untilState = (id: string, state: string) => until(async () => expect(await plain.getJobState(id)).toBe(state));
 
 async function read(id: string): Promise<Job> {
-  const job = await Job.fromId(queue(), id);
+  const job = await Job.fromId(plain, id);
   if (!job) throw new Error(`There is no job "${id}".`);
   return job;
 }
 
 async function add(name = 'send', options: JobsOptions = {}): Promise<string> {
-  return (await queue().add(name, {}, options)).id ?? '';
+  return (await plain.add(name, {}, options)).id ?? '';
 }
 
 /** Makes a job and lets a worker end it. */
@@ -85,12 +95,12 @@ const tools: Record<string, (id: string) => Promise<unknown>> = {
   'job.retry() with fresh attempts': async (id) => (await read(id)).retry('failed', { resetAttemptsMade: true }),
   'job.retry() with all counts reset': async (id) =>
     (await read(id)).retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true }),
-  'queue.retryJobs()': () => queue().retryJobs({ state: 'failed' }),
+  'queue.retryJobs()': () => plain.retryJobs({ state: 'failed' }),
   'bull-board': (jobId) =>
-    askBoard(queue(), '/api/queues/:queueName/:jobId/retry', { params: { queueName: queue().name, jobId } }),
+    askBoard(plain, '/api/queues/:queueName/:jobId/retry', { params: { queueName: plain.name, jobId } }),
   'bull-board for all': () =>
-    askBoard(queue(), '/api/queues/:queueName/retry/:queueStatus', {
-      params: { queueName: queue().name, queueStatus: 'failed' },
+    askBoard(plain, '/api/queues/:queueName/retry/:queueStatus', {
+      params: { queueName: plain.name, queueStatus: 'failed' },
     }),
 };
 
@@ -107,7 +117,7 @@ const remembering =
 async function failByPlainWorker(prepare: (id: string) => unknown = () => {}): Promise<string> {
   const id = await add();
   await prepare(id);
-  const { name, prefix } = bullmqQueue('mail', { prefix: place.prefix });
+  const { name, prefix } = bullmqQueue(mail, { prefix: place.prefix });
   const connection = redis.duplicate();
   const worker = new Worker(name, fail, { prefix, connection });
   await untilState(id, 'failed');
@@ -225,7 +235,7 @@ describe.each(Object.entries(tools))('by %s', (_, retry) => {
         'started before. It is at-most-once, so it is not run again. Check what it has done, then let it run once more by ' +
         `\`islet jobs retry ${id} --queue mail --yes\`.`,
     );
-    const handle = new QueueHandle(redis, placeOf({ name: 'mail' }, place.prefix));
+    const handle = new QueueHandle(redis, placeOf(mail, place.prefix));
     await redrive(handle, await findFailed(handle, () => true));
     await endBy(id);
     expect(attempts).toEqual([1, 1]);
@@ -241,12 +251,23 @@ describe.each(Object.entries(tools))('by %s', (_, retry) => {
         expect.stringMatching(/^E_JOB_CORRUPT/),
       ]);
       if (turn === 2) await redis.hset(key(id), 'data', '{}');
-      await (turn === 2 ? retry(id) : queue().retryJobs({ state: 'failed' }));
+      await (turn === 2 ? retry(id) : plain.retryJobs({ state: 'failed' }));
     }
     code = () => 'sent';
     await endBy(id, 'completed');
     expect(attempts).toEqual([1]);
   });
+});
+
+test.each(Object.entries(tools))('so it is in a queue that was there before Islet, by %s', async (_, retry) => {
+  openQueue(defineQueue({ name: 'mail', bullmq: { name: 'Send Mail', prefix: place.prefix }, retention }));
+  const id = await add();
+  await redis.hset(key(id), 'i:unsettled', '3');
+  await endBy(id);
+  expect(attempts).toEqual([]);
+  await retry(id);
+  await endBy(id);
+  expect(attempts).toEqual([1, 2]);
 });
 
 describe('a job that was completed and is kept', () => {
@@ -290,7 +311,7 @@ describe('is not taken for put back', () => {
   test('a job that is retried, by Islet and by a plain worker, also after an error without a message', async () => {
     for (const message of ['no', '']) {
       const id = await add('send', { attempts: 2, backoff: 1 });
-      const { name, prefix } = bullmqQueue('mail', { prefix: place.prefix });
+      const { name, prefix } = bullmqQueue(mail, { prefix: place.prefix });
       const connection = redis.duplicate();
       const worker = new Worker(name, null, { prefix, connection });
       const job = (await worker.getNextJob('tester:1')) as Job;
@@ -325,7 +346,7 @@ describe('is not taken for put back', () => {
   test('a job whose lock was lost, or that was given back', async () => {
     const id = await add();
     await remember(id);
-    const handle = new QueueHandle(redis, placeOf({ name: 'mail' }, place.prefix));
+    const handle = new QueueHandle(redis, placeOf(mail, place.prefix));
     await redis.lmove(handle.key('wait'), handle.key('active'), 'RIGHT', 'LEFT');
     await redis.hset(key(id), 'ats', 1);
     await until(async () => {
