@@ -26,7 +26,7 @@ const closers: (() => Promise<unknown>)[] = [];
 beforeEach(async () => {
   place = openRedisPlace();
   redis = new Redis(place.url, { maxRetriesPerRequest: null });
-  producer = createProducer({ redis: place.url, prefix: place.prefix });
+  producer = createProducer({ redis: place.url, prefix: place.prefix, timeoutMs: 10_000 });
   broker = await connectBroker({ redis: place.url, prefix: place.prefix });
 });
 
