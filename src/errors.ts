@@ -1,4 +1,4 @@
-/** An error of Islet's own. Its `code` is stable and stands in the README's table; the message says what to do. */
+/** An error of Islet's own. Its `code` is stable and stands in docs/errors.md; the message says what to do. */
 export class IsletError extends Error {
   readonly code: string;
 

@@ -7,8 +7,8 @@ import { queueDefaults, taskDefaults, workerDefaults } from '../../src/manifest/
 const documents = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...filesIn('docs', /\.md$/)];
 const codes = [...filesIn('src', /\.ts$/), ...filesIn('bin', /\.js$/)].flatMap((file) => codesOf(read(file)));
 
-test('the README has one row for each error code of the code, and none else', () => {
-  const rows = tableOf('README.md', 'Errors').map(([code]) => code);
+test('docs/errors.md has one row for each error code of the code, and none else', () => {
+  const rows = tableOf('docs/errors.md', 'Codes').map(([code]) => code);
   expect(rows).toEqual([...new Set(codes)].sort());
 });
 
