@@ -193,7 +193,7 @@ const rules: readonly Rule[] = [
     atMost: 1,
   },
   {
-    what: "idle bytes sent per minute, Islet / Celery's final command",
+    what: 'idle bytes sent per minute, Islet / Celery gevent',
     of: ['idle-traffic', 'islet-lean', 'bytesIn'],
     against: ['idle-traffic', 'celery-gevent', 'bytesIn'],
     atMost: 1,

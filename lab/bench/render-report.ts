@@ -5,9 +5,9 @@ import type { CaseResult, Results } from './results.ts';
 const start = '<!-- bench: written by npm run bench:report -->';
 const end = '<!-- /bench -->';
 
-/** The metrics of the load that stand in the README. */
-const shortMetrics = ['idleRssMb', 'peakRssMb', 'peakAnonymousMb', 'drainSeconds', 'cpuSeconds'];
-const shortNoopMetrics = ['cpuMicrosPerJob', 'jobsPerSecond'];
+/** The contenders that stand in the README, and their metrics of the load; docs/benchmarks.md has all of them. */
+const shortEntries = ['islet-lean', 'islet-throughput', 'bullmq', 'bullmq-log', 'graphile-worker', 'celery-gevent'];
+const shortMetrics = ['idleRssMb', 'peakRssMb', 'drainSeconds', 'cpuSeconds'];
 
 function toTable(rows: readonly string[][]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
@@ -30,22 +30,23 @@ function describeRun({ date, commit, quick, rounds, machine, versions }: Results
 export function renderShort(results: Results): string {
   const load = results.cases.find(({ name }) => name === 'load');
   const noop = results.cases.find(({ name }) => name === 'noop');
-  const rows = (load?.entries ?? []).map(({ key, name, figures }) => {
+  const entries = (load?.entries ?? []).filter(({ key }) => shortEntries.includes(key));
+  const rows = entries.map(({ key, name, figures }) => {
     const ofNoop = noop?.entries.find((one) => one.key === key)?.figures;
     return [
       name,
       ...shortMetrics.map((metric) => show(figures[metric]?.median)),
-      ...shortNoopMetrics.map((metric) => show(ofNoop?.[metric]?.median)),
+      show(ofNoop?.jobsPerSecond?.median),
     ];
   });
-  const header = ['', ...shortMetrics.map((metric) => labelOf(load, metric)), 'CPU per no-op job, µs', 'no-op jobs/s'];
+  const header = ['', ...shortMetrics.map((metric) => labelOf(load, metric)), 'no-op jobs/s'];
   return [
     start,
     '',
     toTable([header, ...rows]),
     '',
-    `${load?.about ?? ''}; medians of one machine. [All cases, marks and spreads](docs/benchmarks.md); \`npm run bench\` repeats them.`,
-    '',
+    `The load: ${load?.about ?? ''}. Medians of one machine.`,
+    '[Benchmarks](docs/benchmarks.md) has all contenders and cases, and which marks are missed; `npm run bench` repeats them.',
     end,
   ].join('\n');
 }
@@ -65,6 +66,17 @@ export function replaceShort(text: string, results: Results): string {
   return text.slice(0, from) + renderShort(results) + text.slice(to + end.length);
 }
 
+const howToRead = [
+  '## How to read the figures',
+  '',
+  'Anonymous memory is what a process has for itself. Two thirds of the RSS of a worker are the program text of Node, which all',
+  'processes of a host share. PSS counts each shared page in parts, one for each process that has it.',
+  '',
+  'Each Islet worker runs with the guard on and writes one log line per job. Redis limits how many no-op jobs a second a worker',
+  'runs: its scripts take 47 µs for a job of Islet, which is removed when it is done and whose id stands for it for a while, and',
+  '35 µs for a job of bare BullMQ, which is kept.',
+];
+
 /** Renders the whole document. */
 export function renderDocument(results: Results): string {
   const { cases, marks, skipped, failures } = results;
@@ -80,6 +92,8 @@ export function renderDocument(results: Results): string {
     describeRun(results),
     '',
     '![RAM of one worker, idle and at its peak](benchmarks.svg)',
+    '',
+    ...howToRead,
     '',
     '## What it must show',
     '',

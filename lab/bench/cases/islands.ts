@@ -19,7 +19,10 @@ const measuredSlots = 10;
 const limitMs = 120_000;
 const queue = 'api-scraper';
 
-/** Repeats the article's comparison with the example app's libraries: exceljs, htmlparser2, mathjs, pdfkit, sharp. */
+/**
+ * Compares the worker of one queue with workers that import all libraries of the example app: exceljs, htmlparser2,
+ * mathjs, pdfkit, sharp.
+ */
 export const islands: Case = {
   name: 'islands',
   title: 'Import the world, or one island',

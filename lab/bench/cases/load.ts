@@ -8,7 +8,7 @@ const concurrency = 100;
 /** How long it takes until the garbage of a start is collected. */
 const settleMs = 1_500;
 
-/** Measures workers idle and under the article's load: calls of a slow API, 100 in flight. */
+/** Measures workers idle and under load: calls of a slow API, 100 in flight. */
 export const load: Case = {
   name: 'load',
   title: 'RAM, time and CPU of waiting for an API',

@@ -19,10 +19,10 @@ interface Python {
   readonly versions: Readonly<Record<string, string>>;
 }
 
-/** The article's last command, in Celery 5's order of words. */
-const finalCommand =
+/** The command of a Celery worker that is tuned for little memory: docs/coming-from.md explains its flags. */
+const geventCommand =
   '-A celery_worker.celery worker -Q api-scraper --without-gossip --without-mingle --without-heartbeat -P gevent -c 100 -I tasks.api_scraper';
-/** The worker of processes that the article begins with. */
+/** The usual worker of Celery, which forks processes. */
 const preforkCommand = '-A celery_worker.celery worker -Q api-scraper -c 1 -I tasks.api_scraper';
 
 /** Prepares Celery, installed or unpacked from Debian's packages. Throws with what to do where neither is possible. */
@@ -46,7 +46,7 @@ export async function celeryContenders(): Promise<Contender[]> {
     ...more,
   });
   return [
-    make('celery-gevent', "Celery gevent, the article's final command", finalCommand, {}),
+    make('celery-gevent', 'Celery gevent, tuned for little memory', geventCommand, {}),
     make('celery-prefork', 'Celery prefork -c 1, parent and child', preforkCommand, { idleOnly: true }),
   ];
 }

@@ -1,4 +1,4 @@
-// The worker that the article begins with: it imports whatever any task needs, and runs one job at a time.
+// The worker that imports whatever any task needs, and runs one job at a time.
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'bullmq';
 import { Redis } from 'ioredis';

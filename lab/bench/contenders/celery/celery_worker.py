@@ -1,4 +1,4 @@
-"""The article's app: it loads only its settings; -I names the tasks."""
+"""An app that loads only its settings; -I names the tasks."""
 
 import os
 

@@ -21,7 +21,11 @@ function loadWith(leanPeak: number): CaseResult {
       idleRssMb: { label: 'RSS idle', unit: 'MB', better: 'less' },
       peakRssMb: { label: 'peak RSS', unit: 'MB', better: 'less' },
     },
-    entries: [entry('islet-lean', 'Islet, lean', 50, leanPeak), entry('bullmq', 'bare <BullMQ>', 70, 100)],
+    entries: [
+      entry('islet-lean', 'Islet, lean', 50, leanPeak),
+      entry('bullmq', 'bare <BullMQ>', 70, 100),
+      entry('bee-queue', 'bee-queue', 60, 90),
+    ],
   };
 }
 
@@ -56,6 +60,7 @@ test('puts the short table in the place of the last one, and leaves the rest', (
   const after = replaceShort(before, results);
   expect(after).toMatch(/^a\n<!-- bench[\s\S]*Islet, lean +\| +50\.0 \| +79\.0[\s\S]*<!-- \/bench -->\nz\n$/);
   expect(after).not.toContain('old');
+  expect(after).not.toContain('bee-queue');
   expect(replaceShort(after, results)).toBe(after);
 });
 
@@ -67,6 +72,7 @@ test('writes each case with spread and ratio, each mark, and what was skipped', 
   const text = renderDocument(results);
   expect(text).toMatch(/Islet, lean +\| +50\.0 \| 0\.71 \| +79\.0 \(78\.0–80\.0\) \| 0\.79/);
   expect(text).toMatch(/lean \/ bare BullMQ +\| +0\.79 \| <= 0\.80 \| +met/);
+  expect(text).toMatch(/^\| bee-queue +\| +60\.0/m);
   expect(text).toContain('- Celery: not installed');
 });
 
