@@ -35,7 +35,7 @@ export function staleFiles(root) {
   const sources = sourcesOf(root);
   if (sources.length === 0) return [];
   const stale = sources.map((source) => reasonAgainst(root, source)).filter((reason) => reason !== undefined);
-  return [...stale, ...leftovers(root).map((file) => `${file} has no source any more`)];
+  return [...stale, ...leftovers(root).map((file) => `${file} no longer has a source`)];
 }
 
 /** Tells whether an app runs from its sources: Node can run TypeScript, and nobody has compiled it. */
@@ -171,7 +171,8 @@ function lock(root) {
   for (let waited = false; ; waited = true) {
     if (createLock(file)) return waited;
     if (isDead(file)) clearDeadLock(file);
-    if (Date.now() > deadline) throw new Error(`Another build still holds "${file}". If none runs, remove it.`);
+    if (Date.now() > deadline)
+      throw new Error(`Another build still holds "${file}". If no build is running, remove that file.`);
     // A build is synchronous: nothing else may run before it is done.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
   }

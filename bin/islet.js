@@ -60,10 +60,10 @@ function prepare(root) {
  */
 function describeStale(root, stale) {
   if (!existsSync(join(root, 'dist'))) {
-    const why = `Node ${process.version} runs no TypeScript: from 22.18 on, Node does`;
+    const why = `Node ${process.version} cannot run TypeScript; Node 22.18 and newer can`;
     return `There is no dist/, and ${why}. Nothing was started. Run "npm run build" first.`;
   }
-  const what = `The compiled code in dist/ is not that of its sources: ${stale.slice(0, 3).join(', ')}.`;
+  const what = `The code in dist/ was not compiled from the present sources: ${stale.slice(0, 3).join(', ')}.`;
   // The compiler alone leaves the output of a removed source where it is.
   return `${what} Nothing was started. Remove dist/ and run "npm run build" first.`;
 }

@@ -69,14 +69,14 @@ function onOrOff(value: unknown): boolean {
 /** The framework's settings, as data for convict; an app spreads them into its own schema, so upgrades bring new ones. */
 export const isletSettings = {
   env: {
-    doc: 'Which config/<env>.json is read, and whether conveniences of development are allowed.',
+    doc: 'Names the config/<env>.json that is read. In production, conveniences of development are refused.',
     format: String,
     default: 'development',
     env: 'NODE_ENV',
   },
   redis: {
     url: {
-      doc: 'Where Redis is: redis:// or rediss://, with user, password and database. Default: none.',
+      doc: 'The URL of Redis: redis:// or rediss://, with user, password and database. Default: none.',
       format: redisUrl,
       default: null as string | null,
       env: 'REDIS_URL',
@@ -94,7 +94,7 @@ export const isletSettings = {
   },
   log: {
     level: {
-      doc: 'The least level of a log line that is written. Default: "info".',
+      doc: 'The lowest level of log lines that are written. Default: "info".',
       format: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
       default: 'info',
       env: 'LOG_LEVEL',
@@ -102,7 +102,7 @@ export const isletSettings = {
   },
   worker: {
     gracefulTimeout: {
-      doc: "What running jobs get at the worker's stop, before they are aborted and given back. Default: 25s.",
+      doc: 'How long running jobs may go on when the worker stops, before they are aborted and given back. Default: 25s.',
       ...setting('WORKER_GRACEFUL_TIMEOUT', duration(0), workerDefaults.gracefulTimeoutMs),
     },
     unknownTaskDeadline: {
@@ -110,19 +110,19 @@ export const isletSettings = {
       ...setting('WORKER_UNKNOWN_TASK_DEADLINE', duration(0), workerDefaults.unknownTaskDeadlineMs),
     },
     maxReleases: {
-      doc: 'How often, within the window, stopping workers give a running job back, before it fails. Default: 20.',
+      doc: 'How many times within the window stopping workers give a running job back, before it fails. Default: 20.',
       ...setting('WORKER_MAX_RELEASES', count(0), workerDefaults.maxReleases),
     },
     maxCrashes: {
-      doc: 'At how many crashes, within the window, a job fails as E_POISONED. Default: 3.',
+      doc: 'How many crashes within the window make a job fail with E_POISONED. Default: 3.',
       ...setting('WORKER_MAX_CRASHES', count(1), workerDefaults.maxCrashes),
     },
     window: {
-      doc: 'How long a release and a crash count. Default: 24h.',
+      doc: 'How long a release or a crash counts. Default: 24h.',
       ...setting('WORKER_WINDOW', duration(1_000), workerDefaults.windowMs),
     },
     maxAbandoned: {
-      doc: 'How many jobs may run on although they were timed out, before the worker stops. Default: 10.',
+      doc: 'How many timed-out jobs may keep running, before the worker stops. Default: 10.',
       ...setting('WORKER_MAX_ABANDONED', count(0), workerDefaults.maxAbandoned),
     },
     guard: {
@@ -134,7 +134,7 @@ export const isletSettings = {
       ...setting('WORKER_MAX_BLOCK', duration(1_000), workerDefaults.maxBlockMs),
     },
     healthPort: {
-      doc: 'Where a worker answers GET /livez, on all interfaces; 0 for nowhere. Default: 0.',
+      doc: 'The port on which a worker answers GET /livez, on all interfaces; 0 for none. Default: 0.',
       ...setting('WORKER_HEALTH_PORT', port, workerDefaults.healthPort),
     },
     processes: {
@@ -142,23 +142,23 @@ export const isletSettings = {
       ...setting('WORKER_PROCESSES', orNone(count(1, 64)), 'none'),
     },
     maxAge: {
-      doc: 'At what age a worker process is replaced by a fresh one, from 5s; none for never. Default: none.',
+      doc: 'The age at which a worker process is replaced by a fresh one, from 5s; none for never. Default: none.',
       ...setting('WORKER_MAX_AGE', orNone(duration(5_000)), 'none'),
     },
     maxAgeVariance: {
-      doc: 'By how much each process may be replaced earlier or later, up to the age, so that not all are at once. Default: 0.',
+      doc: 'How much earlier or later each process may be replaced, at most the age, so that not all are replaced at once. Default: 0.',
       ...setting('WORKER_MAX_AGE_VARIANCE', duration(0), workerDefaults.maxAgeVarianceMs),
     },
     maxJobs: {
-      doc: 'After how many jobs a worker process is replaced; none for never. Default: none.',
+      doc: 'The number of jobs after which a worker process is replaced; none for never. Default: none.',
       ...setting('WORKER_MAX_JOBS', orNone(count(1)), 'none'),
     },
     maxMemory: {
-      doc: 'At what resident memory a worker process is replaced, such as 300mb; none for never. Default: none.',
+      doc: 'The resident memory at which a worker process is replaced, such as 300mb; none for never. Default: none.',
       ...setting('WORKER_MAX_MEMORY', orNone(megabytes), 'none'),
     },
     recycle: {
-      doc: 'What follows on a reached limit: replace, by a parent; or exit, with 0, for an orchestrator that restarts. Default: replace.',
+      doc: 'What happens at a limit: replace (a parent does it), or exit (with 0, for an orchestrator that restarts). Default: replace.',
       format: replaceOrExit,
       default: workerDefaults.recycle,
       env: 'WORKER_RECYCLE',
@@ -225,7 +225,7 @@ function loadIfThere(config: Pick<ConvictConfig<unknown>, 'loadFile'>, { env, fi
     const name = env.NODE_ENV;
     const usual = ['development', 'test', 'production'];
     if (!name || usual.includes(name)) return;
-    warn(`NODE_ENV is "${name}", but there is no ${file}, so the defaults hold.${didYouMean(name, usual)}`);
+    warn(`NODE_ENV is "${name}", but there is no ${file}, so the defaults apply.${didYouMean(name, usual)}`);
   }
 }
 
@@ -249,5 +249,5 @@ export function readConfig<T>(config: ConvictConfig<T>, schema: object, source: 
   }
   const problems = strict.flatMap(({ problem }) => problem ?? []);
   if (problems.length === 0) return config.getProperties();
-  throw new IsletError('E_CONFIG_INVALID', `The configuration does not hold: ${hidePasswords(problems.join('; '))}.`);
+  throw new IsletError('E_CONFIG_INVALID', `The configuration is wrong: ${hidePasswords(problems.join('; '))}.`);
 }

@@ -30,7 +30,7 @@ function writeSome(bytes: Uint8Array): number {
 function noteDropped(lines: number): string {
   if (lines === 0) return '';
   const note = { level: 40, time: new Date().toISOString(), pid: process.pid, lines };
-  return `${JSON.stringify({ ...note, msg: 'Log lines were dropped: nobody had read for too long' })}\n`;
+  return `${JSON.stringify({ ...note, msg: 'Log lines were dropped, because nothing had read them for too long' })}\n`;
 }
 
 /**

@@ -33,11 +33,7 @@ export function renderShort(results: Results): string {
   const entries = (load?.entries ?? []).filter(({ key }) => shortEntries.includes(key));
   const rows = entries.map(({ key, name, figures }) => {
     const ofNoop = noop?.entries.find((one) => one.key === key)?.figures;
-    return [
-      name,
-      ...shortMetrics.map((metric) => show(figures[metric]?.median)),
-      show(ofNoop?.jobsPerSecond?.median),
-    ];
+    return [name, ...shortMetrics.map((metric) => show(figures[metric]?.median)), show(ofNoop?.jobsPerSecond?.median)];
   });
   const header = ['', ...shortMetrics.map((metric) => labelOf(load, metric)), 'no-op jobs/s'];
   return [

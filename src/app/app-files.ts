@@ -9,7 +9,7 @@ const endings = ['.js', '.ts'];
 
 export function appNotFound(root: string): IsletError {
   const advice = "Start in the app's folder, or make a new app: islet init my-workers.";
-  return new IsletError('E_APP_NOT_FOUND', `${root} is no Islet app: it has no folder "queues". ${advice}`);
+  return new IsletError('E_APP_NOT_FOUND', `${root} is not an Islet app: it has no folder "queues". ${advice}`);
 }
 
 /** Returns the folder of an app's runnable code: `dist/` where it was compiled, else the app's own. */
@@ -41,7 +41,7 @@ export async function importDefault(file: string): Promise<unknown> {
   } catch (cause) {
     if ((cause as { code?: unknown } | null)?.code !== 'ERR_UNKNOWN_FILE_EXTENSION' || !file.endsWith('.ts'))
       throw cause;
-    const what = `${file} is not compiled, and Node ${process.version} runs no TypeScript: from 22.18 on, Node does.`;
+    const what = `${file} is not compiled, and Node ${process.version} cannot run TypeScript; Node 22.18 and newer can.`;
     throw new IsletError('E_BUILD_STALE', `${what} Run "npm run build" first.`, { cause });
   }
 }

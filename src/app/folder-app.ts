@@ -31,7 +31,11 @@ export function openAppFolder(root: string): AppSource {
     },
     async config() {
       const file = findFile(join(code, 'config'), 'index');
-      if (!file) throw new IsletError('E_CONFIG_INVALID', `${root} has no config/index.ts. Add one, see the README.`);
+      if (!file)
+        throw new IsletError(
+          'E_CONFIG_INVALID',
+          `${root} has no config/index.ts. Add one: docs/configuration.md of Islet shows it.`,
+        );
       return importDefault(file);
     },
   };

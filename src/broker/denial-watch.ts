@@ -39,7 +39,7 @@ export class DenialWatch {
     });
     this.#timer = undefined;
     if (denied.length === 0 && performance.now() - this.#metAt > recentMs) return;
-    const seen = `Redis has denied queue "${this.#queue.name}" something for ${lastsMs / 1_000} s: ${this.#said}.`;
+    const seen = `Redis has refused commands for queue "${this.#queue.name}" for ${lastsMs / 1_000} s: ${this.#said}.`;
     const named = denied.length > 0 ? ` Its user may not run ${nameAll(denied)}.` : '';
     const advice = `Check the user and password in REDIS_URL. ${rightsAdvice} The worker has to be replaced.`;
     this.#onLasting(new IsletError('E_REDIS_DENIED', `${seen}${named} ${advice}`));

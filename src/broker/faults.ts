@@ -21,7 +21,7 @@ export function isOwnFault(error: unknown): boolean {
 export function corrupt(jobId: string, problem: string, ran = false): Failure {
   const seen = `Job "${jobId}" cannot be read as it is stored in Redis: ${problem}.`;
   const done = ran ? 'its code was run' : 'no code was run';
-  const advice = `It is kept as failed, and ${done}. See who wrote it, and enqueue it anew.`;
+  const advice = `It is kept as failed, and ${done}. Find out which program wrote it, and enqueue it again.`;
   return { code: 'E_JOB_CORRUPT', causeName: 'Error', causeMessage: `${seen} ${advice}`, stack: '' };
 }
 
@@ -48,7 +48,10 @@ export async function buryUnreadable(queue: QueueHandle, token: string, except?:
   const ids = (await queue.run(findUnreadable, [queue.keyStart, token])) as string[];
   const errors: IsletError[] = [];
   for (const jobId of ids.filter((id) => id !== except)) {
-    const { code, causeName, causeMessage } = corrupt(jobId, 'its hash is none, or counts its fetches in a text');
+    const { code, causeName, causeMessage } = corrupt(
+      jobId,
+      'it is not a hash, or its count of fetches is not a number',
+    );
     const failedReason = `${code}: ${causeName}: ${causeMessage}`;
     await buryJob(queue, { jobId, token, starts: 0, failedReason, stack: '' });
     errors.push(new IsletError(code, causeMessage));

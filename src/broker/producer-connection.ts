@@ -244,5 +244,5 @@ export class ProducerConnection implements ProducerBroker {
 }
 
 function closed(): IsletError {
-  return new IsletError('E_PRODUCER_CLOSED', 'The producer was closed. Create another, or close it later.');
+  return new IsletError('E_PRODUCER_CLOSED', 'The producer is closed. Create another one, or close it later.');
 }

@@ -21,7 +21,7 @@ export function readJson<T>(text: string | undefined, otherwise: T, parse: (text
     return { value: parse(text) };
   } catch (error) {
     // What the parser says may show a part of a payload.
-    const problem = error instanceof SyntaxError ? 'it is no JSON' : (error as Error).message;
+    const problem = error instanceof SyntaxError ? 'it is not JSON' : (error as Error).message;
     return { value: otherwise, problem };
   }
 }
@@ -29,13 +29,14 @@ export function readJson<T>(text: string | undefined, otherwise: T, parse: (text
 const isCount = checks.integer(1);
 
 function parseOptions(text: string): JobsOptions {
-  if (!text.trimStart().startsWith('{')) throw new Error('it is no object');
+  if (!text.trimStart().startsWith('{')) throw new Error('it is not an object');
   const options: JobsOptions & { islet?: unknown } = Job.optsFromJSON(text);
   const { islet } = options;
   const repeat: unknown = Reflect.get(options, 'repeat');
-  if (repeat !== undefined && (typeof repeat !== 'object' || repeat === null)) throw new Error('`repeat` is no object');
+  if (repeat !== undefined && (typeof repeat !== 'object' || repeat === null))
+    throw new Error('`repeat` is not an object');
   if (islet === undefined) return options;
-  if (typeof islet !== 'object' || islet === null) throw new Error('`islet` is no object');
+  if (typeof islet !== 'object' || islet === null) throw new Error('`islet` is not an object');
   for (const name of ['version', 'keepResultMs']) {
     const value: unknown = Reflect.get(islet, name);
     const expected = value === undefined ? undefined : isCount(value);
@@ -57,10 +58,10 @@ export function findProblem(
   memory: StoredMemory,
 ): string | undefined {
   if (hash[field.name] === undefined) return `\`${field.name}\` is missing`;
-  if (!isTime(Number(hash[field.timestamp]))) return `\`${field.timestamp}\` is no time`;
+  if (!isTime(Number(hash[field.timestamp]))) return `\`${field.timestamp}\` is not a time`;
   for (const name of counters) {
     const value = hash[name];
-    if (value !== undefined && !/^\d{1,15}$/.test(value)) return `\`${name}\` is no count`;
+    if (value !== undefined && !/^\d{1,15}$/.test(value)) return `\`${name}\` is not a count`;
   }
-  return isReadable(memory) ? undefined : 'what Islet remembers of it is no list of times';
+  return isReadable(memory) ? undefined : 'what Islet remembers of it is not a list of times';
 }

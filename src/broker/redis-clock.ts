@@ -66,6 +66,6 @@ export class RedisClock implements SharedClock {
     const skewMs = this.now() - Date.now();
     if (jumped || Math.abs(skewMs) <= mostSkewMs) return undefined;
     const seen = `The clock of Redis is ${Math.abs(skewMs)} ms ${skewMs > 0 ? 'ahead of' : 'behind'} this machine's.`;
-    return `${seen} Delays go by that of Redis; set both by NTP.`;
+    return `${seen} Delays follow the clock of Redis; synchronize both clocks with NTP.`;
   }
 }

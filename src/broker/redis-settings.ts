@@ -3,7 +3,7 @@ import { hidePasswords, IsletError } from '../errors.ts';
 
 async function readSetting(client: Redis, name: string): Promise<string> {
   const [, value] = (await client.config('GET', name)) as string[];
-  if (value === undefined) throw new Error(`Redis does not tell its ${name}`);
+  if (value === undefined) throw new Error(`Redis does not report its ${name}`);
   return value;
 }
 
@@ -23,12 +23,12 @@ export async function checkRedisSettings(
   const [policy, appendOnly, save] = settings;
   const notices: string[] = [];
   if (policy !== 'noeviction') {
-    const seen = `maxmemory-policy "${policy}": when it is full it drops jobs.`;
+    const seen = `maxmemory-policy "${policy}": it drops jobs when it is full.`;
     const advice = 'Set it to noeviction, or start with --allow-eviction.';
     if (!allowEviction) throw new IsletError('E_REDIS_EVICTS', `Redis at ${hidePasswords(url)} has ${seen} ${advice}`);
     notices.push(`Redis has ${seen}`);
   }
   if (appendOnly !== 'yes' && !save && !mayForget)
-    notices.push('Redis does not persist (appendonly no, no save): a restart of it loses all jobs.');
+    notices.push('Redis does not persist (appendonly no, no save): all jobs are lost when it restarts.');
   return notices;
 }

@@ -56,7 +56,7 @@ async function askAll(app: AppSources, given: Given): Promise<Answers> {
     { value: 'task' as const, label: 'a task' },
     { value: 'queue' as const, label: 'a queue' },
   ];
-  const kind = given.kind ?? (await answered(select({ message: 'What shall be written?', options: kinds })));
+  const kind = given.kind ?? (await answered(select({ message: 'What do you want to write?', options: kinds })));
   const name = given.name ?? (await askName(app, kind, `The ${kind}'s name?`));
   if (kind === 'queue') return { kind, name };
   const { flags = {} } = given;

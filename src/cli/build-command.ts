@@ -43,15 +43,15 @@ async function build({ queue, producer, out, include, json }: BuildFlags, surrou
 export function buildCommand(surroundings: Surroundings): Command {
   return new Command('build')
     .description("put one queue's worker, or a producer, into a folder that runs with Node alone")
-    .option('--queue <name>', 'the queue whose worker it is')
-    .option('--producer <file>', 'a program that enqueues, instead')
+    .option('--queue <name>', 'build the worker of this queue')
+    .option('--producer <file>', 'build this program, which enqueues, instead of a worker')
     .option('--out <folder>', 'a new or empty folder, or that of an earlier build')
     .option(
       '--include <name>',
-      'a file, folder or package that nothing in the code tells of; may be given more than once',
+      'also pack this file, folder or package, which no import names; may be given more than once',
       collect,
       [],
     )
-    .option('--json', 'print the list of contents for machines')
+    .option('--json', 'print the list of contents as JSON')
     .action((flags: BuildFlags) => build(flags, surroundings));
 }

@@ -41,7 +41,7 @@ async function check({ queue, json }: CheckFlags): Promise<void> {
 export function checkCommand(): Command {
   return new Command('check')
     .description('import every manifest, queue and task, and say what is wrong')
-    .option('--queue <name>', 'only the code of this queue')
-    .option('--json', 'for machines')
+    .option('--queue <name>', 'check only this queue')
+    .option('--json', 'print JSON')
     .action(check);
 }

@@ -76,9 +76,9 @@ export function destroyCommand(surroundings: Surroundings): Command {
   for (const kind of kinds) {
     command
       .command(kind)
-      .description(`show what a ${kind}'s removal would take, and remove it after a yes`)
+      .description(`show what the removal of a ${kind} would delete, and ask before it is deleted`)
       .argument('[name]', `the name of a ${kind}`)
-      .option('--yes', 'remove it without a question')
+      .option('--yes', 'remove it without asking')
       .option('--dev-redis', 'without REDIS_URL, look for its jobs in the private Redis of this project')
       .action((name: string | undefined, flags: DestroyFlags) => destroy(kind, name, flags, surroundings));
   }

@@ -115,7 +115,7 @@ async function runUntilEnd(root: string, builder: string, worker: DevWorker): Pr
   });
   const onBuilt = (built: Built) => {
     if (built.built) void worker.replace();
-    else say(`${built.output}\nNot compiled: the code before goes on until that is mended.`);
+    else say(`${built.output}\nNot compiled. ${worker.tellFate()}`);
   };
   const builds = watchBuilds(builder, onBuilt, () => onEnd(1));
   const settings = watchSettings(root, () => void worker.replace());

@@ -108,7 +108,7 @@ export class DevWorker {
     // While the folders were read, a file may have been saved, or the stop been asked for.
     const result = this.#again || this.#stopping ? 'outdated' : await this.#follow(progress);
     if (result === 'outdated') return this.#dismiss(child);
-    if (result === 'failed') return say(`The worker could not start. ${this.#fate()}`);
+    if (result === 'failed') return say(`The worker could not start. ${this.tellFate()}`);
     const left = this.#currentLeaving;
     this.#dismiss(this.#current);
     this.#current = child;
@@ -128,7 +128,7 @@ export class DevWorker {
     const tell = () => {
       const seconds = Math.round((performance.now() - startedAt) / 1_000);
       const what = `The worker is still starting after ${seconds} s: it loads ${progress.loading}.`;
-      this.#options.say(`${what} ${this.#fate()}`);
+      this.#options.say(`${what} ${this.tellFate()}`);
     };
     const timer = setInterval(tell, slowStartMs);
     const started = progress.ready.then((ready): Start => (ready ? 'ready' : 'failed'));
@@ -150,7 +150,8 @@ export class DevWorker {
     child?.stop(this.#options.stopLimitMs);
   }
 
-  #fate(): string {
-    return this.#current ? 'The code before goes on.' : 'Save a file to try again.';
+  /** Tells what happens to the running code when newer code cannot run. */
+  tellFate(): string {
+    return this.#current ? 'The previous code keeps running.' : 'Save a file to try again.';
   }
 }

@@ -33,7 +33,9 @@ function parseJson(text: string): unknown {
 
 async function waitFor(producer: Producer, handle: ResultHandle<unknown>, timeoutMs: number): Promise<void> {
   if ((await producer.workers(handle.queue)) === 0) {
-    process.stderr.write(`No worker of queue "${handle.queue}" runs yet: npm run worker -- --queue ${handle.queue}\n`);
+    process.stderr.write(
+      `No worker of queue "${handle.queue}" is running yet. Start one: npm run worker -- --queue ${handle.queue}\n`,
+    );
   }
   const result = await handle.result({ timeoutMs });
   process.stdout.write(`${JSON.stringify(result, null, 2) ?? 'null'}\n`);
@@ -70,8 +72,8 @@ export function enqueueCommand({ path }: { path: string | undefined }): Command 
     .description('enqueue one job')
     .argument('<task>', 'the name of a task')
     .argument('<json>', 'its payload as JSON')
-    .option('--delay <duration>', 'start it so much later (60s, 6h)', parseDuration('--delay', maxDelayMs))
-    .option('--priority <n>', '1 is first', parseInteger('--priority', 1, 2_097_151))
+    .option('--delay <duration>', 'start the job after this time (60s, 6h)', parseDuration('--delay', maxDelayMs))
+    .option('--priority <n>', '1 runs first', parseInteger('--priority', 1, 2_097_151))
     .option('--id <id>', 'an id of your own')
     .option('--wait', 'wait for the result and print it')
     .option('--timeout <duration>', 'how long to wait', parseDuration('--timeout'), 60_000)

@@ -93,6 +93,6 @@ export function footprintCommand(): Command {
   return new Command('footprint')
     .description("measure what each queue's worker loads and takes, and say what pulls it in")
     .option('--queue <name>', 'only this queue, with all of its packages')
-    .option('--json', 'for machines')
+    .option('--json', 'print JSON')
     .action(footprint);
 }

@@ -119,13 +119,13 @@ export function generateCommand(surroundings: Surroundings): Command {
     .option('--queue <name>', 'the queue whose workers run it')
     .option('--create-queue', 'write that queue too, where it is not there')
     .addOption(
-      new Option('--delivery <guarantee>', 'what is promised of a job whose worker dies').choices([
+      new Option('--delivery <guarantee>', 'whether a job may run again when its worker dies').choices([
         'at-least-once',
         'at-most-once',
       ]),
     )
-    .option('--attempts <n>', 'how often a job is tried in all', parseInteger('--attempts', 1, 1_000))
-    .option('--timeout <duration>', 'what one attempt may take (500ms, 60s, 6h)', parseDuration('--timeout'))
+    .option('--attempts <n>', 'how many times a job is tried in all', parseInteger('--attempts', 1, 1_000))
+    .option('--timeout <duration>', 'the time limit of one attempt (500ms, 60s, 6h)', parseDuration('--timeout'))
     .option('--rare', 'import it only when its first job comes')
     .addOption(
       new Option('--pool <kind>', 'where its code runs: thread or process for code that computes').choices(poolKinds),

@@ -10,11 +10,11 @@ async function init(folder: string | undefined, islet: Surroundings['islet']): P
   const { initApp, examplePayload } = await import('../tools/scaffold/init-app.ts');
   const written = await initApp(folder, islet.version);
   const shown = relative(process.cwd(), resolve(folder)) || '.';
+  const quoted = /^[\w./-]+$/.test(shown) ? shown : `'${shown}'`;
+  const tarball = `islet-${islet.version}.tgz`;
   const next = [
-    ...(shown === '.' ? [] : [`cd ${/^[\w./-]+$/.test(shown) ? shown : `'${shown}'`}`]),
-    islet.private
-      ? `npm install ./islet-${islet.version}.tgz    # made by "npm pack" in Islet's own folder`
-      : 'npm install',
+    ...(shown === '.' ? [] : [...(islet.private ? [`mv ${tarball} ${quoted}`] : []), `cd ${quoted}`]),
+    islet.private ? `npm install ./${tarball}    # made by "npm pack" in Islet's own folder` : 'npm install',
     'npm test',
     'npm run worker -- --queue mail',
     `npm run enqueue -- send-welcome ${examplePayload} --wait`,

@@ -143,7 +143,7 @@ async function cancel(id: string, flags: CancelFlags, path: string | undefined):
     const fates = {
       waiting: 'was cancelled before it ran',
       running: 'was running: its signal is aborted, and it ends as cancelled',
-      asked: "is a worker's, which has not answered yet: repeat this to hear what became of it",
+      asked: 'has a worker that has not answered yet: repeat the command to see what became of the job',
       finished: 'had ended before; nothing was changed',
     };
     say(`Job ${id} of queue ${queue} ${fates[found]}`);
@@ -171,8 +171,8 @@ export function jobsCommand({ path }: { path: string | undefined }): Command {
     .option('--failed', 'all jobs that failed for good')
     .option('--task <name>', 'only those of this task')
     .option('--error <text>', 'only those whose failed reason has this text')
-    .option('--dry-run', 'only say how many there are')
-    .option('--yes', 'also run jobs again that must run at most once')
+    .option('--dry-run', 'only count them')
+    .option('--yes', 'also retry at-most-once jobs, which may have done their work')
     .option(...devRedis)
     .action((id: string | undefined, flags: RetryFlags) => retry(id, flags, path));
   jobs
@@ -180,7 +180,7 @@ export function jobsCommand({ path }: { path: string | undefined }): Command {
     .description('cancel one job, whether it waits or runs')
     .argument('<id>', "the job's id")
     .option('--queue <name>', 'its queue, when several have a job of this id')
-    .option('--reason <text>', 'why, for its failed reason')
+    .option('--reason <text>', 'the reason, which the failed job shows')
     .option(...devRedis)
     .action((id: string, flags: CancelFlags) => cancel(id, flags, path));
   return jobs;

@@ -29,8 +29,8 @@ export function adviseLaunch({ execArgv, argv, platform, profile }: Launched) {
   const [, program = '', ...args] = argv;
   const variables = platform === 'linux' ? Object.entries(env).map(([name, value]) => `${name}=${value}`) : [];
   const start = [...variables, ...launchCommand(meant, shorten(program), args).map(quote)].join(' ');
-  const others = profile === undefined ? ' (or say --profile throughput)' : '';
-  const text = `Not started in the launch profile "${meant}": saves ${saves}; costs ${costs}${others}. Its line:\n  ${start}`;
+  const others = profile === undefined ? ', or add --profile throughput' : '';
+  const text = `This worker was not started in the launch profile "${meant}", which saves ${saves} and costs ${costs}. Start it with this line${others}:\n  ${start}`;
   return { fields: { profile: meant, saves, costs, start }, text };
 }
 

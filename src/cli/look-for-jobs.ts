@@ -82,6 +82,6 @@ export async function lookForJobs(removal: Removal, devRedis: boolean, surroundi
     }
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    return { said: `Whether jobs of it are in Redis is not known: ${why}`, isSeen: false };
+    return { said: `It is not known whether Redis has jobs of it: ${why}`, isSeen: false };
   }
 }

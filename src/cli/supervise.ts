@@ -79,7 +79,7 @@ function listen(supervisor: Supervisor, log: LineLog): void {
   });
   for (const name of unknownSignals) {
     process.on(name, (signal) =>
-      log.write('warn', { signal, known: knownSignals }, 'A signal that means nothing here'),
+      log.write('warn', { signal, known: knownSignals }, 'Ignored a signal that means nothing here'),
     );
   }
 }

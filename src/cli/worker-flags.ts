@@ -61,17 +61,17 @@ export const workerFlags = {
     forChild: true,
     only: 'folder',
   },
-  concurrency: { type: integer(1, 10_000), help: 'jobs in flight at most', forChild: true },
+  concurrency: { type: integer(1, 10_000), help: 'run at most this many jobs at once', forChild: true },
   gracefulTimeout: {
     type: duration(),
-    help: 'what running jobs get at the stop (25s)',
+    help: 'how long running jobs may go on at a stop (25s)',
     setting: 'gracefulTimeoutMs',
     forChild: true,
   },
   processes: {
     // Far more than any machine has cores for.
     type: integer(1, 64),
-    help: 'so many processes, kept by a small parent; each has its own concurrency',
+    help: 'keep this many processes, with a small parent; each has its own concurrency',
     setting: 'processes',
   },
   maxAge: {
@@ -83,41 +83,45 @@ export const workerFlags = {
   },
   maxAgeVariance: {
     type: duration(),
-    help: 'each process earlier or later by up to that',
+    help: 'vary that age by up to this much for each process',
     setting: 'maxAgeVarianceMs',
     forChild: true,
   },
   maxJobs: {
     type: integer(1, 1_000_000_000),
-    help: 'replace a process after so many jobs',
+    help: 'replace a process after this many jobs',
     setting: 'maxJobs',
     forChild: true,
   },
   maxMemory: {
     type: size,
-    help: 'replace a process that takes as much, such as 300mb',
+    help: 'replace a process whose memory reaches this size, such as 300mb',
     setting: 'maxMemoryMb',
     forChild: true,
   },
   recycle: {
     type: choice('how', ['replace', 'exit']),
-    help: 'at a limit: replace (by the parent), or exit with 0, without a parent',
+    help: 'what to do at a limit: replace (the parent does it), or exit (with 0, without a parent)',
     setting: 'recycle',
     // Otherwise a worker would hold the setting that the flag overrides against its parent.
     forChild: true,
   },
-  slot: { type: text, help: 'a name that no two living workers share: its last holder is dead', forChild: true },
+  slot: {
+    type: text,
+    help: 'a name that no two living workers share: its last holder is taken for dead',
+    forChild: true,
+  },
   guard: {
-    help: 'without the thread that keeps the locks of a blocked event loop',
+    help: 'run without the thread that keeps the locks while the event loop is blocked',
     negated: true,
     setting: 'guard',
     forChild: true,
   },
-  allowEviction: { help: 'start also on a Redis that drops keys when it is full', forChild: true },
-  profile: { type: choice('name', profileNames), help: `the launch line meant: ${profileNames.join(', ')}` },
+  allowEviction: { help: 'start even on a Redis that drops keys when it is full', forChild: true },
+  profile: { type: choice('name', profileNames), help: `the launch profile that is meant: ${profileNames.join(', ')}` },
   healthPort: {
     type: integer(0, 65_535, 'port'),
-    help: 'answer GET /livez there; 0 for nowhere',
+    help: 'answer GET /livez on this port; 0 turns it off',
     setting: 'healthPort',
   },
   devRedis: {

@@ -34,7 +34,7 @@ function checkVariance(flags: WorkerFlags, { maxAgeMs, maxAgeVarianceMs }: Worke
   const problem =
     maxAgeMs === undefined
       ? `${variance} needs ${age}, which is not set.`
-      : `${variance} (${showDuration(maxAgeVarianceMs)}) is above ${age} (${showDuration(maxAgeMs)}). Make it less.`;
+      : `${variance} (${showDuration(maxAgeVarianceMs)}) is above ${age} (${showDuration(maxAgeMs)}). Lower it.`;
   throw refuse(flags, ['maxAgeVariance', 'maxAge'], problem);
 }
 

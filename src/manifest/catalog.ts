@@ -68,7 +68,7 @@ function collect<T extends { name: string }>(kind: 'task' | 'queue', found: Foun
       const message = `There are two ${kind}s "${manifest.name}"; one of them is ${file}.`;
       problems.push({ file, message, option: 'name' });
     } else if (manifest.name !== folder) {
-      const message = `${file} names its ${kind} "${manifest.name}", its folder is "${folder}". Make them equal.`;
+      const message = `${file} names its ${kind} "${manifest.name}", but its folder is "${folder}". Make them equal.`;
       problems.push({ file, message, option: 'name' });
     } else {
       byName.set(manifest.name, { manifest, file });
@@ -114,7 +114,7 @@ function checkTasks(tasks: Collected<AnyTask>, queues: ReadonlySet<string>, prob
     const { name, queue, formerNames } = manifest;
     if (!queues.has(queue)) {
       const guess = didYouMean(queue, queues);
-      const message = `Task "${name}" names a queue "${queue}" that is not there.${guess}`;
+      const message = `Task "${name}" names a queue "${queue}" that does not exist.${guess}`;
       problems.push({ file, message, option: 'queue' });
     }
     for (const former of formerNames) {

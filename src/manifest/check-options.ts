@@ -55,7 +55,7 @@ export const checks = {
   /** The names of jobs, of which BullMQ takes any that Redis can keep. */
   jobNames: expecting('a list of texts of at most 500 characters', listOf(isJobName)),
   paths: expecting('a list of paths such as "email", "user.email", "items.*.card" or "*"', listOf(isRedactPath)),
-  text: expecting('a text of whole characters', isText),
+  text: expecting('a string without lone surrogates', isText),
   packages: expecting('a list of package names, such as "sharp" or "@scope/*"', listOf(isPackage)),
   integer(min: number, max = Number.MAX_SAFE_INTEGER): Check {
     const what = `an integer from ${min}${max === Number.MAX_SAFE_INTEGER ? '' : ` to ${max}`}`;

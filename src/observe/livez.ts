@@ -24,8 +24,8 @@ export async function openLivez(port: number, health: () => 'starting' | 'ok' | 
     await once(server, 'listening');
   } catch (error) {
     const said = (error as Error).message;
-    const ways = 'Give another one by --health-port or worker.healthPort, or 0 for none.';
-    throw new IsletError('E_HEALTH_PORT_REFUSED', `The health check cannot have port ${port}: ${said}. ${ways}`);
+    const ways = 'Choose another with --health-port or worker.healthPort, or turn it off with 0.';
+    throw new IsletError('E_HEALTH_PORT_REFUSED', `The health check cannot use port ${port}: ${said}. ${ways}`);
   }
   return {
     close() {

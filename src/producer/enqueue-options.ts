@@ -58,7 +58,7 @@ export function isJobId(value: unknown): boolean {
 const modes = ['simple', 'throttle', 'debounce'];
 const dedupeChecks = {
   key: expecting(
-    'a text of 1 to 200 characters without white space',
+    'a string of 1 to 200 characters without white space',
     (value) => typeof value === 'string' && /^[^\s\p{Cs}]{1,200}$/u.test(value),
   ),
   mode: checks.oneOf(...modes),
@@ -69,7 +69,7 @@ const optionChecks = {
   delayMs: checks.redisMs(0),
   priority: checks.integer(1, 2_097_151),
   id: expecting(
-    "a text of 1 to 200 characters without ':' and white space that is neither an integer nor a key of BullMQ's own",
+    "a string of 1 to 200 characters without ':' and white space that is neither an integer nor a key of BullMQ's own",
     (value) => isJobId(value) && !/^-?\d+$/.test(String(value)),
   ),
   idempotencyMs: checks.redisMs(1),
@@ -105,7 +105,7 @@ function findPriorityProblem(manifest: AnyTask, { priority }: EnqueueOptions): s
 function findDedupeProblem({ dedupe, delayMs = 0, id, idempotencyMs }: EnqueueOptions): string | undefined {
   if (dedupe === undefined) return undefined;
   const { key, mode, ttlMs } = dedupe;
-  if (key === undefined) return '`dedupe.key` is missing: jobs of one key are one job.';
+  if (key === undefined) return '`dedupe.key` is missing: jobs with the same key are one job.';
   if (mode === undefined) return `\`dedupe.mode\` is missing: one of ${modes.map((name) => `"${name}"`).join(', ')}.`;
   if (id !== undefined || idempotencyMs !== undefined) {
     const other = id === undefined ? 'idempotencyMs' : 'id';

@@ -24,5 +24,5 @@ export function noResult(job: AwaitedJob, timeoutMs: number, place: JobPlace | u
   if (place.at === 'ended' || place.at === 'gone') {
     return say('It has ended, and its result has expired or was removed: read it sooner, or raise `keepResultMs`.');
   }
-  return say(`It goes on. ${describeWait(job, place)}`);
+  return say(`The job goes on. ${describeWait(job, place)}`);
 }

@@ -193,7 +193,7 @@ type Lines = ReturnType<typeof createLines>;
 function connectProducer({ lines, lineOf }: Lines): ProducerBroker {
   let closed = false;
   const closedError = () =>
-    new IsletError('E_PRODUCER_CLOSED', 'The producer was closed. Create another, or close it later.');
+    new IsletError('E_PRODUCER_CLOSED', 'The producer is closed. Create another one, or close it later.');
   const open = (queue: string | QueueRef): Line => {
     if (closed) throw closedError();
     return lineOf(nameOfQueue(queue));

@@ -60,7 +60,7 @@ function unknownTask(delivery: Delivery, task: LoadableTask | undefined, tasks: 
   const { queue, task: name, jobId, version } = delivery;
   const waited = `Job "${jobId}" has waited since ${new Date(since).toISOString()} for a worker that knows it.`;
   const problem = task
-    ? `Task "${name}" (queue "${queue}") has version ${task.manifest.version} in this worker, the job needs version ${version}.`
+    ? `Task "${name}" (queue "${queue}") has version ${task.manifest.version} in this worker, but the job needs version ${version}.`
     : tellUnknown(delivery, tasks);
   const cure = task
     ? 'newer workers, then retry the job.'

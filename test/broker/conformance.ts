@@ -1034,7 +1034,7 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     for (const use of uses) {
       await expect(use).rejects.toMatchObject({
         code: 'E_PRODUCER_CLOSED',
-        message: 'The producer was closed. Create another, or close it later.',
+        message: 'The producer is closed. Create another one, or close it later.',
       });
     }
     expect(await rig.producer.counts('mail')).toEqual({ ...empty, waiting: 1 });

@@ -208,8 +208,8 @@ test('tells what is wrong, and what to do', async () => {
     failure: {
       code: 'E_JOB_CORRUPT',
       causeMessage:
-        `Job "${id}" cannot be read as it is stored in Redis: \`atm\` is no count. It is kept as failed, and no code ` +
-        'was run. See who wrote it, and enqueue it anew.',
+        `Job "${id}" cannot be read as it is stored in Redis: \`atm\` is not a count. It is kept as failed, and no code ` +
+        'was run. Find out which program wrote it, and enqueue it again.',
     },
   });
 });

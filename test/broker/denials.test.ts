@@ -77,7 +77,7 @@ describe.concurrent('a worker is given up', () => {
     await worker.enqueue();
     await vi.waitFor(() => expect(worker.dead[0]).toMatch(said), soon);
     expect(worker.dead[0]).toMatch(
-      /^E_REDIS_DENIED: Redis has denied queue "no-\w+" something for 10 s: .* replaced\.$/,
+      /^E_REDIS_DENIED: Redis has refused commands for queue "no-\w+" for 10 s: .* replaced\.$/,
     );
     await acl('SETUSER', `no-${command}`, '+@all');
     await worker.close();

@@ -128,7 +128,7 @@ describe('enqueue', () => {
     'refuses the id "%s", which is a key of BullMQ',
     async (id) => {
       await expect(producer.enqueue(sendEmail, { to: 'a' }, { id })).rejects.toThrow(
-        `An option of enqueue does not parse: \`id\`: expected a text of 1 to 200 characters without ':' and white ` +
+        `An option of enqueue does not parse: \`id\`: expected a string of 1 to 200 characters without ':' and white ` +
           `space that is neither an integer nor a key of BullMQ's own, got "${id}". ` +
           'Nothing was enqueued for task "send-email".',
       );

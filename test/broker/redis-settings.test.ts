@@ -11,8 +11,8 @@ beforeEach(async () => {
 
 afterEach(() => redis.close());
 
-const evicts = 'Redis has maxmemory-policy "allkeys-lru": when it is full it drops jobs.';
-const forgets = 'Redis does not persist (appendonly no, no save): a restart of it loses all jobs.';
+const evicts = 'Redis has maxmemory-policy "allkeys-lru": it drops jobs when it is full.';
+const forgets = 'Redis does not persist (appendonly no, no save): all jobs are lost when it restarts.';
 const hides = 'Redis hides its settings (CONFIG): make sure that maxmemory-policy is noeviction and that it persists.';
 
 const set = (name: string, value: string) => redis.server.ask((client) => client.config('SET', name, value));
@@ -35,7 +35,7 @@ test('refuses a Redis that evicts', async () => {
   const what = `Redis at ${hidePasswords(redis.server.url)} has maxmemory-policy "allkeys-lru"`;
   await expect(notices()).rejects.toMatchObject({
     code: 'E_REDIS_EVICTS',
-    message: `${what}: when it is full it drops jobs. Set it to noeviction, or start with --allow-eviction.`,
+    message: `${what}: it drops jobs when it is full. Set it to noeviction, or start with --allow-eviction.`,
   });
 });
 

@@ -26,7 +26,7 @@ interface Problem {
 
 /** The modules that are imported: the app's sources, where this Node runs those. */
 const ending = Reflect.get(process.features, 'typescript') ? 'ts' : 'js';
-const effect = 'The worker of queue "dying" does not start like this.';
+const effect = 'Until this is fixed, the worker of queue "dying" does not start.';
 
 function ofTask(name: string, line: string, message: string): string[] {
   return ['E_TASK_LOAD_FAILED', 'dying', `tasks/${name}/task.ts${line}`, `Task "${name}" (queue "dying"): ${message}`];
@@ -66,7 +66,7 @@ describe('in an app with every fault', () => {
         'E_CATALOG_INVALID',
         '',
         'tasks/lost/manifest.ts:6',
-        'Task "lost" names a queue "dyin" that is not there. Did you mean "dying"?',
+        'Task "lost" names a queue "dyin" that does not exist. Did you mean "dying"?',
       ],
       [
         'E_CATALOG_INVALID',
@@ -129,7 +129,7 @@ describe('in an app with every fault', () => {
         'Queue "empty" has no task: its worker has nothing to do. Give it one, or remove its folder.',
       ],
       ofTask('escapes', ':4', `an exception escaped from its import: nobody waits for this. ${effect} Fix it.`),
-      ofTask('exits', '', `its import ended the process with exit code 3, which it must not. ${effect}`),
+      ofTask('exits', '', `its import ended the process with exit code 3, which an import must not do. ${effect}`),
       ofTask(
         'lacks',
         ':9',
@@ -144,16 +144,20 @@ describe('in an app with every fault', () => {
       ofTask(
         'rare',
         ':4',
-        'it could not be imported: cannot log in to redis://***@example.com:6379/0. Its jobs fail like this. Fix it.',
+        'it could not be imported: cannot log in to redis://***@example.com:6379/0. Until this is fixed, its jobs fail. Fix it.',
       ),
       ofTask('throws', ':4', `it could not be imported: not on this machine. ${effect} Fix it.`),
-      ofTask('waits', '', `it waits at its top level for something that never comes. Wait in a function. ${effect}`),
+      ofTask(
+        'waits',
+        '',
+        `it waits at its top level for something that never comes. Move the waiting into a function. ${effect}`,
+      ),
       ofTask('wrong-manifest', '', `it implements the manifest of "send-mail". Import its own manifest. ${effect}`),
       [
         'E_TASK_LOAD_FAILED',
         'rotten',
         'tasks/served/task.ts',
-        'Task "served" (queue "rotten"): it must export by default what implement() returns. The worker of queue "rotten" does not start like this.',
+        'Task "served" (queue "rotten"): it must export by default what implement() returns. Until this is fixed, the worker of queue "rotten" does not start.',
       ],
     ]);
     const keys = ['code', 'queue', 'file', 'line', 'message'];
@@ -221,11 +225,11 @@ describe('imported apart', () => {
       works: 'export default () => {};',
     });
     expect(results).toMatchObject([
-      { ok: false, message: 'its import did not end within 1 s. Wait in a function.' },
-      { ok: false, message: 'its import did not end within 1 s. Wait in a function.' },
+      { ok: false, message: 'its import did not end within 1 s. Move the waiting into a function.' },
+      { ok: false, message: 'its import did not end within 1 s. Move the waiting into a function.' },
       {
         ok: false,
-        message: expect.stringMatching(/ by SIGABRT, which it must not\. It wrote: licences: 0\nout of lic/),
+        message: expect.stringMatching(/ by SIGABRT, which an import must not do\. It wrote: licences: 0\nout of lic/),
       },
       { ok: true },
     ]);

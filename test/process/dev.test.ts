@@ -93,7 +93,7 @@ describe('when a file is saved', () => {
 
     await saveTask('5 + ');
     await until(() => expect(dev.stderr()).toMatch(/tasks\/send-welcome\/task\.ts\(\d+,\d+\): error TS1109/));
-    expect(dev.stderr()).toContain('Not compiled: the code before goes on until that is mended.');
+    expect(dev.stderr()).toContain('Not compiled. The previous code keeps running.');
     expect(await resultOf('3')).toBe('new');
 
     await saveTask("'mended'");
@@ -123,7 +123,7 @@ describe('when a file is saved', () => {
     const file = 'tasks/send-welcome/task.ts';
     const text = await readFile(join(app.root, file), 'utf8');
     await app.write(file, `${text}\nthrow new Error('no licence');\n`);
-    await until(() => expect(dev.stderr()).toContain('The worker could not start. The code before goes on.'));
+    await until(() => expect(dev.stderr()).toContain('The worker could not start. The previous code keeps running.'));
     expect(dev.stderr()).toContain('E_TASK_LOAD_FAILED');
     expect(await resultOf('5')).toBe('ada@example.com');
     await app.write(file, text);
@@ -221,7 +221,7 @@ describe('a start that never ends', () => {
     const task = await readFile(join(app.root, 'tasks/send-welcome/task.ts'), 'utf8');
     await importFor('waits');
     const said =
-      /The worker is still starting after 5 s: it loads the code of queue "mail"\. The code before goes on\./;
+      /The worker is still starting after 5 s: it loads the code of queue "mail"\. The previous code keeps running\./;
     await until(() => expect(dev.stderr()).toMatch(said));
     expect(await resultOf('7')).toBe('ada@example.com');
     await app.write('tasks/send-welcome/task.ts', task);

@@ -264,7 +264,7 @@ test.each([
   await broken.close();
   expect(stdout + stderr).toContain('E_FOOTPRINT_FAILED');
   expect(stdout + stderr).toContain(
-    "A process that imports the app's code did not get to its end: it could not be imported: only here",
+    "A process that imports the app's code ended too early: it could not be imported: only here",
   );
   expect(code).toBe(1);
 });

@@ -105,8 +105,8 @@ test('refuses to start, with no job taken, when the port is taken', async () => 
   const worker = startIslet(['worker', '--queue', 'main', '--health-port', String(port)], { cwd, env: place.env });
   expect(await worker.exited).toEqual({ code: 1, signal: null });
   expect(worker.stderr()).toBe(
-    `E_HEALTH_PORT_REFUSED: The health check cannot have port ${port}: listen EADDRINUSE: address already in use ` +
-      `:::${port}. Give another one by --health-port or worker.healthPort, or 0 for none.\n`,
+    `E_HEALTH_PORT_REFUSED: The health check cannot use port ${port}: listen EADDRINUSE: address already in use ` +
+      `:::${port}. Choose another with --health-port or worker.healthPort, or turn it off with 0.\n`,
   );
   expect(await waiting.getState()).toBe('waiting');
   taken.close();

@@ -70,7 +70,7 @@ test('drops what is more than 4 MB while nobody reads, says how many lines, and 
   await once(child.stderr, 'data');
   child.stdout.resume();
   const read = () => text.split('\n').flatMap((line) => (line.endsWith('}') ? [JSON.parse(line)] : []));
-  const note = { level: 40, msg: 'Log lines were dropped: nobody had read for too long' };
+  const note = { level: 40, msg: 'Log lines were dropped, because nothing had read them for too long' };
   await vi.waitFor(() => expect(read().at(-1)).toMatchObject(note), { timeout: 5_000 });
   const [kept, last] = [read().length - 1, read().at(-1)];
   expect(kept).toBeGreaterThan(3_500);

@@ -334,7 +334,7 @@ describe('the settings of Redis at the start', () => {
     await set('maxmemory-policy', 'allkeys-lru');
     const said = await refusal(launch());
     const where = `redis://***@${new URL(redis.server.url).host}`;
-    const what = `Redis at ${where} has maxmemory-policy "allkeys-lru": when it is full it drops jobs.`;
+    const what = `Redis at ${where} has maxmemory-policy "allkeys-lru": it drops jobs when it is full.`;
     const advice = 'Set it to noeviction, or start with --allow-eviction.';
     expect(said).toBe(`E_REDIS_EVICTS: ${what} ${advice}\n`);
   });

@@ -44,7 +44,8 @@ describe('islet init', () => {
     const [list = '', next = ''] = stdout.split('\n\nNext:\n');
     expect(list.split('\n').slice(1)).toHaveLength(files.length);
     expect(list).toMatch(/^Made an app in My Workers:\n {2}\.dockerignore\n/);
-    expect(next.split('\n').slice(0, 2)).toEqual([
+    expect(next.split('\n').slice(0, 3)).toEqual([
+      expect.stringMatching(/^ {2}mv islet-[\d.]+\.tgz 'My Workers'$/),
       `  cd 'My Workers'`,
       expect.stringMatching(/^ {2}npm install \.\/islet-[\d.]+\.tgz /),
     ]);
@@ -102,7 +103,7 @@ describe('islet init', () => {
       expect({ code, stderr }).toEqual({
         code: 1,
         stderr:
-          `E_APP_NOT_FOUND: ${parent} is no Islet app: it has no folder "queues". Start in the app's folder, or make a ` +
+          `E_APP_NOT_FOUND: ${parent} is not an Islet app: it has no folder "queues". Start in the app's folder, or make a ` +
           'new app: islet init my-workers.\n',
       });
     }
@@ -193,8 +194,8 @@ Next:
       'a name that is taken',
       1,
       [...send, '--queue', 'mail'],
-      'E_NAME_TAKEN: A new task cannot be called "send-welcome": there is tasks/send-welcome already. Nothing was ' +
-        'written. Choose another name, or remove what has it: islet destroy task send-welcome.',
+      'E_NAME_TAKEN: A new task cannot be called "send-welcome": the folder tasks/send-welcome already exists. Nothing was ' +
+        'written. Choose another name, or run "islet destroy task send-welcome".',
     ],
     [
       'an unknown queue',
@@ -255,7 +256,7 @@ Next:
     const args = ['generate', 'task', 'contested', '--queue', 'contested', '--create-queue'];
     const ended = await Promise.all([app.islet(args), app.islet(args)]);
     expect(ended.map(({ code }) => code).sort()).toEqual([0, 1]);
-    expect(ended.map(({ stderr }) => stderr).join('')).toMatch(/^E_NAME_TAKEN: .*tasks\/contested already/);
+    expect(ended.map(({ stderr }) => stderr).join('')).toMatch(/^E_NAME_TAKEN: .*tasks\/contested already exists/);
   });
 
   test('writes no task for a queue whose folder has no manifest', async () => {
@@ -266,8 +267,8 @@ Next:
     expect({ code, stderr }).toEqual({
       code: 1,
       stderr:
-        'E_NAME_TAKEN: queues/half is there, and has no manifest. Nothing was written. ' +
-        'Complete it, or remove it, and try again.\n',
+        'E_NAME_TAKEN: queues/half exists, but has no manifest. Nothing was written. ' +
+        'Add the manifest or remove the folder, and try again.\n',
     });
     expect(await readdir(join(app.root, 'tasks'))).not.toContain('halved');
   });
@@ -344,9 +345,9 @@ describe.runIf(process.platform === 'linux')('on a terminal', () => {
     const { code, screen } = await type(
       ['generate'],
       [
-        ['What shall be written?', '\r'],
+        ['What do you want to write?', '\r'],
         ["The task's name?", 'send-welcome\r'],
-        ['There is tasks/send-welcome already.', '\x15asked-for\r'],
+        ['The folder tasks/send-welcome already exists.', '\x15asked-for\r'],
         ['Which queue runs it?', '\r'],
         ['When its worker dies, a job', `${down}\r`],
       ],
@@ -431,7 +432,7 @@ To rename it instead: rename its folder and its \`name\`, and add formerNames: [
   ])('says so and goes on, when Redis cannot be asked: %s', async (_, env, said) => {
     await app.islet(['generate', 'queue', 'unasked']);
     const { code, stdout } = await app.islet(['destroy', 'queue', 'unasked', '--yes'], env);
-    expect(stdout).toContain('Whether jobs of it are in Redis is not known: ');
+    expect(stdout).toContain('It is not known whether Redis has jobs of it: ');
     expect(stdout).toContain(said);
     expect(stdout).not.toContain('hidden');
     expect({ code, isThere: existsSync(join(app.root, 'queues/unasked')) }).toEqual({ code: 0, isThere: false });

@@ -22,7 +22,7 @@ test.each([
   [
     'a removed task is still compiled',
     ['dist/config/index.js', 'dist/queues/mail/manifest.js', 'dist/tasks/gone/task.js'],
-    'dist/tasks/gone has no source any more',
+    'dist/tasks/gone no longer has a source',
   ],
 ])('refuses to start in production, when %s', async (_, compiled, reason) => {
   put('tsconfig.json', '{}\n');
@@ -31,7 +31,7 @@ test.each([
     code: 1,
     stdout: '',
     stderr:
-      `E_BUILD_STALE: The compiled code in dist/ is not that of its sources: ${reason}. ` +
+      `E_BUILD_STALE: The code in dist/ was not compiled from the present sources: ${reason}. ` +
       'Nothing was started. Remove dist/ and run "npm run build" first.\n',
   });
 });
@@ -42,7 +42,7 @@ test.runIf(needsBuild)('refuses to start in production without dist/, on a Node 
     code: 1,
     stdout: '',
     stderr:
-      `E_BUILD_STALE: There is no dist/, and Node ${process.version} runs no TypeScript: from 22.18 on, Node does. ` +
+      `E_BUILD_STALE: There is no dist/, and Node ${process.version} cannot run TypeScript; Node 22.18 and newer can. ` +
       'Nothing was started. Run "npm run build" first.\n',
   });
 });
@@ -52,8 +52,8 @@ test.runIf(needsBuild)('names the file that cannot be imported, where not even a
     code: 1,
     stdout: '',
     stderr:
-      `E_BUILD_STALE: ${join(root, 'config/index.ts')} is not compiled, and Node ${process.version} runs no TypeScript: ` +
-      'from 22.18 on, Node does. Run "npm run build" first.\n',
+      `E_BUILD_STALE: ${join(root, 'config/index.ts')} is not compiled, and Node ${process.version} cannot run TypeScript; ` +
+      'Node 22.18 and newer can. Run "npm run build" first.\n',
   });
 });
 

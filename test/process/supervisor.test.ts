@@ -123,7 +123,7 @@ describe('a supervisor', () => {
     expect(supervisor.stderr()).toMatch(/^PID +STATE +AGE +JOBS +IN FLIGHT +RSS$/m);
     expect(supervisor.stderr()).toMatch(new RegExp(`^${status.parent.pid} +parent .* ${status.parent.rssMb} MB$`, 'm'));
     supervisor.kill('SIGTTIN');
-    await supervisor.line({ msg: 'A signal that means nothing here', signal: 'SIGTTIN' });
+    await supervisor.line({ msg: 'Ignored a signal that means nothing here', signal: 'SIGTTIN' });
     expect(readyPids(supervisor).filter(isAlive)).toHaveLength(2);
   });
 
@@ -292,7 +292,7 @@ test.each([
   [['--max-age-variance', '1h'], '--max-age-variance needs worker.maxAge, which is not set.'],
   [
     ['--max-age', '6h', '--max-age-variance', '7h'],
-    '--max-age-variance (25200s) is above --max-age (21600s). Make it less.',
+    '--max-age-variance (25200s) is above --max-age (21600s). Lower it.',
   ],
 ])('refuses %j', async (flags, message) => {
   const worker = launch(['--queue', 'kept', ...flags]);

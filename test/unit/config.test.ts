@@ -44,7 +44,7 @@ describe('the worker settings', () => {
     ['WORKER_MAX_BLOCK', 'maxBlock', '1.5s', '1000ms'],
   ])('refuse the duration %s: %s "%s"', (variable, key, value, from) => {
     expect(() => readSettings({ [variable]: value })).toThrow(
-      `The configuration does not hold: \`worker.${key}\`: expected milliseconds or a duration such as 25s or 10m, ` +
+      `The configuration is wrong: \`worker.${key}\`: expected milliseconds or a duration such as 25s or 10m, ` +
         `from ${from} to 24d${value && `, got "${value}"`} (from environment variable ${variable}).`,
     );
   });
@@ -125,7 +125,7 @@ describe('the settings of an app', () => {
     [
       { NODE_ENV: 'prod' },
       [
-        'NODE_ENV is "prod", but there is no config/prod.json, so the defaults hold. Known: development, production, test.',
+        'NODE_ENV is "prod", but there is no config/prod.json, so the defaults apply. Known: development, production, test.',
       ],
     ],
     [{ NODE_ENV: 'test' }, []],

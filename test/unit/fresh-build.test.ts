@@ -82,8 +82,8 @@ describe('staleFiles', () => {
     put('dist/tasks/gone/task.js', 20);
     put('dist/queues/old/queue.js', 20);
     expect(staleFiles(root)).toEqual([
-      'dist/tasks/gone has no source any more',
-      'dist/queues/old has no source any more',
+      'dist/tasks/gone no longer has a source',
+      'dist/queues/old no longer has a source',
     ]);
   });
 
@@ -91,7 +91,7 @@ describe('staleFiles', () => {
     put('dist/src/a.js', 20);
     put('queues/mail/plain.js', 10);
     for (const name of ['plain', 'hooks']) put(`dist/queues/mail/${name}.js`, 20);
-    expect(staleFiles(root)).toEqual(['dist/queues/mail/hooks.js has no source any more']);
+    expect(staleFiles(root)).toEqual(['dist/queues/mail/hooks.js no longer has a source']);
     refreshOutputs(root);
     expect(staleFiles(root)).toEqual([]);
     expect(existsSync(join(root, 'dist/queues/mail/plain.js'))).toBe(true);

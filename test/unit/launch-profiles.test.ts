@@ -65,7 +65,7 @@ describe('the advice to a worker', () => {
           'node_modules/islet/bin/islet.js worker --queue mail',
       },
       text: expect.stringMatching(
-        /^Not started in the launch profile "lean": saves .+ \(or say --profile throughput\)/,
+        /^This worker was not started in the launch profile "lean", which saves .+\. Start it with this line, or add --profile throughput:\n/,
       ),
     });
     expect(saves).toMatch(/\d+ %/);

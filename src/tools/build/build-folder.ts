@@ -67,7 +67,7 @@ async function pack(target: Target, included: readonly string[]): Promise<Packed
   }
   throw new IsletError(
     'E_BUILD_FAILED',
-    'The build failed: its packages could not be told apart. Nothing was written.',
+    'The build failed: no division into bundled and copied packages was found. Nothing was written.',
   );
 }
 

@@ -5,7 +5,7 @@ import { isKnown, packageOf } from './packages.ts';
 const computed: Record<string, string> = {
   'unsupported-dynamic-import': 'computes an import()',
   'unsupported-require-call': 'computes a require()',
-  'indirect-require': 'hands on require()',
+  'indirect-require': 'passes on require()',
   'require-resolve-not-external': 'looks for a module by require.resolve()',
 };
 

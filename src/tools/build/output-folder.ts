@@ -41,7 +41,7 @@ export function checkOutputFolder(root: string, folder: string): void {
   // Otherwise the built folder would be part of its own source.
   if (inside === '' || !inside.startsWith('..')) throw refuse(`${folder} holds the app itself.`);
   if (!existsSync(folder)) return;
-  if (!lstatSync(folder).isDirectory()) throw refuse(`${folder} is no folder.`);
+  if (!lstatSync(folder).isDirectory()) throw refuse(`${folder} is not a folder.`);
   if (readdirSync(folder).length > 0 && !readEarlier(folder)) {
     throw refuse(`${folder} is not empty, and not an earlier build: it has no ${contentsFile} of Islet's.`);
   }

@@ -38,7 +38,7 @@ function explainEnd(code: number | null, signal: string | null, written: string)
   const how = signal ? `by ${signal}` : `with exit code ${code}`;
   const tail = written.length > tailLength ? `...${written.slice(-tailLength)}` : written;
   return failed(
-    `its import ended the process ${how}, which it must not.${tail === '' ? '' : ` It wrote: ${tail}`}`,
+    `its import ended the process ${how}, which an import must not do.${tail === '' ? '' : ` It wrote: ${tail}`}`,
     written,
   );
 }
@@ -80,7 +80,7 @@ function importInOneProcess({ modules, watch }: ImportOrder, cwd: string, limitM
     const startLimit = () => {
       clearTimeout(timer);
       timer = setTimeout(
-        () => end(failed(`its import did not end within ${limitMs / 1_000} s. Wait in a function.`)),
+        () => end(failed(`its import did not end within ${limitMs / 1_000} s. Move the waiting into a function.`)),
         limitMs,
       );
     };

@@ -54,7 +54,7 @@ export async function importManifests({ root, code, folders }: App): Promise<Man
       continue;
     }
     const title = `The manifest of ${kind === 'tasks' ? 'task' : 'queue'} "${folder}"`;
-    const subject = { code: 'E_MANIFEST_INVALID', file, title, effect: 'No worker starts like this.' };
+    const subject = { code: 'E_MANIFEST_INVALID', file, title, effect: 'Until this is fixed, no worker starts.' };
     const queue = kind === 'queues' ? folder : undefined;
     manifests.broken.push(source);
     manifests.problems.push(toProblem(root, { ...subject, queue }, result));
@@ -71,6 +71,11 @@ export async function checkConfig({ root, code }: App): Promise<Problem[]> {
   }
   const [result] = await importApart([{ file, name: 'config', exports: 'settings' }], root);
   if (!result || result.ok) return [];
-  const subject = { code: 'E_CONFIG_INVALID', file, title: 'The settings', effect: 'No worker starts like this.' };
+  const subject = {
+    code: 'E_CONFIG_INVALID',
+    file,
+    title: 'The settings',
+    effect: 'Until this is fixed, no worker starts.',
+  };
   return [toProblem(root, subject, result)];
 }

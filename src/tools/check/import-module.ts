@@ -125,7 +125,10 @@ async function importAll({ modules, watch }: ImportOrder): Promise<void> {
     );
   process.on('uncaughtException', (error) => tell(thrown(error, 'an exception escaped from its import'), 'last'));
   process.once('beforeExit', () =>
-    tell(refused('it waits at its top level for something that never comes. Wait in a function.'), 'last'),
+    tell(
+      refused('it waits at its top level for something that never comes. Move the waiting into a function.'),
+      'last',
+    ),
   );
   const look = watch && watchImports(watch);
   for (const [index, module] of modules.entries()) {

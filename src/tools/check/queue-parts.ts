@@ -14,9 +14,15 @@ export interface Part {
 /** Lists what the tasks of a queue share: the hooks of all queues, the queue's own hooks, and its dependencies. */
 function listShared(code: string, queue: string): Part[] {
   const folder = join(code, 'queues', queue);
-  const effect = `The worker of queue "${queue}" does not start like this.`;
+  const effect = `Until this is fixed, the worker of queue "${queue}" does not start.`;
   const files = [
-    [join(code, 'queues'), 'hooks', 'E_HOOKS_FAILED', 'The hooks of all queues', 'No worker starts like this.'],
+    [
+      join(code, 'queues'),
+      'hooks',
+      'E_HOOKS_FAILED',
+      'The hooks of all queues',
+      'Until this is fixed, no worker starts.',
+    ],
     [folder, 'hooks', 'E_HOOKS_FAILED', `The hooks of queue "${queue}"`, effect],
     [folder, 'dependencies', 'E_DEPENDENCIES_FAILED', `The dependencies of queue "${queue}"`, effect],
   ] as const;
@@ -33,7 +39,9 @@ export function toPart(code: string, queue: string, task: FoundManifest): Part {
   const { folder } = task;
   const file = findFile(join(code, 'tasks', folder), 'task') ?? join(code, 'tasks', folder, 'task.ts');
   const rare = dataOf(task).load === 'on-first-job';
-  const effect = rare ? 'Its jobs fail like this.' : `The worker of queue "${queue}" does not start like this.`;
+  const effect = rare
+    ? 'Until this is fixed, its jobs fail.'
+    : `Until this is fixed, the worker of queue "${queue}" does not start.`;
   const title = `Task "${folder}" (queue "${queue}")`;
   return {
     module: { file, name: folder, exports: 'task' },

@@ -28,7 +28,7 @@ async function weigh(modules: ModuleToImport[], cwd: string) {
 /** Returns the error for a process that did not get to the end of its imports, so that nothing was measured. */
 export function importFailed(results: readonly Imported[]): IsletError {
   const said = results.flatMap((each) => (each.ok ? [] : [each.message.replace(/(?<![.!?])$/, '.')])).join(' ');
-  const what = `A process that imports the app's code did not get to its end: ${said}`;
+  const what = `A process that imports the app's code ended too early: ${said}`;
   return new IsletError('E_FOOTPRINT_FAILED', `${what} Nothing was measured. "islet check" lists all that is wrong.`);
 }
 

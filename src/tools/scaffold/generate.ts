@@ -31,8 +31,8 @@ function findOwner({ root, tasks, queues }: AppSources, kind: Kind, name: string
 }
 
 const folderOwner = (kind: Kind, name: string) => ({
-  owner: `there is ${kind}s/${name} already`,
-  advice: `remove what has it: islet destroy ${kind} ${name}`,
+  owner: `the folder ${kind}s/${name} already exists`,
+  advice: `run "islet destroy ${kind} ${name}"`,
 });
 
 /** Says why a new task or queue cannot have this name; undefined when it can. */

@@ -25,8 +25,8 @@ async function tryTo(move: () => Promise<unknown>): Promise<boolean> {
 /** Accepts a folder that somebody else has made if it has a manifest. Throws `E_NAME_TAKEN`. */
 async function checkWhole({ path }: NewFolder, folder: string): Promise<void> {
   if (findFile(folder, 'manifest') !== undefined) return;
-  const seen = `${path} is there, and has no manifest. Nothing was written.`;
-  throw new IsletError('E_NAME_TAKEN', `${seen} Complete it, or remove it, and try again.`);
+  const seen = `${path} exists, but has no manifest. Nothing was written.`;
+  throw new IsletError('E_NAME_TAKEN', `${seen} Add the manifest or remove the folder, and try again.`);
 }
 
 /**

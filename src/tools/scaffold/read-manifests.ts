@@ -75,7 +75,7 @@ async function readOne<T>(root: string, kind: 'task' | 'queue', name: string): P
     const manifest = (await importManifest(root, file)) as { kind?: string; name?: string } | undefined;
     const maker = kind === 'task' ? 'defineTask' : 'defineQueue';
     if (manifest?.kind !== kind) return fail(`it does not export by default what ${maker}() returns`);
-    if (manifest.name !== name) return fail(`it names its ${kind} "${manifest.name}", its folder is "${name}"`);
+    if (manifest.name !== name) return fail(`it names its ${kind} "${manifest.name}", but its folder is "${name}"`);
     return { name, manifest: manifest as T };
   } catch (error) {
     return fail(error instanceof Error ? error.message : String(error));

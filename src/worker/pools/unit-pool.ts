@@ -91,7 +91,9 @@ export class UnitPool {
     const { jobId, abort } = job.delivery;
     if (end.kind === 'killed') throw abort.reason;
     const whose = `Job "${jobId}" of task ${this.#name}`;
-    throw new PoolCrashedError(`${whose} ended its ${this.#settings.kind}, and no other job: that ${end.how}.`);
+    throw new PoolCrashedError(
+      `${whose} ended its ${this.#settings.kind}, which ${end.how}. No other job was affected.`,
+    );
   }
 
   async #runToEnd(job: PooledJob): Promise<UnitEnd> {

@@ -29,12 +29,12 @@ describe('createCatalog', () => {
     [
       'a queue that is not there',
       [task('a', { queue: 'mial' })],
-      'names a queue "mial" that is not there. Did you mean "mail"?',
+      'names a queue "mial" that does not exist. Did you mean "mail"?',
     ],
     [
       'a folder of another name',
       [{ ...task('a'), folder: 'b' }],
-      'names its task "a", its folder is "b". Make them equal.',
+      'names its task "a", but its folder is "b". Make them equal.',
     ],
     ['an export that is no manifest', [found('a', {})], 'must export by default what defineTask() returns'],
     ['a queue as a task', [found('mail', queue.value)], 'must export by default what defineTask() returns'],

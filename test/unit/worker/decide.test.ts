@@ -74,7 +74,7 @@ describe('a job whose task this worker does not know', () => {
     expect(waiting(600_000, { version: 2 })).toMatchObject(
       failedWith(
         'E_TASK_UNKNOWN',
-        'Task "send-email" (queue "mail") has version 1 in this worker, the job needs version 2. Job "j" has waited ' +
+        'Task "send-email" (queue "mail") has version 1 in this worker, but the job needs version 2. Job "j" has waited ' +
           'since 2026-01-02T11:50:00.000Z for a worker that knows it. Deploy newer workers, then retry the job.',
       ),
     );

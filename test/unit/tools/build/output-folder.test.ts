@@ -48,7 +48,7 @@ test.each([
 
 test('a file, the app itself and what holds it are refused', () => {
   writeFileSync(out, '');
-  expect(() => checkOutputFolder(root, out)).toThrow(`${out} is no folder.`);
+  expect(() => checkOutputFolder(root, out)).toThrow(`${out} is not a folder.`);
   expect(() => checkOutputFolder(root, root)).toThrow(`${root} holds the app itself.`);
   for (const folder of [dirname(root), parse(root).root]) {
     expect(() => checkOutputFolder(root, folder)).toThrow(`${folder} holds the app itself.`);
@@ -71,7 +71,7 @@ describe('a link', () => {
 
   test('to a folder is refused as one to build into', () => {
     symlinkSync(outside, out);
-    expect(() => checkOutputFolder(root, out)).toThrow(`${out} is no folder.`);
+    expect(() => checkOutputFolder(root, out)).toThrow(`${out} is not a folder.`);
   });
 
   test('in place of a folder of the earlier build is refused: nothing is removed where it leads to', async () => {
