@@ -20,9 +20,9 @@ function describeRun({ date, commit, quick, rounds, machine, versions }: Results
   const used = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   const kind = quick ? 'A quick run, which shows large differences only: medians' : 'Medians';
   return (
-    `${kind} of ${rounds === 1 ? 'one round' : `${rounds} rounds`}, all side by side on ${date.slice(0, 10)}, commit ${commit}: ` +
-    `${machine.cores} cores of ${machine.cpu}, ${machine.memoryGb} GB, ${machine.system}; load of the machine ` +
-    `${machine.loadBefore} before and ${machine.loadAfter} after. ${used.join(', ')}. Ratios travel, absolute values do not.`
+    `${kind} of ${rounds === 1 ? 'one round' : `${rounds} rounds`}, all side by side, on ${date.slice(0, 10)} at commit ${commit}: ` +
+    `${machine.cores} cores of ${machine.cpu}, ${machine.memoryGb} GB, ${machine.system}; the load of the machine was ` +
+    `${machine.loadBefore} before and ${machine.loadAfter} after the run. ${used.join(', ')}. On another machine the ratios are similar, and the absolute values are not.`
   );
 }
 
@@ -41,7 +41,7 @@ export function renderShort(results: Results): string {
     '',
     toTable([header, ...rows]),
     '',
-    `The load: ${load?.about ?? ''}. Medians of one machine.`,
+    `The load is ${load?.about ?? ''}. The figures are medians of one machine.`,
     '[Benchmarks](docs/benchmarks.md) has all contenders and cases, and which marks are missed; `npm run bench` repeats them.',
     end,
   ].join('\n');
@@ -80,10 +80,9 @@ export function renderDocument(results: Results): string {
   return [
     '# Benchmarks',
     '',
-    '`npm run bench` measures Islet beside others: every case in one run, each round in another order, each worker on an',
-    'empty Redis (or database) of its own, with the guard on. `npm run bench:report` writes this page from',
-    '`lab/bench/results.json`. `--quick` ends within three minutes, `--only <cases>` and `--contenders <keys>` choose, `--json`',
-    'prints for machines.',
+    '`npm run bench` measures Islet beside other systems. It runs every case in one run, each round in another order, and each',
+    'worker on an empty Redis (or database) of its own. `--quick` ends within three minutes, `--only <cases>` and',
+    '`--contenders <keys>` choose, and `--json` prints JSON. `npm run bench:report` writes this page from `lab/bench/results.json`.',
     '',
     describeRun(results),
     '',
