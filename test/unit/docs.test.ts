@@ -12,6 +12,10 @@ test('docs/errors.md has one row for each error code of the code, and none else'
   expect(rows).toEqual([...new Set(codes)].sort());
 });
 
+test('README.md is short enough for somebody who has just come', () => {
+  expect(read('README.md').split('\n').length).toBeLessThanOrEqual(121);
+});
+
 test.each(documents)('%s names no error code that the code does not have', (document) => {
   expect(codesOf(read(document)).filter((code) => !codes.includes(code))).toEqual([]);
 });
