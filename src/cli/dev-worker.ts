@@ -23,8 +23,8 @@ type Start = 'ready' | 'failed' | 'outdated';
 
 /** The state that a worker process has told of its start and its end. */
 class Progress {
-  /** The code that the process loads now, named for people. */
-  loading = 'the app';
+  /** What the process does now, told for people. */
+  doing = 'prepares Redis and the app';
   /** Resolves with true when the process takes jobs, with false when it ended before. */
   readonly ready: Promise<boolean>;
   /** Resolves when the process takes no further job, or has ended. */
@@ -34,7 +34,7 @@ class Progress {
     const said = (word: FromWorker['say']) =>
       new Promise<true>((resolve) => child.onMessage(({ say }) => say === word && resolve(true)));
     child.onMessage((message) => {
-      if (message.say === 'loading') this.loading = `the code of queue "${message.queue}"`;
+      if (message.say === 'loading') this.doing = `loads the code of queue "${message.queue}"`;
     });
     this.ready = Promise.race([said('ready'), child.ended.then(() => false)]);
     this.leaving = Promise.race([said('leaving'), child.ended]);
@@ -127,8 +127,8 @@ export class DevWorker {
     });
     const tell = () => {
       const seconds = Math.round((performance.now() - startedAt) / 1_000);
-      const what = `The worker is still starting after ${seconds} s: it loads ${progress.loading}.`;
-      this.#options.say(`${what} ${this.tellFate()}`);
+      const what = `The worker is still starting after ${seconds} s: it ${progress.doing}.`;
+      this.#options.say(`${what} ${this.#current ? this.tellFate() : 'The next save starts it anew.'}`);
     };
     const timer = setInterval(tell, slowStartMs);
     const started = progress.ready.then((ready): Start => (ready ? 'ready' : 'failed'));
