@@ -37,7 +37,7 @@ async function leave({ client, place }: QueueHandle, old: QueuePlace): Promise<s
   if (left > 0) {
     const jobs = left === 1 ? '1 job is' : `${left} jobs are`;
     const advice =
-      'Run workers with the manifest of before until they are done, with producers that send to the new place.';
+      'Run workers with the earlier manifest until these jobs are done, and let producers send to the new place already.';
     throw new IsletError('E_QUEUE_MOVED', `${seen} ${jobs} left in the old place, which nobody would run. ${advice}`);
   }
   await forgetPlace(client, old);

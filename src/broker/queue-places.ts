@@ -72,7 +72,7 @@ export function choosePlace(known: readonly QueuePlace[], app: string, name: str
   const [place = placeOf({ name }, app), ...others] = places;
   if (others.length === 0) return place;
   const seen = `Queue "${name}" is in several places: ${places.map((each) => `"${showPlace(each)}"`).join(', ')}.`;
-  throw new IsletError('E_OPTIONS_INVALID', `${seen} Give its manifest in place of its name.`);
+  throw new IsletError('E_OPTIONS_INVALID', `${seen} Give its manifest instead of its name.`);
 }
 
 /** Asks Redis for the queue of a name. Throws `E_OPTIONS_INVALID` where it has several places. */
