@@ -87,7 +87,7 @@ describe.each(skews)('on a machine whose clock is %s', (_, skewMs) => {
     const [releasedAt = 0] = delivered[1]?.memory.releases ?? [];
     expect(Math.abs(broker.now() - releasedAt)).toBeLessThan(5_000);
     const side = skewMs > 0 ? 'behind' : 'ahead of';
-    const said = new RegExp(`^The clock of Redis is (599|600)\\d{3} ms ${side} this machine's\\. Delays go by`);
+    const said = new RegExp(`^The clock of Redis is (599|600)\\d{3} ms ${side} this machine's\\. Delays follow`);
     expect(notices).toContainEqual(expect.stringMatching(said));
     vi.useRealTimers();
     expect(Math.abs(Date.now() - releasedAt)).toBeLessThan(5_000);

@@ -433,14 +433,14 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     };
     const options = { keepResultMs: 60_000 };
     const first = await rig.producer.enqueue(sendEmail, { to: 'a' }, options);
-    expect(await wait(first)).toBe('It goes on. Queue "mail" has no worker: start one.');
+    expect(await wait(first)).toBe('The job goes on. Queue "mail" has no worker: start one.');
     const { delivered, end, close } = await hold(rig, { concurrency: 1 });
     await rig.until(() => expect(delivered).toHaveLength(1));
-    expect(await wait(first)).toBe('It goes on. It runs: wait longer, with `timeoutMs`.');
+    expect(await wait(first)).toBe('The job goes on. It runs: wait longer, with `timeoutMs`.');
     const second = await rig.producer.enqueue(sendEmail, { to: 'b' }, options);
-    expect(await wait(second)).toMatch(/^It goes on\. It waits behind other jobs of queue "mail": wait longer/);
+    expect(await wait(second)).toMatch(/^The job goes on\. It waits behind other jobs of queue "mail": wait longer/);
     const delayed = await rig.producer.enqueue(sendEmail, { to: 'c' }, { ...options, delayMs: 60_000 });
-    expect(await wait(delayed)).toMatch(/^It goes on\. It is delayed, and due in (59|60)\d{3} ms: wait longer/);
+    expect(await wait(delayed)).toMatch(/^The job goes on\. It is delayed, and due in (59|60)\d{3} ms: wait longer/);
     end({ kind: 'completed', resultJson: undefined, keepResultMs: 1 });
     await rig.until(() => expect(delivered).toHaveLength(2));
     await close();

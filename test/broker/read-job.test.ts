@@ -346,7 +346,7 @@ describe('in an existing queue of BullMQ', () => {
     for (let n = 0; n < 2; n++) {
       await expect(producer.job('own', { queue: 'mail' })).rejects.toMatchObject({
         code: 'E_OPTIONS_INVALID',
-        message: expect.stringContaining('Give its manifest in place of its name.'),
+        message: expect.stringContaining('Give its manifest instead of its name.'),
       });
       expect(await producer.job('own')).toMatchObject({ queue: 'mail' });
       expect(await producer.job('mapped', { task: sendMapped })).toMatchObject({ queue: 'mail' });

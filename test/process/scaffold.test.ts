@@ -300,7 +300,7 @@ Next:
         code: 0,
         stderr:
           'Broken, and left as it is: tasks/send-welcome/manifest.ts: Task "send-welcome" does not parse: `queue`: ' +
-          'expected lower-case words with hyphens, at most 100 characters, got 3.\n',
+          "expected a queue's name (lower-case words with hyphens, at most 100 characters) or a queue's manifest, got 3.\n",
       });
       await writeFile(file, whole.slice(0, -5));
       const last = await other.islet(['generate', 'queue', 'last']);
