@@ -1,5 +1,5 @@
 import { IsletError } from '../errors.ts';
-import { bullmqPrefix } from '../manifest/defaults.ts';
+import { mappedDefaults } from '../manifest/defaults.ts';
 import { placeOf, type QueuePlace } from './keys.ts';
 import type { QueueHandle } from './queue-handle.ts';
 import { countJobs, forgetPlace, isThere, othersOf, readPlaces, showPlace } from './queue-places.ts';
@@ -55,8 +55,8 @@ async function hint({ client, place }: QueueHandle): Promise<string[]> {
     if (isMapped) return (await isThere(client, place)) ? [] : [notThere(place)];
     if (await hasJobs(place)) return [];
     const plain = [
-      { name: queue, prefix: bullmqPrefix },
-      { name: `{${queue}}`, prefix: bullmqPrefix },
+      { name: queue, prefix: mappedDefaults.prefix },
+      { name: `{${queue}}`, prefix: mappedDefaults.prefix },
       { name: queue, prefix: app },
     ].map((bullmq) => placeOf({ name: queue, bullmq }, app));
     const notices: string[] = [];

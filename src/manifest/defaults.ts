@@ -21,8 +21,8 @@ export const poolDefaults = {
   idleTimeoutMs: 30_000,
 } as const;
 
-/** The prefix of a plain BullMQ queue that was given none. */
-export const bullmqPrefix = 'bull';
+/** The defaults of a queue that is an existing one of BullMQ's: those who read it expect to find completed jobs. */
+export const mappedDefaults = { prefix: 'bull', completedCount: 1_000 } as const;
 
 export const queueDefaults = {
   concurrency: 100,

@@ -1,5 +1,5 @@
 import { checkOptions, checks, nameOwner } from './check-options.ts';
-import { bullmqPrefix, queueDefaults } from './defaults.ts';
+import { mappedDefaults, queueDefaults } from './defaults.ts';
 
 export interface QueueOptions {
   /** Unique in the app and equal to its folder's name: lower-case words with hyphens, at most 100 characters. */
@@ -26,7 +26,10 @@ export interface QueueOptions {
    * within `lockDurationMs` and this. 1_000 or more. Default: 15_000 (15 seconds).
    */
   stalledCheckMs?: number;
-  /** How long jobs that have ended are kept. Default: failed ones for 7 days and at most 1_000, completed ones not. */
+  /**
+   * How long jobs that have ended are kept. Default: failed ones for 7 days and at most 1_000, completed ones not, or for a
+   * day and at most 1_000 where the queue has a `bullmq`.
+   */
   retention?: Partial<Retention>;
   /** What this queue's worker may load and take at most, before its first job. `islet check` fails past it. Default: none. */
   budget?: Budget;
@@ -65,7 +68,10 @@ export interface Retention {
   readonly failedCount: number;
   /** Milliseconds that completed jobs are kept, if any are. 1_000 or more. Default: 86_400_000 (1 day). */
   readonly completedForMs: number;
-  /** How many completed jobs are kept at most, the newest. Each costs Redis nearly twice the time. Default: 0 (none). */
+  /**
+   * How many completed jobs are kept at most, the newest. Each costs Redis nearly twice the time. Default: 0 (none), and
+   * 1_000 where the queue has a `bullmq`, since those who read that queue expect to find them.
+   */
   readonly completedCount: number;
 }
 
@@ -111,7 +117,11 @@ export function defineQueue(options: QueueOptions): QueueManifest {
     ...queueDefaults,
     ...given,
     kind: 'queue' as const,
-    bullmq: bullmq && Object.freeze({ name: given.name, prefix: bullmqPrefix, ...bullmq }),
-    retention: { ...queueDefaults.retention, ...retention },
+    bullmq: bullmq && Object.freeze({ name: given.name, prefix: mappedDefaults.prefix, ...bullmq }),
+    retention: {
+      ...queueDefaults.retention,
+      ...(bullmq && { completedCount: mappedDefaults.completedCount }),
+      ...retention,
+    },
   });
 }

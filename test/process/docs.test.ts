@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseOptions } from '../../lab/chaos/options.ts';
+import { parseOptions as parseMigration } from '../../lab/migration/options.ts';
 import { readBlocks, readCommands } from '../support/documents.ts';
 import { type IsletProcess, killAll, startIslet } from '../support/islet-process.ts';
 import { createNewApp, type NewApp } from '../support/new-app.ts';
@@ -78,6 +79,7 @@ const exercises: Record<string, (command: string) => Promise<unknown>> = {
   'npm run demo': inContinuousIntegration,
   'npm run chaos -- --jobs 10000 --seed 1 --minutes 3': async (line) => parseOptions(flagsOf(line)),
   'npm run chaos -- --only sigkill --jobs 2000 --minutes 1 --bare': async (line) => parseOptions(flagsOf(line)),
+  'npm run migration': async (line) => parseMigration(flagsOf(line)),
   // Commands for the packed package: the newcomer's path has them, which the continuous integration walks.
   'npm pack': onNewcomersPath,
   'npx --yes --package ./islet-0.1.0.tgz islet init ../my-workers': onNewcomersPath,

@@ -147,6 +147,12 @@ describe('a queue of BullMQ', () => {
     expect(defineQueue({ name: 'mail', bullmq }).bullmq).toEqual(place);
   });
 
+  test('keeps completed jobs for those who read it, unless it says otherwise', () => {
+    const keptBy = (options: object) => defineQueue({ name: 'mail', ...options }).retention.completedCount;
+    expect([keptBy({}), keptBy({ bullmq: {} })]).toEqual([0, 1_000]);
+    expect(keptBy({ bullmq: {}, retention: { completedCount: 0 } })).toBe(0);
+  });
+
   test('is known from the manifest of a task', () => {
     const mail = defineQueue({ name: 'mail', bullmq: { name: 'Send_Mail' } });
     const task = defineTask({ name: 'a', queue: mail, payload: v.object({}) });
