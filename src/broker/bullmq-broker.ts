@@ -61,7 +61,12 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   await connection.open();
   await checkRedis(client, clock, options);
   const subscriber = openAnother(client);
-  subscriber.on('ready', onBack);
+  // Who is cancelled before the channels are heard again is found by `onBack`.
+  subscriber.on('ready', () => {
+    const channels = [...consumers.keys()];
+    const heard = channels.length > 0 ? subscriber.subscribe(...channels) : Promise.resolve();
+    heard.then(onBack, () => {});
+  });
   for (const one of [client, subscriber]) {
     one.on('error', (error) => {
       for (const consumer of consumers.values()) consumer.onConnectionError(error);

@@ -22,8 +22,9 @@ export function createClient(url: string, options: RedisOptions): Redis {
       `The URL of Redis is not of the form ${form}: ${problem}. Fix REDIS_URL.`,
     );
   }
-  // Without ioredis's own check, a Redis that loads its data says so to the first command.
-  const ours = { lazyConnect: true, connectTimeout: openLimitMs, enableReadyCheck: false };
+  // Without ioredis's own check, a Redis that loads its data says so to the first command. By itself, ioredis would
+  // subscribe again with promises that nobody handles: a connection that is lost meanwhile would end the process.
+  const ours = { lazyConnect: true, connectTimeout: openLimitMs, enableReadyCheck: false, autoResubscribe: false };
   return prepare(new TurnRedis(url, { ...ours, ...options, replyMapping: 'legacy' }));
 }
 

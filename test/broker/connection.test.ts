@@ -27,6 +27,19 @@ test('a start waits for a Redis that loads its data, and says what it waits for 
   await loaded;
 });
 
+test('a client does not subscribe again by itself, since nobody would hear that this failed', async () => {
+  const client = createClient(redis.server.url, {});
+  await client.connect();
+  await client.subscribe('news');
+  client.disconnect(true);
+  await once(client, 'ready');
+  // All that a client says by itself has been sent before this.
+  await client.ping();
+  const asker = createClient(redis.server.url, {});
+  expect(await asker.pubsub('NUMSUB', 'news')).toEqual(['news', 0]);
+  for (const one of [client, asker]) one.disconnect();
+});
+
 test('a worker that cannot open its last connection leaves none that is tried again and again', async () => {
   const { hostname, port: redisPort, password } = new URL(redis.server.url);
   let taken = 0;
