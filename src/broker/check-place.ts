@@ -2,7 +2,7 @@ import { IsletError } from '../errors.ts';
 import { mappedDefaults } from '../manifest/defaults.ts';
 import { placeOf, type QueuePlace } from './keys.ts';
 import type { QueueHandle } from './queue-handle.ts';
-import { countJobs, forgetPlace, isThere, othersOf, readPlaces, showPlace } from './queue-places.ts';
+import { countEnded, countJobs, forgetPlace, isOwn, isThere, othersOf, readPlaces, showPlace } from './queue-places.ts';
 import { listLiving, type WorkerRecord } from './worker-records.ts';
 import type { WorkerScope } from './worker-scope.ts';
 
@@ -16,7 +16,7 @@ export async function checkPlace(scope: WorkerScope): Promise<string[]> {
   const moved = await Promise.all(
     othersOf(place, await readPlaces(client, place.app)).map((other) => leave(scope.queue, other)),
   );
-  return [...moved, ...(await hint(scope.queue))];
+  return [...moved, ...(await hint(scope))];
 }
 
 function refuseTaken(place: QueuePlace, living: readonly WorkerRecord[]): void {
@@ -32,27 +32,29 @@ function refuseTaken(place: QueuePlace, living: readonly WorkerRecord[]): void {
 
 /** Leaves a place behind in which the queue was before. Throws `E_QUEUE_MOVED` while jobs wait there. */
 async function leave({ client, place }: QueueHandle, old: QueuePlace): Promise<string> {
-  const { left, failed } = await countJobs(client, old);
+  const { left: count, failed } = await countJobs(client, old);
   const seen = `Queue "${place.queue}" was "${showPlace(old)}" in Redis and is "${showPlace(place)}" now.`;
-  if (left > 0) {
-    const jobs = left === 1 ? '1 job is' : `${left} jobs are`;
+  if (count > 0) {
+    const jobs = count === 1 ? '1 job is' : `${count} jobs are`;
     const advice =
-      'Run workers with the earlier manifest until these jobs are done, and let producers send to the new place already.';
-    throw new IsletError('E_QUEUE_MOVED', `${seen} ${jobs} left in the old place, which nobody would run. ${advice}`);
+      'Let producers send to the new place, and run workers with the earlier manifest until these jobs are done.';
+    const schedulers = 'A job scheduler always has a job that waits: remove it from the old place.';
+    const left = `${jobs} left in the old place, where no worker would run ${count === 1 ? 'it' : 'them'}.`;
+    throw new IsletError('E_QUEUE_MOVED', `${seen} ${left} ${advice} ${schedulers}`);
   }
   await forgetPlace(client, old);
-  const rest =
-    failed === 0 ? '' : ` Its ${failed} failed jobs are still there, where plain tools of BullMQ can retry them.`;
+  const failures = failed === 1 ? '1 failed job is' : `${failed} failed jobs are`;
+  const rest = failed === 0 ? '' : ` ${failures} still there, where BullMQ's tools can read and remove them.`;
   return `${seen} No job waits in the old place any more.${rest}`;
 }
 
-/** Says of a queue without jobs that it may have been meant to be another one. */
-async function hint({ client, place }: QueueHandle): Promise<string[]> {
+/** Tells of a mapping that may be missing or mistyped, and of ended jobs that the queue's retention will remove. */
+async function hint(scope: WorkerScope): Promise<string[]> {
+  const { client, place } = scope.queue;
   const hasJobs = async (each: QueuePlace) => (await countJobs(client, each)).left > 0;
   try {
-    const { queue, app, name, prefix } = place;
-    const isMapped = prefix !== app || name !== `{${queue}}`;
-    if (isMapped) return (await isThere(client, place)) ? [] : [notThere(place)];
+    const { queue, app } = place;
+    if (!isOwn(place)) return (await isThere(client, place)) ? tellExcess(scope) : [notThere(place)];
     if (await hasJobs(place)) return [];
     const plain = [
       { name: queue, prefix: mappedDefaults.prefix },
@@ -70,11 +72,34 @@ async function hint({ client, place }: QueueHandle): Promise<string[]> {
 
 function notThere(place: QueuePlace): string {
   const seen = `Queue "${place.queue}" is mapped to "${showPlace(place)}", which is not in Redis yet.`;
-  return `${seen} If it should be, check the case, the braces and the prefix of \`bullmq\` in queues/${place.queue}/manifest.ts.`;
+  return `${seen} If it should be there, check the case, the braces and the prefix of \`bullmq\` in queues/${place.queue}/manifest.ts.`;
+}
+
+/** Tells which jobs of a plain worker, which keeps all that end, are more than the retention of the queue allows. */
+async function tellExcess({ queue, options }: WorkerScope): Promise<string[]> {
+  const { client, place, clock } = queue;
+  const { completedCount, completedForMs, failedCount, failedForMs } = options.queue.retention;
+  const limits = [
+    { state: 'completed', option: 'completedCount', count: completedCount, forMs: completedForMs },
+    { state: 'failed', option: 'failedCount', count: failedCount, forMs: failedForMs },
+  ] as const;
+  const notices: string[] = [];
+  for (const { state, option, count, forMs } of limits) {
+    const { all, old } = await countEnded(client, place, state, clock.now() - forMs);
+    const excess = Math.max(all - count, old);
+    // A job that is not kept itself removes no other.
+    if (count === 0 || excess <= 0) continue;
+    const seen = `Queue "${place.queue}" has ${all} ${state} jobs, and its \`retention\` removes ${excess} of them`;
+    const advice = `To keep them, raise \`${option}\` and \`${option.replace('Count', 'ForMs')}\` in queues/${place.queue}/manifest.ts`;
+    const many =
+      'To remove many, use `queue.clean()` of plain BullMQ first: Redis does nothing else while it removes them.';
+    notices.push(`${seen} when the next job ends so. ${advice}. ${many}`);
+  }
+  return notices;
 }
 
 function mapIt({ queue, ...place }: QueuePlace, { name, prefix }: QueuePlace): string {
-  const seen = `Queue "${queue}" has no job, but "${prefix}:${name}" has, which plain BullMQ has made.`;
+  const seen = `Queue "${queue}" has no jobs, but the BullMQ queue "${prefix}:${name}" has some.`;
   const line = `bullmq: { name: '${name}', prefix: '${prefix}' }`;
   return `${seen} This worker serves "${showPlace(place)}". To serve those jobs, write into queues/${queue}/manifest.ts: ${line}`;
 }

@@ -100,6 +100,13 @@ export async function countJobs(client: Redis, place: QueuePlace): Promise<{ lef
   return { left, failed: counts.at(-1) ?? 0 };
 }
 
+/** How many jobs of a queue have ended so, and how many of them before a time, in milliseconds since 1970. */
+export async function countEnded(client: Redis, place: QueuePlace, state: 'completed' | 'failed', before: number) {
+  const key = queueKey(place, keyNames[state]);
+  const [all, old] = (await execAll(client.pipeline().zcard(key).zcount(key, 0, before))) as [number, number];
+  return { all, old };
+}
+
 /** Tells whether Redis has a queue at all: BullMQ's own Queue and any job leave one of these keys. */
 export async function isThere(client: Redis, place: QueuePlace): Promise<boolean> {
   const keys = [keyNames.meta, 'id', ...Object.values(keyNames)].map((name) => queueKey(place, name));

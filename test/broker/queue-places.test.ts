@@ -194,7 +194,7 @@ describe('a mapping that changes', () => {
       .map((each) => placeOf(each, place.prefix))
       .map(({ name, prefix }) => `"${prefix}:${name}"`);
     await expect(serve(now)).rejects.toThrow(
-      `Queue "mail" was ${names[0]} in Redis and is ${names[1]} now. 2 jobs are left in the old place, which nobody would run.`,
+      `Queue "mail" was ${names[0]} in Redis and is ${names[1]} now. 2 jobs are left in the old place, where no worker would run them.`,
     );
     // The way back is open.
     const { delivered, consumer } = await serve(old);
@@ -208,7 +208,7 @@ describe('a mapping that changes', () => {
     await producer.cancel(id);
     const first = await serve(mapTo('Mail'));
     expect(first.notices).toEqual([
-      expect.stringContaining('No job waits in the old place any more. Its 1 failed jobs are still there'),
+      expect.stringContaining('No job waits in the old place any more. 1 failed job is still there'),
       expect.stringContaining(`Queue "mail" is mapped to "${place.prefix}:own:Mail", which is not in Redis yet.`),
     ]);
     await first.consumer.close();
@@ -216,6 +216,46 @@ describe('a mapping that changes', () => {
       JSON.stringify({ queue: 'mail', name: 'Mail', prefix: `${place.prefix}:own` }),
     ]);
     expect((await serve(mapTo('Mail'))).notices.filter((notice) => notice.includes('old place'))).toEqual([]);
+  });
+});
+
+describe('the start on a queue that plain workers have served', () => {
+  /** Ends three jobs in each way, one of them two weeks ago. */
+  async function endJobs(plain: Queue): Promise<void> {
+    for (const state of ['completed', 'failed']) {
+      for (const age of [0, 0, 14]) {
+        const { id = '' } = await plain.add('send-email', { to: 'a' });
+        await redis.lrem(plain.toKey('wait'), 1, id);
+        await redis.zadd(plain.toKey(state), Date.now() - age * 86_400_000, id);
+      }
+    }
+  }
+
+  test('tells how many of their ended jobs its retention removes, and keeps the others', async () => {
+    const queue = mapTo('Mail');
+    const plain = openPlain(queue);
+    await endJobs(plain);
+    const retention = { ...queue.retention, completedCount: 1 };
+    const { notices } = await serve({ ...queue, retention });
+    expect(notices).toEqual([
+      'Queue "mail" has 3 completed jobs, and its `retention` removes 2 of them when the next job ends so. To keep them, ' +
+        'raise `completedCount` and `completedForMs` in queues/mail/manifest.ts. To remove many, use `queue.clean()` of ' +
+        'plain BullMQ first: Redis does nothing else while it removes them.',
+      expect.stringContaining('has 3 failed jobs, and its `retention` removes 1 of them'),
+    ]);
+    await plain.add('send-email', { to: 'a' });
+    await until(async () => expect(await plain.getCompletedCount()).toBe(1));
+    expect(await plain.getFailedCount()).toBe(3);
+  });
+
+  test('says nothing where its retention keeps them all, or keeps no job', async () => {
+    const queue = mapTo('Mail');
+    await endJobs(openPlain(queue));
+    const month = 30 * 86_400_000;
+    const all = { ...queue.retention, completedForMs: month, failedForMs: month };
+    expect((await serve({ ...queue, retention: all })).notices).toEqual([]);
+    const none = { ...queue.retention, completedCount: 0, failedCount: 0 };
+    expect((await serve({ ...queue, retention: none })).notices).toEqual([]);
   });
 });
 
@@ -277,7 +317,7 @@ describe('the start on an empty queue', () => {
     await plain.add('send-email', {});
     const { notices } = await serve(defineQueue({ name: 'mail' }));
     expect(notices).toEqual([
-      `Queue "mail" has no job, but "${place.prefix}:mail" has, which plain BullMQ has made. This worker serves ` +
+      `Queue "mail" has no jobs, but the BullMQ queue "${place.prefix}:mail" has some. This worker serves ` +
         `"${place.prefix}:{mail}". To serve those jobs, write into queues/mail/manifest.ts: ` +
         `bullmq: { name: 'mail', prefix: '${place.prefix}' }`,
     ]);
