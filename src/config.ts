@@ -83,7 +83,7 @@ export const isletSettings = {
       sensitive: true,
     },
     prefix: {
-      doc: 'What all keys in Redis start with; producers and workers must agree. Default: "islet".',
+      doc: 'What all keys start with, except those of mapped queues; producers and workers must agree. Default: "islet".',
       format: (value: unknown) => {
         if (isPrefix(value)) return;
         throw new Error('expected 1 to 60 letters, digits, "-" or "_"');

@@ -9,7 +9,8 @@ interface Kind {
 const login = { code: 'E_REDIS_DENIED', advice: 'Check the user and password in REDIS_URL.' };
 const rights = {
   code: 'E_REDIS_DENIED',
-  advice: "Give the user in REDIS_URL rights to the prefix's keys and channels.",
+  advice:
+    'Give the user in REDIS_URL rights to the keys and channels that start with `redis.prefix`, and with the `bullmq.prefix` of a mapped queue.',
 };
 const replica = { code: 'E_REDIS_NOT_READY', advice: 'Point REDIS_URL to the primary.' };
 const clustered = {

@@ -73,7 +73,8 @@ export async function checkRights(queue: QueueHandle): Promise<void> {
   throw new IsletError('E_REDIS_DENIED', `${seen} ${rightsAdvice}`);
 }
 
-export const rightsAdvice = "Give the user rights to the prefix's keys and channels.";
+export const rightsAdvice =
+  'Give the user rights to the keys and channels that start with `redis.prefix`, and with the `bullmq.prefix` of a mapped queue.';
 
 export function nameAll(commands: readonly string[]): string {
   return commands.map((name) => `"${name}"`).join(', ');

@@ -8,7 +8,8 @@ export interface ProducerOptions {
   /** A `redis://` or `rediss://` URL. */
   redis: string;
   /**
-   * What all keys start with, the same as the workers' prefix: 1 to 60 letters, digits, '-' or '_'. Default: "islet".
+   * What all keys start with, except those of queues that have a `bullmq`; the same as the workers' prefix: 1 to 60 letters,
+   * digits, '-' or '_'. Default: "islet".
    */
   prefix?: string;
   /** Milliseconds after which an enqueue gives up on Redis. 100 to 3_600_000 (1 hour). Default: 900. */

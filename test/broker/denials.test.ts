@@ -130,7 +130,7 @@ test('a worker that lacks a right does not start, and names the commands', async
     code: 'E_REDIS_DENIED',
     message:
       'The user in REDIS_URL may not run "pexpire", "xadd", which a worker of queue "mail" needs. ' +
-      "Give the user rights to the prefix's keys and channels.",
+      'Give the user rights to the keys and channels that start with `redis.prefix`, and with the `bullmq.prefix` of a mapped queue.',
   });
   await broker.close();
 });
