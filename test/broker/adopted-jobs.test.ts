@@ -1,7 +1,9 @@
-import { FlowProducer, Queue, QueueEvents } from 'bullmq';
+import { randomUUID } from 'node:crypto';
+import { FlowProducer, Queue } from 'bullmq';
 import { FlowProducer as FlowProducer5, Queue as Queue5 } from 'bullmq-5';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { workerClientName } from '../../src/broker/bullmq-internals.ts';
 import {
   flows,
   kinds,
@@ -200,29 +202,48 @@ describe.each([5, 6] as const)('jobs that BullMQ %i has made', (version) => {
 });
 
 describe('what is set for the whole queue by plain BullMQ holds', () => {
-  test.each(['pause', 'concurrency', 'rate limit'])('a %s', async (what) => {
-    const prefix = `${place.prefix}:${what.replace(' ', '-')}`;
-    const queue = new Queue('Send_Mail', { prefix, connection: redis });
-    await queue.addBulk(
-      Array.from({ length: 6 }, (_, index) => ({ name: 'sendMail', data: { label: `job-${index}` } })),
-    );
-    if (what === 'pause') await queue.pause();
-    if (what === 'concurrency') await queue.setGlobalConcurrency(1);
-    if (what === 'rate limit') await queue.setGlobalRateLimit(2, 400);
-    const mailer = new Mailer();
-    const events = new QueueEvents('Send_Mail', { prefix, connection: { url: place.url } });
-    await events.waitUntilReady();
-    const served = await serveWithIslet(place.url)(prefix, mailer);
-    if (what === 'pause') {
-      await new Promise((resolve) => setTimeout(resolve, 150));
-      expect(mailer.starts).toEqual([]);
-      await queue.resume();
-    }
-    await until(() => expect(mailer.starts).toHaveLength(6));
-    const [first, last] = [mailer.starts[0]?.at ?? 0, mailer.starts[5]?.at ?? 0];
-    if (what === 'rate limit') expect(last - first).toBeGreaterThan(700);
+  let queue: Queue;
+  let prefix: string;
+
+  beforeEach(async () => {
+    prefix = `${place.prefix}:${randomUUID()}`;
+    queue = new Queue('Send_Mail', { prefix, connection: redis });
+    const labels = ['a', 'b', 'c', 'd', 'e', 'f'];
+    await queue.addBulk(labels.map((label) => ({ name: 'sendMail', data: { label } })));
+  });
+
+  const serve = (of: Mailer) => serveWithIslet(place.url, 5)(prefix, of);
+
+  test('a pause', async () => {
+    await queue.pause();
+    const paused = new Mailer();
+    const served = await serve(paused);
+    // The worker waits for a job, so it has found none.
+    const name = workerClientName({ prefix, name: 'Send_Mail' }, process.pid);
+    const waits = new RegExp(`name=${name} .*cmd=bzpopmin`);
+    await until(async () => expect(await redis.client('LIST')).toMatch(waits));
+    expect(paused.starts).toEqual([]);
+    await queue.resume();
+    await until(() => expect(paused.starts).toHaveLength(6));
     await served.close();
-    await events.close();
-    await queue.close();
+  });
+
+  test('a global concurrency', async () => {
+    await queue.setGlobalConcurrency(1);
+    const single = new Mailer();
+    const served = await serve(single);
+    await until(() => expect(single.starts).toHaveLength(6));
+    expect(single.peak).toBe(1);
+    await served.close();
+  });
+
+  test('a global rate limit', async () => {
+    await queue.setGlobalRateLimit(2, 400);
+    const limited = new Mailer();
+    const served = await serve(limited);
+    await until(() => expect(limited.starts).toHaveLength(6));
+    const [first, last] = [limited.starts[0]?.at ?? 0, limited.starts[5]?.at ?? 0];
+    expect(last - first).toBeGreaterThan(700);
+    await served.close();
   });
 });

@@ -2,17 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type FlowJob, type FlowProducer, type JobsOptions, type Queue, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import * as v from 'valibot';
-import type { AppSource } from '../../src/app/app-source.ts';
-import { connectBroker } from '../../src/broker/bullmq-broker.ts';
-import { createLog } from '../../src/log.ts';
-import { createCatalog } from '../../src/manifest/catalog.ts';
-import { workerDefaults } from '../../src/manifest/defaults.ts';
-import { defineQueue, type QueueManifest } from '../../src/manifest/define-queue.ts';
+import { defineQueue } from '../../src/manifest/define-queue.ts';
 import { defineTask } from '../../src/manifest/define-task.ts';
-import { deriveJobId } from '../../src/producer/job-id.ts';
-import { prepareJob } from '../../src/producer/prepare-job.ts';
-import { bootstrap } from '../../src/worker/bootstrap.ts';
-import { implement } from '../../src/worker/task-context.ts';
+import { serveTasks } from './serve-tasks.ts';
 
 /** What a job of the plain producers asks for. */
 export interface Mail {
@@ -31,10 +23,16 @@ export interface Start {
 /** The application's own code, whoever calls it. */
 export class Mailer {
   readonly starts: Start[] = [];
+  /** How many ran at once, at most. */
+  peak = 0;
+  #running = 0;
 
   async send({ label, failures = 0 }: Mail, attempt: number): Promise<{ sent: string }> {
     this.starts.push({ label, attempt, at: performance.now() });
+    this.#running += 1;
+    this.peak = Math.max(this.peak, this.#running);
     await sleep(1);
+    this.#running -= 1;
     if (attempt <= failures) throw new Error(`${label} fails`);
     return { sent: label };
   }
@@ -55,50 +53,19 @@ export function servePlainly(connection: Redis): Serve {
   };
 }
 
-function openApp(queue: QueueManifest, mailer: Mailer): AppSource {
-  const task = defineTask({
-    name: 'send-mail',
-    formerNames: ['sendMail', '__default__'],
-    queue,
-    payload: v.object({ label: v.string(), failures: v.optional(v.number()) }),
-    retries: 'from-job',
-  });
-  const run = implement(task, (payload, { attempt }) => mailer.send(payload as Mail, attempt));
-  const found = <T extends { name: string }>(value: T) => ({ folder: value.name, file: value.name, value });
-  const source = { tasks: [{ manifest: task, file: 'tasks/send-mail/task.ts', load: async () => run }] };
-  return {
-    manifests: async () => createCatalog({ tasks: [found(task)], queues: [found(queue)] }),
-    hooks: () => undefined,
-    config: async () => ({}),
-    findQueue: async () => source,
-  };
-}
-
 /** Serves the queue with a worker of Islet, in this process. */
-export function serveWithIslet(redis: string): Serve {
-  return async (prefix, mailer) => {
-    const queue = defineQueue({
-      name: 'mail',
-      bullmq: { name: 'Send_Mail', prefix },
-      concurrency: 1,
-      // As a plain worker keeps them.
-      retention: { completedCount: 1_000 },
+export function serveWithIslet(redis: string, concurrency = 1): Serve {
+  return (prefix, mailer) => {
+    const queue = defineQueue({ name: 'mail', bullmq: { name: 'Send_Mail', prefix } });
+    const manifest = defineTask({
+      name: 'send-mail',
+      formerNames: ['sendMail', '__default__'],
+      queue,
+      payload: v.object({ label: v.string(), failures: v.optional(v.number()) }),
+      retries: 'from-job',
     });
-    const worker = await bootstrap({
-      app: openApp(queue, mailer),
-      queues: ['mail'],
-      config: {},
-      limits: workerDefaults,
-      log: createLog('silent', { write() {} }),
-      connect: () => connectBroker({ redis, prefix: `${prefix}-app` }),
-      checkWanted() {},
-      pools: { program: { file: '', execArgv: [] }, writeLine() {} },
-      children: { deriveId: deriveJobId, prepare: prepareJob },
-      onUnhealthy(error) {
-        throw error;
-      },
-    });
-    return { close: () => worker.stop(1_000) };
+    const run = (payload: Mail, { attempt }: { attempt: number }) => mailer.send(payload, attempt);
+    return serveTasks({ url: redis, prefix: `${prefix}-app` }, { queue, concurrency, tasks: [{ manifest, run }] });
   };
 }
 

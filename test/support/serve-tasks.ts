@@ -16,6 +16,8 @@ export interface ServeOptions {
   tasks: { manifest: AnyTask; run?: Code; pool?: LoadableTask['pool'] }[];
   queue?: QueueManifest;
   limits?: Partial<WorkerLimits>;
+  /** Default: 50. */
+  concurrency?: number;
   onOutcome?(delivery: Delivery, outcome: Outcome): void;
 }
 
@@ -47,7 +49,7 @@ export async function serveTasks(place: { url: string; prefix: string }, options
   const broker = await connectBroker({ redis: place.url, prefix: place.prefix });
   const consumer = await broker.consume({
     queue: options.queue ?? defineQueue({ name: 'mail' }),
-    concurrency: 50,
+    concurrency: options.concurrency ?? 50,
     async run(delivery) {
       running.add(delivery);
       const outcome = await runJob(delivery, scope);
