@@ -97,8 +97,9 @@ export interface TaskOptions {
   keepResultMs?: number;
   /**
    * Whether the result is written as BullMQ's `returnvalue`, so that `job.waitUntilFinished()`, QueueEvents and bull-board
-   * show it. It travels in the event that the job has completed, of which Redis holds the last 100 of a queue, and stays in
-   * the job for as long as the queue's `retention` keeps that. Default: false (true where the queue has a `bullmq`).
+   * show it. It is in the event that the job has completed, of which Redis holds the last 100 of a queue (10_000, or as many
+   * as its owner has set, where the queue has a `bullmq`), and in the job for as long as the queue's `retention` keeps that.
+   * Default: false (true where the queue has a `bullmq`).
    */
   keepReturnValue?: boolean;
   /**
