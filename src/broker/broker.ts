@@ -20,7 +20,7 @@ export type Outcome =
   | { kind: 'completed'; resultJson: string | undefined; keepResultMs?: number; isShown?: boolean }
   /** `crashed`: the job ended its thread or process of a pool, which counts as a crash of this job alone. */
   | { kind: 'retry'; failure: Failure; delayMs: number; crashed?: boolean }
-  /** `unrun`: nobody has run the job, so it is kept also where its own options say that a failed job goes. */
+  /** `unrun`: no code of the job has run, so it is kept even where its own options remove failed jobs. */
   | { kind: 'failed'; failure: Failure; keepResultMs?: number; unrun?: true }
   | { kind: 'cancelled'; failure: Failure; keepResultMs?: number }
   | { kind: 'snoozed'; delayMs: number }

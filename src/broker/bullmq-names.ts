@@ -77,7 +77,7 @@ export const metaFields = {
   maxEvents: 'opts.maxLenEvents',
 } as const;
 
-/** How many events BullMQ keeps of a queue whose `meta` does not say. */
+/** How many events BullMQ keeps for a queue whose `meta` sets no limit. */
 export const defaultMaxEvents = 10_000;
 
 /** The limiter's value while a queue is to give no job, whatever its maximum. */

@@ -22,7 +22,7 @@ import type { WorkerParts, WorkerScope } from './worker-scope.ts';
  * A loop that has room and has not moved for this long has stopped, because each of its waits ends within 12 seconds.
  */
 const stuckMs = 30_000;
-/** How often a worker looks whether others take its queue for another one, in milliseconds. */
+/** How often a worker checks whether producers send its queue's jobs elsewhere, in milliseconds. */
 const placesEveryMs = 60_000;
 /** How long Redis may take for what is said at the stop when no outcome waits to be written, in milliseconds. */
 const farewellMs = 1_000;

@@ -22,8 +22,8 @@ export function toDeduplication({ id, task, dedupe, idempotencyMs }: NewJob): De
 }
 
 /**
- * Turns a job into BullMQ's options. They say nothing of retries, which the worker's manifest decides, but where plain
- * workers of BullMQ may run the job, too.
+ * Turns a job into BullMQ's options. Only for a mapped queue, whose jobs plain workers may run, do they say how it is
+ * retried: Islet's workers read that in their manifest.
  */
 export function toJobOptions(job: NewJob): JobsOptions {
   const { version, keepResultMs, meta, delayMs, priority, retries } = job;

@@ -6,7 +6,7 @@ export const defaultPrefix = 'islet';
 
 export const prefixCheck = expecting('1 to 60 letters, digits, "-" or "_"', isPrefix);
 
-/** How many events a queue of Islet's own keeps, since nothing in Islet reads them. BullMQ keeps 10,000 unless it is told. */
+/** How many events a queue of Islet's own keeps, since nothing in Islet reads them. BullMQ keeps 10,000 by default. */
 export const maxEvents = 100;
 
 /** The parts of a queue's manifest that tell where it is; those of a task's are the same. */

@@ -5,7 +5,7 @@ import { memoryFields } from './memory.ts';
 import type { QueueHandle } from './queue-handle.ts';
 
 /**
- * What a job loses that is put back after its end: BullMQ's counts of its attempts and stalls, and what Islet remembers.
+ * The fields that a job loses when it is put back after its end: BullMQ's counts of its attempts and stalls, and what Islet remembers.
  * The field `settled` stays, since a late repetition of the command that ended the job must find that this was done; so
  * does the fence of an at-most-once job.
  */
@@ -16,7 +16,7 @@ export const forgottenFields: readonly string[] = [
 
 /**
  * Tells whether somebody has put a job back after its end, by `job.retry()`, `queue.retryJobs()` or bull-board. They drop
- * the failed reason, and leave the rest; a retry has one, and a job that never failed has neither stacks nor attempts.
+ * the failed reason, and leave the rest; a job that is retried has one, and a job that has never ended has neither stacks nor attempts.
  */
 export function wasPutBack(hash: Readonly<Record<string, string | undefined>>): boolean {
   if (hash[memoryFields.completed] !== undefined) return true;

@@ -42,7 +42,7 @@ function parseOptions(text: string): JobsOptions {
     const expected = value === undefined ? undefined : isCount(value);
     if (expected !== undefined) throw new Error(`\`islet.${name}\` is not ${expected}`);
   }
-  // A meta that nobody could have enqueued is none: it says only whom a job is for.
+  // A meta that no producer could have sent counts as none: it is no reason to fail a job.
   if (Object.hasOwn(islet, 'meta')) Reflect.set(islet, 'meta', readMeta(Reflect.get(islet, 'meta')).meta);
   return options;
 }

@@ -12,7 +12,7 @@ import type { SharedClock } from './redis-clock.ts';
 import { isPartly } from './refusals.ts';
 import { undoAdd } from './undo-add.ts';
 
-/** A worker may have forgotten where a queue was used: it hears of it again after so many milliseconds. */
+/** A worker that starts removes a place that is left behind. A producer that still uses it adds it again after this time. */
 const registerEveryMs = 60_000;
 
 type QueueOf = Queue<unknown, unknown, string, unknown, unknown, string, JobAdder>;

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { openAppFolder } from '../app/folder-app.ts';
 import type { IsletConfig } from '../config.ts';
+import type { QueueManifest } from '../manifest/define-queue.ts';
 import { createProducer } from '../producer/create-producer.ts';
 import type { Producer, ResultHandle } from '../producer/producer.ts';
 import { openRedis } from './open-redis.ts';
@@ -31,8 +32,14 @@ function parseJson(text: string): unknown {
   }
 }
 
-async function waitFor(producer: Producer, handle: ResultHandle<unknown>, timeoutMs: number): Promise<void> {
-  if ((await producer.workers(handle.queue)) === 0) {
+interface Wait {
+  readonly handle: ResultHandle<unknown>;
+  readonly queue: QueueManifest;
+  readonly timeoutMs: number;
+}
+
+async function waitFor(producer: Producer, { handle, queue, timeoutMs }: Wait): Promise<void> {
+  if ((await producer.workers(queue)) === 0) {
     process.stderr.write(
       `No worker of queue "${handle.queue}" is running yet. Start one: npm run worker -- --queue ${handle.queue}\n`,
     );
@@ -45,7 +52,8 @@ async function enqueue(task: string, json: string, flags: EnqueueFlags, path: st
   const payload = parseJson(json);
   const app = openAppFolder(process.cwd());
   const config = (await app.config()) as IsletConfig;
-  const manifest = (await app.manifests()).task(task);
+  const catalog = await app.manifests();
+  const manifest = catalog.task(task);
   const redis = await openRedis(config, flags.devRedis === true, path);
   if (redis.notice) process.stderr.write(`${redis.notice}\n`);
   const producer = createProducer({ redis: redis.url, prefix: config.redis.prefix });
@@ -56,7 +64,9 @@ async function enqueue(task: string, json: string, flags: EnqueueFlags, path: st
     const handle = await producer.enqueue(manifest, payload, options);
     const what = handle.accepted ? 'Enqueued job' : 'Not enqueued again: its id stands for job';
     process.stderr.write(`${what} ${handle.id} of task ${handle.task} in queue ${handle.queue}\n`);
-    if (flags.wait) await waitFor(producer, handle as ResultHandle<unknown>, flags.timeout);
+    const queue = catalog.queue(manifest.queue);
+    const wait = { handle: handle as ResultHandle<unknown>, queue, timeoutMs: flags.timeout };
+    if (flags.wait) await waitFor(producer, wait);
   } finally {
     await producer.close();
     await redis.close();

@@ -11,7 +11,7 @@ export interface QueueOptions {
    */
   concurrency?: number;
   /**
-   * The queue of BullMQ that this is in Redis, when it is an existing one whose jobs and plain producers stay. All
+   * The BullMQ queue that this queue is in Redis, where it exists already, and its jobs and plain producers stay. All
    * producers and workers must have the same: give tasks this manifest as their `queue`, not its name. Default: none, the
    * queue is Islet's own, called `{<name>}` under the prefix of the settings.
    */

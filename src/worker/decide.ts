@@ -72,7 +72,7 @@ function unknownTask(delivery: Delivery, task: LoadableTask | undefined, tasks: 
 function retryRefused(delivery: Delivery): IsletError {
   const seen = `${describeJob(delivery)} was put back after its end, and its code has started before.`;
   const { jobId, queue } = delivery;
-  const advice = `Check what it has done, then let it run once more by \`islet jobs retry ${jobId} --queue ${queue} --yes\`.`;
+  const advice = `Check what it has done, then let it run once more with \`islet jobs retry ${jobId} --queue ${queue} --yes\`.`;
   return new IsletError('E_RETRY_REFUSED', `${seen} It is at-most-once, so it is not run again. ${advice}`);
 }
 

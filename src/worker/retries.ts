@@ -23,7 +23,7 @@ export function nextAttemptMs(delivery: Delivery, manifest: Retried): number | u
   return attempt < manifest.attempts ? backoffMs(manifest, attempt) : undefined;
 }
 
-/** Returns the error of a job whose own options ask for retries as no worker of Islet's makes them. */
+/** Returns the error of a job whose own options ask for retries that Islet cannot make. */
 export function findRetryProblem(delivery: Delivery, manifest: Retried): IsletError | undefined {
   const own = ownRetries(delivery, manifest);
   if (!own || !hasNext(own, 1) || readBackoff(own.backoff)) return undefined;
@@ -31,7 +31,7 @@ export function findRetryProblem(delivery: Delivery, manifest: Retried): IsletEr
   const asked = `asks for ${textOf(own.attempts, 100)} attempts with a backoff that Islet does not have`;
   const seen = `Job "${jobId}" of task "${task}" (queue "${queue}") ${asked}: ${textOf(own.backoff, 200)}.`;
   const fate = 'It is kept as failed, and no code was run.';
-  const advice = "Say `retries: 'from-manifest'` in the task's manifest and retry the job, or enqueue it anew";
+  const advice = "Say `retries: 'from-manifest'` in the task's manifest and retry the job, or enqueue it again";
   return new IsletError(
     'E_JOB_OPTIONS_UNSUPPORTED',
     `${seen} ${fate} ${advice} with a "fixed" or "exponential" backoff.`,
@@ -42,7 +42,7 @@ function ownRetries({ retries }: Delivery, manifest: Retried): JobRetries | unde
   return manifest.retries === 'from-job' ? retries : undefined;
 }
 
-/** Compares as BullMQ does, which takes what is no number for one attempt. */
+/** Compares as BullMQ does, which makes one attempt where `attempts` is not a number. */
 const hasNext = ({ attempts }: JobRetries, attempt: number) => attempt < Number(attempts ?? 0);
 
 interface OwnBackoff {
@@ -53,7 +53,7 @@ interface OwnBackoff {
 
 const atOnce: OwnBackoff = { isFixed: true, delay: 0, jitter: 0 };
 
-/** Reads a backoff as BullMQ does; nothing when BullMQ would ask a strategy of its Worker's for the wait, or fail. */
+/** Reads a backoff as BullMQ does. Returns undefined where BullMQ would call a custom strategy, or fail. */
 function readBackoff(backoff: unknown): OwnBackoff | undefined {
   if (!backoff) return atOnce;
   if (typeof backoff === 'number') return { ...atOnce, delay: backoff };

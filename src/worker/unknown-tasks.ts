@@ -3,11 +3,11 @@ import type { Log } from '../log.ts';
 import { closest, didYouMean } from '../manifest/did-you-mean.ts';
 import type { LoadedQueue } from './load-queue.ts';
 
-/** A name is told again after so many milliseconds. */
+/** A worker warns of the same name again after this many milliseconds. */
 const tellAgainMs = 60_000;
-/** So many names are told in that time: anybody may enqueue, under any name. */
+/** How many names a worker warns of in that time, since anybody may enqueue under any name. */
 const mostNames = 100;
-/** How many characters of a name are told. */
+/** How many characters of a name are shown. */
 const mostCharacters = 100;
 
 type Tasks = LoadedQueue['tasks'];
@@ -28,12 +28,12 @@ export function tellUnknown({ queue, task }: Delivery, tasks: Tasks): string {
   return `Queue "${queue}" has no task "${short(task)}".${didYouMean(toTaskName(task), namesOf(tasks))}`;
 }
 
-/** Warns of jobs whose task their queue does not have, of each name once a minute. */
+/** Warns of jobs whose task their queue does not have, once a minute for each name. */
 export class UnknownTasks {
   readonly #tasks: Tasks;
   readonly #deadlineMs: number;
   readonly #log: Pick<Log, 'warn'>;
-  /** When each name was told last, the one first that was told first. */
+  /** When the worker has warned of each name, the oldest first. */
   readonly #toldAt = new Map<string, number>();
 
   constructor(tasks: Tasks, deadlineMs: number, log: Pick<Log, 'warn'>) {

@@ -160,7 +160,7 @@ test.each(unsupported)(
     expect((await queue.getJob(wanted.id ?? ''))?.failedReason).toBe(
       `E_JOB_OPTIONS_UNSUPPORTED: IsletError: Job "${wanted.id}" of task "send" (queue "mail") asks for 3 attempts with a ` +
         `backoff that Islet does not have: ${text}. It is kept as failed, and no code was run. Say \`retries: ` +
-        '\'from-manifest\'` in the task\'s manifest and retry the job, or enqueue it anew with a "fixed" or "exponential" backoff.',
+        '\'from-manifest\'` in the task\'s manifest and retry the job, or enqueue it again with a "fixed" or "exponential" backoff.',
     );
     expect(ends.get(single.id ?? '')).toMatchObject({ failure: { code: 'E_TASK_FAILED' } });
   },

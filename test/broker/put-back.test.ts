@@ -232,7 +232,7 @@ describe.each(Object.entries(tools))('by %s', (_, retry) => {
     }
     expect((await read(id)).failedReason).toBe(
       `E_RETRY_REFUSED: IsletError: Job "${id}" of task "pay" (queue "mail") was put back after its end, and its code has ` +
-        'started before. It is at-most-once, so it is not run again. Check what it has done, then let it run once more by ' +
+        'started before. It is at-most-once, so it is not run again. Check what it has done, then let it run once more with ' +
         `\`islet jobs retry ${id} --queue mail --yes\`.`,
     );
     const handle = new QueueHandle(redis, placeOf(mail, place.prefix));

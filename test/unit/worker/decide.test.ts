@@ -103,7 +103,7 @@ describe('a job that had started', () => {
       failedWith(
         'E_RETRY_REFUSED',
         'Job "j" of task "pay-out" (queue "mail") was put back after its end, and its code has started before. It is ' +
-          'at-most-once, so it is not run again. Check what it has done, then let it run once more by `islet jobs retry j ' +
+          'at-most-once, so it is not run again. Check what it has done, then let it run once more with `islet jobs retry j ' +
           '--queue mail --yes`.',
       ),
     );
