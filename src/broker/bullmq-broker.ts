@@ -39,6 +39,11 @@ async function checkRedis(client: Redis, clock: RedisClock, options: BrokerOptio
   }
 }
 
+/** Subscribes again after a connection was lost. What was told meanwhile has to be looked for then. */
+async function hearAgain(subscriber: Redis, channels: readonly string[]): Promise<void> {
+  if (channels.length > 0) await subscriber.subscribe(...channels);
+}
+
 /** Connects to Redis as a worker does. Throws `E_REDIS_UNREACHABLE`, `E_REDIS_REFUSED` or `E_REDIS_EVICTS`. */
 export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   const { redis: url, prefix, slot, guard, onConnection } = options;
@@ -61,12 +66,7 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   await connection.open();
   await checkRedis(client, clock, options);
   const subscriber = openAnother(client);
-  // Who is cancelled before the channels are heard again is found by `onBack`.
-  subscriber.on('ready', () => {
-    const channels = [...consumers.keys()];
-    const heard = channels.length > 0 ? subscriber.subscribe(...channels) : Promise.resolve();
-    heard.then(onBack, () => {});
-  });
+  subscriber.on('ready', () => void hearAgain(subscriber, [...consumers.keys()]).then(onBack, () => {}));
   for (const one of [client, subscriber]) {
     one.on('error', (error) => {
       for (const consumer of consumers.values()) consumer.onConnectionError(error);

@@ -1,5 +1,5 @@
 import { IsletError } from '../errors.ts';
-import { mappedDefaults } from '../manifest/defaults.ts';
+import { mappedDefaults, unlimited } from '../manifest/defaults.ts';
 import { placeOf, type QueuePlace } from './keys.ts';
 import type { QueueHandle } from './queue-handle.ts';
 import { countEnded, countJobs, forgetPlace, isOwn, isThere, othersOf, readPlaces, showPlace } from './queue-places.ts';
@@ -85,10 +85,11 @@ async function tellExcess({ queue, options }: WorkerScope): Promise<string[]> {
   ] as const;
   const notices: string[] = [];
   for (const { state, option, count, forMs } of limits) {
-    const { all, old } = await countEnded(client, place, state, clock.now() - forMs);
-    const excess = Math.max(all - count, old);
     // A job that is not kept itself removes no other.
-    if (count === 0 || excess <= 0) continue;
+    if (count === 0 || (count === unlimited && forMs === unlimited)) continue;
+    const { all, old } = await countEnded(client, place, state, Math.max(0, clock.now() - forMs));
+    const excess = Math.max(all - count, old);
+    if (excess <= 0) continue;
     const seen = `Queue "${place.queue}" has ${all} ${state} jobs, and its \`retention\` removes ${excess} of them`;
     const advice = `To keep them, raise \`${option}\` and \`${option.replace('Count', 'ForMs')}\` in queues/${place.queue}/manifest.ts`;
     const many =

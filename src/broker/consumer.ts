@@ -90,11 +90,12 @@ export class QueueConsumer implements Consumer {
     const { queue, options } = this.#scope;
     const { client, place } = queue;
     await checkRights(queue);
+    // Two that start at the same time see each other.
+    await enterWorker(this.#scope);
     for (const notice of await checkPlace(this.#scope)) options.onNotice?.(notice);
     await registerPlace(client, place);
     // An existing queue of BullMQ's keeps as many events as its owner says.
     if (isOwn(place)) await client.hset(queue.key(keyNames.meta), metaFields.maxEvents, maxEvents);
-    await enterWorker(this.#scope);
     await this.recoverDead();
   }
 

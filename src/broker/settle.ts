@@ -37,11 +37,12 @@ const mostStacks = 5;
 const notOurs: unknown[] = [ErrorCode.JobLockNotExist, ErrorCode.JobLockMismatch, ErrorCode.JobNotInState];
 
 /**
- * Writes a retention as BullMQ's option. Where no job is kept it has no age, because with an age BullMQ looks through
- * the old jobs.
+ * Writes a retention as BullMQ's option, in which -1 keeps all jobs. Where no job is kept it has no age, because with an
+ * age BullMQ looks through the old jobs.
  */
 function toKept(forMs: number, count: number): KeepJobs {
-  return count === 0 ? { count } : { age: Math.ceil(forMs / 1_000), count };
+  const kept = { count: Number.isFinite(count) ? count : -1 };
+  return count === 0 || !Number.isFinite(forMs) ? kept : { ...kept, age: Math.ceil(forMs / 1_000) };
 }
 
 /** Makes the outcome of a job that is not run, or may not complete, whatever its code would do. */

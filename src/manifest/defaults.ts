@@ -21,8 +21,14 @@ export const poolDefaults = {
   idleTimeoutMs: 30_000,
 } as const;
 
-/** The defaults of a queue that is an existing one of BullMQ's: those who read it expect to find completed jobs. */
-export const mappedDefaults = { prefix: 'bull', completedCount: 1_000 } as const;
+/** A retention that removes nothing. */
+export const unlimited = Number.POSITIVE_INFINITY;
+
+/** The defaults of a queue that is an existing one of BullMQ's, in which a plain worker keeps all jobs. */
+export const mappedDefaults = {
+  prefix: 'bull',
+  retention: { failedForMs: unlimited, failedCount: unlimited, completedForMs: unlimited, completedCount: unlimited },
+} as const;
 
 export const queueDefaults = {
   concurrency: 100,

@@ -27,8 +27,8 @@ export interface QueueOptions {
    */
   stalledCheckMs?: number;
   /**
-   * How long jobs that have ended are kept. Default: failed ones for 7 days and at most 1_000, completed ones not, or for a
-   * day and at most 1_000 where the queue has a `bullmq`.
+   * How long jobs that have ended are kept. Default: failed ones for 7 days and at most 1_000, completed ones not. Where the
+   * queue has a `bullmq`: all of them for ever, as a plain worker keeps them.
    */
   retention?: Partial<Retention>;
   /** What this queue's worker may load and take at most, before its first job. `islet check` fails past it. Default: none. */
@@ -60,7 +60,7 @@ export interface Budget {
   readonly packages?: readonly string[];
 }
 
-/** How long jobs that have ended stay in Redis. */
+/** How long jobs that have ended stay in Redis. The defaults are those of a queue without a `bullmq`. */
 export interface Retention {
   /** Milliseconds that failed jobs are kept for a look and a retry. 1_000 or more. Default: 604_800_000 (7 days). */
   readonly failedForMs: number;
@@ -68,10 +68,7 @@ export interface Retention {
   readonly failedCount: number;
   /** Milliseconds that completed jobs are kept, if any are. 1_000 or more. Default: 86_400_000 (1 day). */
   readonly completedForMs: number;
-  /**
-   * How many completed jobs are kept at most, the newest. Each costs Redis nearly twice the time. Default: 0 (none), and
-   * 1_000 where the queue has a `bullmq`, since those who read that queue expect to find them.
-   */
+  /** How many completed jobs are kept at most, the newest. Each costs Redis nearly twice the time. Default: 0 (none). */
   readonly completedCount: number;
 }
 
@@ -118,10 +115,6 @@ export function defineQueue(options: QueueOptions): QueueManifest {
     ...given,
     kind: 'queue' as const,
     bullmq: bullmq && Object.freeze({ name: given.name, prefix: mappedDefaults.prefix, ...bullmq }),
-    retention: {
-      ...queueDefaults.retention,
-      ...(bullmq && { completedCount: mappedDefaults.completedCount }),
-      ...retention,
-    },
+    retention: { ...(bullmq ? mappedDefaults : queueDefaults).retention, ...retention },
   });
 }

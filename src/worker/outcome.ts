@@ -19,7 +19,7 @@ import type { Clock } from './clock.ts';
 import { internalError, toFailure } from './describe-error.ts';
 import { nextAttemptMs } from './retries.ts';
 
-/** The codes of errors that trying again cannot mend. */
+/** The codes of errors that trying again cannot mend. BullMQ's own error of that kind is known by its name, as there. */
 const permanentCodes = new Set<unknown>(['E_PAYLOAD_INVALID', 'E_RESULT_INVALID']);
 
 export function describeJob({ queue, task, jobId }: Delivery): string {
@@ -119,7 +119,9 @@ export function classify(
   const isTimeout = reason instanceof TimeoutError && nameOf(error) === 'AbortError';
   const cause = isTimeout ? reason : error;
   const permanent =
-    cause instanceof PermanentError || (cause instanceof IsletError && permanentCodes.has(read(cause, 'code')));
+    cause instanceof PermanentError ||
+    nameOf(cause) === 'UnrecoverableError' ||
+    (cause instanceof IsletError && permanentCodes.has(read(cause, 'code')));
   const delayMs = permanent ? undefined : nextAttemptMs(delivery, manifest);
   if (delayMs === undefined) return failed(delivery, manifest, cause);
   const failure = toFailure(cause, manifest, delivery);

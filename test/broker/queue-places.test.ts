@@ -235,7 +235,7 @@ describe('the start on a queue that plain workers have served', () => {
     const queue = mapTo('Mail');
     const plain = openPlain(queue);
     await endJobs(plain);
-    const retention = { ...queue.retention, completedCount: 1 };
+    const retention = { ...queue.retention, completedCount: 1, failedForMs: 7 * 86_400_000 };
     const { notices } = await serve({ ...queue, retention });
     expect(notices).toEqual([
       'Queue "mail" has 3 completed jobs, and its `retention` removes 2 of them when the next job ends so. To keep them, ' +
@@ -248,14 +248,22 @@ describe('the start on a queue that plain workers have served', () => {
     expect(await plain.getFailedCount()).toBe(3);
   });
 
-  test('says nothing where its retention keeps them all, or keeps no job', async () => {
+  test('says nothing where its retention keeps them all, as by default, or keeps no job', async () => {
     const queue = mapTo('Mail');
-    await endJobs(openPlain(queue));
+    const plain = openPlain(queue);
+    await endJobs(plain);
     const month = 30 * 86_400_000;
-    const all = { ...queue.retention, completedForMs: month, failedForMs: month };
-    expect((await serve({ ...queue, retention: all })).notices).toEqual([]);
+    const all = { ...queue.retention, completedForMs: month, failedCount: 3 };
     const none = { ...queue.retention, completedCount: 0, failedCount: 0 };
-    expect((await serve({ ...queue, retention: none })).notices).toEqual([]);
+    for (const retention of [queue.retention, all, none]) {
+      const { notices, consumer } = await serve({ ...queue, retention });
+      expect(notices).toEqual([]);
+      await consumer.close();
+    }
+    await plain.add('send-email', { to: 'a' });
+    await serve(queue);
+    await until(async () => expect(await plain.getCompletedCount()).toBe(4));
+    expect(await plain.getFailedCount()).toBe(3);
   });
 });
 
@@ -270,6 +278,15 @@ describe('a queue of BullMQ that two apps call differently', () => {
     );
     await first.consumer.close();
     await serve(mapTo('Mail'), undefined, other);
+  });
+
+  test('is not taken by both of two that start at the same time', async () => {
+    const other = await connectBroker({ redis: place.url, prefix: `${place.prefix}-b` });
+    closers.push(() => other.close());
+    const starts = await Promise.allSettled([serve(mapTo('Mail')), serve(mapTo('Mail'), undefined, other)]);
+    const refused = starts.filter(({ status }) => status === 'rejected');
+    expect(refused.length).toBeGreaterThan(0);
+    for (const one of refused) expect(one).toMatchObject({ reason: { code: 'E_QUEUE_TAKEN' } });
   });
 
   test('is shared by workers of one app', async () => {

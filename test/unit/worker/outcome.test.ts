@@ -1,3 +1,4 @@
+import { UnrecoverableError } from 'bullmq';
 import { describe, expect, test } from 'vitest';
 import type { Delivery, Outcome } from '../../../src/broker/broker.ts';
 import {
@@ -82,6 +83,7 @@ describe('classify', () => {
   test('keeps what a task threw by itself after its time-out', () => {
     const delivery = abortedBy(new TimeoutError('send-email', 50));
     expect(classify(delivery, manifest, new PermanentError('gone'))).toMatchObject({ kind: 'failed' });
+    expect(classify(delivery, manifest, new UnrecoverableError('gone'))).toMatchObject({ kind: 'failed' });
     expect(classify(delivery, manifest, new Error('no'))).toMatchObject({ failure: { causeMessage: 'no' } });
   });
 
