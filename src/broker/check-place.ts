@@ -2,7 +2,18 @@ import { IsletError } from '../errors.ts';
 import { mappedDefaults, unlimited } from '../manifest/defaults.ts';
 import { placeOf, type QueuePlace } from './keys.ts';
 import type { QueueHandle } from './queue-handle.ts';
-import { countEnded, countJobs, forgetPlace, isOwn, isThere, othersOf, readPlaces, showPlace } from './queue-places.ts';
+import {
+  countEnded,
+  countJobs,
+  forgetPlace,
+  isOwn,
+  isThere,
+  othersOf,
+  readPlaces,
+  readServed,
+  showPlace,
+  tellDifference,
+} from './queue-places.ts';
 import { listLiving, type WorkerRecord } from './worker-records.ts';
 import type { WorkerScope } from './worker-scope.ts';
 
@@ -13,10 +24,13 @@ import type { WorkerScope } from './worker-scope.ts';
 export async function checkPlace(scope: WorkerScope): Promise<string[]> {
   const { client, place } = scope.queue;
   refuseTaken(place, await listLiving(scope));
-  const moved = await Promise.all(
-    othersOf(place, await readPlaces(client, place.app)).map((other) => leave(scope.queue, other)),
+  const [known, isServed] = await Promise.all([readPlaces(client, place.app), readServed(client, place.app)]);
+  // Before a queue moves, producers may send to the new place, while workers of the earlier manifest start and stop.
+  const isNext = (other: QueuePlace) => isServed(place) && !isServed(other);
+  const told = othersOf(place, known).map((other) =>
+    isNext(other) ? tellDifference(place, other) : leave(scope.queue, other),
   );
-  return [...moved, ...(await hint(scope))];
+  return [...(await Promise.all(told)), ...(await hint(scope))];
 }
 
 function refuseTaken(place: QueuePlace, living: readonly WorkerRecord[]): void {

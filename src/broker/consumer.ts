@@ -10,7 +10,7 @@ import { Deliveries } from './deliveries.ts';
 import { DenialWatch } from './denial-watch.ts';
 import { maxEvents } from './keys.ts';
 import { Locks } from './locks.ts';
-import { isOwn, othersOf, readPlaces, registerPlace, tellDifference } from './queue-places.ts';
+import { claimPlace, isOwn, othersOf, readPlaces, tellDifference } from './queue-places.ts';
 import { QueueWorker } from './queue-worker.ts';
 import { checkRights } from './rights.ts';
 import { StalledCheck } from './stalled-check.ts';
@@ -93,7 +93,7 @@ export class QueueConsumer implements Consumer {
     // Two that start at the same time see each other.
     await enterWorker(this.#scope);
     for (const notice of await checkPlace(this.#scope)) options.onNotice?.(notice);
-    await registerPlace(client, place);
+    await claimPlace(client, place);
     // An existing queue of BullMQ's keeps as many events as its owner says.
     if (isOwn(place)) await client.hset(queue.key(keyNames.meta), metaFields.maxEvents, maxEvents);
     await this.recoverDead();

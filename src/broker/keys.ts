@@ -78,3 +78,8 @@ export function idTaskName(id: string): string {
 export function queuesKey(prefix: string): string {
   return `${prefix}:islet:queues`;
 }
+
+/** Returns the key of the set of those places among them that a worker of the app has served. */
+export function servedKey(prefix: string): string {
+  return `${prefix}:islet:served`;
+}

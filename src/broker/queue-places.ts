@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { IsletError } from '../errors.ts';
 import { jobFields, keyNames } from './bullmq-names.ts';
-import { placeOf, type QueuePlace, type QueueRef, queueKey, queuesKey } from './keys.ts';
+import { placeOf, type QueuePlace, type QueueRef, queueKey, queuesKey, servedKey } from './keys.ts';
 import { execAll, execEach } from './lua.ts';
 
 // The set of all queues that an app ever used has the name of each queue of Islet's own, and a place as JSON for each that
@@ -55,8 +55,20 @@ export async function registerPlace(client: Redis, place: QueuePlace): Promise<Q
   return othersOf(place, known);
 }
 
+/** Remembers that a worker serves a place, where producers alone may have been before. */
+export async function claimPlace(client: Redis, place: QueuePlace): Promise<void> {
+  await Promise.all([registerPlace(client, place), client.sadd(servedKey(place.app), memberOf(place))]);
+}
+
+/** Reads which places of an app its workers have served; returns a test for one. */
+export async function readServed(client: Redis, app: string): Promise<(place: QueuePlace) => boolean> {
+  const members = new Set(await client.smembers(servedKey(app)));
+  return (place) => members.has(memberOf(place));
+}
+
 export async function forgetPlace(client: Redis, place: QueuePlace): Promise<void> {
-  await client.srem(queuesKey(place.app), memberOf(place));
+  const member = memberOf(place);
+  await Promise.all([queuesKey, servedKey].map((key) => client.srem(key(place.app), member)));
 }
 
 /** Says that processes disagree about where a queue is. */

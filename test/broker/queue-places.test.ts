@@ -202,6 +202,29 @@ describe('a mapping that changes', () => {
     await consumer.close();
   });
 
+  test('does not stop workers of the earlier manifest, while producers send to the new place', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    closers.push(async () => warn.mockRestore());
+    const [own, mapped] = [defineQueue({ name: 'mail' }), mapTo('Mail')];
+    await (await serve(own)).consumer.close();
+    // There, and back again.
+    for (const [old, now] of [[own, mapped] as const, [mapped, own] as const]) {
+      // A producer that has run for long tells of a place once a minute.
+      const fresh = createProducer({ redis: place.url, prefix: place.prefix, timeoutMs: 10_000 });
+      closers.push(() => fresh.close());
+      const { id } = await fresh.enqueue(sendTo(old), { to: 'old' }, { delayMs: 60_000 });
+      await fresh.enqueue(sendTo(now), { to: 'now' });
+      await expect(serve(now)).rejects.toThrow(code('E_QUEUE_MOVED'));
+      const last = await serve(old);
+      expect(last.notices).toEqual([expect.stringContaining('in another one. Neither sees the jobs of the other.')]);
+      await last.consumer.close();
+      await producer.cancel(id, { queue: old });
+      const first = await serve(now);
+      await until(() => expect(first.delivered.map(({ input }) => input)).toEqual([{ to: 'now' }]));
+      await first.consumer.close();
+    }
+  });
+
   test('is taken when no job waits any more, and said once', async () => {
     const old = defineQueue({ name: 'mail' });
     const { id } = await producer.enqueue(sendTo(old), { to: 'a' });
