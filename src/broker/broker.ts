@@ -193,8 +193,8 @@ export type CancelFound = 'waiting' | 'running' | 'asked' | 'finished' | 'nowher
 
 export interface CancelRequest {
   readonly reason: string;
-  /** The task whose job it has to be. */
-  readonly task?: string | undefined;
+  /** The names of the task whose job it has to be; the first is its own. */
+  readonly task?: readonly [string, ...string[]] | undefined;
 }
 
 /** Where a job is whose result does not come, and what holds its queue up. */

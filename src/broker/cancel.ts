@@ -73,13 +73,12 @@ export async function cancelJob(
   waitMs = 0,
 ): Promise<CancelFound> {
   const until = performance.now() + waitMs;
-  // An id may be anything, and so the name of another key of the queue.
-  const look = queue.client.pipeline().hmget(queue.key(id), jobFields.options, jobFields.name);
-  const [[opts, name] = []] = (await execEach(look)) as [(string | null)[]?];
-  if (typeof opts !== 'string') return 'nowhere';
-  if (task !== undefined && name !== task) {
-    throw new JobIdTakenError({ queue: queue.name, id, task }, name ?? '', 'Nothing was cancelled.');
-  }
+  // An id may be anything, and so the name of another key of the queue: all jobs have a timestamp, and no scheduler has.
+  const { options, name: nameField, timestamp } = jobFields;
+  const look = queue.client.pipeline().hmget(queue.key(id), options, nameField, timestamp);
+  const [[opts, name, madeAt] = []] = (await execEach(look)) as [(string | null)[]?];
+  if (typeof opts !== 'string' || typeof madeAt !== 'string') return 'nowhere';
+  refuseOther(task, { queue: queue.name, id, task: name ?? '' });
   const ask = () => askToCancel(queue, id, reason, { opts, task: name ?? '' });
   let found = await ask();
   for (const ms of looksMs) {
@@ -90,6 +89,12 @@ export async function cancelJob(
       return (await endedAsCancelled(queue, id)) ? 'running' : 'finished';
   }
   return found;
+}
+
+/** Throws `E_JOB_ID_TAKEN` for a job whose name is none of the task's that was asked for. */
+export function refuseOther(names: CancelRequest['task'], job: { queue: string; id: string; task: string }): void {
+  if (names === undefined || names.includes(job.task)) return;
+  throw new JobIdTakenError({ ...job, task: names[0] }, job.task, 'Nothing was cancelled.');
 }
 
 async function askToCancel(

@@ -96,7 +96,7 @@ export async function resolvePlace(client: Redis, app: string, name: string): Pr
 export async function findQueues(client: Redis, app: string, id: string): Promise<QueueRef[]> {
   const places = await readPlaces(client, app);
   const pipeline = client.pipeline();
-  for (const place of places) pipeline.hexists(queueKey(place, id), jobFields.options);
+  for (const place of places) pipeline.hexists(queueKey(place, id), jobFields.timestamp);
   const found = await execEach(pipeline);
   return places.filter((_, index) => found[index] === 1).map(refOf);
 }

@@ -11,6 +11,15 @@ interface Waiter {
   wake(stored: string | undefined): void;
   fail(error: Error): void;
   onProgress: OnProgress | undefined;
+  /** The progress that it was told last, as it is stored. */
+  told?: string;
+}
+
+/** Whether something is being read for a group. */
+interface Reading {
+  isReading: boolean;
+  /** There was a message during a read, which may have come too early for it. */
+  isStale: boolean;
 }
 
 /** Those who wait for the result of one job. */
@@ -18,9 +27,8 @@ interface Group {
   readonly resultKey: string;
   readonly jobKey: string;
   readonly waiters: Set<Waiter>;
-  isReading: boolean;
-  /** There was a message during a read, which may have come too early for it. */
-  isStale: boolean;
+  readonly result: Reading;
+  readonly progress: Reading;
 }
 
 /** How long, in milliseconds, the last look before a time-out may take. */
@@ -68,7 +76,8 @@ export class ResultFeed {
 
   #openGroup(queue: QueueHandle, jobId: string): Group {
     const [resultKey, jobKey] = [queue.resultKey(jobId), queue.key(jobId)];
-    const group = { resultKey, jobKey, waiters: new Set<Waiter>(), isReading: false, isStale: false };
+    const [result, progress] = [1, 2].map(() => ({ isReading: false, isStale: false })) as [Reading, Reading];
+    const group = { resultKey, jobKey, waiters: new Set<Waiter>(), result, progress };
     this.#groups.set(queue.resultChannel(jobId), group);
     return group;
   }
@@ -100,32 +109,27 @@ export class ResultFeed {
   };
 
   /** Reads a job's progress, if anybody wants to hear it. Never rejects. */
-  async #readProgress(channel: string): Promise<void> {
-    const { jobKey, waiters = new Set<Waiter>() } = this.#groups.get(channel) ?? {};
-    if (jobKey === undefined || ![...waiters].some(({ onProgress }) => onProgress)) return;
-    const text = await this.#connect()
-      .reading.hget(jobKey, jobFields.progress)
-      .catch(() => null);
-    for (const { onProgress } of waiters) {
-      // Each waiter gets an object of its own.
-      const { value } = readJson<unknown>(text ?? undefined, undefined);
-      if (value !== undefined) onProgress?.(value);
-    }
+  #readProgress(channel: string): Promise<void> {
+    const group = this.#groups.get(channel);
+    if (!group || ![...group.waiters].some(({ onProgress }) => onProgress)) return Promise.resolve();
+    return readOnce(group.progress, async () => {
+      const text = await this.#connect()
+        .reading.hget(group.jobKey, jobFields.progress)
+        .catch(() => null);
+      if (text !== null) for (const waiter of group.waiters) tellProgress(waiter, text);
+    });
   }
 
   /** Reads what is stored, and wakes those who wait for it. Never rejects. */
-  async #read(channel: string): Promise<void> {
+  #read(channel: string): Promise<void> {
     const group = this.#groups.get(channel);
-    if (!group) return;
-    group.isStale = group.isReading;
-    if (group.isReading) return;
-    group.isReading = true;
-    const stored = await this.#connect()
-      .reading.get(group.resultKey)
-      .catch(() => null);
-    group.isReading = false;
-    if (stored !== null) for (const { wake } of group.waiters) wake(stored);
-    else if (group.isStale) await this.#read(channel);
+    if (!group) return Promise.resolve();
+    return readOnce(group.result, async () => {
+      const stored = await this.#connect()
+        .reading.get(group.resultKey)
+        .catch(() => null);
+      if (stored !== null) for (const { wake } of group.waiters) wake(stored);
+    });
   }
 
   close(error: IsletError): void {
@@ -133,4 +137,22 @@ export class ResultFeed {
     this.#open?.reading.disconnect();
     this.#open?.subscriber.disconnect();
   }
+}
+
+/** Reads, and reads again if that was asked for meanwhile: however many ask, two reads are enough. */
+async function readOnce(reading: Reading, read: () => Promise<void>): Promise<void> {
+  reading.isStale = reading.isReading;
+  if (reading.isReading) return;
+  reading.isReading = true;
+  await read();
+  reading.isReading = false;
+  if (reading.isStale) await readOnce(reading, read);
+}
+
+/** Tells a waiter of a progress that is new to it. Each gets an object of its own. */
+function tellProgress(waiter: Waiter, text: string): void {
+  if (!waiter.onProgress || text === waiter.told) return;
+  waiter.told = text;
+  const { value } = readJson<unknown>(text, undefined);
+  if (value !== undefined) waiter.onProgress(value);
 }

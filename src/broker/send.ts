@@ -2,9 +2,9 @@ import { Queue } from 'bullmq';
 import type { ChainableCommander, Redis } from 'ioredis';
 import { IsletError } from '../errors.ts';
 import type { Added, JobToAdd, NewJob, QueueCounts } from './broker.ts';
-import { deduplicationStart, jobFields } from './bullmq-names.ts';
+import { deduplicationStart, jobFields, keyNames } from './bullmq-names.ts';
 import { JobAdder } from './job-adder.ts';
-import { idTaskName, maxEvents, placeOf, type QueuePlace } from './keys.ts';
+import { idTaskName, maxEvents, placeOf, type QueuePlace, queueKey } from './keys.ts';
 import { isUnknownScript } from './lua.ts';
 import { QueueHandle } from './queue-handle.ts';
 import { isOwn, registerPlace, showPlace, tellDifference } from './queue-places.ts';
@@ -162,9 +162,13 @@ export class Sender {
 
   async counts(place: QueuePlace): Promise<QueueCounts> {
     const states = ['wait', 'active', 'delayed', 'prioritized', 'failed', 'completed'] as const;
-    const counts = await this.#open(place).getJobCounts(...states);
+    const [counts, paused] = await Promise.all([
+      this.#open(place).getJobCounts(...states),
+      // The jobs of a queue that BullMQ 5 has paused wait, too, and BullMQ 6 does not count them.
+      this.#client.llen(queueKey(place, keyNames.paused)),
+    ]);
     const { wait = 0, waiting = wait, active = 0, delayed = 0, prioritized = 0, failed = 0, completed = 0 } = counts;
-    return { waiting, active, delayed, prioritized, failed, completed };
+    return { waiting: waiting + paused, active, delayed, prioritized, failed, completed };
   }
 
   /** Counts the workers of a queue that use this database: those of others may have the same name. */

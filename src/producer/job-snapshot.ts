@@ -27,7 +27,7 @@ export interface JobSnapshot<Result = unknown> {
 }
 
 /** Returns all names under which jobs of a task may be stored. */
-export const namesOf = ({ name, formerNames }: AnyTask): string[] => [name, ...formerNames];
+export const namesOf = ({ name, formerNames }: AnyTask): [string, ...string[]] => [name, ...formerNames];
 
 /** Throws `E_JOB_AMBIGUOUS` where more than one queue has a job; `fate` says what was not done. */
 export function refuseAmbiguous(queues: readonly string[], id: string, fate: string): void {

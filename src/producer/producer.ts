@@ -53,12 +53,15 @@ export type HandleFor<M extends AnyTask, O> = M['keepResultMs'] extends number
 
 export interface CancelOptions {
   /**
-   * The job's queue, by its name or its manifest; needed only when jobs of several queues have this id. Default: all
-   * queues are looked through.
+   * The job's queue, by its name or its manifest; needed only when jobs of several queues have this id. Default: that of
+   * `task`, where that is a manifest, or else all queues are looked through.
    */
   queue?: string | QueueManifest;
-  /** The name of the job's task: a job of another one is not cancelled (`E_JOB_ID_TAKEN`). Default: any task. */
-  task?: string;
+  /**
+   * The job's task: a job of another one is not cancelled (`E_JOB_ID_TAKEN`). Its manifest also knows its former names; a
+   * name is the one that the job has in Redis. Default: any task.
+   */
+  task?: string | AnyTask;
   /** Why the job is cancelled: part of its failed reason and of the task's `signal.reason`. Default: "on request". */
   reason?: string;
 }
@@ -138,7 +141,11 @@ const itemList = expecting('a list of objects { payload, ... }', (items) => {
   return Array.isArray(items);
 });
 const anyText = expecting('a text', (value) => typeof value === 'string');
-const cancelChecks = { queue: checks.queue, task: checks.text, reason: checks.text };
+const taskOrName = expecting(
+  "a task's manifest or name",
+  (value) => checks.text(value) === undefined || checks.task(value) === undefined,
+);
+const cancelChecks = { queue: checks.queue, task: taskOrName, reason: checks.text };
 const jobChecks = { queue: checks.queue, task: checks.task };
 const resultChecks = { timeoutMs: checks.timerMs(0), onProgress: checks.callable };
 
@@ -226,11 +233,14 @@ async function readResult(broker: ProducerBroker, job: JobHandle, manifest: AnyT
 }
 
 async function cancelJob(broker: ProducerBroker, id: string, options: CancelOptions): Promise<Cancellation> {
-  const { queue, task, reason } = options;
+  const { task, reason } = options;
+  const manifest = typeof task === 'object' ? task : undefined;
+  const queue = options.queue ?? (manifest && { name: manifest.queue, bullmq: manifest.bullmq });
+  const names = manifest ? namesOf(manifest) : typeof task === 'string' ? ([task] as const) : undefined;
   const queues = queue === undefined ? await broker.findQueues(id) : [queue];
   const [only] = queues;
   if (only === undefined) return { found: 'nowhere' };
   refuseAmbiguous(queues.map(nameOfQueue), id, 'Nothing was cancelled.');
-  const found = await broker.cancel(only, id, { reason: reason || 'on request', task });
+  const found = await broker.cancel(only, id, { reason: reason || 'on request', task: names });
   return found === 'nowhere' ? { found } : { found, queue: nameOfQueue(only) };
 }

@@ -1,6 +1,15 @@
 import { inspect } from 'node:util';
 import type { StoredResult } from '../broker/broker.ts';
 
+/** Shows what was thrown, which may refuse to be looked at. */
+function show(error: unknown): string {
+  try {
+    return inspect(error);
+  } catch {
+    return `a value (${typeof error}) that cannot be shown`;
+  }
+}
+
 /** Hears a job's progress for one wait, and calls back with what is new. */
 export class ProgressListener {
   readonly #jobId: string;
@@ -25,7 +34,7 @@ export class ProgressListener {
     try {
       await this.#onProgress(progress);
     } catch (error) {
-      const seen = `onProgress of job "${this.#jobId}" threw, and the wait for the result goes on: ${inspect(error)}`;
+      const seen = `onProgress of job "${this.#jobId}" threw, and the wait for the result goes on: ${show(error)}`;
       process.emitWarning(seen, { type: 'IsletWarning', code: 'ISLET_ON_PROGRESS' });
     }
   }

@@ -120,8 +120,8 @@ export class MemoryQueue {
   cancel(queue: string, id: string, { reason, task }: CancelRequest): CancelFound {
     const job = this.#jobs.get(id);
     if (!job) return 'nowhere';
-    if (task !== undefined && task !== job.task) {
-      throw new JobIdTakenError({ queue, id, task }, job.task, 'Nothing was cancelled.');
+    if (task !== undefined && !task.includes(job.task)) {
+      throw new JobIdTakenError({ queue, id, task: task[0] }, job.task, 'Nothing was cancelled.');
     }
     if (job.state === 'failed' || job.state === 'completed') return 'finished';
     job.memory.cancel = reason;

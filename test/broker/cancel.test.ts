@@ -248,3 +248,16 @@ test.each(['repeat:tick:5', '17', 'with blanks', 'x'.repeat(300), 'ü'])(
     await plain.close();
   },
 );
+
+test('a job scheduler is no job: its id finds nothing, and it goes on', async () => {
+  const { name, prefix } = bullmqQueue('mail', { prefix: place.prefix });
+  const plain = new Queue(name, { prefix, connection: redis });
+  await plain.upsertJobScheduler('daily', { every: 60_000 }, { name: 'send-email', opts: { attempts: 2 } });
+  await producer.enqueue(sendEmail, {});
+  const before = await redis.hgetall(plain.toKey('repeat:daily'));
+  for (const queue of [undefined, 'mail']) {
+    expect(await producer.cancel('repeat:daily', { queue })).toEqual({ found: 'nowhere' });
+  }
+  expect(await redis.hgetall(plain.toKey('repeat:daily'))).toEqual(before);
+  await plain.close();
+});

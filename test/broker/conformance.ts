@@ -144,7 +144,8 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     const outcomes: Outcome[] = [{ kind: 'retry', failure, delayMs: 20 }];
     const run = async () => outcomes.shift() ?? completed;
     const { delivered, close } = await consume(rig, run, { concurrency: 1, onSettled });
-    await rig.until(() => expect(delivered).toHaveLength(3));
+    // The retry may be there before anybody has counted three.
+    await rig.until(() => expect(delivered.length).toBeGreaterThanOrEqual(3));
     await rig.advance(20);
     await rig.until(() => expect(ended).toHaveLength(4));
     await close();
@@ -693,6 +694,17 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     expect(await rig.producer.cancel(id, { task: 'send-email' })).toEqual({ found: 'waiting', queue: 'mail' });
   },
 
+  async 'a job is cancelled under a former name of its task, whose manifest is given'(rig) {
+    const renamed = { ...sendEmail, name: 'post-email', formerNames: ['send-email'] };
+    const { id } = await rig.producer.enqueue(sendEmail, { to: 'a' });
+    await expect(rig.producer.cancel(id, { task: 'post-email' })).rejects.toMatchObject({ code: 'E_JOB_ID_TAKEN' });
+    await expect(rig.producer.cancel(id, { task: { ...renamed, formerNames: [] } })).rejects.toMatchObject({
+      message: expect.stringContaining('of task "send-email", not of "post-email". Nothing was cancelled.'),
+    });
+    expect(await rig.producer.cancel(id, { task: { ...renamed, queue: 'other' } })).toEqual({ found: 'nowhere' });
+    expect(await rig.producer.cancel(id, { task: renamed })).toEqual({ found: 'waiting', queue: 'mail' });
+  },
+
   async 'an id of its own is accepted again after its window, when the job is gone'(rig) {
     const enqueue = () => rig.producer.enqueue(sendEmail, { to: 'a' }, { id: 'welcome', idempotencyMs: 500 });
     await enqueue();
@@ -994,11 +1006,16 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     const { delivered, end, close } = await hold(rig);
     await rig.until(() => expect(delivered).toHaveLength(1));
     const calls: unknown[] = [];
+    const hostile = {
+      [Symbol.for('nodejs.util.inspect.custom')]() {
+        throw new Error('not for you');
+      },
+    };
     const waiting = handle.result({
       timeoutMs: 5_000,
       async onProgress(progress) {
         calls.push(progress);
-        throw new Error('no room');
+        throw progress === 1 ? new Error('no room') : hostile;
       },
     });
     for (const progress of [1, 2]) {
@@ -1008,6 +1025,7 @@ export const promises: Record<string, (rig: Rig) => Promise<void>> = {
     await rig.until(() => expect(warn).toHaveBeenCalledTimes(2));
     const seen = expect.stringMatching(/^onProgress of job ".+" threw, and the wait .* goes on: Error: no room/);
     expect(warn.mock.calls[0]).toEqual([seen, { type: 'IsletWarning', code: 'ISLET_ON_PROGRESS' }]);
+    expect(warn.mock.calls[1]?.[0]).toMatch(/goes on: a value \(object\) that cannot be shown$/);
     warn.mockRestore();
     end({ kind: 'completed', resultJson: '{"sent":3}', keepResultMs: 60_000 });
     expect(await waiting).toEqual({ sent: 3 });

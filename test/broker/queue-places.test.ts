@@ -1,4 +1,5 @@
 import { Queue, Worker } from 'bullmq';
+import { Queue as Queue5 } from 'bullmq-5';
 import { Redis } from 'ioredis';
 import * as v from 'valibot';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -123,6 +124,23 @@ test('every part of a mapped queue uses its own name: counts, workers, cancel, r
   }
   // Nothing of the queue lies elsewhere.
   expect(await redis.keys(`${place.prefix}:{mail}:*`)).toEqual([]);
+});
+
+test('jobs of a queue that BullMQ 5 has paused count as waiting, and run when BullMQ 6 resumes it', async () => {
+  const queue = mapTo('Send_Mail');
+  const plain = openPlain(queue);
+  const old = new Queue5(plain.name, { prefix: plain.opts.prefix ?? '', connection: { url: place.url } });
+  closers.push(() => old.close());
+  await old.add('send-email', { to: 'before' });
+  await old.pause();
+  await old.add('send-email', { to: 'meanwhile' });
+  await producer.enqueue(sendTo(queue), { to: 'islet' });
+  expect(await producer.counts(queue)).toMatchObject({ waiting: 3 });
+  const { delivered } = await serve(queue);
+  expect(delivered).toEqual([]);
+  await plain.resume();
+  await until(() => expect(delivered).toHaveLength(3));
+  expect(await producer.counts(queue)).toMatchObject({ waiting: 0 });
 });
 
 test('a plain worker tries a job of Islet as often as its manifest says', async () => {

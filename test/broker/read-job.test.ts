@@ -459,6 +459,27 @@ describe('the progress of a job', () => {
     await Promise.all(waits);
   });
 
+  test('is read a few times only for a thousand who begin to wait at once', async () => {
+    const { delivered, end } = await run();
+    const handle = await enqueue('x');
+    await until(() => expect(delivered).toHaveLength(1));
+    await delivered[0]?.reportProgress({ percent: 50 });
+    const parse = vi.spyOn(JSON, 'parse');
+    let calls = 0;
+    const onProgress = () => {
+      calls += 1;
+    };
+    const waits = Array.from({ length: 1_000 }, () => handle.result({ onProgress }));
+    await until(() => expect(calls).toBe(1_000));
+    await delivered[0]?.reportProgress({ percent: 60 });
+    await until(() => expect(calls).toBe(2_000));
+    // Once for each who hears, and not once more for each who comes.
+    expect(parse.mock.calls.length).toBeLessThan(3_000);
+    parse.mockRestore();
+    end(completed);
+    await Promise.all(waits);
+  });
+
   test('is dropped where it cannot travel as JSON, and its job goes on', async () => {
     const { delivered, end } = await run();
     const handle = await enqueue('x');

@@ -98,6 +98,9 @@ const exercises: Record<string, (command: string) => Promise<unknown>> = {
   'WORKER_GRACEFUL_TIMEOUT=50s npm run worker -- --queue mail': (line) =>
     withWorker(line.replace(/^(\S+) /, 'env $1 ')),
   'npm run worker -- --queue mail --queue reports': (line) => withWorker(line),
+  'REDIS_URL=redis://127.0.0.1:6379 npx islet worker --queue legacy-mail': (line) =>
+    // The tests have a Redis of their own.
+    withWorker(line.replace(/^\S+ /, '')),
   'npm run worker -- --queue mail --processes 2 --max-age 6h --max-age-variance 1h --max-memory 300mb': async (
     line,
   ) => {
