@@ -82,6 +82,8 @@ export class Sender {
   readonly #queues = new Map<string, QueueOf>();
   /** When each queue was added last to the set of all queues, on the clock of `performance`. */
   readonly #registered = new Map<string, number>();
+  /** What was said of queues that are elsewhere for others. */
+  readonly #differences = new Set<string>();
 
   constructor(client: Redis, prefix: string, clock?: SharedClock) {
     this.#client = client;
@@ -139,11 +141,13 @@ export class Sender {
    * its jobs. In a cluster the set is in another slot, so this takes a command of its own.
    */
   async #register(place: QueuePlace): Promise<void> {
-    const isFirst = !this.#registered.has(showPlace(place));
     const others = await registerPlace(this.#client, place);
     this.#registered.set(showPlace(place), performance.now());
-    for (const other of isFirst ? others : []) {
-      process.emitWarning(tellDifference(place, other), { type: 'IsletWarning', code: 'ISLET_QUEUE_ELSEWHERE' });
+    for (const other of others) {
+      const difference = tellDifference(place, other);
+      if (this.#differences.has(difference)) continue;
+      this.#differences.add(difference);
+      process.emitWarning(difference, { type: 'IsletWarning', code: 'ISLET_QUEUE_ELSEWHERE' });
     }
   }
 

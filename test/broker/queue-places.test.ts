@@ -355,6 +355,27 @@ describe('a producer and a worker whose manifests differ', () => {
     }
   });
 
+  test('the producer that came first is told within a minute, and once', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    closers.push(async () => warn.mockRestore());
+    const task = sendTo(mapTo('Mail'));
+    const { id } = await producer.enqueue(task, { to: 'a' });
+    await producer.cancel(id);
+    await serve(defineQueue({ name: 'mail' }));
+    for (const minutes of [1, 2]) {
+      const later = performance.now() + minutes * 61_000;
+      const clock = vi.spyOn(performance, 'now').mockReturnValue(later);
+      await producer.enqueue(task, { to: 'a' });
+      clock.mockRestore();
+    }
+    expect(warn.mock.calls).toEqual([
+      [
+        expect.stringContaining('Neither sees the jobs of the other.'),
+        { type: 'IsletWarning', code: 'ISLET_QUEUE_ELSEWHERE' },
+      ],
+    ]);
+  });
+
   test('the name of a queue that is in two places is refused, and its manifest is not', async () => {
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
     try {
