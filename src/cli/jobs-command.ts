@@ -138,7 +138,10 @@ async function cancel(id: string, flags: CancelFlags, path: string | undefined):
     const { found, queue } = await producer.cancel(id, { queue: known, reason: flags.reason });
     if (found === 'nowhere') {
       const where = flags.queue === undefined ? 'in any queue' : `in queue "${flags.queue}"`;
-      throw new IsletError('E_JOB_UNKNOWN', `There is no job "${id}" ${where}. Completed jobs are not kept.`);
+      throw new IsletError(
+        'E_JOB_UNKNOWN',
+        `There is no job "${id}" ${where}. It may have completed and been removed.`,
+      );
     }
     const fates = {
       waiting: 'was cancelled before it ran',

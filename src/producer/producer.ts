@@ -71,7 +71,7 @@ export interface Cancellation {
    * What became of it. `waiting`: it had not started, and has ended as cancelled. `running`: its worker has aborted its
    * signal, and it ends as cancelled. `asked`: it is a worker's, which has not answered in time, so that it may still
    * complete; repeat the call to hear more. `finished`: it ended otherwise before that, and was left alone. `nowhere`: no
-   * queue has it; completed jobs are not kept.
+   * queue has it; it may have completed and been removed.
    */
   found: CancelFound;
   queue?: string;

@@ -190,7 +190,7 @@ describe('cancel', () => {
     ['in queue "money"', ['--queue', 'money']],
   ])('exits with 1, when there is no such job %s', async (where, flags) => {
     const { code, stdout, stderr } = await jobs(['cancel', 'gone', ...flags]);
-    expect(stderr).toBe(`E_JOB_UNKNOWN: There is no job "gone" ${where}. Completed jobs are not kept.\n`);
+    expect(stderr).toBe(`E_JOB_UNKNOWN: There is no job "gone" ${where}. It may have completed and been removed.\n`);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
   });
 
