@@ -209,13 +209,27 @@ end
 `;
 
 /**
+ * BullMQ 5 pauses a queue by renaming its list of waiting jobs, and drops what is there under the old name when it renames
+ * it back. Jobs that have come since join the others, in their order, so that either version's `resume()` keeps them.
+ */
+const joinPaused = `
+local function joinPaused(meta, wait, paused)
+  if redis.call('HEXISTS', meta, '${metaFields.paused}') == 0 or redis.call('EXISTS', paused) == 0 then return end
+  for _ = 1, 1000 do
+    if not redis.call('RPOPLPUSH', wait, paused) then return end
+  end
+end
+`;
+
+/**
  * Says that this worker lives, and gives back active jobs whose lock ran out: their worker is dead, frozen or cut off.
  * One worker looks per interval. After a gap in which nobody could look, the locks' owners get one interval to come
  * back. ARGV: key start, worker, interval in milliseconds.
  * Returns the ids that were given back, then ids and tokens of the jobs whose lock this worker holds.
  */
-export const lookForStalled = defineScript(...recoveryKeys, ownKeyNames.looked)`
+export const lookForStalled = defineScript(...recoveryKeys, ownKeyNames.looked, keyNames.meta, keyNames.paused)`
 ${giveBack}
+${joinPaused}
 redis.call('HSET', workers, ARGV[2] .. ':seen', now)
 local since = tonumber(now) - tonumber(redis.call('GET', KEYS[6]) or '0')
 local interval = tonumber(ARGV[3])
@@ -233,6 +247,7 @@ for _, id in ipairs(redis.call('LRANGE', active, 0, -1)) do
     held[#held + 1] = holder
   end
 end
+joinPaused(KEYS[7], wait, KEYS[8])
 return {stalled, held}
 `;
 

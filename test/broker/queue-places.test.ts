@@ -143,6 +143,23 @@ test('jobs of a queue that BullMQ 5 has paused count as waiting, and run when Bu
   expect(await producer.counts(queue)).toMatchObject({ waiting: 0 });
 });
 
+test('a worker saves jobs that came while BullMQ 5 had paused the queue from the resume of BullMQ 5', async () => {
+  const queue = mapTo('Send_Mail');
+  const plain = openPlain(queue);
+  const old = new Queue5(plain.name, { prefix: plain.opts.prefix ?? '', connection: { url: place.url } });
+  closers.push(() => old.close());
+  await old.add('send-email', { to: 'before' });
+  await old.pause();
+  for (const to of ['first', 'second']) await producer.enqueue(sendTo(queue), { to });
+  // The first look of a worker comes at its start.
+  const { delivered } = await serve(queue);
+  await until(async () => expect(await redis.llen(plain.toKey('paused'))).toBe(3));
+  expect(delivered).toEqual([]);
+  await old.resume();
+  const inputs = () => delivered.map(({ input }) => (input as { to: string }).to);
+  await until(() => expect(inputs()).toEqual(['before', 'first', 'second']));
+});
+
 test('a plain worker tries a job of Islet as often as its manifest says', async () => {
   const queue = mapTo('Send_Mail');
   const plain = openPlain(queue);
