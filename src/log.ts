@@ -68,7 +68,8 @@ export class LogOutput {
       else if (this.#rest.length + this.#behind.length + line.length > mostWaiting) this.#dropped += 1;
       else this.#behind += line;
     }
-    this.#goOnLater();
+    if (this.#ended) this.#writeRest();
+    else this.#goOnLater();
   }
 
   /** Tells whether a line has just been written in this turn of the event loop. */
@@ -121,6 +122,11 @@ export class LogOutput {
     // No further turn of the event loop would end a burst.
     this.#ended = true;
     this.#flush();
+    this.#writeRest();
+  }
+
+  /** Writes what waits, in a process that ends: no timer fires any more, also for lines that come after this. */
+  #writeRest(): void {
     for (let attempt = 0; this.#rest.length > 0 && attempt < lastAttempts; attempt += 1) {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, retryMs);
       clearTimeout(this.#timer);
