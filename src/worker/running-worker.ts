@@ -12,7 +12,7 @@ const stopLimitMs = 1_100;
 /** How long dependencies have to close when jobs wait to be given back, in milliseconds. */
 const disposeLimitMs = 400;
 /** How long a stop may take after the grace: a second for code to stop, then the rest to give the jobs back. */
-export const exitLimitMs = 1_900;
+export const exitLimitMs = 1_800;
 /**
  * How long the end of a blocked process may take after the grace, in milliseconds: its guard may be late, and tells
  * Redis first.
