@@ -8,20 +8,28 @@ import {
   renameSync,
   rmSync,
   statSync,
-  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import {
+  findDifferences,
+  hasSources,
+  isOverwritten,
+  outputOf,
+  readRecord,
+  takeSnapshot,
+  writeRecord,
+} from './compiled-from.js';
+import { findProject, readProject } from './compiler-input.js';
 
 // TypeScript's own incremental build is no substitute for what stands here. It knows only after it was started whether it
 // has something to do, while each start of a worker asks that, also in production, where there is no compiler. It leaves
 // the outputs of removed sources where they are, and replaces outputs one by one, while a worker may be loading them.
 
-/** The folders that an app's build compiles, and those that Islet's own build compiles beside them. */
-const SOURCE_FOLDERS = ['src', 'queues', 'tasks', 'config'];
-const OWN_FOLDERS = ['lab', 'test/fixtures'];
+/** The folders of an app in which each source must have been compiled, even if something else than this compiled them. */
+const APP_FOLDERS = ['src', 'queues', 'tasks', 'config'];
 /** Workers look into these folders of dist/ to find their code, so the output of a removed source must not stay there. */
 const DISCOVERED_FOLDERS = ['tasks', 'queues'];
 const LOCK_LIMIT_MS = 120_000;
@@ -32,10 +40,27 @@ const UNWRITTEN_LIMIT_MS = 5_000;
 /** Lists why `dist/` does not match the sources; nothing when it does, or when there is nothing to compile. */
 export function staleFiles(root) {
   if (!existsSync(join(root, 'tsconfig.json')) || runsFromSources(root)) return [];
-  const sources = sourcesOf(root);
+  const record = readRecord(root);
+  if (record !== undefined && !hasSources(root, record)) return [];
+  const differences = record === undefined ? [] : findDifferences(root, record);
+  if (record !== undefined && (differences.length === 0 || !isOverwritten(root, record))) {
+    return [...differences, ...leftovers(root)];
+  }
+  const { sources } = readProject(root);
   if (sources.length === 0) return [];
-  const stale = sources.map((source) => reasonAgainst(root, source)).filter((reason) => reason !== undefined);
-  return [...stale, ...leftovers(root).map((file) => `${file} no longer has a source`)];
+  return [...sources.flatMap((source) => reasonAgainst(root, source) ?? []), ...leftovers(root)];
+}
+
+/** Tells whether it is known by content that `dist/` was compiled from the present sources. */
+export function isKnownFresh(root) {
+  const record = readRecord(root);
+  return record !== undefined && findDifferences(root, record).length === 0 && leftovers(root).length === 0;
+}
+
+/** Tells whether something else has compiled, though this program could, so that nobody knows from what. */
+export function isUnrecorded(root) {
+  if (!existsSync(join(root, 'tsconfig.json')) || runsFromSources(root) || readRecord(root) !== undefined) return false;
+  return findCompiler(root) !== undefined && readProject(root).sources.length > 0;
 }
 
 /** Tells whether an app runs from its sources: Node can run TypeScript, and nobody has compiled it. */
@@ -56,7 +81,7 @@ export function findCompiler(root) {
 export function build(root) {
   const waited = lock(root);
   try {
-    if (!waited || staleFiles(root).length > 0) compile(root);
+    if (!waited || !isKnownFresh(root)) compile(root);
   } finally {
     rmSync(lockFile(root), { force: true });
   }
@@ -64,7 +89,7 @@ export function build(root) {
 
 /** Returns the command of a compiler that goes on and compiles at each save. It writes no output where there are errors. */
 export function watchCommand(root) {
-  const output = runsFromSources(root) ? ['--noEmit'] : ['--noEmitOnError', '--outDir', 'dist'];
+  const output = runsFromSources(root) ? ['--noEmit'] : ['--noEmitOnError', '--listFiles', '--outDir', 'dist'];
   const [script, ...project] = compilerCommand(root);
   // The script would start this program as a child, which would outlive it. Older compilers are a script alone.
   const platform = `@typescript/typescript-${process.platform}-${process.arch}`;
@@ -73,18 +98,20 @@ export function watchCommand(root) {
   return [...compiler, ...project, ...output, '--watch', '--preserveWatchOutput', '--pretty', 'false'];
 }
 
+/** Tells whether a line of the compiler's names a file that it has read. Errors name files by relative paths. */
+export function isListed(line) {
+  return isAbsolute(line) && existsSync(line);
+}
+
 /**
- * Makes `dist/` match the sources after such a compiler has found no error. Outputs of removed tasks and queues are
- * removed. An output whose source was saved unchanged is marked as new, since the compiler does not write it again.
+ * Makes `dist/` match the sources after such a compiler has found no error: outputs of removed tasks and queues are
+ * removed, and what was compiled is recorded.
  */
-export function refreshOutputs(root) {
-  if (!existsSync(join(root, 'dist'))) return;
-  for (const file of leftovers(root)) rmSync(join(root, file), { recursive: true, force: true });
-  const now = new Date();
-  for (const source of sourcesOf(root)) {
-    const output = outputOf(root, source);
-    if (existsSync(output) && statSync(source).mtimeMs > statSync(output).mtimeMs) utimesSync(output, now, now);
-  }
+export function refreshOutputs(root, { listed, snapshot }) {
+  const folder = join(root, 'dist');
+  if (!existsSync(folder)) return;
+  for (const file of leftoverFiles(root)) rmSync(join(root, file), { recursive: true, force: true });
+  writeRecord(root, { folder, listed, snapshot });
 }
 
 function isIslet(root) {
@@ -95,12 +122,17 @@ function compile(root) {
   // The result is made beside dist/, so that the relative paths of the source maps hold.
   const [dist, fresh, old] = ['dist', 'dist.new', 'dist.old'].map((name) => join(root, name));
   for (const folder of [fresh, old]) rmSync(folder, { recursive: true, force: true });
-  const command = [...compilerCommand(root), '--noEmitOnError', '--outDir', fresh];
-  const done = spawnSync(process.execPath, command, { cwd: root, encoding: 'utf8' });
+  const snapshot = takeSnapshot(root);
+  const command = [...compilerCommand(root), '--noEmitOnError', '--listFiles', '--pretty', 'false', '--outDir', fresh];
+  const done = spawnSync(process.execPath, command, { cwd: root, encoding: 'utf8', maxBuffer: Infinity });
+  const lines = done.error === undefined ? `${done.stdout}${done.stderr}`.split('\n') : [done.error.message];
   if (done.status !== 0) {
     rmSync(fresh, { recursive: true, force: true });
-    throw new Error(`The build failed.\n${done.error?.message ?? `${done.stdout}${done.stderr}`}`.trimEnd());
+    throw new Error(`The build failed.\n${lines.filter((line) => !isListed(line)).join('\n')}`.trimEnd());
   }
+  // An app may have nothing to compile.
+  mkdirSync(fresh, { recursive: true });
+  writeRecord(root, { folder: fresh, listed: lines.filter(isListed), snapshot });
   if (existsSync(dist)) renameSync(dist, old);
   renameSync(fresh, dist);
   rmSync(old, { recursive: true, force: true });
@@ -109,7 +141,7 @@ function compile(root) {
 function compilerCommand(root) {
   const compiler = findCompiler(root);
   if (compiler === undefined) throw new Error('The compiler is not installed. Run "npm ci" first.');
-  return [compiler, '-p', existsSync(join(root, 'tsconfig.build.json')) ? 'tsconfig.build.json' : 'tsconfig.json'];
+  return [compiler, '-p', basename(findProject(root) ?? 'tsconfig.json')];
 }
 
 /** Returns a file of an installed package, as the module `from` would find it; undefined when it is not there. */
@@ -122,16 +154,6 @@ function fileOf(name, file, from) {
   }
 }
 
-/** Lists the sources of which the compiler makes an output. */
-function sourcesOf(root) {
-  const folders = isIslet(root) ? [...SOURCE_FOLDERS, ...OWN_FOLDERS] : SOURCE_FOLDERS;
-  return folders.flatMap((folder) => filesIn(join(root, folder))).filter((file) => /(?<!\.test|\.d)\.ts$/.test(file));
-}
-
-function outputOf(root, source) {
-  return join(root, 'dist', relative(root, source).replace(/\.ts$/, '.js'));
-}
-
 function filesIn(folder) {
   if (!existsSync(folder)) return [];
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
@@ -141,19 +163,30 @@ function filesIn(folder) {
   });
 }
 
+/** Compares times, which is all there is to compare where something else has compiled. */
 function reasonAgainst(root, source) {
   const name = relative(root, source);
   const output = statSync(outputOf(root, source), { throwIfNoEntry: false });
-  if (output === undefined) return `${name} is not compiled`;
-  return statSync(source).mtimeMs > output.mtimeMs ? `${name} is newer than its compiled file` : undefined;
+  if (output !== undefined) {
+    return statSync(source).mtimeMs > output.mtimeMs ? `${name} is newer than its compiled file` : undefined;
+  }
+  // That compiler may have been told to compile less than the project says.
+  const isNeeded =
+    APP_FOLDERS.some((folder) => source.startsWith(join(root, folder, '/'))) && !/\.test\.\w+$/.test(name);
+  return isNeeded ? `${name} is not compiled` : undefined;
+}
+
+function leftovers(root) {
+  return leftoverFiles(root).map((file) => `${file} no longer has a source`);
 }
 
 /** Lists the outputs of tasks and queues whose sources are gone: whole folders, and single files. */
-function leftovers(root) {
+function leftoverFiles(root) {
   const outputs = DISCOVERED_FOLDERS.flatMap((folder) => filesIn(join(root, 'dist', folder)));
   const gone = outputs.flatMap((file) => {
-    const source = relative(join(root, 'dist'), file).replace(/\.js$/, '');
-    if (!file.endsWith('.js') || ['.ts', '.js'].some((ending) => existsSync(join(root, source + ending)))) return [];
+    const source = relative(join(root, 'dist'), file).replace(/js$/, '');
+    if (!/\.[cm]?js$/.test(file) || ['ts', 'js', 'tsx'].some((ending) => existsSync(join(root, source + ending))))
+      return [];
     return [existsSync(join(root, dirname(source))) ? relative(root, file) : relative(root, dirname(file))];
   });
   return [...new Set(gone)];

@@ -2,10 +2,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, findCompiler, staleFiles } from './fresh-build.js';
+import { build, findCompiler, isKnownFresh, isUnrecorded, staleFiles } from './fresh-build.js';
 
 /** Commands that write or remove sources, make a new app, only explain, or compile by themselves. */
-const WITHOUT_BUILD = ['generate', 'destroy', 'init', 'dev', 'build', 'help', undefined];
+const WITHOUT_BUILD = ['generate', 'destroy', 'init', 'dev', 'compile', 'build', 'help', undefined];
 const EXPLAINING = ['--help', '-h', '--version', '-V'];
 
 const args = process.argv.slice(2);
@@ -19,7 +19,7 @@ if (called === '--version' || called === '-V') {
   const { main } = await import('../dist/src/cli/main.js');
   const builder = join(own, 'bin/watch-build.js');
   const program = fileURLToPath(import.meta.url);
-  const compile = () => compileStale(process.cwd());
+  const compile = (/** @type {{ all?: boolean }} */ { all = false } = {}) => compileStale(process.cwd(), all);
   await main(args, { path: process.env.PATH, env: process.env, islet, program, builder, compile });
 }
 
@@ -40,17 +40,19 @@ function needsNoBuild() {
  * @param {string} root the folder of the package
  */
 function prepare(root) {
+  // In production a build would hide that the wrong code was shipped, and the compiler is usually not there.
+  const isDevelopment = process.env.NODE_ENV === undefined || process.env.NODE_ENV === 'development';
   const stale = staleFiles(root);
+  if (stale.length === 0 && isDevelopment && isUnrecorded(root)) {
+    stale.push('dist/ does not tell what it was compiled from');
+  }
   if (stale.length === 0) return true;
   if (findCompiler(root) === undefined && !existsSync(join(root, 'node_modules'))) {
     return refuse('The dependencies are not installed. Nothing was started. Run "npm ci" first.');
   }
-  // In production a build would hide that the wrong code was shipped, and the compiler is usually not there.
-  if (process.env.NODE_ENV !== undefined && process.env.NODE_ENV !== 'development') {
-    return refuse(`E_BUILD_STALE: ${describeStale(root, stale)}`);
-  }
+  if (!isDevelopment) return refuse(`E_BUILD_STALE: ${describeStale(root, stale)}`);
   console.error(`Rebuilding: ${stale[0]}`);
-  const problem = compileStale(root);
+  const problem = compileStale(root, true);
   return problem === undefined || refuse(`${problem}\nNothing was started.`);
 }
 
@@ -72,9 +74,10 @@ function describeStale(root, stale) {
  * Compiles the package where it is stale; returns the compiler's output when that fails.
  *
  * @param {string} root
+ * @param {boolean} all whether to compile also what seems fresh but is not known to be, and what could run as it is
  */
-function compileStale(root) {
-  if (staleFiles(root).length === 0) return undefined;
+function compileStale(root, all) {
+  if (all ? isKnownFresh(root) : staleFiles(root).length === 0 && !isUnrecorded(root)) return undefined;
   try {
     build(root);
     return undefined;

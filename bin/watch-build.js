@@ -3,12 +3,16 @@
  * told of each compilation: `{ built: true }`, or `{ built: false, output }` with the compiler's output.
  */
 import { spawn } from 'node:child_process';
-import { refreshOutputs, runsFromSources, watchCommand } from './fresh-build.js';
+import { takeSnapshot } from './compiled-from.js';
+import { isListed, refreshOutputs, runsFromSources, watchCommand } from './fresh-build.js';
 
 const root = process.cwd();
 let fromSources = runsFromSources(root);
 let compiler = start();
 let output = '';
+/** The files that the compiler has read, and the content of those that were known when it began. */
+let listed = [];
+let snapshot = takeSnapshot(root);
 process.on('disconnect', () => end(0));
 // The parent may have gone before anybody listened.
 if (process.connected === false) end(0);
@@ -40,13 +44,15 @@ function read(line) {
   const [, errors] = /Found (\d+) errors?\. Watching/.exec(line) ?? [];
   if (errors !== undefined && runsFromSources(root) !== fromSources) startOtherwise();
   else if (errors === '0') {
-    refreshOutputs(root);
+    refreshOutputs(root, { listed, snapshot });
     tell({ built: true });
   } else if (errors !== undefined) {
     tell({ built: false, output: output.trim() });
   }
   const begins = /Starting (incremental )?compilation|File change detected/.test(line);
-  output = errors !== undefined || begins ? '' : `${output}${line}\n`;
+  if (begins) [listed, snapshot] = [[], takeSnapshot(root)];
+  if (isListed(line)) listed.push(line);
+  else output = errors !== undefined || begins ? '' : `${output}${line}\n`;
 }
 
 /** @param {object} message */

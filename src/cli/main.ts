@@ -14,8 +14,11 @@ export interface Surroundings {
   program: string;
   /** The file of the program that compiles at each save. */
   builder: string;
-  /** Compiles the app in the working directory where it is stale; returns the compiler's output when that fails. */
-  compile(): string | undefined;
+  /**
+   * Compiles the app in the working directory where it is stale; returns the compiler's output when that fails. With `all`,
+   * it also compiles what could run from its sources.
+   */
+  compile(options?: { all?: boolean }): string | undefined;
   /** Whether stack traces are to be shown. */
   verbose?: boolean;
 }
@@ -27,6 +30,7 @@ const commands: Record<string, (surroundings: Surroundings) => Promise<Command>>
   destroy: async (surroundings) => (await import('./destroy-command.ts')).destroyCommand(surroundings),
   dev: async (surroundings) => (await import('./dev-command.ts')).devCommand(surroundings),
   check: async () => (await import('./check-command.ts')).checkCommand(),
+  compile: async (surroundings) => (await import('./compile-command.ts')).compileCommand(surroundings),
   build: async (surroundings) => (await import('./build-command.ts')).buildCommand(surroundings),
   footprint: async () => (await import('./footprint-command.ts')).footprintCommand(),
   worker: async (surroundings) => (await import('./worker-command.ts')).workerCommand(surroundings),

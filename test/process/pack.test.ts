@@ -94,7 +94,9 @@ describe('the package', () => {
     const code = modules.flatMap((file) => ['.js', '.d.ts'].map((to) => `dist/src/${file.replace(/\.ts$/, to)}`));
     const docs = readdirSync('docs').map((file) => `docs/${file}`);
     const templates = listTemplates('.').map((file) => `templates/${file}`);
-    const bin = ['bin/fresh-build.js', 'bin/islet.js', 'bin/watch-build.js'];
+    const bin = ['compiled-from', 'compiler-input', 'fresh-build', 'islet', 'watch-build'].map(
+      (name) => `bin/${name}.js`,
+    );
     const papers = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
     expect(shipped.sort()).toEqual([...papers, ...bin, ...code, ...templates, ...docs].sort());
   });

@@ -17,23 +17,36 @@ import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 const moduleUrl = pathToFileURL(resolve('bin/fresh-build.js')).href;
-const { build, refreshOutputs, runsFromSources, staleFiles, watchCommand } = (await import(moduleUrl)) as {
+const { build, isUnrecorded, refreshOutputs, runsFromSources, staleFiles, watchCommand } = (await import(
+  moduleUrl
+)) as {
   build(root: string): void;
-  refreshOutputs(root: string): void;
+  isUnrecorded(root: string): boolean;
+  refreshOutputs(root: string, read: { listed: string[]; snapshot: Map<string, string | undefined> }): void;
   runsFromSources(root: string): boolean;
   watchCommand(root: string): string[];
   staleFiles(root: string): string[];
 };
 
-/** A program in place of the compiler, which counts its runs and makes the one output there is. */
+/**
+ * A program in place of the compiler, which counts its runs. It makes an output of each source, and tells which files it
+ * has read; those that are named in the file "reads" are among them.
+ */
 const COMPILER = `
 const fs = require('node:fs');
+const path = require('node:path');
 fs.appendFileSync('runs', 'x');
+if (fs.existsSync('reads')) console.log(fs.readFileSync('reads', 'utf8'));
 if (fs.existsSync('broken')) { console.log('src/a.ts(1,1): error TS1005'); process.exit(2); }
 const args = process.argv.slice(2);
 const out = args[args.indexOf('--outDir') + 1];
-fs.mkdirSync(out + '/src', { recursive: true });
-fs.writeFileSync(out + '/src/a.js', args.slice(0, 2).join(' '));
+for (const file of fs.readdirSync('.', { recursive: true })) {
+  if (!/(?<!\\.d|\\.test)\\.ts$/.test(file) || /^(node_modules|dist)/.test(file)) continue;
+  console.log(path.resolve(file));
+  const to = path.join(out, file.replace(/ts$/, 'js'));
+  fs.mkdirSync(path.dirname(to), { recursive: true });
+  fs.writeFileSync(to, args.slice(0, 2).join(' ') + fs.readFileSync(file, 'utf8'));
+}
 `;
 
 let root: string;
@@ -53,8 +66,114 @@ function putCompiler() {
   put('node_modules/typescript/package.json', 10, '{}');
 }
 
-describe('staleFiles', () => {
-  test('finds nothing when every output is newer than its source', () => {
+describe('what this program has compiled', () => {
+  const change = (name: string, text: string) => put(name, 10, text);
+
+  beforeEach(() => {
+    put(
+      'tsconfig.json',
+      10,
+      `{ // Comments are allowed, and so are commas at the end.
+      "extends": "./base.json", "include": ["src", "tasks", "lib/**/*.ts", ], "exclude": ["**/*.test.ts"] }`,
+    );
+    put('base.json', 10, '{ "compilerOptions": {} }');
+    put('package.json', 10, '{ "type": "module", "version": "1" }');
+    for (const file of ['tasks/send/task.ts', 'lib/deep/x.ts', 'types.d.ts']) put(file, 10);
+    put('reads', 10, join(root, 'types.d.ts'));
+    putCompiler();
+    build(root);
+    // All sources are older than their outputs from here on.
+  });
+
+  test('is not stale, whatever the times say', () => {
+    expect(staleFiles(root)).toEqual([]);
+    for (const [name, seconds] of [
+      ['src/a.ts', 4e9],
+      ['tsconfig.json', 4e9],
+      ['dist/src/a.js', 1],
+    ] as const) {
+      utimesSync(join(root, name), seconds, seconds);
+    }
+    expect(staleFiles(root)).toEqual([]);
+  });
+
+  test.each(['src/a.ts', 'lib/deep/x.ts', 'tsconfig.json', 'base.json', 'types.d.ts'])(
+    'is stale when the content of %s has changed, however old the file is',
+    (file) => {
+      change(file, '{ "compilerOptions": { "strict": true }, "include": ["src", "tasks", "lib"] }');
+      expect(staleFiles(root)).toEqual([`${file} has changed`]);
+    },
+  );
+
+  test('is stale when modules are read otherwise, and not for another field of package.json', () => {
+    change('package.json', '{ "type": "module", "version": "2" }');
+    expect(staleFiles(root)).toEqual([]);
+    change('package.json', '{ "type": "commonjs", "version": "2" }');
+    expect(staleFiles(root)).toEqual(['package.json has changed']);
+  });
+
+  test('is stale when a source was removed or added, and not for a test', () => {
+    put('src/new.test.ts', 10);
+    put('other/new.ts', 10);
+    expect(staleFiles(root)).toEqual([]);
+    rmSync(join(root, 'lib/deep/x.ts'));
+    put('lib/y.ts', 10);
+    expect(staleFiles(root)).toEqual(['lib/deep/x.ts was removed', 'lib/y.ts is not compiled']);
+  });
+
+  test('is stale when a part of it is gone', () => {
+    rmSync(join(root, 'dist/src/a.js'));
+    expect(staleFiles(root)).toEqual(['dist/src/a.js was removed']);
+  });
+
+  test('is stale when a linked package has changed, and not when that was left behind', () => {
+    const shared = mkdtempSync(join(tmpdir(), 'islet-shared-'));
+    const file = join(shared, 'index.d.ts');
+    writeFileSync(file, 'export declare const a: string;');
+    put('reads', 10, file);
+    change('src/a.ts', 'now');
+    build(root);
+    expect(staleFiles(root)).toEqual([]);
+    writeFileSync(file, 'export declare const a: number;');
+    expect(staleFiles(root)).toEqual([expect.stringMatching(/islet-shared-\w+\/index\.d\.ts has changed$/)]);
+    rmSync(shared, { recursive: true });
+    expect(staleFiles(root)).toEqual([]);
+  });
+
+  test('is not stale where it was deployed without its sources', () => {
+    for (const folder of ['src', 'tasks', 'lib']) rmSync(join(root, folder), { recursive: true });
+    rmSync(join(root, 'base.json'));
+    expect(staleFiles(root)).toEqual([]);
+  });
+
+  test('is judged by times again once something else has compiled', () => {
+    change('src/a.ts', 'now');
+    put('dist/src/a.js', 20, 'made of it by another');
+    for (const file of ['tasks/send/task', 'lib/deep/x']) put(`dist/${file}.js`, 20);
+    expect(staleFiles(root)).toEqual([]);
+    put('dist/src/a.js', 5, 'made of it by another');
+    expect(staleFiles(root)).toEqual(['src/a.ts is newer than its compiled file']);
+  });
+
+  test('is stale when a file was saved while the compiler ran', () => {
+    put('node_modules/typescript/bin/tsc', 10, `${COMPILER}\nfs.writeFileSync('src/a.ts', 'saved late');`);
+    change('src/a.ts', 'saved early');
+    build(root);
+    expect(staleFiles(root)).toEqual(['src/a.ts has changed']);
+  });
+});
+
+test('it is not known what was compiled by something else, where this program could compile', () => {
+  put('dist/src/a.js', 20);
+  expect(isUnrecorded(root)).toBe(false);
+  putCompiler();
+  expect(isUnrecorded(root)).toBe(true);
+  build(root);
+  expect(isUnrecorded(root)).toBe(false);
+});
+
+describe('what something else has compiled', () => {
+  test('is not stale when every output is newer than its source', () => {
     put('dist/src/a.js', 20);
     expect(staleFiles(root)).toEqual([]);
   });
@@ -63,13 +182,16 @@ describe('staleFiles', () => {
     expect(staleFiles(root)).toEqual(['src/a.ts is not compiled']);
   });
 
-  test('looks at the folders that an app compiles, not at those that only Islet has', () => {
+  test('is stale when a source of the four folders is missing in it, or any other source has changed', () => {
     put('dist/src/a.js', 20);
     put('test/fixtures/user.ts', 30);
     put('lab/bench/main.ts', 30);
     expect(staleFiles(root)).toEqual([]);
     put('tasks/send/task.ts', 30);
     expect(staleFiles(root)).toEqual(['tasks/send/task.ts is not compiled']);
+    put('dist/tasks/send/task.js', 40);
+    put('dist/test/fixtures/user.js', 20);
+    expect(staleFiles(root)).toEqual(['test/fixtures/user.ts is newer than its compiled file']);
   });
 
   test('names a source newer than its output', () => {
@@ -92,7 +214,7 @@ describe('staleFiles', () => {
     put('queues/mail/plain.js', 10);
     for (const name of ['plain', 'hooks']) put(`dist/queues/mail/${name}.js`, 20);
     expect(staleFiles(root)).toEqual(['dist/queues/mail/hooks.js no longer has a source']);
-    refreshOutputs(root);
+    refreshOutputs(root, { listed: [], snapshot: new Map() });
     expect(staleFiles(root)).toEqual([]);
     expect(existsSync(join(root, 'dist/queues/mail/plain.js'))).toBe(true);
   });
@@ -184,14 +306,16 @@ test('Islet itself is compiled where nothing was compiled before: its parts impo
 
 test('an output whose source was saved as it was counts as new, once it was compiled', () => {
   put('dist/src/a.js', 5);
-  refreshOutputs(root);
+  refreshOutputs(root, { listed: [], snapshot: new Map() });
   expect(staleFiles(root)).toEqual([]);
 });
 
 test('a compiler that goes on writes nothing that has an error', () => {
   putCompiler();
   put('dist/src/a.js', 20);
-  expect(watchCommand(root).join(' ')).toMatch(/tsc -p tsconfig.json --noEmitOnError --outDir dist --watch/);
+  expect(watchCommand(root).join(' ')).toMatch(
+    /tsc -p tsconfig.json --noEmitOnError --listFiles --outDir dist --watch/,
+  );
 });
 
 test('sources run as they are where Node can do that, unless they were compiled, and never those of Islet', () => {
