@@ -13,6 +13,7 @@ import { installCommand, isInstalled } from './optional-packages.ts';
 import { collect } from './parse-flags.ts';
 import { SpareWorker } from './spare-worker.ts';
 import { StopRequests } from './stop-requests.ts';
+import { filesToWatch, WatchedFiles } from './watch-files.ts';
 import { toChildArgs } from './worker-flags.ts';
 
 interface DevFlags {
@@ -89,12 +90,16 @@ async function dev({ queue: asked }: DevFlags, surroundings: Surroundings): Prom
   const log = await openLog(surroundings);
   const spare = new SpareWorker({ program, env, framework });
   let args: string[] = [];
-  const worker = new DevWorker({
+  const files = new WatchedFiles(() => void worker.replace());
+  const worker: DevWorker = new DevWorker({
     async start() {
       const queue = await chooseQueues(root, asked);
       args = ['worker', ...toChildArgs({ queue, gracefulTimeout, devRedis: true, verbose })];
       const child = spare.start(args);
       child.output.pipe(log, { end: false });
+      child.onMessage((message) => {
+        if (message.say === 'loaded') files.add(filesToWatch(message.files, root, dirname(dirname(framework))));
+      });
       return child;
     },
     stopLimitMs,
@@ -103,6 +108,7 @@ async function dev({ queue: asked }: DevFlags, surroundings: Surroundings): Prom
   });
   const code = await runUntilEnd(root, builder, worker);
   spare.close();
+  files.close();
   await worker.stop();
   process.exit(code);
 }

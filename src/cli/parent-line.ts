@@ -27,7 +27,7 @@ export async function awaitStart() {
   if (!process.connected) exitOrphaned();
   // The parent itself sends SIGTERM.
   leaveToParent(stopSignals.filter((signal) => signal !== 'SIGTERM'));
-  const [{ parent }] = (await once(process, 'message')) as [Extract<ToWorker, { say: 'start' }>];
+  const [{ parent, tellFiles }] = (await once(process, 'message')) as [Extract<ToWorker, { say: 'start' }>];
   const watch = watchParent(parent);
   return {
     pid: parent,
@@ -48,6 +48,10 @@ export async function awaitStart() {
         return app.findQueue(queue);
       },
     }),
+    /** Tells the parent which files are loaded, if it has asked for that. */
+    async tellFiles(list: (() => Promise<string[]>) | undefined) {
+      if (tellFiles && list) tell({ say: 'loaded', files: await list() });
+    },
     /** Notes that there may be jobs: this process may outlive its parent for so many milliseconds. */
     allow: watch.allow,
     /** Tells the parent that jobs are taken. A guard that knows the parent's id watches the parent from now on. */

@@ -27,6 +27,8 @@ export interface WorkerSource {
   /** The path of the program that runs tasks in threads and processes. */
   unitProgram: string;
   openRedis(config: IsletConfig): Promise<OpenRedis>;
+  /** Lists the files that this process has loaded. */
+  listFiles?: () => Promise<string[]>;
 }
 
 function announce(worker: RunningWorker, log: Log): void {
@@ -236,10 +238,16 @@ class WorkerRun {
 
   /** Watches the limits of this process: a parent is told; without one, the process ends by itself if it was asked to. */
   #watchLimits(worker: RunningWorker): ReturnType<typeof watchRecycling> | undefined {
-    const { parent, plan } = this.#prepared;
+    const { parent, plan, source } = this.#prepared;
     if (!parent && !plan.exits) return undefined;
+    let jobs: number | undefined;
     return watchRecycling(worker, plan.settings, {
-      onLook: (load) => parent?.tell({ say: 'load', load }),
+      onLook: (load) => {
+        parent?.tell({ say: 'load', load });
+        // A rare task is imported when its first job comes.
+        if (load.jobs !== jobs) void parent?.tellFiles(source.listFiles);
+        jobs = load.jobs;
+      },
       onDue: (why, state) => {
         if (parent) parent.tell({ say: 'due', why });
         else this.#ending.drain({ why, ...state }, 'A limit is reached: draining');
@@ -253,7 +261,8 @@ class WorkerRun {
 export async function runWorker(flags: WorkerFlags, source: WorkerSource, guard: Guard | undefined): Promise<void> {
   const parent = flags.supervised ? await awaitStart() : undefined;
   const serve = async () => new WorkerRun(await prepare({ flags, source, parent, guard })).run();
-  const code = await serve().catch((error) => {
+  const code = await serve().catch(async (error) => {
+    await parent?.tellFiles(source.listFiles);
     if (parent) exitRefused(error, flags.verbose === true);
     // What was imported until then may keep the process alive.
     setTimeout(() => process.exit(), failedExitMs).unref();

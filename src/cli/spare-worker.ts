@@ -40,7 +40,7 @@ export class SpareWorker {
     }
     const child = this.#spare?.child ?? this.#create(args);
     this.#spare = undefined;
-    child.start();
+    child.start({ tellFiles: true });
     return child;
   }
 

@@ -18,6 +18,7 @@ async function work(given: WorkerFlags, { path, program, env, verbose }: Surroun
     openApp: () => openAppFolder(process.cwd()),
     unitProgram: fileURLToPath(new URL('./folder-unit.js', import.meta.url)),
     openRedis: (config: IsletConfig) => openRedis(config, flags.devRedis === true, path),
+    listFiles: async () => (await import('../tools/check/watch-imports.ts')).listFiles(),
   };
   await startWorker(flags, source, { program, command: ['worker'], env, borrowRedis: () => borrowRedis(path) });
 }

@@ -2,8 +2,11 @@ import type { RecycleReason } from './recycling.ts';
 
 /** What a parent tells a supervised worker, as JSON over its channel. */
 export type ToWorker =
-  /** The worker may load the app and take jobs; a thread there watches the process with the id `parent`. */
-  | { say: 'start'; parent: number }
+  /**
+   * The worker may load the app and take jobs; a thread there watches the process with the id `parent`. With `tellFiles`, the
+   * worker tells which files it has loaded.
+   */
+  | { say: 'start'; parent: number; tellFiles: boolean }
   /** Another worker's process has ended hard: the jobs that it left can be run again, if its death is proven. */
   | { say: 'died' }
   /** The grace is over: the worker aborts its jobs, gives them back and ends. */
@@ -17,6 +20,8 @@ export type FromWorker =
   | { say: 'settings'; gracefulTimeoutMs: number; healthPort: number; logLevel: string; devRedis: boolean }
   /** The worker takes jobs. */
   | { say: 'ready' }
+  /** These files are loaded, as absolute paths. It is told at the start, at a failed one, too, and after jobs. */
+  | { say: 'loaded'; files: string[] }
   | { say: 'load'; load: WorkerLoad }
   /** The worker has reached a limit and is to be replaced; it goes on until it is stopped. */
   | { say: 'due'; why: RecycleReason }

@@ -42,7 +42,7 @@ export function createWorkerChild(
   return {
     pid: child.pid,
     /** Lets the worker load the app, as it is on disk now, and take jobs. */
-    start: () => tell({ say: 'start', parent: process.pid }),
+    start: ({ tellFiles = false } = {}) => tell({ say: 'start', parent: process.pid, tellFiles }),
     /** The worker's log, as lines of JSON, unless the worker writes to its parent's output. */
     output: child.stdout as Readable,
     ended,

@@ -157,6 +157,31 @@ describe('when a file is saved', () => {
     await untilReady(dev, 1);
   });
 
+  test('of a linked package or of lib/, it is new code as well, and what is compiled is recorded', async () => {
+    const shared = join(app.root, '../shared');
+    await mkdir(shared);
+    await writeFile(join(shared, 'package.json'), '{ "name": "shared", "type": "module", "exports": "./index.js" }');
+    await writeFile(join(shared, 'index.d.ts'), 'export declare const to: string;');
+    await writeFile(join(shared, 'index.js'), "export const to = 'one';");
+    await symlink(shared, join(app.root, 'node_modules/shared'));
+    await app.write('lib/names.ts', "export const name = 'a';\n");
+    const file = 'tasks/send-welcome/task.ts';
+    const imports = "import { to } from 'shared';\nimport { name } from '../../lib/names.ts';\n";
+    await app.write(file, imports + (await readFile(join(app.root, file), 'utf8')));
+    await saveTask("[to, name].join(' ')");
+    const dev = await startDev();
+    expect(await resultOf('11')).toBe('one a');
+    await writeFile(join(shared, 'index.js'), "export const to = 'two';");
+    await untilReady(dev, 2);
+    expect(await resultOf('12')).toBe('two a');
+    await app.write('lib/names.ts', "export const name = 'b';\n");
+    await untilReady(dev, 3);
+    expect(await resultOf('13')).toBe('two b');
+    await dev.stop();
+    const checked = await app.islet(['check'], { NODE_ENV: 'production' });
+    expect(checked.stderr).toBe('');
+  });
+
   test('settings, new tasks and removed ones are picked up', async () => {
     const dev = await startDev();
     await app.write('config/development.json', '{ "log": { "level": "debug" }, "worker": { "maxReleases": 3 } }');

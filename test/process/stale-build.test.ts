@@ -1,8 +1,9 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { startIslet } from '../support/islet-process.ts';
+import { createNewApp } from '../support/new-app.ts';
 
 const needsBuild = !(process.features as { typescript?: unknown }).typescript;
 
@@ -56,6 +57,31 @@ test.runIf(needsBuild)('names the file that cannot be imported, where not even a
       'Node 22.18 and newer can. Run "npm run build" first.\n',
   });
 });
+
+test('a time stamp makes nothing stale in production, and content does', async () => {
+  const app = await createNewApp();
+  const production = { NODE_ENV: 'production' };
+  try {
+    await app.write('lib/name.ts', "export const name = 'a';\n");
+    await app.write('queues/mail/hooks.ts', "export { name } from '../../lib/name.ts';\nexport default () => ({});\n");
+    expect(await app.islet(['compile'], production)).toEqual({ code: 0, stdout: '', stderr: '' });
+    for (const file of ['lib/name.ts', 'tsconfig.json', 'tasks/send-welcome/task.ts']) {
+      utimesSync(join(app.root, file), 4e9, 4e9);
+    }
+    expect(await app.islet(['check'], production)).toMatchObject({ code: 0, stderr: '' });
+    await app.write('lib/name.ts', "export const name = 'b';\n");
+    utimesSync(join(app.root, 'lib/name.ts'), 1, 1);
+    const { code, stderr } = await app.islet(['check'], production);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^E_BUILD_STALE: .* from the present sources: lib\/name\.ts has changed\. Nothing/);
+    await app.write('lib/name.ts', 'export const name: number = "c";\n');
+    expect((await app.islet(['compile'], production)).stderr).toMatch(
+      /^E_BUILD_FAILED: The build failed\.\nlib\/name\.ts\(1,14\): error TS2322: .*\nThe previous dist\/ stays\.\n$/s,
+    );
+  } finally {
+    await app.close();
+  }
+}, 60_000);
 
 async function startWorker() {
   const env = { NODE_ENV: 'production', REDIS_URL: 'redis://127.0.0.1:1' };

@@ -92,7 +92,7 @@ function readRequires(): Edge[] {
  * Lists the loaded files: the scripts that are alive, and the modules that were required, whose scripts may have been
  * collected.
  */
-function listFiles(): string[] {
+export function listFiles(): string[] {
   const urls: string[] = [];
   const session = new Session();
   session.connect();
