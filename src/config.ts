@@ -1,3 +1,5 @@
+export { loadEnvFile } from './environment.ts';
+
 import { findVariables, readFlag, readVariable, warn, warnOfNearNames } from './environment.ts';
 import { hidePasswords, IsletError } from './errors.ts';
 import { workerDefaults } from './manifest/defaults.ts';
@@ -175,6 +177,37 @@ export interface IsletConfig {
   worker?: Partial<Record<keyof typeof isletSettings.worker, number | string | boolean>>;
 }
 
+/** What a value is of which convict knows an example: a literal stands for all values of its type. */
+type Widened<T> = T extends string ? string : T extends number ? number : T extends boolean ? boolean : T;
+
+/** The type of a setting's value, by its format, or else by its default. */
+type SettingValue<S extends { default: unknown }> =
+  | (S extends { format: readonly (infer Choice)[] }
+      ? Choice
+      : S extends { format: StringConstructor }
+        ? string
+        : S extends { format: NumberConstructor }
+          ? number
+          : S extends { format: BooleanConstructor }
+            ? boolean
+            : Widened<S['default']>)
+  | Extract<S['default'], null | undefined>
+  | (S extends { nullable: true } ? null : never);
+
+/**
+ * The type of what a schema's settings are once they are read: `ConfigOf<typeof schema>`. The framework's own settings are
+ * those of `IsletConfig`.
+ */
+export type ConfigOf<Schema> = {
+  [Key in keyof Schema]: Key extends keyof IsletConfig & keyof typeof isletSettings
+    ? Schema[Key] extends (typeof isletSettings)[Key]
+      ? NonNullable<IsletConfig[Key]>
+      : SettingOf<Schema[Key]>
+    : SettingOf<Schema[Key]>;
+};
+
+type SettingOf<S> = S extends { default: unknown } ? SettingValue<S> : S extends object ? ConfigOf<S> : Widened<S>;
+
 export type WorkerSettings = Readonly<typeof workerDefaults>;
 
 /** Reads the settings of a worker; what is not set has its default. Durations are in milliseconds, sizes in megabytes. */
@@ -189,11 +222,11 @@ export function readWorkerSettings({ worker = {} }: Pick<IsletConfig, 'worker'>)
 }
 
 /** The part of a convict config that `readConfig` uses; the app brings convict, so that this module loads nothing. */
-interface ConvictConfig<T> {
+interface ConvictConfig {
   loadFile(file: string): unknown;
-  set(key: string, value: unknown): unknown;
+  set(key: never, value: never): unknown;
   validate(options: { allowed: 'strict' }): unknown;
-  getProperties(): T;
+  getProperties(): unknown;
 }
 
 interface ConfigSource {
@@ -215,7 +248,7 @@ function explain(said: string, schema: object, { env, file }: ConfigSource): str
 }
 
 /** Loads a file of settings. An environment without a file of its own has the defaults. */
-function loadIfThere(config: Pick<ConvictConfig<unknown>, 'loadFile'>, { env, file }: ConfigSource): void {
+function loadIfThere(config: Pick<ConvictConfig, 'loadFile'>, { env, file }: ConfigSource): void {
   try {
     config.loadFile(file);
   } catch (error) {
@@ -234,14 +267,21 @@ function loadIfThere(config: Pick<ConvictConfig<unknown>, 'loadFile'>, { env, fi
  * false, 0, off, no. Throws `E_CONFIG_INVALID`, which names each bad or unknown key, its value without passwords, and where
  * it came from. Warns of variables whose names are nearly those of settings.
  */
-export function readConfig<T>(config: ConvictConfig<T>, schema: object, source: ConfigSource): T {
+export function readConfig<Schema extends object>(
+  config: ConvictConfig,
+  schema: Schema,
+  source: ConfigSource,
+): ConfigOf<Schema>;
+/** Does the same for a type that the caller states. */
+export function readConfig<T>(config: ConvictConfig, schema: object, source: ConfigSource): T;
+export function readConfig(config: ConvictConfig, schema: object, source: ConfigSource): unknown {
   const settings = findVariables(schema);
   warnOfNearNames(settings, source.env);
   const strict = settings.flatMap((setting) => readVariable(setting, source.env[setting.variable]) ?? []);
   try {
     loadIfThere(config, source);
     // Convict takes 12 from "12abc", and true from "off".
-    for (const { key, value } of strict) if (value !== undefined) config.set(key, value);
+    for (const { key, value } of strict) if (value !== undefined) config.set(key as never, value as never);
     config.validate({ allowed: 'strict' });
   } catch (error) {
     const lines = (error as Error).message.split('\n').filter((line) => line.trim() !== '');

@@ -1,3 +1,4 @@
+import { IsletError } from './errors.ts';
 import { distance } from './manifest/did-you-mean.ts';
 
 /** A setting that an environment variable may set. */
@@ -19,6 +20,21 @@ interface Read {
 /** Says something to the person who starts this process. */
 export function warn(message: string): void {
   process.emitWarning(message, { type: 'IsletWarning', code: 'ISLET_SETTINGS' });
+}
+
+/**
+ * Sets the variables that stand in the file `.env` and are not set yet, in development. Elsewhere, variables are set by what
+ * starts the process. Throws `E_CONFIG_INVALID` when the file is there and cannot be read.
+ */
+export function loadEnvFile(environment: string, file = '.env'): void {
+  if (environment !== 'development') return;
+  try {
+    process.loadEnvFile(file);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return;
+    throw new IsletError('E_CONFIG_INVALID', `${file} cannot be read: ${message}. Mend or remove it.`);
+  }
 }
 
 /** Reads a truth value. Returns nothing for any other text. */

@@ -1,6 +1,9 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import convict from 'convict';
-import { describe, expect, test, vi } from 'vitest';
-import { type IsletConfig, isletSettings, readConfig, readWorkerSettings } from '../../src/config.ts';
+import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
+import { type IsletConfig, isletSettings, loadEnvFile, readConfig, readWorkerSettings } from '../../src/config.ts';
 import { workerDefaults } from '../../src/manifest/defaults.ts';
 
 function readSettings(env: Record<string, string>) {
@@ -147,4 +150,27 @@ test('the documented defaults are those in force', () => {
     const documented = /Default: (\w+)\.$/.exec(doc)?.[1] ?? '';
     expect(`${key}: ${toMs(documented)}`).toBe(`${key}: ${value}`);
   }
+});
+
+describe('the file .env', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'islet-env-'));
+  const file = join(folder, '.env');
+
+  afterEach(() => vi.unstubAllEnvs());
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  test('sets what is not set, in development only', () => {
+    for (const name of ['ISLET_UNSET', 'ISLET_SET']) vi.stubEnv(name, undefined);
+    writeFileSync(file, 'ISLET_UNSET=from the file\nISLET_SET=from the file\n');
+    vi.stubEnv('ISLET_SET', 'before');
+    loadEnvFile('production', file);
+    expect(process.env.ISLET_UNSET).toBeUndefined();
+    loadEnvFile('development', file);
+    expect([process.env.ISLET_UNSET, process.env.ISLET_SET]).toEqual(['from the file', 'before']);
+  });
+
+  test('may be missing, but not unreadable', () => {
+    loadEnvFile('development', join(folder, 'none'));
+    expect(() => loadEnvFile('development', folder)).toThrow(`${folder} cannot be read: `);
+  });
 });

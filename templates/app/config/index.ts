@@ -1,10 +1,9 @@
 import convict from 'convict';
-import { readConfig } from 'islet/config';
-import { type AppConfig, schema } from './schema.ts';
+import { loadEnvFile, readConfig } from 'islet/config';
+import { schema } from './schema.ts';
 
-const config = convict(schema as never, { args: [], env: process.env });
+const environment = process.env.NODE_ENV ?? 'development';
+loadEnvFile(environment);
+const config = convict(schema, { args: [], env: process.env });
 
-export default readConfig<AppConfig>(config as never, schema, {
-  env: process.env,
-  file: `config/${process.env.NODE_ENV ?? 'development'}.json`,
-});
+export default readConfig(config, schema, { env: process.env, file: `config/${environment}.json` });

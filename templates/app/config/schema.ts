@@ -1,4 +1,4 @@
-import { isletSettings } from 'islet/config';
+import { type ConfigOf, isletSettings } from 'islet/config';
 
 /** The framework's settings, then the app's own. */
 export const schema = {
@@ -14,9 +14,4 @@ export const schema = {
 };
 
 /** What queues' dependencies are handed. */
-export interface AppConfig {
-  env: string;
-  redis: { url: string | null; prefix: string };
-  log: { level: string };
-  mail: { folder: string };
-}
+export type AppConfig = ConfigOf<typeof schema>;

@@ -1,6 +1,6 @@
 import convict from 'convict';
-import { type IsletConfig, isletSettings, readConfig } from 'islet/config';
+import { isletSettings, readConfig } from 'islet/config';
 
-const config = convict(isletSettings as never, { args: [], env: process.env });
+const config = convict(isletSettings, { args: [], env: process.env });
 
-export default readConfig<IsletConfig>(config as never, isletSettings, { env: process.env, file: 'config/none.json' });
+export default readConfig(config, isletSettings, { env: process.env, file: 'config/none.json' });
