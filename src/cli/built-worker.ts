@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type BuiltQueue, openBuiltApp } from '../app/built-app.ts';
 import type { IsletConfig } from '../config.ts';
+import { stopWithScript } from '../process/script-watch.ts';
 import { openConfiguredRedis } from './configured-redis.ts';
 import { reportError, UsageError } from './report-error.ts';
 import { startWorker } from './start-worker.ts';
@@ -60,6 +61,7 @@ export async function runBuiltWorker(
       return;
     }
     process.chdir(folder);
+    stopWithScript(env);
     const [, program = ''] = process.argv;
     const openApp = () => openBuiltApp(built);
     const openRedis = async (config: IsletConfig) => openConfiguredRedis(config);

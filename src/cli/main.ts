@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { didYouMean } from '../manifest/did-you-mean.ts';
+import { stopWithScript } from '../process/script-watch.ts';
 import { reportError, UsageError } from './report-error.ts';
 
 /** The facts that the launcher reads from its environment for the command line. */
@@ -72,6 +73,7 @@ async function createProgram(surroundings: Surroundings, args: string[]): Promis
 export async function main(argv: string[], surroundings: Surroundings): Promise<void> {
   const verbose = argv.includes('--verbose');
   const args = argv.filter((argument) => argument !== '--verbose');
+  stopWithScript(surroundings.env);
   try {
     if (args.length === 0) {
       throw new UsageError(`Name a command: ${Object.keys(commands).join(', ')}. "islet --help" explains them.`);
