@@ -3,7 +3,7 @@
  * an archive sets those of all files.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { isSource, readProject } from './compiler-input.js';
 
@@ -19,6 +19,11 @@ export function readRecord(root) {
   } catch {
     return undefined;
   }
+}
+
+/** Forgets what dist/ was compiled from. */
+export function removeRecord(root) {
+  rmSync(join(root, 'dist', RECORD), { force: true });
 }
 
 /**

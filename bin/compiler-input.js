@@ -25,6 +25,17 @@ export function readProject(root) {
     const found = nearest(key);
     return found && [found.settings[key]].flat().map((path) => resolve(dirname(found.file), fill(path, root)));
   });
+  return {
+    configs: chain.map(({ file }) => file),
+    paths: readPaths(chain),
+    /** Reading all folders takes a moment. */
+    get sources() {
+      return findSources(root, { files, include, exclude });
+    },
+  };
+}
+
+function findSources(root, { files, include, exclude }) {
   const included = include ?? (files ? [] : [join(root, '**/*')]);
   const built = ['dist', 'dist.new', 'dist.old'].map((name) => join(root, name));
   const excluded = [...built, ...(exclude ?? [])].map((path) => toPattern(path, true));
@@ -33,10 +44,26 @@ export function readProject(root) {
   const found = included
     .flatMap((path) => filesIn(path.replace(/[\\/][^\\/]*[*?].*$/, ''), isExcluded))
     .filter((file) => isSource(file) && patterns.some((pattern) => pattern.test(toSlashes(file))));
-  return {
-    configs: chain.map(({ file }) => file),
-    sources: [...new Set([...(files ?? []).filter((file) => isSource(file) && existsSync(file)), ...found])],
-  };
+  return [...new Set([...(files ?? []).filter((file) => isSource(file) && existsSync(file)), ...found])];
+}
+
+/** Reads the names that a project gives to modules, each with the first path that it stands for. */
+function readPaths(chain) {
+  const found = chain.find(({ settings }) => settings.compilerOptions?.paths !== undefined);
+  const base = chain.find(({ settings }) => settings.compilerOptions?.baseUrl !== undefined);
+  const { file: from, settings } = base ?? found ?? {};
+  const paths = Object.entries(found?.settings.compilerOptions.paths ?? {}).filter(
+    ([, targets]) => targets?.length > 0,
+  );
+  return Object.fromEntries(
+    paths.map(([name, [target]]) => [name, resolve(dirname(from), settings.compilerOptions.baseUrl ?? '', target)]),
+  );
+}
+
+/** Reads an app's package.json; one that cannot be read says nothing here. */
+export function readPackage(root) {
+  const file = join(root, 'package.json');
+  return existsSync(file) ? parse(readFileSync(file, 'utf8')) : {};
 }
 
 /** Reads a project's file and those that it extends. What stands first wins. */

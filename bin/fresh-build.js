@@ -19,10 +19,12 @@ import {
   isOverwritten,
   outputOf,
   readRecord,
+  removeRecord,
   takeSnapshot,
   writeRecord,
 } from './compiled-from.js';
 import { findProject, readProject } from './compiler-input.js';
+import { findAliases, writeImports } from './import-names.js';
 
 // TypeScript's own incremental build is no substitute for what stands here. It knows only after it was started whether it
 // has something to do, while each start of a worker asks that, also in production, where there is no compiler. It leaves
@@ -105,13 +107,24 @@ export function isListed(line) {
 
 /**
  * Makes `dist/` match the sources after such a compiler has found no error: outputs of removed tasks and queues are
- * removed, and what was compiled is recorded.
+ * removed, and what was compiled is recorded. Returns what nevertheless keeps the code from running.
  */
 export function refreshOutputs(root, { listed, snapshot }) {
   const folder = join(root, 'dist');
-  if (!existsSync(folder)) return;
+  const unknown = unknownNames(root);
+  if (!existsSync(folder)) return unknown;
   for (const file of leftoverFiles(root)) rmSync(join(root, file), { recursive: true, force: true });
-  writeRecord(root, { folder, listed, snapshot });
+  writeImports(root, folder);
+  if (unknown.length === 0) writeRecord(root, { folder, listed, snapshot });
+  else removeRecord(root);
+  return unknown;
+}
+
+/** Lists the imports of what runs that only the compiler understands. */
+export function unknownNames(root) {
+  if (!existsSync(join(root, 'tsconfig.json'))) return [];
+  const fromSources = runsFromSources(root);
+  return findAliases(root, (source) => (fromSources ? source : outputOf(root, source)));
 }
 
 function isIslet(root) {
@@ -132,6 +145,12 @@ function compile(root) {
   }
   // An app may have nothing to compile.
   mkdirSync(fresh, { recursive: true });
+  const aliases = findAliases(root, (source) => outputOf(root, source, fresh));
+  if (aliases.length > 0) {
+    rmSync(fresh, { recursive: true, force: true });
+    throw new Error(`The build failed.\n${aliases.join('\n')}`);
+  }
+  writeImports(root, fresh);
   writeRecord(root, { folder: fresh, listed: lines.filter(isListed), snapshot });
   if (existsSync(dist)) renameSync(dist, old);
   renameSync(fresh, dist);

@@ -2,7 +2,15 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, findCompiler, isKnownFresh, isUnrecorded, staleFiles } from './fresh-build.js';
+import {
+  build,
+  findCompiler,
+  isKnownFresh,
+  isUnrecorded,
+  runsFromSources,
+  staleFiles,
+  unknownNames,
+} from './fresh-build.js';
 
 /** Commands that write or remove sources, make a new app, only explain, or compile by themselves. */
 const WITHOUT_BUILD = ['generate', 'destroy', 'init', 'dev', 'compile', 'build', 'help', undefined];
@@ -46,7 +54,7 @@ function prepare(root) {
   if (stale.length === 0 && isDevelopment && isUnrecorded(root)) {
     stale.push('dist/ does not tell what it was compiled from');
   }
-  if (stale.length === 0) return true;
+  if (stale.length === 0) return checkNames(root);
   if (findCompiler(root) === undefined && !existsSync(join(root, 'node_modules'))) {
     return refuse('The dependencies are not installed. Nothing was started. Run "npm ci" first.');
   }
@@ -54,6 +62,16 @@ function prepare(root) {
   console.error(`Rebuilding: ${stale[0]}`);
   const problem = compileStale(root, true);
   return problem === undefined || refuse(`${problem}\nNothing was started.`);
+}
+
+/**
+ * Refuses sources that run as they are and import by names which only the compiler knows.
+ *
+ * @param {string} root
+ */
+function checkNames(root) {
+  const unknown = runsFromSources(root) ? unknownNames(root) : [];
+  return unknown.length === 0 || refuse(`${unknown.join('\n')}\nNothing was started.`);
 }
 
 /**
@@ -77,6 +95,7 @@ function describeStale(root, stale) {
  * @param {boolean} all whether to compile also what seems fresh but is not known to be, and what could run as it is
  */
 function compileStale(root, all) {
+  if (!all && runsFromSources(root)) return unknownNames(root).join('\n') || undefined;
   if (all ? isKnownFresh(root) : staleFiles(root).length === 0 && !isUnrecorded(root)) return undefined;
   try {
     build(root);

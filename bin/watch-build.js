@@ -44,8 +44,8 @@ function read(line) {
   const [, errors] = /Found (\d+) errors?\. Watching/.exec(line) ?? [];
   if (errors !== undefined && runsFromSources(root) !== fromSources) startOtherwise();
   else if (errors === '0') {
-    refreshOutputs(root, { listed, snapshot });
-    tell({ built: true });
+    const unknown = refreshOutputs(root, { listed, snapshot });
+    tell(unknown.length === 0 ? { built: true } : { built: false, output: unknown.join('\n') });
   } else if (errors !== undefined) {
     tell({ built: false, output: output.trim() });
   }

@@ -94,7 +94,7 @@ describe('the package', () => {
     const code = modules.flatMap((file) => ['.js', '.d.ts'].map((to) => `dist/src/${file.replace(/\.ts$/, to)}`));
     const docs = readdirSync('docs').map((file) => `docs/${file}`);
     const templates = listTemplates('.').map((file) => `templates/${file}`);
-    const bin = ['compiled-from', 'compiler-input', 'fresh-build', 'islet', 'watch-build'].map(
+    const bin = ['compiled-from', 'compiler-input', 'fresh-build', 'import-names', 'islet', 'watch-build'].map(
       (name) => `bin/${name}.js`,
     );
     const papers = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
