@@ -97,8 +97,9 @@ describe('the package', () => {
     const bin = ['compiled-from', 'compiler-input', 'fresh-build', 'import-names', 'islet', 'watch-build'].map(
       (name) => `bin/${name}.js`,
     );
+    const cjs = readdirSync('cjs').map((file) => `cjs/${file}`);
     const papers = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
-    expect(shipped.sort()).toEqual([...papers, ...bin, ...code, ...templates, ...docs].sort());
+    expect(shipped.sort()).toEqual([...papers, ...bin, ...cjs, ...code, ...templates, ...docs].sort());
   });
 
   test('stays small', () => {
