@@ -10,7 +10,7 @@ const broken: [from: string, file: string, source: string][] = [
   ['src/errors.ts', 'src/errors.ts', `import 'node:fs';`],
   ['src/config.ts', 'src/config.ts', `import 'convict';`],
   ['src/units.ts', 'src/units.ts', `import './errors.ts';`],
-  ['src/environment.ts', 'src/environment.ts', `import './errors.ts';`],
+  ['src/environment.ts', 'src/environment.ts', `import './units.ts';`],
   ['src/group-by.ts', 'src/group-by.ts', `import './errors.ts';`],
   ['src/redis-place.ts', 'src/redis-place.ts', `import './errors.ts';`],
   ['src/job-abort.ts', 'src/job-abort.ts', `import './errors.ts';`],
