@@ -3,7 +3,7 @@
  * an archive sets those of all files.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { isSource, readProject } from './compiler-input.js';
 
@@ -19,6 +19,17 @@ export function readRecord(root) {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Takes the record of another compilation for dist/, if that holds the same code. A dist/ that somebody else has compiled
+ * is known by content from then on.
+ */
+export function adoptRecord(root, folder) {
+  const { outputs } = JSON.parse(readFileSync(join(folder, RECORD), 'utf8'));
+  const isSame = Object.entries(outputs).every(([name, content]) => contentOf(join(root, 'dist', name)) === content);
+  if (isSame) copyFileSync(join(folder, RECORD), join(root, 'dist', RECORD));
+  return isSame;
 }
 
 /** Forgets what dist/ was compiled from. */

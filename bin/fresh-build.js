@@ -14,6 +14,7 @@ import { createRequire } from 'node:module';
 import { basename, dirname, isAbsolute, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
+  adoptRecord,
   findDifferences,
   hasSources,
   isOverwritten,
@@ -89,6 +90,32 @@ export function build(root) {
   }
 }
 
+/**
+ * Tells whether what something else has compiled, and what is stale by its times, is what this program would compile. It is
+ * known by content then, so that this is found out once.
+ */
+export function proveFresh(root) {
+  const record = readRecord(root);
+  if ((record !== undefined && !isOverwritten(root, record)) || findCompiler(root) === undefined) return false;
+  try {
+    lock(root);
+  } catch {
+    // Nothing may be written here.
+    return false;
+  }
+  const fresh = join(root, 'dist.new');
+  try {
+    compileInto(root, fresh);
+    return adoptRecord(root, fresh) && leftovers(root).length === 0;
+  } catch {
+    // The sources do not compile.
+    return false;
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
+    rmSync(lockFile(root), { force: true });
+  }
+}
+
 /** Returns the command of a compiler that goes on and compiles at each save. It writes no output where there are errors. */
 export function watchCommand(root) {
   const output = runsFromSources(root) ? ['--noEmit'] : ['--noEmitOnError', '--listFiles', '--outDir', 'dist'];
@@ -134,7 +161,15 @@ function isIslet(root) {
 function compile(root) {
   // The result is made beside dist/, so that the relative paths of the source maps hold.
   const [dist, fresh, old] = ['dist', 'dist.new', 'dist.old'].map((name) => join(root, name));
-  for (const folder of [fresh, old]) rmSync(folder, { recursive: true, force: true });
+  rmSync(old, { recursive: true, force: true });
+  compileInto(root, fresh);
+  if (existsSync(dist)) renameSync(dist, old);
+  renameSync(fresh, dist);
+  rmSync(old, { recursive: true, force: true });
+}
+
+function compileInto(root, fresh) {
+  rmSync(fresh, { recursive: true, force: true });
   const snapshot = takeSnapshot(root);
   const command = [...compilerCommand(root), '--noEmitOnError', '--listFiles', '--pretty', 'false', '--outDir', fresh];
   const done = spawnSync(process.execPath, command, { cwd: root, encoding: 'utf8', maxBuffer: Infinity });
@@ -152,9 +187,6 @@ function compile(root) {
   }
   writeImports(root, fresh);
   writeRecord(root, { folder: fresh, listed: lines.filter(isListed), snapshot });
-  if (existsSync(dist)) renameSync(dist, old);
-  renameSync(fresh, dist);
-  rmSync(old, { recursive: true, force: true });
 }
 
 function compilerCommand(root) {

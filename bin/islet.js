@@ -7,6 +7,7 @@ import {
   findCompiler,
   isKnownFresh,
   isUnrecorded,
+  proveFresh,
   runsFromSources,
   staleFiles,
   unknownNames,
@@ -58,6 +59,7 @@ function prepare(root) {
   if (findCompiler(root) === undefined && !existsSync(join(root, 'node_modules'))) {
     return refuse('The dependencies are not installed. Nothing was started. Run "npm ci" first.');
   }
+  if (!isDevelopment && proveFresh(root)) return true;
   if (!isDevelopment) return refuse(`E_BUILD_STALE: ${describeStale(root, stale)}`);
   console.error(`Rebuilding: ${stale[0]}`);
   const problem = compileStale(root, true);

@@ -17,11 +17,12 @@ import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 const moduleUrl = pathToFileURL(resolve('bin/fresh-build.js')).href;
-const { build, isUnrecorded, refreshOutputs, runsFromSources, staleFiles, watchCommand } = (await import(
+const { build, isUnrecorded, proveFresh, refreshOutputs, runsFromSources, staleFiles, watchCommand } = (await import(
   moduleUrl
 )) as {
   build(root: string): void;
   isUnrecorded(root: string): boolean;
+  proveFresh(root: string): boolean;
   refreshOutputs(root: string, read: { listed: string[]; snapshot: Map<string, string | undefined> }): void;
   runsFromSources(root: string): boolean;
   watchCommand(root: string): string[];
@@ -173,6 +174,23 @@ test('it is not known what was compiled by something else, where this program co
 });
 
 describe('what something else has compiled', () => {
+  test('is proved fresh when its times say otherwise, if this program compiles the same code', () => {
+    putCompiler();
+    build(root);
+    rmSync(join(root, 'dist/compiled-from.json'));
+    utimesSync(join(root, 'src/a.ts'), 4e9, 4e9);
+    expect(staleFiles(root)).toEqual(['src/a.ts is newer than its compiled file']);
+    expect(proveFresh(root)).toBe(true);
+    expect(staleFiles(root)).toEqual([]);
+    expect(existsSync(join(root, 'dist.new'))).toBe(false);
+
+    rmSync(join(root, 'dist/compiled-from.json'));
+    put('src/a.ts', 4e9, 'changed');
+    expect(proveFresh(root)).toBe(false);
+    expect(staleFiles(root)).toEqual(['src/a.ts is newer than its compiled file']);
+    expect(existsSync(join(root, '.islet/build.lock'))).toBe(false);
+  });
+
   test('is not stale when every output is newer than its source', () => {
     put('dist/src/a.js', 20);
     expect(staleFiles(root)).toEqual([]);
