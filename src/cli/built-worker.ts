@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { type BuiltQueue, openBuiltApp } from '../app/built-app.ts';
 import type { IsletConfig } from '../config.ts';
 import { stopWithScript } from '../process/script-watch.ts';
+import { outliveReaders } from './closed-pipes.ts';
 import { openConfiguredRedis } from './configured-redis.ts';
 import { reportError, UsageError } from './report-error.ts';
 import { startWorker } from './start-worker.ts';
@@ -53,6 +54,7 @@ export async function runBuiltWorker(
   args: string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<void> {
+  outliveReaders();
   const queue = built.manifest.name;
   try {
     const given = parseBuiltFlags(args, queue);

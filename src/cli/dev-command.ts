@@ -74,6 +74,8 @@ function onStopSignals(onFirst: () => void, onSecond: () => void): void {
     onFirst();
   };
   for (const signal of stopSignals) process.on(signal, onSignal);
+  // Nobody follows it any more, as after the end of `islet dev | head`.
+  process.stdout.once('error', onSignal);
 }
 
 /** Opens what shows workers' logs: for people, or as the lines are where the package for that is not installed. */

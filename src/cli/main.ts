@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { didYouMean } from '../manifest/did-you-mean.ts';
 import { stopWithScript } from '../process/script-watch.ts';
+import { outliveReaders } from './closed-pipes.ts';
 import { reportError, UsageError } from './report-error.ts';
 
 /** The facts that the launcher reads from its environment for the command line. */
@@ -71,6 +72,7 @@ async function createProgram(surroundings: Surroundings, args: string[]): Promis
 
 /** Runs the command line and ends the process: 0 done, 1 failed, 2 wrong usage. */
 export async function main(argv: string[], surroundings: Surroundings): Promise<void> {
+  outliveReaders();
   const verbose = argv.includes('--verbose');
   const args = argv.filter((argument) => argument !== '--verbose');
   stopWithScript(surroundings.env);

@@ -1,6 +1,8 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fixtureApp, killAll, startIslet, within } from '../support/islet-process.ts';
 import { openRedisPlace, type RedisPlace } from '../support/redis-place.ts';
@@ -135,6 +137,23 @@ test('--help explains the commands on standard output and exits with 0', async (
   const { code, stdout, stderr } = await run(['--help'], place.env);
   expect(stdout).toMatch(/worker[\s\S]*enqueue/);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+});
+
+test.each([
+  ['--help', 0],
+  ['jobs --help', 0],
+  // This app has a problem, as it should.
+  ['check', 1],
+])('ends quietly when nobody reads its output: %s', async (args, code) => {
+  const command = `"${process.execPath}" "${resolve('bin/islet.js')}" ${args}; echo $? >&2`;
+  // The reader is gone before the first line.
+  const shell = spawn('bash', ['-c', `(${command}) | exec 0<&-`], { cwd: fixtureApp('behaviours') });
+  let said = '';
+  shell.stderr.on('data', (data) => {
+    said += data;
+  });
+  await once(shell, 'close');
+  expect(said).toBe(`${code}\n`);
 });
 
 describe('without a build, and outside of an app', () => {
