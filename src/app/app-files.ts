@@ -39,9 +39,22 @@ export async function importDefault(file: string): Promise<unknown> {
     const module: { default?: unknown } = await import(pathToFileURL(file).href);
     return module.default;
   } catch (cause) {
-    if ((cause as { code?: unknown } | null)?.code !== 'ERR_UNKNOWN_FILE_EXTENSION' || !file.endsWith('.ts'))
-      throw cause;
-    const what = `${file} is not compiled, and Node ${process.version} cannot run TypeScript; Node 22.18 and newer can.`;
-    throw new IsletError('E_BUILD_STALE', `${what} Run "npm run build" first.`, { cause });
+    const why = file.endsWith('.ts') ? whyNotCompiled(cause, file) : undefined;
+    if (why === undefined) throw cause;
+    throw new IsletError('E_BUILD_STALE', `${why} Run "npm run build" first.`, { cause });
   }
+}
+
+/** Says why Node cannot run a source that was not compiled; undefined when that is not what is wrong. */
+function whyNotCompiled(cause: unknown, file: string): string | undefined {
+  const { code, message = '' } = (cause ?? {}) as { code?: unknown; message?: string };
+  const runsTypeScript = Boolean((process.features as { typescript?: unknown }).typescript);
+  if (code === 'ERR_UNKNOWN_FILE_EXTENSION' && !runsTypeScript) {
+    return `${file} is not compiled, and Node ${process.version} cannot run TypeScript; Node 22.18 and newer can.`;
+  }
+  const needsCompiler = ['ERR_UNKNOWN_FILE_EXTENSION', 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX'].includes(String(code));
+  // A decorator is the one thing in sources that Node takes no offence at, and then cannot read.
+  if (!needsCompiler && !(cause instanceof SyntaxError && message === 'Invalid or unexpected token')) return undefined;
+  const what = 'such as JSX, enums and decorators';
+  return `${file} is not compiled, and has or imports what only a compiler understands, ${what}: ${message}.`;
 }

@@ -83,6 +83,28 @@ test('a time stamp makes nothing stale in production, and content does', async (
   }
 }, 60_000);
 
+test.skipIf(needsBuild).each([
+  ['an enum', { 'config/index.ts': 'export enum Kind { a }\nexport default {};\n' }, 'config/index.ts'],
+  [
+    'a decorator',
+    { 'config/index.ts': 'const mark = () => {};\n@mark class A {}\nexport default A;\n' },
+    'config/index.ts',
+  ],
+  [
+    'JSX',
+    { 'config/index.ts': "import './a.tsx';\nexport default {};\n", 'config/a.tsx': '<p />;\n' },
+    'config/index.ts',
+  ],
+])('says "compile first" where sources run and one has %s', async (_, files, named) => {
+  for (const [file, text] of Object.entries(files)) put(file, text);
+  const { code, stderr } = await startWorker();
+  expect(stderr).toContain(
+    `E_BUILD_STALE: ${join(root, named)} is not compiled, and has or imports what only a compiler`,
+  );
+  expect(stderr).toContain('Run "npm run build" first.');
+  expect(code).toBe(1);
+});
+
 async function startWorker() {
   const env = { NODE_ENV: 'production', REDIS_URL: 'redis://127.0.0.1:1' };
   const worker = startIslet(['worker', '--queue', 'mail'], { cwd: root, env });
