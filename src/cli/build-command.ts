@@ -11,6 +11,7 @@ interface BuildFlags {
   producer?: string;
   out?: string;
   include: string[];
+  exclude: string[];
   json?: boolean;
 }
 
@@ -21,15 +22,18 @@ function compile(surroundings: Pick<Surroundings, 'compile'>): void {
   if (problem !== undefined) throw new IsletError('E_BUILD_FAILED', `${problem}\nNothing was written.`);
 }
 
-async function build({ queue, producer, out, include, json }: BuildFlags, surroundings: Surroundings): Promise<void> {
+async function build(
+  { queue, producer, out, include, exclude, json }: BuildFlags,
+  surroundings: Surroundings,
+): Promise<void> {
   if ((queue === undefined) === (producer === undefined)) {
     throw new UsageError('Name what to build: islet build --queue <name>, or --producer <file>.');
   }
   if (out === undefined || out.trim() === '') throw new UsageError('Name the folder to build into: --out <folder>.');
-  needPackages(['esbuild', '@vercel/nft'], { who: 'islet build', undone: 'Nothing was built.' }, surroundings);
+  needPackages(['esbuild', '@vercel/nft', 'acorn'], { who: 'islet build', undone: 'Nothing was built.' }, surroundings);
   compile(surroundings);
   const { buildQueue, buildProducer } = await import('../tools/build/build-queue.ts');
-  const request = { root: process.cwd(), out: resolve(out), include, version: surroundings.islet.version };
+  const request = { root: process.cwd(), out: resolve(out), include, exclude, version: surroundings.islet.version };
   const contents = await (queue === undefined ? buildProducer(producer ?? '', request) : buildQueue(queue, request));
   if (json) return void say(JSON.stringify(contents, null, 2));
   const { describeContents } = await import('../tools/build/contents.ts');
@@ -49,6 +53,12 @@ export function buildCommand(surroundings: Surroundings): Command {
     .option(
       '--include <name>',
       'also pack this file, folder or package, which no import names; may be given more than once',
+      collect,
+      [],
+    )
+    .option(
+      '--exclude <name>',
+      'leave out this package, or leave what this file of the app computes to the run time; may be given more than once',
       collect,
       [],
     )

@@ -234,7 +234,17 @@ export const importRules: readonly ImportRule[] = [
   },
   {
     from: 'src/tools/build/**',
-    may: [errors, launchProfiles, manifest, 'src/app/**', 'src/tools/build/**', 'node:*', 'esbuild', '@vercel/nft'],
+    may: [
+      errors,
+      launchProfiles,
+      manifest,
+      'src/app/**',
+      'src/tools/build/**',
+      'node:*',
+      'acorn',
+      'esbuild',
+      '@vercel/nft',
+    ],
     because: 'packing a worker does not run one',
   },
   {

@@ -3,10 +3,11 @@ import { join, relative, resolve } from 'node:path';
 import { findCode, findFile } from '../../app/app-files.ts';
 import { openAppFolder } from '../../app/folder-app.ts';
 import { IsletError } from '../../errors.ts';
-import { buildFolder, islet, type Target } from './build-folder.ts';
+import { buildFolder } from './build-folder.ts';
 import type { Contents } from './contents.ts';
 import { type EntryModule, type WorkerEntry, writeProducerEntry, writeUnitEntry, writeWorkerEntry } from './entry.ts';
 import { checkOutputFolder } from './output-folder.ts';
+import { islet, type Target } from './pack.ts';
 
 interface BuildRequest {
   /** The app's folder. */
@@ -14,6 +15,8 @@ interface BuildRequest {
   out: string;
   /** Files, folders and packages that no code names. */
   include: readonly string[];
+  /** Packages that are left out, and files of the app whose computed imports are not followed. */
+  exclude: readonly string[];
   /** The version of Islet. */
   version: string;
 }

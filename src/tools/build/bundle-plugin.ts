@@ -1,9 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { isBuiltin } from 'node:module';
 import { dirname, join, relative } from 'node:path';
-import type { OnResolveArgs, OnResolveResult, Plugin, PluginBuild } from 'esbuild';
-import { looksBesideItself, shorten } from './judge-module.ts';
-import { isKnown, nativeLoaders, packageOf, replacements } from './packages.ts';
+import type { OnLoadResult, OnResolveArgs, OnResolveResult, Plugin, PluginBuild } from 'esbuild';
+import { type ComputedImport, looksBesideItself, shorten, tryLoads } from './judge-module.ts';
+import { keepClassNames, namesModule } from './keep-names.ts';
+import { isKnown, nameOf, nativeLoaders, packageOf, replacements } from './packages.ts';
+import { NotCompiledError, type OwnModule, readOwnModule, writePlace } from './read-module.ts';
 
 /** An import of a package that stays outside of the bundle, and the folder of the module that imports it. */
 export interface Use {
@@ -23,9 +25,14 @@ export interface PluginOptions {
   readonly unitEntry: string | undefined;
   /** Packages that are copied, not bundled. */
   readonly copied: ReadonlyMap<string, string>;
+  /** Packages that are left out, and files of the app whose computed imports are left to the run time. */
+  readonly excluded: ReadonlySet<string>;
+  onComputed(found: ComputedImport): void;
   /** Says that a package has to be copied after all. */
   onCopy(name: string, because: string): void;
   onUse(use: Use): void;
+  /** Says that a file of the app is loaded from its own place. */
+  onFile(file: string): void;
   /** Says that a package is bundled because somebody other than Islet imports it. */
   onBundled(name: string): void;
 }
@@ -33,6 +40,12 @@ export interface PluginOptions {
 type Resolve = (args: OnResolveArgs, path?: string) => Promise<OnResolveResult | undefined>;
 
 const seen = 'islet';
+
+/** Tells whether a specifier names a package. Its name may begin with a dot, as that of what Prisma generates does. */
+const isBare = (specifier: string) => !/^(\.{0,2}(\/|$)|[a-z]:)/i.test(specifier) && !isBuiltin(specifier);
+
+/** How esbuild names the kinds of imports. */
+const importEnds = { import: 'statement', require: 'call' };
 
 /** Resolves as esbuild does, but stays silent about what is missing, which esbuild reports itself. */
 function createResolve(build: PluginBuild): Resolve {
@@ -66,6 +79,7 @@ function findReplacement(importer: string | undefined, path: string) {
 
 async function resolvePackage(args: OnResolveArgs, options: PluginOptions, resolve: Resolve): Promise<OnResolveResult> {
   const importer = packageOf(args.importer)?.name;
+  if (options.excluded.has(nameOf(args.path))) return { path: args.path, external: true };
   if (nativeLoaders.has(args.path) && importer !== undefined && !isKnown(importer)) {
     options.onCopy(importer, `finds a native file by ${args.path}`);
   }
@@ -89,32 +103,71 @@ function resolveIslet(path: string, { folder, ending }: PluginOptions['islet']):
   return { path: join(folder, path === 'islet' ? `index${ending}` : path.slice('islet/'.length) + ending) };
 }
 
-/**
- * Rewrites what a module says of its own place, so that files beside it are found: the place that it had in the app's
- * folder, below the built folder, wherever its bundled code stands there.
- */
-function keepPlace(text: string, file: string, root: string): string {
-  const place = `new URL(${JSON.stringify(`./${relative(root, file).replaceAll('\\', '/')}`)}, import.meta.url)`;
-  const path = `process.getBuiltinModule("node:url").fileURLToPath(${place})`;
-  const folder = `process.getBuiltinModule("node:path").dirname(${path})`;
-  const values: Record<string, string> = { url: `${place}.href`, filename: path, dirname: folder };
-  return text.replace(/\bimport\.meta\.(url|filename|dirname)\b/g, (whole, name: string) => values[name] ?? whole);
+/** Judges what a module of the app looks for by other means than an import: packages of it are copied. */
+async function copyLoads(file: string, { loads, place }: OwnModule, options: PluginOptions, resolve: Resolve) {
+  for (const { specifier, what, kind, line, column } of loads) {
+    const at = place(line, column);
+    if (specifier === undefined) options.onComputed({ place: at, what: `computes a ${what}`, package: undefined });
+    if (specifier === undefined || isBuiltin(specifier)) continue;
+    const asked = { importer: file, namespace: 'file', resolveDir: dirname(file), kind: `${kind}-${importEnds[kind]}` };
+    const found = await resolve(asked as OnResolveArgs, specifier);
+    const wanted = packageOf(found?.path ?? '');
+    if (wanted === undefined && found?.path !== undefined) options.onFile(found.path);
+    if (wanted === undefined || options.excluded.has(wanted.name)) continue;
+    options.onCopy(wanted.name, `is named by ${what} (${at})`);
+    if (options.copied.has(wanted.name)) options.onUse({ specifier, folder: dirname(file), kind });
+  }
 }
 
-async function loadModule(file: string, options: PluginOptions) {
-  const owner = packageOf(file)?.name;
-  if (owner !== undefined && isKnown(owner)) return undefined;
-  if (owner === undefined && file.startsWith(options.islet.folder)) return undefined;
-  if (owner === 'islet') return undefined;
-  const text = await readFile(file, 'utf8');
-  if (!(await looksBesideItself(text))) return undefined;
-  if (owner !== undefined) {
-    options.onCopy(owner, `looks for files beside ${shorten(file)}`);
-    return undefined;
+/** Loads a module of the app. What only a compiler understands is refused: its options say what that means. */
+async function loadOwn(file: string, options: PluginOptions, resolve: Resolve): Promise<OnLoadResult | undefined> {
+  const shown = relative(options.root, file).replaceAll('\\', '/');
+  try {
+    const module = await readOwnModule(file, options.root);
+    await copyLoads(file, module, options, resolve);
+    return { contents: module.code, loader: 'js', resolveDir: dirname(file) };
+  } catch (error) {
+    // Of all other code that cannot be parsed, esbuild says what is wrong.
+    if (!(error instanceof NotCompiledError)) return undefined;
+    const text = `${shown} has to be compiled first, by "npm run build": ${error.message}`;
+    return { errors: [{ text }] };
   }
-  const loader = file.endsWith('ts') ? ('ts' as const) : ('js' as const);
-  return { contents: keepPlace(text, file, options.root), loader, resolveDir: dirname(file) };
 }
+
+async function loadModule(file: string, options: PluginOptions, resolve: Resolve): Promise<OnLoadResult | undefined> {
+  const owner = packageOf(file)?.name;
+  const isIslet = owner === 'islet' || file.startsWith(options.islet.folder);
+  if (owner === undefined && !isIslet) return loadOwn(file, options, resolve);
+  const text = await readFile(file, 'utf8');
+  if (owner !== undefined && !isIslet && !isKnown(owner)) {
+    if (await looksBesideItself(text)) options.onCopy(owner, `looks for files beside ${shorten(file)}`);
+    const [load] = tryLoads(text);
+    if (load) options.onCopy(owner, `looks for a module by ${load.what} (${shorten(file)}:${load.line})`);
+  }
+  if (!/\.m?js$/.test(file)) return undefined;
+  const contents = tryKeeping(text);
+  return contents === text ? undefined : { contents, loader: 'js', resolveDir: dirname(file) };
+}
+
+/** Leaves code alone that cannot be parsed: esbuild will say why. */
+function tryKeeping(text: string): string {
+  try {
+    return keepClassNames(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Loads a native file of the app from its place in the built folder. */
+const loadNative = (name: string): OnLoadResult => ({
+  contents: [
+    `import { filename } from ${JSON.stringify(`islet-place:${name}`)};`,
+    'const native = { exports: {} };',
+    'process.dlopen(native, filename);',
+    'export default native.exports;',
+    "export { native as 'module.exports' };",
+  ].join('\n'),
+});
 
 /** Creates the plugin by which esbuild finds Islet's modules, leaves packages outside, and replaces heavy parts. */
 export function createPlugin(options: PluginOptions): Plugin {
@@ -124,6 +177,8 @@ export function createPlugin(options: PluginOptions): Plugin {
       if (args.pluginData === seen || isBuiltin(args.path)) return undefined;
       if (args.path === 'islet:entry') return { path: 'entry', namespace: 'islet-entry' };
       if (args.path === 'islet:unit') return { path: 'unit', namespace: 'islet-entry' };
+      if (args.path === namesModule.path) return { path: 'names', namespace: 'islet-names', sideEffects: false };
+      if (args.path.startsWith('islet-place:')) return { path: args.path.slice(12), namespace: 'islet-place' };
       if (/^islet(\/|$)/.test(args.path)) return resolveIslet(args.path, options.islet);
       const importer = packageOf(args.importer)?.name;
       const replacement = args.namespace === 'islet-instead' ? -1 : findReplacement(importer, args.path);
@@ -132,8 +187,7 @@ export function createPlugin(options: PluginOptions): Plugin {
       }
       if (args.path === 'msgpackr') return resolveMsgpackr(args, resolve);
       if (args.path === 'bullmq' || importer === 'bullmq') return resolveBullmq(args, resolve);
-      const bare = /^[^./]/.test(args.path) && !/^[a-z]:/i.test(args.path) && args.kind !== 'entry-point';
-      return bare ? resolvePackage(args, options, resolve) : undefined;
+      return isBare(args.path) && args.kind !== 'entry-point' ? resolvePackage(args, options, resolve) : undefined;
     });
     build.onLoad({ filter: /.*/, namespace: 'islet-entry' }, ({ path }) => ({
       contents: path === 'unit' ? options.unitEntry : options.entry,
@@ -143,14 +197,15 @@ export function createPlugin(options: PluginOptions): Plugin {
       contents: replacements[pluginData.replacement]?.code,
       resolveDir: pluginData.folder,
     }));
+    build.onLoad({ filter: /.*/, namespace: 'islet-names' }, () => ({ contents: namesModule.code }));
+    build.onLoad({ filter: /.*/, namespace: 'islet-place' }, ({ path }) => ({ contents: writePlace(path) }));
     build.onLoad({ filter: /\.node$/, namespace: 'file' }, ({ path }) => {
       const owner = packageOf(path)?.name;
-      if (owner === undefined)
-        return { errors: [{ text: 'A native file of the app cannot be built in: put it into a package.' }] };
+      if (owner === undefined) return loadNative(relative(options.root, path).replaceAll('\\', '/'));
       options.onCopy(owner, 'has native code');
       return { contents: '' };
     });
-    build.onLoad({ filter: /\.[cm]?[jt]s$/, namespace: 'file' }, ({ path }) => loadModule(path, options));
+    build.onLoad({ filter: /\.[cm]?[jt]sx?$/, namespace: 'file' }, ({ path }) => loadModule(path, options, resolve));
   };
   return { name: 'islet', setup };
 }

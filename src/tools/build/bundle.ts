@@ -3,10 +3,11 @@ import { type BuildFailure, build, type Metafile } from 'esbuild';
 import { IsletError } from '../../errors.ts';
 import { createPlugin, type PluginOptions, type Use } from './bundle-plugin.ts';
 import { type ComputedImport, computedWarnings, findComputedImports, shorten } from './judge-module.ts';
-import { packageOf } from './packages.ts';
+import { removeMarks } from './keep-names.ts';
+import { nameOf, packageOf } from './packages.ts';
 import { nameSources } from './source-maps.ts';
 
-interface BundleRequest extends Pick<PluginOptions, 'root' | 'islet' | 'entry' | 'unitEntry' | 'copied'> {
+interface BundleRequest extends Pick<PluginOptions, 'root' | 'islet' | 'entry' | 'unitEntry' | 'copied' | 'excluded'> {
   /** The name of the entry's file, without its ending. */
   readonly name: string;
   /** Further modules that are started by their file, as threads are; by the name of that file, without its ending. */
@@ -22,9 +23,11 @@ export interface Bundle {
   readonly modules: readonly string[];
   /** The packages that cannot be bundled after all, and why. */
   readonly toCopy: ReadonlyMap<string, string>;
-  /** The packages among those that load modules by names that they compute. */
-  readonly computing: readonly string[];
+  /** Where packages among those load modules by names that they compute. */
+  readonly computed: readonly ComputedImport[];
   readonly uses: readonly Use[];
+  /** The files of the app that its code loads from their own places. */
+  readonly loaded: ReadonlySet<string>;
   /** The names of the bundled packages that somebody other than Islet imports. */
   readonly shared: ReadonlySet<string>;
 }
@@ -41,15 +44,25 @@ function explainFailure(error: unknown): unknown {
   const { errors } = error as Partial<BuildFailure>;
   if (!errors) return error;
   return failed(
-    errors.map(({ text, location }) => `${location ? `${shorten(location.file)}:${location.line}: ` : ''}${text}.`),
+    errors.map(({ text, location }) => {
+      const [, missing] = /^Could not resolve "([^"./][^"]*)"/.exec(text) ?? [];
+      const advice = missing === undefined ? '' : ` Install it, or leave it out by --exclude ${nameOf(missing)}.`;
+      return `${location ? `${shorten(location.file)}:${location.line}: ` : ''}${text}.${advice}`;
+    }),
   );
 }
 
-function refuseComputed(found: readonly ComputedImport[]): void {
-  const own = found.filter((each) => each.package === undefined);
+function refuseComputed(found: readonly ComputedImport[], excluded: ReadonlySet<string>): void {
+  const isLeft = ({ place }: ComputedImport) => excluded.has(place.replace(/:\d+$/, ''));
+  const own = found.filter((each) => each.package === undefined && !isLeft(each));
   if (own.length === 0) return;
   const seen = own.map(({ place, what }) => `${place} ${what}: what it loads cannot be known before it runs.`);
-  throw failed([...seen, 'Name each module in an import() of its own, such as import("./a.ts").']);
+  const ways =
+    'Name each module in an import() of its own, such as import("./a.ts"). Or pack what it loads by --include';
+  throw failed([
+    ...seen,
+    `${ways} <name>, and leave it to the run time by --exclude ${own[0]?.place.replace(/:\d+$/, '')}.`,
+  ]);
 }
 
 function sumPackages({ outputs }: Metafile, root: string): Map<string, number> {
@@ -68,6 +81,8 @@ interface Found {
   readonly toCopy: Map<string, string>;
   readonly uses: Use[];
   readonly shared: Set<string>;
+  readonly computed: ComputedImport[];
+  readonly loaded: Set<string>;
 }
 
 function addCopy({ toCopy }: Found, name: string, because: string): void {
@@ -88,8 +103,8 @@ function runBuild(request: BundleRequest, outdir: string, found: Found) {
     format: 'esm',
     platform: 'node',
     target: 'node20',
-    minify: true,
-    keepNames: true,
+    // Names and functions of the app stay as they are: some find parameters by name, or send a function's text elsewhere.
+    minifyWhitespace: true,
     charset: 'utf8',
     legalComments: 'none',
     sourcemap: 'linked',
@@ -106,6 +121,8 @@ function runBuild(request: BundleRequest, outdir: string, found: Found) {
         ...rest,
         unitEntry,
         onCopy: (wanted, because) => addCopy(found, wanted, because),
+        onComputed: (each) => found.computed.push(each),
+        onFile: (file) => found.loaded.add(file),
         onUse: (use) => found.uses.push(use),
         onBundled: (each) => found.shared.add(each),
       }),
@@ -127,23 +144,24 @@ function listModules({ inputs }: Metafile, { root, islet }: BundleRequest): stri
 export async function bundle(request: BundleRequest): Promise<Bundle> {
   const { root, islet } = request;
   const outdir = join(root, '.islet', 'bundle');
-  const found: Found = { toCopy: new Map(), uses: [], shared: new Set() };
+  const found: Found = { toCopy: new Map(), uses: [], shared: new Set(), computed: [], loaded: new Set() };
   const { warnings, metafile, outputFiles } = await runBuild(request, outdir, found);
   const isIslet = (file: string) => join(root, file).startsWith(islet.folder) || packageOf(file)?.name === 'islet';
-  const computed = findComputedImports(warnings, isIslet);
-  refuseComputed(computed);
-  for (const each of computed) {
+  found.computed.push(...findComputedImports(warnings, isIslet));
+  refuseComputed(found.computed, request.excluded);
+  for (const each of found.computed) {
     if (each.package !== undefined) addCopy(found, each.package, `${each.what} (${each.place})`);
   }
   const files = outputFiles.map(({ path, contents }): [string, Uint8Array] => [
     path.slice(outdir.length + 1),
-    path.endsWith('.map') ? nameSources(contents, { root, outdir, islet: islet.folder }) : contents,
+    path.endsWith('.map')
+      ? nameSources(contents, { root, outdir, islet: islet.folder })
+      : Buffer.from(removeMarks(Buffer.from(contents).toString('utf8'))),
   ]);
   return {
     ...found,
     files: new Map(files),
     bundled: sumPackages(metafile, root),
     modules: listModules(metafile, request),
-    computing: computed.flatMap((each) => each.package ?? []),
   };
 }

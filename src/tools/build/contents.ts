@@ -17,6 +17,8 @@ export interface Contents {
   readonly start: string;
   /** The system that the folder's native code is for; undefined when the folder runs everywhere. */
   readonly system?: string;
+  /** What may be missing, for people. */
+  readonly warnings?: readonly string[];
   readonly bytes: number;
   readonly packages: readonly PackedPackage[];
   /** All files but this list itself. */
@@ -82,5 +84,6 @@ export function describeContents(contents: Contents, folder: string): string {
     'Packages in it:',
     ...toRows(packages),
     ...(contents.system === undefined ? [] : [`It runs on ${contents.system} only: it has native code.`]),
+    ...(contents.warnings ?? []).map((each) => `\nWarning: ${each}`),
   ].join('\n');
 }

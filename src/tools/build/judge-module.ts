@@ -1,4 +1,6 @@
-import { type Message, transform } from 'esbuild';
+import { readFile } from 'node:fs/promises';
+import { type BuildFailure, build, type Message, type Plugin, transform } from 'esbuild';
+import { findLoads, type Load } from './find-loads.ts';
 import { isKnown, packageOf } from './packages.ts';
 
 /** What code does that esbuild cannot see through, as a clause, by the name of esbuild's warning. */
@@ -31,6 +33,51 @@ export function findComputedImports(warnings: readonly Message[], isIslet: (file
   });
 }
 
+/** Finds the computed imports in files of packages that are not bundled. */
+export async function judgeFiles(files: readonly string[]): Promise<ComputedImport[]> {
+  const entryPoints = files.filter((file) => /\.[cm]?js$/.test(file));
+  if (entryPoints.length === 0) return [];
+  const outside: Plugin = {
+    name: 'outside',
+    setup: (setup) =>
+      setup.onResolve({ filter: /.*/ }, ({ kind }) => (kind === 'entry-point' ? null : { external: true })),
+  };
+  const warned = await build({
+    entryPoints,
+    outdir: '/',
+    bundle: true,
+    write: false,
+    platform: 'node',
+    format: 'esm',
+    logLevel: 'silent',
+    logLimit: 0,
+    logOverride: computedWarnings,
+    plugins: [outside],
+  }).catch((error: Partial<BuildFailure>) => ({ warnings: error.warnings ?? [] }));
+  return [...findComputedImports(warned.warnings, () => false), ...(await judgeLoads(entryPoints))];
+}
+
+async function judgeLoads(files: readonly string[]): Promise<ComputedImport[]> {
+  const found: ComputedImport[] = [];
+  for (const file of files) {
+    const name = packageOf(file)?.name;
+    const loads = name === undefined || isKnown(name) ? [] : tryLoads(await readFile(file, 'utf8'));
+    const computing = loads.find(({ specifier }) => specifier === undefined);
+    if (computing === undefined) continue;
+    found.push({ place: `${shorten(file)}:${computing.line}`, what: `computes a ${computing.what}`, package: name });
+  }
+  return found;
+}
+
+/** Finds what code of a package looks for; nothing in code that cannot be parsed, which is for another system. */
+export function tryLoads(code: string): Load[] {
+  try {
+    return findLoads(code);
+  } catch {
+    return [];
+  }
+}
+
 /** Names a file of a package from the package's name on, wherever the package is installed. */
 export function shorten(file: string): string {
   const found = packageOf(file);
@@ -43,6 +90,7 @@ const places: Record<string, string> = {
   'import.meta.url': '__islet_place__',
   'import.meta.dirname': '__islet_place__',
   'import.meta.filename': '__islet_place__',
+  'import.meta.resolve': '__islet_place__',
 };
 
 /** Says whether a module asks where its own file is: it may then read files beside it, and has to stay where it is. */

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, lstatSync, readFileSync, realpathSync } from 'node:fs';
+import { join, parse } from 'node:path';
 
 /** An installed package, by its real folder. */
 export interface Package {
@@ -13,15 +13,48 @@ export function packageOf(file: string): Package | undefined {
   return folder === undefined || name === undefined ? undefined : { name: name.replace('\\', '/'), folder };
 }
 
+/** Returns the name of the package that a bare specifier names a module of. */
+export function nameOf(specifier: string): string {
+  return /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier;
+}
+
 interface PackageJson {
   version?: string;
+  dependencies?: Record<string, string>;
+  devDependencies?: Record<string, string>;
   optionalDependencies?: Record<string, string>;
+  peerDependencies?: Record<string, string>;
+  peerDependenciesMeta?: Record<string, unknown>;
   os?: string[];
   cpu?: string[];
 }
 
+const manifestOf = (folder: string) => join(folder, 'package.json');
+
+/** Tells whether a folder of `node_modules` is a package. What a tool generates there, as Prisma does, is none. */
+export function isPackage(folder: string): boolean {
+  return existsSync(manifestOf(folder));
+}
+
+/** Reads a package.json; it is empty for a folder that is no package. */
 export function readPackage({ folder }: Pick<Package, 'folder'>): PackageJson {
-  return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  return isPackage(folder) ? JSON.parse(readFileSync(manifestOf(folder), 'utf8')) : {};
+}
+
+/** Lists the packages that a package may load, whether they are installed or not. */
+export function listDeclared(folder: string): string[] {
+  const { dependencies, optionalDependencies, peerDependencies, peerDependenciesMeta } = readPackage({ folder });
+  const kinds = [dependencies, optionalDependencies, peerDependencies, peerDependenciesMeta];
+  return [...new Set(kinds.flatMap((kind) => Object.keys(kind ?? {})))].sort();
+}
+
+/** Finds a package as a module in the folder `from` would, wherever it leads; undefined when it is not installed. */
+export function findInstalled(name: string, from: string): Package | undefined {
+  for (let folder = from; ; folder = join(folder, '..')) {
+    const candidate = join(folder, 'node_modules', name);
+    if (lstatSync(manifestOf(candidate), { throwIfNoEntry: false })) return { name, folder: realpathSync(candidate) };
+    if (folder === parse(folder).root) return undefined;
+  }
 }
 
 /** Packages that find a native file by the place of the module that asks for it, which therefore has to stay there. */

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join, parse, relative } from 'node:path';
 import { nodeFileTrace } from '@vercel/nft';
 import { transform } from 'esbuild';
+import type { Bundle } from './bundle.ts';
 import { looksBesideItself } from './judge-module.ts';
 import { packageOf } from './packages.ts';
 
@@ -14,12 +15,15 @@ async function readModule(file: string): Promise<string | null> {
 }
 
 /** Finds files that the app's own modules read beside themselves, such as a text named from `import.meta.url`. */
-export async function findAssets(modules: readonly string[], root: string): Promise<string[]> {
-  const asking: string[] = [];
+export async function findAssets(
+  { modules, loaded }: Pick<Bundle, 'modules' | 'loaded'>,
+  root: string,
+): Promise<string[]> {
+  const asking = [...loaded];
   for (const file of modules) if (await looksBesideItself((await readModule(file)) ?? '')) asking.push(file);
   if (asking.length === 0) return [];
   const base = parse(root).root;
-  const bundled = new Set(modules);
+  const bundled = new Set(modules.filter((file) => !loaded.has(file)));
   const isOther = (file: string) => packageOf(file) !== undefined || relative(root, file).startsWith('..');
   const { fileList } = await nodeFileTrace(asking, {
     base,
