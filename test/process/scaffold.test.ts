@@ -82,7 +82,8 @@ describe('islet init', () => {
   test('fills the current folder, when it only is a new repository', async () => {
     await mkdir(join(parent, '.git'));
     expect((await runIslet(['init', '.'], parent)).code).toBe(0);
-    expect((await readdir(parent)).sort().slice(0, 4)).toEqual(['.dockerignore', '.git', '.gitignore', 'Dockerfile']);
+    const first = ['.dockerignore', '.env.example', '.git', '.gitignore', 'Dockerfile'];
+    expect((await readdir(parent)).sort().slice(0, first.length)).toEqual(first);
   });
 
   test('asks for a folder', async () => {
