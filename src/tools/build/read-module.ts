@@ -38,10 +38,15 @@ const mapStart = '//# sourceMappingURL=data:application/json;base64,';
 async function stripTypes(text: string, file: string): Promise<string> {
   if (!isTypeScript(file)) return text;
   if (stripTypeScriptTypes === undefined) return (await transform(text, { loader: 'ts', ...shape(file) })).code;
+  const { emitWarning } = process;
+  // Node says that this is experimental, which is not what the reader of a build has to know.
+  process.emitWarning = () => {};
   try {
     return stripTypeScriptTypes(text);
   } catch (error) {
     throw new NotCompiledError((error as Error).message);
+  } finally {
+    process.emitWarning = emitWarning;
   }
 }
 
