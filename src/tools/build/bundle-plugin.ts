@@ -160,13 +160,7 @@ function tryKeeping(text: string): string {
 
 /** Loads a native file of the app from its place in the built folder. */
 const loadNative = (name: string): OnLoadResult => ({
-  contents: [
-    `import { filename } from ${JSON.stringify(`islet-place:${name}`)};`,
-    'const native = { exports: {} };',
-    'process.dlopen(native, filename);',
-    'export default native.exports;',
-    "export { native as 'module.exports' };",
-  ].join('\n'),
+  contents: `process.dlopen(module, require(${JSON.stringify(`islet-place:${name}`)}).filename);`,
 });
 
 /** Creates the plugin by which esbuild finds Islet's modules, leaves packages outside, and replaces heavy parts. */

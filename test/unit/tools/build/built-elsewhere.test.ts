@@ -1,5 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -179,6 +188,18 @@ console.log(load('driver'));`;
     });
     await build({ include: ['driver'], exclude: ['src/run.js'] });
     expect(run()).toBe('driver');
+  });
+
+  const native = `node_modules/@msgpackr-extract/msgpackr-extract-${process.platform}-${process.arch}/node.napi.glibc.node`;
+
+  test.runIf(existsSync(native))('a native file of the app, at its place', async () => {
+    write({
+      'src/run.js': `import native from './native.cjs'; console.log(typeof native.extractStrings);`,
+      'src/native.cjs': `module.exports = require('./own.node');`,
+    });
+    copyFileSync(native, join(folder, 'app/src/own.node'));
+    expect((await build()).system).toBe(`${process.platform}-${process.arch}`);
+    expect(run()).toBe('function');
   });
 
   test('a package that is missing, or not wanted, is left out by --exclude', async () => {
